@@ -1,0 +1,73 @@
+package spillway
+
+import "time"
+
+// ActionKind is something that the driver must do for a flight.
+type ActionKind uint8
+
+const (
+	// ActionSend starts attempt Attempt at deployment Deployment.
+	ActionSend ActionKind = iota
+	// ActionForward commits the flight: the attempt's bytes go to the client.
+	ActionForward
+	// ActionCut ends the attempt's answer where it is: what has arrived is
+	// delivered as a valid answer that ended for length.
+	ActionCut
+	// ActionCancel ends an attempt whose bytes never reach the client.
+	ActionCancel
+	// ActionSettle ends the flight: the client gets its answer, if it has not
+	// had it, and the record is complete.
+	ActionSettle
+)
+
+var actionNames = [...]string{"send", "forward", "cut", "cancel", "settle"}
+
+// String returns the action's name.
+func (k ActionKind) String() string { return name(actionNames[:], uint8(k)) }
+
+// Action is one thing to do. Which fields count depends on Kind.
+type Action struct {
+	Kind    ActionKind
+	Attempt int // 1-based; for a settle, the attempt whose answer is delivered, or 0
+
+	// Of a send.
+	Deployment string
+	// Grant is the output token limit to send; 0 leaves the client's own.
+	Grant int
+	// Stream says to ask upstream for a stream, although the client did not.
+	Stream bool
+
+	// Of a settle with Attempt 0: the error that the client gets.
+	Refusal Refusal
+}
+
+// RefusalCode names an error of our own that a client can get.
+type RefusalCode string
+
+// The refusals. They appear as error.code in the body.
+const (
+	RefusalNone       RefusalCode = ""
+	RefusalTooLarge   RefusalCode = "output_exceeds_window" // 400: the ask cannot finish in time
+	RefusalDeadline   RefusalCode = "deadline_exceeded"     // 408: no token in time
+	RefusalQueueFull  RefusalCode = "queue_full"            // 429: too many wait already
+	RefusalNoCapacity RefusalCode = "no_capacity"           // 429: no deployment can take it in time
+	RefusalUpstream   RefusalCode = "upstream_unavailable"  // 502: every deployment that was tried failed
+	RefusalNoHealthy  RefusalCode = "no_healthy_deployment" // 503: all are broken or paused
+	RefusalLoop       RefusalCode = "gateway_loop"          // 508: the request came round again
+)
+
+// Refusal is an error of our own, as data: the edge renders it.
+type Refusal struct {
+	Code       RefusalCode
+	Status     int
+	RetryAfter time.Duration // 0 means no hint
+	FitTokens  int           // of RefusalTooLarge: what would fit
+}
+
+// Step is the core's answer to an event. Actions is valid until the next call
+// on the same engine; copy what must live longer.
+type Step struct {
+	Actions []Action
+	// WakeAt is when the flight wants an EventWake; zero means never.
+	WakeAt time.Time
+}

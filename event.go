@@ -1,0 +1,101 @@
+package spillway
+
+import "time"
+
+// FailureClass says what a failed attempt tells about the deployment and about
+// what may be tried next.
+type FailureClass uint8
+
+// The failure classes.
+const (
+	FailureNone      FailureClass = iota
+	FailureRefused                // 429: full, not sick
+	FailureOversized              // too much output for the window, at normal speed
+	FailureSlow                   // far beyond the learned latency
+	FailureBroken                 // connect, TLS, reset, 5xx, malformed
+	FailureCut                    // the answer ended early
+	FailureInvalid                // the request itself is refused (4xx)
+	FailureGone                   // the client left
+)
+
+var failureNames = [...]string{"", "refused", "oversized", "slow", "broken", "cut", "invalid", "gone"}
+
+// String returns the name used in records and metrics; "" for none.
+func (c FailureClass) String() string { return name(failureNames[:], uint8(c)) }
+
+// EventKind is what happened to a flight.
+type EventKind uint8
+
+const (
+	// EventWake is the passing of Step.WakeAt. Report pending progress first.
+	EventWake EventKind = iota
+	// EventFirstToken is the first output of an attempt: the first non-empty
+	// delta of a stream, or the start of an answer that is passed through.
+	EventFirstToken
+	// EventProgress says how many output tokens an attempt has produced.
+	EventProgress
+	// EventDone is the complete end of an attempt's answer.
+	EventDone
+	// EventRefused is a 429.
+	EventRefused
+	// EventFailed is any other failure; Class says which.
+	EventFailed
+	// EventGone is the client's departure.
+	EventGone
+)
+
+// Finish is why an answer ended.
+type Finish uint8
+
+// The ends of an answer. FinishOther covers tool calls and every reason that
+// needs no decision.
+const (
+	FinishUnknown Finish = iota
+	FinishStop
+	FinishLength
+	FinishFilter
+	FinishOther
+)
+
+var finishNames = [...]string{"", "stop", "length", "content_filter", "other"}
+
+// String returns the name used in records; "" when unknown.
+func (f Finish) String() string { return name(finishNames[:], uint8(f)) }
+
+// Signals are what a deployment's response headers say about its capacity. A
+// field is -1 where the header was absent.
+type Signals struct {
+	Utilization       float64 // azure-openai-deployment-utilization, 0–1 and above
+	LimitTokens       int     // x-ratelimit-limit-tokens
+	RemainingTokens   int     // x-ratelimit-remaining-tokens
+	RemainingRequests int     // x-ratelimit-remaining-requests
+}
+
+// NoSignals is a response without capacity headers.
+func NoSignals() Signals {
+	return Signals{Utilization: -1, LimitTokens: -1, RemainingTokens: -1, RemainingRequests: -1}
+}
+
+// Event is one thing that happened to a flight, read at the instant passed
+// beside it. Which fields count depends on Kind.
+type Event struct {
+	Kind    EventKind
+	Attempt int // 1-based; 0 for events of the request itself
+	Class   FailureClass
+	Status  int // upstream's HTTP status; 0 when there was none
+	// RetryAfter is the wait that upstream asked for; -1 when it named none.
+	RetryAfter time.Duration
+	// Hopeless says that upstream forbade a retry (x-should-retry: false).
+	Hopeless bool
+	// Replayable says that the failed attempt cannot have had an effect.
+	Replayable bool
+	// Missing says that upstream does not know the deployment.
+	Missing bool
+	Tokens  int // output tokens so far: our own count
+	// Blocked is how long reading the answer waited for the client, which says
+	// nothing about the deployment.
+	Blocked time.Duration
+	Usage   Usage
+	Finish  Finish
+	Signals Signals
+}

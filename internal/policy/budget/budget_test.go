@@ -1,0 +1,224 @@
+package budget_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/budget"
+	"pgregory.net/rapid"
+)
+
+const ms = time.Millisecond
+
+// incident is a synchronous request on gpt-4o-mini that was just accepted: at
+// the 99th percentile 30.4 ms per token, at best 5 ms.
+func incident(mode spillway.BudgetMode, ask int) budget.Input {
+	return budget.Input{
+		Rule:        spillway.BudgetRule{Mode: mode},
+		HasDeadline: true,
+		Left:        60 * time.Second,
+		Window:      60 * time.Second,
+		Ask:         ask,
+		Choices:     1,
+		CanCut:      true,
+		TTFT:        300 * ms,
+		TBT:         30400 * time.Microsecond,
+		FastTTFT:    100 * ms,
+		FastTBT:     5 * ms,
+	}
+}
+
+// with changes an input for a table.
+func with(in budget.Input, change func(*budget.Input)) budget.Input {
+	change(&in)
+	return in
+}
+
+func TestComputeModes(t *testing.T) {
+	const (
+		window  = spillway.BudgetWindow
+		clamp   = spillway.BudgetClamp
+		reject  = spillway.BudgetReject
+		observe = spillway.BudgetObserve
+		fits    = 1955  // (60 s − 0.3 s − 0.25 s) / 30.4 ms
+		fastest = 11930 // (60 s − 0.1 s − 0.25 s) / 5 ms
+	)
+	noDeadline := func(in *budget.Input) { in.HasDeadline, in.Left, in.Window = false, 0, 0 }
+	uncuttable := func(in *budget.Input) { in.CanCut = false }
+	fragile := func(in *budget.Input) { in.Fragile = true }
+	clampFragile := func(in *budget.Input) { in.Fragile, in.Rule.ClampStructured = true, true }
+	late := func(in *budget.Input) { in.Left = 560 * ms } // quantile: 10 ms left, 0 tokens; fastest: 42 tokens
+	over := func(in *budget.Input) { in.Left = -ms }
+	same := func(*budget.Input) {}
+
+	tests := []struct {
+		name   string
+		mode   spillway.BudgetMode
+		ask    int
+		change func(*budget.Input)
+		want   budget.Grant
+	}{
+		{"window sends the ask", window, 8000, same, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Feasible: true}},
+		{"window lowers the impossible", window, 20000, same, budget.Grant{Tokens: fastest, Total: fastest, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"window leaves no ask alone", window, 0, same, budget.Grant{Budget: fits, Bounded: true, Feasible: true}},
+		{"window limits no ask that cannot be cut", window, 0, uncuttable, budget.Grant{Tokens: fastest, Total: fastest, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"window goes on at the fastest", window, 8000, late, budget.Grant{Tokens: 42, Total: 42, Lowered: true, Budget: 0, Bounded: true, Feasible: true}},
+		{"window gives up", window, 8000, over, budget.Grant{Bounded: true}},
+		{"window without deadline", window, 8000, noDeadline, budget.Grant{Tokens: 8000, Total: 8000, Feasible: true}},
+		{"clamp lowers", clamp, 8000, same, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp leaves what fits", clamp, 500, same, budget.Grant{Tokens: 500, Total: 500, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp leaves what just fits", clamp, fits, same, budget.Grant{Tokens: fits, Total: fits, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp sets what is unset", clamp, 0, same, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp without deadline", clamp, 0, noDeadline, budget.Grant{Feasible: true}},
+		{"clamp too late", clamp, 8000, late, budget.Grant{Bounded: true}},
+		{"clamp leaves the fragile to window", clamp, 8000, fragile, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp the fragile when told", clamp, 8000, clampFragile, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"reject", reject, 8000, same, budget.Grant{Budget: fits, Bounded: true, Feasible: true, Reject: true, FitTokens: fits}},
+		{"reject lets pass", reject, fits, same, budget.Grant{Tokens: fits, Total: fits, Budget: fits, Bounded: true, Feasible: true}},
+		{"reject sets what is unset", reject, 0, same, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"reject leaves the fragile to window", reject, 8000, fragile, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Feasible: true}},
+		{"reject too late is not the ask's fault", reject, 8000, late, budget.Grant{Bounded: true}},
+		{"observe", observe, 8000, same, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Observed: fits, Feasible: true}},
+		{"observe what fits", observe, 500, same, budget.Grant{Tokens: 500, Total: 500, Budget: fits, Bounded: true, Observed: 500, Feasible: true}},
+		{"observe no ask", observe, 0, same, budget.Grant{Budget: fits, Bounded: true, Observed: fits, Feasible: true}},
+		{"observe late", observe, 8000, late, budget.Grant{Tokens: 8000, Total: 8000, Bounded: true, Feasible: true}},
+		{"observe over", observe, 8000, over, budget.Grant{Bounded: true}},
+		{"choices cost and take no time", clamp, 8000, func(in *budget.Input) { in.Choices = 4 },
+			budget.Grant{Tokens: fits, Total: 4 * fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"nothing learned about pace", clamp, 8000, func(in *budget.Input) { in.TBT = 0 }, budget.Grant{Tokens: 8000, Total: 8000, Feasible: true}},
+		{"fast figures that are slow do not count", window, 20000, func(in *budget.Input) { in.FastTTFT, in.FastTBT = time.Second, time.Second },
+			budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := budget.Compute(with(incident(tt.mode, tt.ask), tt.change))
+			if got != tt.want {
+				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestComputeFixedCap(t *testing.T) {
+	const limit = 2000
+	fixed := func(mode spillway.BudgetMode, ask int) budget.Input {
+		in := incident(mode, ask)
+		in.Rule.MaxOutputTokens = limit
+		return in
+	}
+	tests := []struct {
+		name     string
+		in       budget.Input
+		tokens   int
+		rejected bool
+		feasible bool
+	}{
+		{"clamp ignores the measured budget", fixed(spillway.BudgetClamp, 8000), limit, false, true},
+		{"clamp sets what is unset", fixed(spillway.BudgetClamp, 0), limit, false, true},
+		{"clamp leaves less", fixed(spillway.BudgetClamp, 100), 100, false, true},
+		{"window is capped too", fixed(spillway.BudgetWindow, 8000), limit, false, true},
+		{"window sets the cap", fixed(spillway.BudgetWindow, 0), limit, false, true},
+		{"reject", fixed(spillway.BudgetReject, 8000), 0, true, true},
+		{"observe", fixed(spillway.BudgetObserve, 8000), 8000, false, true},
+		{"without deadline", with(fixed(spillway.BudgetClamp, 8000), func(in *budget.Input) { in.HasDeadline = false }), limit, false, true},
+		{"streams keep the measured budget", with(fixed(spillway.BudgetClamp, 8000), func(in *budget.Input) { in.Stream = true }), 1955, false, true},
+		{"streams without deadline are free", with(fixed(spillway.BudgetClamp, 8000), func(in *budget.Input) { in.Stream, in.HasDeadline = true, false }), 8000, false, true},
+		{"fragile is not capped", with(fixed(spillway.BudgetClamp, 8000), func(in *budget.Input) { in.Fragile = true }), 8000, false, true},
+		{"not in no time", with(fixed(spillway.BudgetClamp, 8000), func(in *budget.Input) { in.Left = 300 * ms }), 0, false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := budget.Compute(tt.in)
+			if got.Tokens != tt.tokens || got.Reject != tt.rejected || got.Feasible != tt.feasible {
+				t.Errorf("got %+v, want tokens %d, rejected %v, feasible %v", got, tt.tokens, tt.rejected, tt.feasible)
+			}
+			if tt.in.Rule.Mode == spillway.BudgetObserve && got.Observed != limit {
+				t.Errorf("observed %d, want %d", got.Observed, limit)
+			}
+		})
+	}
+}
+
+func TestMargin(t *testing.T) {
+	tests := []struct {
+		rule, window, want time.Duration
+	}{
+		{0, 60 * time.Second, 250 * ms},
+		{0, time.Second, 100 * ms},
+		{0, 0, 250 * ms},
+		{2 * time.Second, 60 * time.Second, 2 * time.Second},
+		{2 * time.Second, 10 * time.Second, time.Second},
+	}
+	for _, tt := range tests {
+		if got := budget.Margin(spillway.BudgetRule{Margin: tt.rule}, tt.window); got != tt.want {
+			t.Errorf("Margin(%v, %v) = %v, want %v", tt.rule, tt.window, got, tt.want)
+		}
+	}
+}
+
+// drawInput draws any input, absurd ones included.
+func drawInput(t *rapid.T) budget.Input {
+	duration := func(label string) time.Duration {
+		return time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, label))
+	}
+	return budget.Input{
+		Rule: spillway.BudgetRule{
+			Mode:            spillway.BudgetMode(rapid.IntRange(0, 3).Draw(t, "mode")),
+			MaxOutputTokens: rapid.SampledFrom([]int{0, 0, 1, 2000}).Draw(t, "fixed"),
+			Margin:          rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "margin"),
+			ClampStructured: rapid.Bool().Draw(t, "clampStructured"),
+		},
+		HasDeadline: rapid.Bool().Draw(t, "hasDeadline"),
+		Left:        duration("left") - time.Second,
+		Window:      duration("window"),
+		Ask:         rapid.SampledFrom([]int{0, 1, 500, 8000, math.MaxInt}).Draw(t, "ask"),
+		Choices:     rapid.IntRange(0, 128).Draw(t, "choices"),
+		Stream:      rapid.Bool().Draw(t, "stream"),
+		Fragile:     rapid.Bool().Draw(t, "fragile"),
+		CanCut:      rapid.Bool().Draw(t, "canCut"),
+		TTFT:        duration("ttft"),
+		TBT:         duration("tbt") / 600,
+		FastTTFT:    duration("fastTTFT"),
+		FastTBT:     duration("fastTBT") / 600,
+	}
+}
+
+func TestComputeProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		g := budget.Compute(in)
+		if g.Tokens < 0 || g.Budget < 0 || g.Total < g.Tokens || g.FitTokens < 0 {
+			t.Fatalf("out of range: %+v", g)
+		}
+		if g.Tokens > 0 && in.Ask > 0 && g.Tokens > in.Ask {
+			t.Fatalf("granted %d above the ask %d", g.Tokens, in.Ask)
+		}
+		sends := g.Feasible && !g.Reject
+		if sends && !g.Lowered && in.Ask < math.MaxInt && g.Tokens != in.Ask {
+			t.Fatalf("ask changed in silence: %+v", g)
+		}
+		if g.Lowered && (!sends || g.Tokens == 0 || in.Rule.Mode == spillway.BudgetObserve) {
+			t.Fatalf("lowered: %+v", g)
+		}
+		if !sends && g.Tokens != 0 {
+			t.Fatalf("tokens without a grant: %+v", g)
+		}
+
+		more := in
+		more.Left += time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "more"))
+		m := budget.Compute(more)
+		if g.Feasible && !m.Feasible || m.Budget < g.Budget || m.Tokens < g.Tokens || m.Reject && g.Feasible && !g.Reject {
+			t.Fatalf("more time, smaller grant: %+v with %v, %+v with %v", g, in.Left, m, more.Left)
+		}
+	})
+}
+
+func BenchmarkCompute(b *testing.B) {
+	in := incident(spillway.BudgetClamp, 8000)
+	b.ReportAllocs()
+	for b.Loop() {
+		budget.Compute(in)
+	}
+}

@@ -1,0 +1,150 @@
+// Package capacity keeps the account of what one deployment's capacity is used
+// for: what is reserved when an attempt starts is corrected when it ends.
+//
+// A provisioned deployment is a leaky bucket of input-token equivalents: a
+// request adds (prompt - cached) + ratio·output, PTU·inputTPM/60 drains each
+// second, and it is refused when the level before it is above 100% (Microsoft,
+// "Provisioned throughput", utilization-based request evaluation). A standard
+// deployment has tokens per minute and requests per 1 or 10 s (Microsoft,
+// "Manage quota"). Response headers and refusals correct both.
+package capacity
+
+import (
+	"time"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// Cost is what a request consumes, in tokens.
+type Cost struct {
+	Prompt int
+	Cached int // part of Prompt
+	Output int
+}
+
+// Reservation is capacity held for one attempt. It ends in exactly one Settle
+// or Release, at the meter that gave it.
+type Reservation struct {
+	units  int64 // of the bucket, or tokens of the minute
+	minute int64 // of a standard deployment: which minute it was counted in
+}
+
+// Meter is the account of one deployment, of either kind. It is not safe for
+// concurrent use; no method allocates.
+type Meter struct {
+	kind        spillway.Kind
+	provisioned bucket
+	standard    quota
+	held        int64 // sum of the units of open reservations
+}
+
+// NewMeter returns the meter of a deployment that is idle. Zero figures of a
+// provisioned deployment are taken from WithFacts.
+func NewMeter(d spillway.Deployment) *Meter {
+	d = WithFacts(d)
+	m := &Meter{kind: d.Kind}
+	if d.Kind == spillway.Provisioned {
+		m.provisioned = newBucket(d)
+	} else {
+		m.standard = newQuota(d)
+	}
+	return m
+}
+
+// Level returns the utilization: 0 is idle, at 1 and above the deployment is
+// expected to refuse. A deployment without limits is always at 0.
+func (m *Meter) Level(now time.Time) float64 {
+	if m.kind == spillway.Provisioned {
+		return m.provisioned.level(now)
+	}
+	return m.standard.level(now)
+}
+
+// Reserve counts an attempt that starts now. It never refuses: compare Level
+// with the limit first, as the service looks at the level before the request.
+func (m *Meter) Reserve(now time.Time, c Cost) Reservation {
+	var r Reservation
+	if m.kind == spillway.Provisioned {
+		r = m.provisioned.reserve(now, c)
+	} else {
+		r = m.standard.reserve(now, c)
+	}
+	m.held += r.units
+	return r
+}
+
+// Settle corrects a reservation to what the attempt really consumed. A
+// provisioned bucket gets the difference back at once, and never sinks below
+// empty. A standard counter counts estimates until its minute ends: it takes
+// what was used beyond the reservation, and gives nothing back.
+func (m *Meter) Settle(now time.Time, r Reservation, actual Cost) {
+	m.held -= r.units
+	if m.kind == spillway.Provisioned {
+		m.provisioned.settle(now, r.units, m.provisioned.weigh(actual))
+		return
+	}
+	m.standard.settle(now, r, actual)
+}
+
+// Release takes a reservation back: the attempt was refused or never ran. The
+// request itself still counts against a standard deployment's request limit,
+// as unsuccessful requests do.
+func (m *Meter) Release(now time.Time, r Reservation) {
+	m.held -= r.units
+	if m.kind == spillway.Provisioned {
+		m.provisioned.settle(now, r.units, 0)
+		return
+	}
+	m.standard.release(now, r)
+}
+
+// Outstanding returns the tokens held by open reservations, in input-token
+// equivalents where the deployment is provisioned. It is exactly 0 when every
+// reservation has been settled or released.
+func (m *Meter) Outstanding() float64 {
+	if m.kind == spillway.Provisioned {
+		return float64(m.held) / unitsPerToken
+	}
+	return float64(m.held)
+}
+
+// ReadyAt returns when the level will be below limit if nothing is added and
+// nothing settles; now, if it is already.
+func (m *Meter) ReadyAt(now time.Time, limit float64) time.Time {
+	if m.kind == spillway.Provisioned {
+		return m.provisioned.readyAt(now, limit)
+	}
+	return m.standard.readyAt(now, limit)
+}
+
+// Calibrate corrects the account by a response's headers. Upwards they are
+// trusted at once: others may use the deployment too, and a level that is too
+// low earns refusals. Downwards half the gap closes in 5 s, since a header
+// does not know the attempts that are still on their way.
+func (m *Meter) Calibrate(now time.Time, s spillway.Signals) {
+	if m.kind == spillway.Provisioned {
+		m.provisioned.calibrate(now, s)
+		return
+	}
+	m.standard.calibrate(now, s)
+}
+
+// Refused corrects the account by a 429, whose own reservation is released
+// separately, and after Calibrate with the same response: the level is at
+// least 1, and stays there for retryAfter (at most 60 s; 0 or below is none).
+func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
+	retryAfter = min(max(retryAfter, 0), maxRetryAfter)
+	if m.kind == spillway.Provisioned {
+		m.provisioned.refused(now, retryAfter)
+		return
+	}
+	m.standard.refused(now, retryAfter)
+}
+
+// maxRetryAfter bounds what a 429 can block: the service is known to name
+// waits of up to a day.
+const maxRetryAfter = time.Minute
+
+// calibrationHalfLife is the time in which half of a downward correction is
+// made.
+const calibrationHalfLife = 5 * time.Second

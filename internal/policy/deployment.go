@@ -1,0 +1,130 @@
+package policy
+
+import (
+	"hash/fnv"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/breaker"
+	"github.com/spillway-ai/spillway/internal/policy/capacity"
+	"github.com/spillway-ai/spillway/internal/policy/route"
+	"github.com/spillway-ai/spillway/internal/policy/speed"
+)
+
+// maxDeployments bounds a pool, so that a set of them fits one word.
+const maxDeployments = 64
+
+// deployment is one deployment of the pool with its account, its health and
+// what has been learned about it.
+type deployment struct {
+	spillway.Deployment
+	key      uint64 // lasting identity for affinity
+	tier     int
+	meter    *capacity.Meter
+	speed    *speed.Model
+	breaker  *breaker.Breaker
+	inFlight int
+
+	breakerConfig breaker.Config // of breaker
+}
+
+// newDeployment builds a deployment on what is known of it from before, which
+// may be nil. Known ones are changed in place: attempts under way refer to
+// them.
+func newDeployment(cfg Config, d spillway.Deployment, known *deployment) *deployment {
+	d = capacity.WithFacts(d)
+	if known != nil {
+		if capacityOf(known.Deployment) != capacityOf(d) {
+			known.meter = capacity.NewMeter(d)
+		}
+		if known.breakerConfig != cfg.Breaker {
+			known.breaker, known.breakerConfig = breaker.New(cfg.Breaker), cfg.Breaker
+		}
+		known.Deployment = d
+		return known
+	}
+	h := fnv.New64a()
+	h.Write([]byte(d.Name))
+	return &deployment{
+		Deployment: d,
+		key:        h.Sum64(),
+		meter:      capacity.NewMeter(d),
+		speed:      speed.New(cfg.Speed, d.TokensPerSecond),
+		breaker:    breaker.New(cfg.Breaker),
+
+		breakerConfig: cfg.Breaker,
+	}
+}
+
+// capacityOf is the part of a deployment that its meter depends on.
+func capacityOf(d spillway.Deployment) spillway.Deployment {
+	return spillway.Deployment{
+		Kind: d.Kind, PTU: d.PTU, InputTPMPerPTU: d.InputTPMPerPTU, OutputRatio: d.OutputRatio,
+		MeterDepth: d.MeterDepth, TPM: d.TPM, RPM: d.RPM,
+	}
+}
+
+// candidate is the deployment as a pick sees it.
+func (d *deployment) candidate(now time.Time, index int) route.Candidate {
+	return route.Candidate{
+		Index:       index,
+		Key:         d.key,
+		Tier:        d.tier,
+		Weight:      d.Weight,
+		Outstanding: int(d.meter.Outstanding()),
+		Utilization: d.meter.Level(now),
+		InFlight:    d.inFlight,
+		MaxInFlight: d.MaxInFlight,
+		Blocked:     d.breaker.Reason(now),
+	}
+}
+
+// readyAt is when the deployment can be expected to take an attempt. One that
+// is only full of attempts frees a place when one of them ends, which nobody
+// can foretell: then it is busyPoll from now.
+func (d *deployment) readyAt(now time.Time) time.Time {
+	at := d.breaker.ReadyAt(now)
+	if t := d.meter.ReadyAt(now, 1); t.After(at) {
+		at = t
+	}
+	if !at.After(now) && d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight {
+		at = now.Add(busyPoll)
+	}
+	return at
+}
+
+// busyPoll is how often a flight looks again at a deployment whose readiness
+// has no foreseeable instant. Endings wake it sooner.
+const busyPoll = time.Second
+
+// DeploymentStatus is one deployment as its pool sees it now.
+type DeploymentStatus struct {
+	Pool, Name, Region string
+	Kind               spillway.Kind
+	Tier               int
+	State              string  // closed, open, half_open or paused
+	Utilization        float64 // by our meter; 1 is full
+	InFlight           int
+	OutstandingTokens  float64
+	TTFTP50, TTFTP99   time.Duration
+	TBTP50, TBTP99     time.Duration
+}
+
+// Status appends the state of every deployment, in tier order.
+func (e *Engine) Status(now time.Time, dst []DeploymentStatus) []DeploymentStatus {
+	for _, d := range e.deployments {
+		level := d.meter.Level(now)
+		state := d.breaker.State(now).String()
+		if d.breaker.Reason(now) == spillway.SpillPaused {
+			state = "paused"
+		}
+		dst = append(dst, DeploymentStatus{
+			Pool: e.cfg.Pool.Name, Name: d.Name, Region: d.Region, Kind: d.Kind, Tier: d.tier,
+			State: state, Utilization: level,
+			InFlight: d.inFlight, OutstandingTokens: d.meter.Outstanding(),
+			TTFTP50: d.speed.TTFT(now, level, 0.5), TTFTP99: d.speed.TTFT(now, level, 0.99),
+			TBTP50: d.speed.TBT(now, level, 0.5), TBTP99: d.speed.TBT(now, level, 0.99),
+		})
+	}
+	return dst
+}

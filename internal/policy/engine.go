@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/admit"
+	"github.com/spillway-ai/spillway/internal/policy/length"
+	"github.com/spillway-ai/spillway/internal/policy/retry"
+	"github.com/spillway-ai/spillway/internal/policy/route"
+)
+
+// defaultMaxHops bounds the gateways that one request may pass.
+const defaultMaxHops = 3
+
+// Engine is the shared state of one pool: what its deployments are doing and
+// what has been learned about them. It is not safe for concurrent use.
+type Engine struct {
+	cfg         Config
+	rnd         func() float64
+	deployments []*deployment // in tier order
+	lengths     *length.Model
+	retries     *retry.Budget
+	queue       *admit.Queue[*Flight]
+
+	candidates []route.Candidate // scratch of one pick
+	ready      []*Flight         // to be woken by the driver
+	free       []*Flight
+}
+
+// New returns the engine of a pool that nobody has used yet. rnd draws
+// uniformly from [0, 1).
+func New(cfg Config, rnd func() float64) (*Engine, error) {
+	e := &Engine{rnd: rnd, lengths: length.New(length.Config{})}
+	if err := e.Apply(time.Time{}, cfg); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Apply replaces the policy. Deployments that stay keep what was learned about
+// them, and their meter while their capacity is the same; flights under way
+// finish at the deployments that they are using.
+func (e *Engine) Apply(_ time.Time, cfg Config) error {
+	deployments, err := e.arrange(cfg)
+	if err != nil {
+		return fmt.Errorf("pool %s: %w", cfg.Pool.Name, err)
+	}
+	if e.retries == nil || e.cfg.Retry != cfg.Retry {
+		e.retries = retry.NewBudget(cfg.Retry)
+	}
+	if e.queue == nil || e.cfg.Queue != cfg.Queue {
+		e.requeue(admit.NewQueue[*Flight](cfg.Queue))
+	}
+	e.cfg, e.deployments = cfg, deployments
+	e.candidates = make([]route.Candidate, 0, len(deployments))
+	return nil
+}
+
+// arrange lists the pool's deployments in tier order, reusing known ones.
+func (e *Engine) arrange(cfg Config) ([]*deployment, error) {
+	var all []*deployment
+	for tier, names := range cfg.Pool.Tiers {
+		for _, name := range names {
+			d, err := e.deployment(cfg, name)
+			if err != nil {
+				return nil, err
+			}
+			d.tier = tier
+			all = append(all, d)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no tier names a deployment: %w", spillway.ErrUnknownDeployment)
+	}
+	if len(all) > maxDeployments {
+		return nil, fmt.Errorf("%d deployments in one pool; at most %d are supported", len(all), maxDeployments)
+	}
+	return all, nil
+}
+
+func (e *Engine) deployment(cfg Config, name string) (*deployment, error) {
+	for i := range cfg.Deployments {
+		if cfg.Deployments[i].Name == name {
+			return newDeployment(cfg, cfg.Deployments[i], e.find(name)), nil
+		}
+	}
+	return nil, fmt.Errorf("%q: %w", name, spillway.ErrUnknownDeployment)
+}
+
+// find is the deployment of that name, or nil.
+func (e *Engine) find(name string) *deployment {
+	for _, d := range e.deployments {
+		if d.Name == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// requeue moves those that wait to a new queue. What does not fit is evicted.
+func (e *Engine) requeue(to *admit.Queue[*Flight]) {
+	from := e.queue
+	e.queue = to
+	for from != nil {
+		f, ok := from.Pop()
+		if !ok {
+			return
+		}
+		f.queued = false
+		if !f.enqueue(f.queuedAt) {
+			f.evicted = true
+		}
+		e.wake(f)
+	}
+}
+
+// Begin starts the life of a request. The request stays the caller's and must
+// not change until the flight has settled.
+func (e *Engine) Begin(now time.Time, req *spillway.Request) (*Flight, spillway.Step) {
+	f := e.take()
+	f.begin(now, req)
+	return f, f.step()
+}
+
+// Ready returns a flight that must be given an EventWake now, or nil when none
+// is left. Drivers ask after every Begin and On.
+func (e *Engine) Ready() *Flight {
+	for len(e.ready) > 0 {
+		last := len(e.ready) - 1
+		f := e.ready[last]
+		e.ready[last] = nil
+		e.ready = e.ready[:last]
+		f.woken = false
+		if !f.settled {
+			return f
+		}
+	}
+	return nil
+}
+
+// Waiting is the number of flights in the queue.
+func (e *Engine) Waiting() int { return e.queue.Len() }
+
+// wake asks the driver to give f an EventWake.
+func (e *Engine) wake(f *Flight) {
+	if !f.woken {
+		f.woken = true
+		e.ready = append(e.ready, f)
+	}
+}
+
+// wakeHead lets the first in the queue try again: capacity may have come free.
+func (e *Engine) wakeHead() {
+	if f, ok := e.queue.Peek(); ok {
+		e.wake(f)
+	}
+}
+
+// take returns a flight to use, from the free list where there is one.
+func (e *Engine) take() *Flight {
+	last := len(e.free) - 1
+	if last < 0 {
+		return &Flight{engine: e}
+	}
+	f := e.free[last]
+	e.free[last] = nil
+	e.free = e.free[:last]
+	return f
+}
+
+func (e *Engine) maxHops() int {
+	if e.cfg.MaxHops <= 0 {
+		return defaultMaxHops
+	}
+	return e.cfg.MaxHops
+}

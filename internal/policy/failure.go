@@ -1,0 +1,99 @@
+package policy
+
+import (
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/retry"
+)
+
+// ejectFor is how long a deployment that is missing, or that our credential
+// does not open, is left alone before it is probed.
+const ejectFor = 30 * time.Second
+
+// hedgeQuantile is the quantile of TTFT after which a first token is late.
+const hedgeQuantile = 0.95
+
+// afford takes another attempt from the retry budget, after a failure or, with
+// FailureNone, for a hedge. After a refusal it is free: the deployment did no
+// work, and its pause keeps the next requests away from it.
+func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
+	switch class {
+	case spillway.FailureRefused:
+		return true
+	case spillway.FailureSlow, spillway.FailureOversized:
+		return f.engine.retries.Withdraw(now, retry.CostTimeout)
+	}
+	return f.engine.retries.Withdraw(now, retry.CostRetry)
+}
+
+func (f *Flight) maxAttempts() int { return min(f.engine.cfg.Retry.Attempts(), spillway.MaxAttempts) }
+
+// onRefused pauses the deployment and goes elsewhere.
+func (f *Flight) onRefused(now time.Time, a *attempt, ev spillway.Event) {
+	d := a.deployment
+	a.status, a.failed = ev.Status, spillway.FailureRefused
+	a.breaker.Drop(now, a.permit)
+	f.recordFailure(a, ev)
+	f.end(now, a, nil)
+	a.meter.Calibrate(now, ev.Signals)
+	a.meter.Refused(now, ev.RetryAfter)
+	d.breaker.Pause(now, retry.ClampRetryAfter(ev.RetryAfter))
+	f.next(now, a, ev)
+}
+
+// onFailed notes what the failure says about the deployment and decides what
+// comes next.
+func (f *Flight) onFailed(now time.Time, a *attempt, ev spillway.Event) {
+	a.status, a.failed = ev.Status, ev.Class
+	a.tokens = max(a.tokens, ev.Tokens)
+	a.lastAt = now
+	if ev.Status == 408 {
+		a.failed = f.timeoutClass(now, a)
+	}
+	f.learnFailure(now, a)
+	f.recordFailure(a, ev)
+	if a.firstAt.IsZero() && a.failed != spillway.FailureOversized && a.failed != spillway.FailureSlow {
+		f.end(now, a, nil)
+	} else {
+		f.end(now, a, f.soFar(a))
+	}
+	a.meter.Calibrate(now, ev.Signals)
+	if a.unusable = unusable(ev); a.unusable {
+		a.deployment.breaker.Eject(now, ejectFor)
+	}
+	f.next(now, a, ev)
+}
+
+// unusable says that the deployment cannot serve anybody: it is not there, or
+// does not take our credential.
+func unusable(ev spillway.Event) bool {
+	return ev.Missing || ev.Status == 401 || ev.Status == 403
+}
+
+// next goes on after a failed attempt: nothing while a rival is under way, an
+// honest end when the client has already read some of the answer, another
+// attempt where that can help, and otherwise the failure itself.
+func (f *Flight) next(now time.Time, a *attempt, ev spillway.Event) {
+	switch {
+	case f.live > 0:
+	case f.committed:
+		f.settle(now, ending{attempt: f.number(a), outcome: spillway.OutcomePartial, status: 200})
+	case a.failed == spillway.FailureInvalid && !a.unusable,
+		ev.Hopeless,
+		!f.repeatable(a, ev),
+		f.n >= f.maxAttempts(),
+		!f.afford(now, a.failed):
+		f.giveUp(now)
+	default:
+		f.retrying = a.failed != spillway.FailureOversized
+		f.dispatch(now)
+	}
+}
+
+// repeatable reports whether the request may be sent again. Generating twice
+// costs tokens and harms nothing. Of other operations only those may be
+// repeated that cannot have had an effect.
+func (f *Flight) repeatable(a *attempt, ev spillway.Event) bool {
+	return f.req.API != spillway.APIOther || ev.Replayable || a.failed == spillway.FailureRefused
+}

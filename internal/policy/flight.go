@@ -1,0 +1,268 @@
+package policy
+
+import (
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/budget"
+	"github.com/spillway-ai/spillway/internal/policy/length"
+)
+
+// maxActions bounds the actions of one step: a cancel for each attempt but
+// one, a send, a forward or cut, and a settle.
+const maxActions = spillway.MaxAttempts + 3
+
+// Flight is one request's life in the core, from Begin to Release. It is not
+// safe for concurrent use: its engine's lock covers it.
+type Flight struct {
+	// Driver is the driver's own handle on the flight.
+	Driver any
+
+	engine *Engine
+	req    *spillway.Request
+	prompt int // estimated tokens
+
+	accepted time.Time
+	deadline time.Time // when the last byte is due; zero for none
+	cutAt    time.Time // deadline less the reply margin; zero for none
+
+	attempts  [spillway.MaxAttempts]attempt
+	n         int // attempts made
+	live      int // attempts under way
+	hedgeAt   time.Time
+	committed bool
+	settled   bool
+
+	queued   bool
+	woken    bool // in the engine's ready list
+	evicted  bool // lost its place in the queue
+	crowded  bool // there was no place in the queue
+	tooSlow  bool // a deployment had room and not the speed
+	queuedAt time.Time
+
+	retrying   bool // deployments that failed this flight may be tried again
+	backingOff bool // waits until readyAt before it does
+	repeat     bool // the pick may take them now
+
+	readyAt  time.Time // when waiting may end
+	giveUpAt time.Time // when waiting is over; zero leaves it to the deadline
+
+	actions  [maxActions]spillway.Action
+	nActions int
+	record   spillway.Record
+	tries    [spillway.MaxAttempts]spillway.Attempt
+}
+
+// begin takes a new request in.
+func (f *Flight) begin(now time.Time, req *spillway.Request) {
+	f.req = req
+	f.accepted = now
+	f.setDeadline(now)
+	f.prompt = f.engine.lengths.Estimate(f.key(), req.BodyBytes)
+	f.recordBegin(now)
+	if req.ClientRetry == 0 {
+		f.engine.retries.Deposit(now)
+	}
+	if req.Hops > f.engine.maxHops() {
+		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{Code: spillway.RefusalLoop, Status: 508})
+		return
+	}
+	if req.Pin != "" || !f.behind() {
+		f.dispatch(now)
+		return
+	}
+	// Those who wait are served first.
+	f.stuck(now, 0)
+	f.engine.wakeHead()
+}
+
+// behind reports whether somebody waits who is to be served before f.
+func (f *Flight) behind() bool {
+	head, ok := f.engine.queue.Peek()
+	return ok && head.req.Pin == "" && head.req.Class.Priority >= f.req.Class.Priority
+}
+
+// setDeadline takes the smallest of the class's window and what the client
+// allows. Only operations that generate tokens have windows.
+func (f *Flight) setDeadline(now time.Time) {
+	window := time.Duration(0)
+	if f.req.API.Generates() {
+		window = f.req.Class.Window
+		if f.req.Stream {
+			window = f.req.Class.StreamWindow
+		}
+	}
+	if d := f.req.Deadline; d > 0 && (window <= 0 || d < window) {
+		window = d
+	}
+	f.record.Window = max(window, 0)
+	if window <= 0 {
+		return
+	}
+	f.deadline = now.Add(window)
+	f.cutAt = f.deadline.Add(-budget.Margin(f.req.Class.Budget, window))
+}
+
+// key is whose answers are alike.
+func (f *Flight) key() length.Key { return length.Key{Caller: f.req.Caller, Route: f.req.Route} }
+
+// quantile is what budgets are computed with.
+func (f *Flight) quantile() float64 {
+	if q := f.req.Class.Budget.Quantile; q > 0 {
+		return q
+	}
+	return 0.99
+}
+
+// emit adds an action to the step.
+func (f *Flight) emit(a spillway.Action) {
+	f.actions[f.nActions] = a
+	f.nActions++
+}
+
+// step closes the step.
+func (f *Flight) step() spillway.Step {
+	return spillway.Step{Actions: f.actions[:f.nActions], WakeAt: f.wakeAt()}
+}
+
+// wakeAt is the earliest instant that the flight cares about.
+func (f *Flight) wakeAt() time.Time {
+	var at time.Time
+	if f.settled {
+		return at
+	}
+	if f.cuttable() {
+		at = f.cutAt
+	}
+	if f.queued {
+		at = earlier(at, earlier(f.readyAt, f.giveUpAt))
+	}
+	if f.backingOff {
+		at = earlier(at, f.readyAt)
+	}
+	if f.live > 0 {
+		at = earlier(at, f.hedgeAt)
+		for i := range f.attempts[:f.n] {
+			if a := &f.attempts[i]; a.live {
+				at = earlier(at, a.stallAt)
+			}
+		}
+	}
+	return at
+}
+
+// cuttable reports whether the deadline still means something: an answer that
+// is passed through in pieces cannot be cut to a valid one.
+func (f *Flight) cuttable() bool { return !f.committed || f.req.API.Generates() && f.req.Stream }
+
+// earlier is the earlier of two instants of which zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// On tells the flight what happened. Events of attempts that have ended are
+// ignored.
+func (f *Flight) On(now time.Time, ev spillway.Event) spillway.Step {
+	f.nActions = 0
+	if f.settled {
+		return f.step()
+	}
+	switch ev.Kind {
+	case spillway.EventWake:
+		f.onWake(now)
+	case spillway.EventGone:
+		f.onGone(now)
+	default:
+		if ev.Attempt < 1 || ev.Attempt > f.n || !f.attempts[ev.Attempt-1].live {
+			break
+		}
+		f.onAttempt(now, &f.attempts[ev.Attempt-1], ev)
+	}
+	return f.step()
+}
+
+func (f *Flight) onAttempt(now time.Time, a *attempt, ev spillway.Event) {
+	switch ev.Kind {
+	case spillway.EventFirstToken:
+		f.onFirstToken(now, a, ev)
+	case spillway.EventProgress:
+		f.onProgress(now, a, ev.Tokens)
+	case spillway.EventDone:
+		f.onDone(now, a, ev)
+	case spillway.EventRefused:
+		f.onRefused(now, a, ev)
+	case spillway.EventFailed:
+		f.onFailed(now, a, ev)
+	}
+}
+
+// onFirstToken keeps this attempt and ends its rivals. What the client reads
+// as it comes is committed; an answer to assemble is not.
+func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
+	if !a.firstAt.IsZero() {
+		return
+	}
+	a.firstAt, a.lastAt, a.status = now, now, ev.Status
+	a.tokens = max(ev.Tokens, 1)
+	f.hedgeAt = time.Time{}
+	f.recordFirstToken(now, a, ev)
+	if f.req.API.Generates() {
+		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
+	}
+	a.meter.Calibrate(now, ev.Signals)
+	for i := range f.attempts[:f.n] {
+		if rival := &f.attempts[i]; rival.live && rival != a {
+			f.cancel(now, rival, spillway.FailureNone)
+		}
+	}
+	if !a.assembled {
+		f.committed = true
+		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: f.number(a)})
+	}
+	a.stallAt = now.Add(f.tokenPatience(now, a))
+}
+
+// onProgress notes output. Tokens that arrived since the last report count as
+// of now.
+func (f *Flight) onProgress(now time.Time, a *attempt, tokens int) {
+	if tokens <= a.tokens || a.firstAt.IsZero() {
+		return
+	}
+	a.tokens, a.lastAt = tokens, now
+	a.stallAt = now.Add(f.tokenPatience(now, a))
+}
+
+// onGone ends everything: nobody reads any more. It teaches nothing.
+func (f *Flight) onGone(now time.Time) {
+	for i := range f.attempts[:f.n] {
+		if a := &f.attempts[i]; a.live {
+			a.failed = spillway.FailureGone
+			f.learnFailure(now, a)
+			f.end(now, a, f.soFar(a))
+			f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: i + 1})
+		}
+	}
+	f.settle(now, ending{outcome: spillway.OutcomeClientGone, status: statusClientGone})
+}
+
+// statusClientGone is what records show for a client that left: nginx's code
+// for it, which no client ever sees.
+const statusClientGone = 499
+
+// Record is the flight's record: complete after the settle action, valid until
+// Release. The driver may add what only it knows.
+func (f *Flight) Record() *spillway.Record { return &f.record }
+
+// Release gives a settled flight back. Nothing of it may be used afterwards.
+func (f *Flight) Release() {
+	e := f.engine
+	if !f.settled || f.woken {
+		// A flight that is still listed to be woken is left to the collector.
+		return
+	}
+	*f = Flight{engine: e}
+	e.free = append(e.free, f)
+}

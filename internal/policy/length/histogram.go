@@ -1,0 +1,84 @@
+package length
+
+import "math/bits"
+
+// The histogram's resolution: lengths below 16 each have a bucket of their
+// own, every octave from there to 2^20 has 8, so that none is wider than an
+// eighth of its value.
+const (
+	exact    = 16
+	octaves  = 20 - 4
+	binCount = exact + octaves*8
+)
+
+// fullCount is the number of answers at which all counts are halved, so that
+// new answers always weigh as much as the last thousand.
+const fullCount = 1024
+
+// histogram counts answers by length.
+type histogram struct {
+	n    uint16 // sum of bins
+	bins [binCount]uint16
+}
+
+func (h *histogram) add(tokens int) {
+	h.bins[binOf(tokens)]++
+	h.n++
+	if h.n < fullCount {
+		return
+	}
+	h.halve()
+}
+
+// halve halves the cumulative counts, which moves no quantile by more than
+// half an answer, where halving each bucket would lose or keep all small ones.
+func (h *histogram) halve() {
+	var cumulative, kept uint16
+	for i, n := range h.bins {
+		cumulative += n
+		half := (cumulative + 1) / 2
+		h.bins[i] = half - kept
+		kept = half
+	}
+	h.n = kept
+}
+
+// quantile returns the q-quantile, interpolated within its bucket; 0 when
+// nothing is known.
+func (h *histogram) quantile(q float64) int {
+	if h.n == 0 {
+		return 0
+	}
+	rank := min(max(q, 0), 1) * float64(h.n)
+	below := float64(h.n)
+	bin := binCount - 1
+	for ; bin > 0; bin-- {
+		below -= float64(h.bins[bin])
+		if h.bins[bin] > 0 && below < rank {
+			break
+		}
+	}
+	if bin == 0 {
+		return 0
+	}
+	from, to := edge(bin), edge(bin+1)
+	return from + int(float64(to-1-from)*(rank-below)/float64(h.bins[bin])+0.5)
+}
+
+// binOf returns the bucket of a length.
+func binOf(tokens int) int {
+	if tokens < exact {
+		return max(tokens, 0)
+	}
+	octave := bits.Len(uint(tokens)) - 1 // at least 4
+	return min(exact+(octave-4)*8+(tokens>>(octave-3))&7, binCount-1)
+}
+
+// edge returns the shortest length of a bucket.
+func edge(bin int) int {
+	if bin < exact {
+		return bin
+	}
+	octave, part := (bin-exact)/8+4, (bin-exact)%8
+	return (8 + part) << (octave - 3)
+}

@@ -1,0 +1,216 @@
+package length
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+
+	"pgregory.net/rapid"
+)
+
+var (
+	epoch = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
+	chat  = Key{Caller: "search", Route: "azure/chat"}
+	other = Key{Caller: "mail", Route: "azure/chat"}
+)
+
+func observe(m *Model, key Key, n, tokens int) {
+	for range n {
+		m.Observe(epoch, key, tokens)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		learn  func(*Model)
+		q      float64
+		tokens int
+		n      int
+	}{
+		{"nothing", func(*Model) {}, 0.9, 0, 0},
+		{"own", func(m *Model) { observe(m, chat, 30, 12) }, 0.9, 12, 30},
+		{"thin: from all", func(m *Model) { observe(m, other, 100, 9); observe(m, chat, 29, 12) }, 0.5, 9, 129},
+		{"enough: own", func(m *Model) { observe(m, other, 100, 9); observe(m, chat, 30, 12) }, 0.5, 12, 30},
+		{"empty answers", func(m *Model) { observe(m, chat, 30, 0) }, 0.9, 0, 30},
+		{"between", func(m *Model) { observe(m, chat, 50, 4); observe(m, chat, 50, 8) }, 0.5, 4, 100},
+		{"above", func(m *Model) { observe(m, chat, 50, 4); observe(m, chat, 50, 8) }, 0.51, 8, 100},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := New(Config{})
+			tc.learn(m)
+			if tokens, n := m.Quantile(epoch, chat, tc.q); tokens != tc.tokens || n != tc.n {
+				t.Errorf("Quantile(%v) = %d, %d, want %d, %d", tc.q, tokens, n, tc.tokens, tc.n)
+			}
+		})
+	}
+}
+
+func TestQuantileAccuracy(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.IntRange(0, 200_000), minSamples, 500).Draw(t, "values")
+		q := rapid.Float64Range(0, 1).Draw(t, "q")
+		m := New(Config{})
+		for _, v := range values {
+			m.Observe(epoch, chat, v)
+		}
+		got, n := m.Quantile(epoch, chat, q)
+		slices.Sort(values)
+		rank := q * float64(len(values))
+		low := values[max(int(math.Ceil(rank-1e-9))-1, 0)]
+		high := values[min(int(rank+1e-9), len(values)-1)]
+		if n != len(values) || float64(got) < float64(low)*(1-1.0/8) || float64(got) > float64(high)*(1+1.0/8)+1 {
+			t.Fatalf("Quantile(%v) of %d = %d, want %d–%d", q, n, got, low, high)
+		}
+	})
+}
+
+func TestBins(t *testing.T) {
+	for tokens := range 1 << 20 {
+		bin := binOf(tokens)
+		if edge(bin) > tokens || edge(bin+1) <= tokens {
+			t.Fatalf("%d tokens are in bucket %d, which is %d–%d", tokens, bin, edge(bin), edge(bin+1))
+		}
+	}
+	if binOf(-5) != 0 || binOf(math.MaxInt) != binCount-1 {
+		t.Errorf("out of range: buckets %d and %d", binOf(-5), binOf(math.MaxInt))
+	}
+}
+
+// TestFollows shows that a thousand new answers outweigh any past, and that
+// one long answer is forgotten.
+func TestFollows(t *testing.T) {
+	m := New(Config{})
+	observe(m, chat, 100_000, 1000)
+	observe(m, chat, 1, 100_000)
+	observe(m, chat, 3000, 100)
+	if got, n := m.Quantile(epoch, chat, 0.8); got < 94 || got > 106 || n > 1024 {
+		t.Errorf("0.8 quantile = %d of %d, want about 100 of at most 1024", got, n)
+	}
+	observe(m, chat, 10_000, 100)
+	if got, _ := m.Quantile(epoch, chat, 1); got > 106 {
+		t.Errorf("longest = %d, want the answer of 100,000 tokens forgotten", got)
+	}
+}
+
+func TestHalvingKeepsQuantiles(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var h histogram
+		for range fullCount - 1 {
+			h.add(int(math.Exp(rapid.Float64Range(0, 13).Draw(t, "log tokens"))))
+		}
+		before := h
+		h.halve()
+		var sum, cumBefore, cumAfter int
+		for i := range h.bins {
+			sum += int(h.bins[i])
+			cumBefore += int(before.bins[i])
+			cumAfter += int(h.bins[i])
+			if off := cumBefore - 2*cumAfter; off < -1 || off > 0 {
+				t.Fatalf("up to bucket %d: %d of %d remain", i, cumAfter, cumBefore)
+			}
+		}
+		if sum != int(h.n) {
+			t.Fatalf("n = %d, buckets hold %d", h.n, sum)
+		}
+	})
+}
+
+func TestEstimate(t *testing.T) {
+	m := New(Config{})
+	for _, tc := range []struct{ bytes, want int }{{0, 0}, {-1, 0}, {1, 1}, {4000, 1000}} {
+		if got := m.Estimate(chat, tc.bytes); got != tc.want {
+			t.Errorf("knowing nothing: Estimate(%d) = %d, want %d", tc.bytes, got, tc.want)
+		}
+	}
+	for range 200 {
+		m.ObservePrompt(epoch, chat, 2000, 1000) // twice the tokens per byte
+	}
+	if got := m.Estimate(chat, 4000); got < 1980 || got > 2000 {
+		t.Errorf("after 200 prompts at a half: Estimate(4000) = %d, want about 2000", got)
+	}
+	if got := m.Estimate(other, 4000); got < 1980 || got > 2000 {
+		t.Errorf("an unknown key learns from all: Estimate(4000) = %d, want about 2000", got)
+	}
+	m.ObservePrompt(epoch, other, 0, 10)
+	m.ObservePrompt(epoch, other, 10, 0)
+	if m.Keys() != 1 {
+		t.Errorf("reports without a size made a key")
+	}
+}
+
+func TestKeysAreBounded(t *testing.T) {
+	m := New(Config{MaxKeys: 4})
+	key := func(i int) Key { return Key{Caller: fmt.Sprint(i), Route: "r"} }
+	for i := range 4 {
+		for range 50 {
+			m.Observe(epoch, key(i), 10*(i+1))
+		}
+	}
+	late := epoch.Add(30 * time.Minute)
+	for range 50 {
+		m.Observe(late, key(9), 200)
+	}
+	if _, n := m.Quantile(late, key(9), 0.5); n != 250 || m.Keys() != 4 {
+		t.Errorf("with no idle key: answered from %d answers with %d keys, want from all 250 with 4", n, m.Keys())
+	}
+	for i := range 3 { // all but key 3 are used
+		m.Observe(late, key(i), 10*(i+1))
+	}
+	later := epoch.Add(time.Hour)
+	for range 50 {
+		m.Observe(later, key(9), 10)
+	}
+	if got, n := m.Quantile(later, key(9), 0.5); got != 10 || n != 50 || m.Keys() != 4 {
+		t.Errorf("a new key replaces the idle one: %d of %d with %d keys, want 10 of 50 with 4", got, n, m.Keys())
+	}
+	if _, n := m.Quantile(later, key(0), 0.5); n != 51 {
+		t.Errorf("a key in use has %d answers, want 51", n)
+	}
+	if _, n := m.Quantile(later, key(3), 0.5); n < 250 {
+		t.Errorf("the replaced key is answered from %d answers, want from all", n)
+	}
+}
+
+func TestEntryIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(entry{}); size > 512 {
+		t.Errorf("an entry takes %d bytes, want at most 512", size)
+	}
+}
+
+// BenchmarkRequest is what one request asks and teaches.
+func BenchmarkRequest(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	m := New(Config{})
+	lengths := make([]int, 1024)
+	for i := range lengths {
+		lengths[i] = int(300 * math.Exp(0.8*r.NormFloat64()))
+		m.Observe(epoch, chat, lengths[i])
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		i++
+		m.Estimate(chat, 8000)
+		m.Quantile(epoch, chat, 0.9)
+		m.Observe(epoch, chat, lengths[i&1023])
+		m.ObservePrompt(epoch, chat, 8000, 2100)
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	m := New(Config{})
+	m.Observe(epoch, chat, 100)
+	if n := testing.AllocsPerRun(3000, func() {
+		m.Estimate(chat, 8000)
+		m.Quantile(epoch, chat, 0.9)
+		m.Observe(epoch, chat, 250)
+		m.ObservePrompt(epoch, chat, 8000, 2100)
+	}); n != 0 {
+		t.Errorf("%v allocations per request, want 0", n)
+	}
+}

@@ -1,0 +1,54 @@
+package retry
+
+import (
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/stat"
+)
+
+// slots is into how many parts the window of a budget is cut.
+const slots = 20
+
+// Budget is what a pool can afford in retries and hedges. At every withdrawal
+//
+//	withdrawn in the last Window ≤ MinPerSecond × Window + Ratio × deposits in the last Window
+//
+// holds exactly, the window being a whole number of twentieths: the twentieth
+// that is only partly inside counts for withdrawals and not for deposits.
+// It is not safe for concurrent use.
+type Budget struct {
+	reserve  float64 // withdrawals that need no deposit
+	ratio    float64
+	requests *stat.Window // covers at most the window
+	spent    *stat.Window // covers at least the window
+}
+
+// NewBudget returns a budget that has its reserve to spend.
+func NewBudget(cfg Config) *Budget {
+	slot := max(cfg.window()/slots, 1)
+	return &Budget{
+		reserve:  cfg.minPerSecond() * (slots * slot).Seconds(),
+		ratio:    cfg.ratio(),
+		requests: stat.NewWindow(slots*slot, slots),
+		spent:    stat.NewWindow((slots+1)*slot, slots+1),
+	}
+}
+
+// Deposit counts one request. Retries and hedges do not deposit.
+func (b *Budget) Deposit(now time.Time) { b.requests.Add(now, 1) }
+
+// Withdraw takes cost for one more attempt, or reports that it cannot be
+// afforded and takes nothing.
+func (b *Budget) Withdraw(now time.Time, cost float64) bool {
+	if b.Balance(now) < cost {
+		return false
+	}
+	b.spent.Add(now, cost)
+	return true
+}
+
+// Balance is what can be withdrawn now. It is negative for a while when
+// deposits have expired before the withdrawals that they paid for.
+func (b *Budget) Balance(now time.Time) float64 {
+	return b.reserve + b.ratio*b.requests.Sum(now) - b.spent.Sum(now)
+}

@@ -1,0 +1,106 @@
+// Package retry says what a failure is, how long to wait after it, and whether
+// another attempt may be afforded.
+//
+// Retries and hedges share one budget: 20% of the requests of the last 10 s
+// plus 10 per second, after Finagle's RetryBudget. So a dependency that fails
+// for everybody sees at most 1.2 times its load, and a quiet one can still be
+// retried.
+package retry
+
+import (
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// Bounds of what upstreams may ask for. Azure has been seen to ask for a day.
+const (
+	MinRetryAfter     = 50 * time.Millisecond
+	MaxRetryAfter     = 60 * time.Second
+	DefaultRetryAfter = time.Second
+)
+
+// Bounds of the wait before a hedge.
+const (
+	MinHedgeDelay = 100 * time.Millisecond
+	MaxHedgeDelay = 10 * time.Second
+)
+
+// What an attempt takes from the budget.
+const (
+	CostRetry   = 1.0
+	CostTimeout = 2.0 // after a 408, whose attempt held capacity for its whole window
+)
+
+// ClampRetryAfter bounds a wait that an upstream asked for to 0.05–60 s. A
+// negative wait, which means that none was named, reads as one second.
+func ClampRetryAfter(d time.Duration) time.Duration {
+	if d < 0 {
+		return DefaultRetryAfter
+	}
+	return min(max(d, MinRetryAfter), MaxRetryAfter)
+}
+
+// HedgeDelay is how long to wait for a first token before a second attempt:
+// the quantile of TTFT that hedging starts at, within 0.1–10 s. Without a
+// learned quantile (0) it is the upper bound.
+func HedgeDelay(ttftQuantile time.Duration) time.Duration {
+	if ttftQuantile <= 0 {
+		return MaxHedgeDelay
+	}
+	return min(max(ttftQuantile, MinHedgeDelay), MaxHedgeDelay)
+}
+
+// Config is how a pool retries. The zero value takes the defaults.
+type Config struct {
+	MaxAttempts  int           // of one request, the first included; 0 takes 4; at most spillway.MaxAttempts
+	BaseDelay    time.Duration // before the first retry at the same deployment; 0 takes 100 ms
+	MaxDelay     time.Duration // 0 takes 2 s
+	Ratio        float64       // retries per request; 0 takes 0.2, negative means none
+	MinPerSecond float64       // retries that are always allowed; 0 takes 10, negative means none
+	Window       time.Duration // how long requests earn and retries count; 0 takes 10 s
+}
+
+// Attempts is the number of attempts that one request may make.
+func (c Config) Attempts() int {
+	if c.MaxAttempts <= 0 {
+		return 4
+	}
+	return min(c.MaxAttempts, spillway.MaxAttempts)
+}
+
+// Backoff is the wait after failed attempt number attempt (1-based), for rnd
+// in [0, 1): base × 2^(attempt−1), at most MaxDelay, of which one half is
+// fixed and one half random ("equal jitter"), so that requests that failed
+// together neither return at once nor together.
+func (c Config) Backoff(attempt int, rnd float64) time.Duration {
+	ceiling := c.maxDelay()
+	delay := min(c.baseDelay(), ceiling)
+	for i := 1; i < attempt && delay < ceiling; i++ {
+		delay = min(2*delay, ceiling)
+	}
+	half := delay / 2
+	return half + time.Duration(rnd*float64(delay-half))
+}
+
+func (c Config) baseDelay() time.Duration { return orDuration(c.BaseDelay, 100*time.Millisecond) }
+func (c Config) maxDelay() time.Duration  { return orDuration(c.MaxDelay, 2*time.Second) }
+func (c Config) window() time.Duration    { return orDuration(c.Window, 10*time.Second) }
+func (c Config) ratio() float64           { return orFloat(c.Ratio, 0.2) }
+func (c Config) minPerSecond() float64    { return orFloat(c.MinPerSecond, 10) }
+
+// orDuration is d, or the default where d is not positive.
+func orDuration(d, byDefault time.Duration) time.Duration {
+	if d <= 0 {
+		return byDefault
+	}
+	return d
+}
+
+// orFloat is f, the default where f is zero, and zero where it is negative.
+func orFloat(f, byDefault float64) float64 {
+	if f == 0 {
+		return byDefault
+	}
+	return max(f, 0)
+}

@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// pace is an attempt whose tokens arrive evenly. Its progress is reported
+// before every wake, as drivers do.
+type pace struct {
+	attempt int
+	since   time.Time
+	tbt     time.Duration
+}
+
+// advance moves the clock to an instant and delivers every wake on the way.
+func (s *stage) advance(to time.Time) {
+	for range 10_000 {
+		next, at := "", to
+		for _, name := range s.names {
+			if w := s.wakes[name]; !w.IsZero() && !w.After(at) && (next == "" || w.Before(at)) {
+				next, at = name, w
+			}
+		}
+		if next == "" {
+			s.now = to
+			return
+		}
+		s.now = at
+		s.wake(next)
+		s.deliver()
+	}
+	s.t.Fatalf("still waking at %v: the engine does not come to rest", s.now.Sub(s.start))
+}
+
+// wake delivers an EventWake and shows what comes of it, if anything does.
+func (s *stage) wake(name string) {
+	f := s.flights[name]
+	before := s.wakes[name]
+	if p, ok := s.paces[name]; ok {
+		f.On(s.now, spillway.Event{
+			Kind: spillway.EventProgress, Attempt: p.attempt, Tokens: 1 + int(s.now.Sub(p.since)/p.tbt),
+		})
+	}
+	step := f.On(s.now, spillway.Event{Kind: spillway.EventWake})
+	if len(step.Actions) == 0 {
+		s.wakes[name] = step.WakeAt
+		if step.WakeAt.Equal(before) && !before.After(s.now) {
+			s.t.Fatalf("%s: wakes again and again at %v", name, s.now.Sub(s.start))
+		}
+		return
+	}
+	s.say("%v %s wakes", s.now.Sub(s.start), name)
+	s.show(name, step)
+}
+
+// deliver wakes the flights that the engine names.
+func (s *stage) deliver() {
+	for f := s.engine.Ready(); f != nil; f = s.engine.Ready() {
+		s.wake(f.Driver.(string))
+	}
+}
+
+func (s *stage) say(format string, values ...any) {
+	fmt.Fprintf(&s.out, "    "+format+"\n", values...)
+}
+
+// show writes a step down.
+func (s *stage) show(name string, step spillway.Step) {
+	for _, a := range step.Actions {
+		id := fmt.Sprintf("%s#%d", name, a.Attempt)
+		switch a.Kind {
+		case spillway.ActionSend:
+			var how []string
+			if a.Grant > 0 {
+				how = append(how, fmt.Sprintf("grant=%d", a.Grant))
+			}
+			if a.Stream {
+				how = append(how, "as stream")
+			}
+			r := s.flights[name]
+			if r != nil || s.engine != nil {
+				how = append(how, s.spill(name, a.Attempt))
+			}
+			s.say("%s", strings.TrimSpace(strings.Join(append([]string{"send", id, "to", a.Deployment}, how...), " ")))
+		case spillway.ActionSettle:
+			s.say("settle %s%s", id, s.ending(name, a))
+		default:
+			s.say("%v %s", a.Kind, id)
+		}
+	}
+	s.wakes[name] = step.WakeAt
+	if len(step.Actions) == 0 && !step.WakeAt.IsZero() {
+		s.say("%s: nothing until %v", name, step.WakeAt.Sub(s.start))
+	}
+}
+
+func (s *stage) spill(name string, attempt int) string {
+	f := s.flights[name]
+	if f == nil || attempt > len(f.record.Attempts) {
+		return ""
+	}
+	switch {
+	case f.record.Attempts[attempt-1].Hedge:
+		return "as hedge"
+	case f.record.Spill != spillway.SpillNone:
+		return "spill=" + f.record.Spill.String()
+	}
+	return ""
+}
+
+func (s *stage) ending(name string, a spillway.Action) string {
+	text := ""
+	if f := s.flights[name]; f != nil {
+		text = fmt.Sprintf(" %v %d", f.record.Outcome, f.record.Status)
+	}
+	if r := a.Refusal; r.Code != "" {
+		text += " " + string(r.Code)
+		if r.RetryAfter > 0 {
+			text += fmt.Sprintf(" retry_after=%v", r.RetryAfter)
+		}
+		if r.FitTokens > 0 {
+			text += fmt.Sprintf(" fit=%d", r.FitTokens)
+		}
+	}
+	return text
+}
+
+func (s *stage) status() {
+	for _, d := range s.engine.Status(s.now, nil) {
+		s.say("%s: %s, utilization %.0f%%, in flight %d", d.Name, d.State, 100*d.Utilization, d.InFlight)
+	}
+	if n := s.engine.Waiting(); n > 0 {
+		s.say("waiting: %d", n)
+	}
+}
+
+func (s *stage) record(name string) {
+	r := s.flights[name].Record()
+	s.say("outcome=%v status=%d mode=%v ask=%d budget=%d granted=%d observed=%d truncated=%v spill=%v queue=%v ttft=%v e2e=%v",
+		r.Outcome, r.Status, r.Mode, r.AskTokens, r.BudgetTokens, r.GrantTokens, r.ObservedGrant, r.Truncated, r.Spill, r.Queue, r.TTFT, r.E2E)
+	for i, t := range r.Attempts {
+		s.say("#%d %s %v..%v status=%d class=%v tokens=%d", i+1, t.Deployment, t.Start, t.End, t.Status, t.Class, t.Tokens)
+	}
+}

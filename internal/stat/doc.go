@@ -1,0 +1,8 @@
+// Package stat holds the running statistics that the policy core learns with:
+// a time-weighted mean, sums over a sliding span, and quantiles that forget.
+//
+// Every method that needs the time takes it as now; nothing reads a clock.
+// Nothing allocates after construction, and nothing is safe for concurrent
+// use: the owner of the pool's lock owns these too. A now that goes slightly
+// backwards, as happens between readings of several connections, is harmless.
+package stat

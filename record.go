@@ -1,0 +1,64 @@
+package spillway
+
+import "time"
+
+// MaxAttempts bounds the attempts of one request.
+const MaxAttempts = 8
+
+// Record is what one request leaves behind: no prompt, no answer, no secret.
+// Durations count from acceptance where not said otherwise.
+type Record struct {
+	ID     string
+	Time   time.Time // acceptance
+	Pool   string
+	Caller string
+	Tenant string
+	Class  string
+	Model  string
+	Route  string
+	API    API
+	Policy string // version of the policy that decided
+
+	Stream          bool
+	Structured      bool
+	Tools           bool
+	Choices         int
+	ClientRetry     int
+	AskTokens       int
+	PromptEstimate  int // tokens
+	Window          time.Duration
+	Mode            BudgetMode
+	BudgetTokens    int // what fits the time left; 0 when nothing bounds it
+	GrantTokens     int // what was sent upstream; 0 when nothing was
+	ObservedGrant   int // what clamp would have granted, in mode observe
+	Spill           SpillReason
+	Truncated       Truncation
+	Finish          Finish
+	Outcome         Outcome
+	Refusal         RefusalCode
+	Status          int // what the client got
+	Queue           time.Duration
+	TTFT            time.Duration // first output, as read from upstream
+	E2E             time.Duration
+	TBTMean, TBTMax time.Duration
+	Usage           Usage
+	Attempts        []Attempt
+}
+
+// Attempt is one try at one deployment.
+type Attempt struct {
+	Deployment  string
+	Region      string
+	Kind        Kind
+	Tier        int
+	Start       time.Duration // since acceptance
+	End         time.Duration // since acceptance
+	TTFT        time.Duration // since Start; 0 without a token
+	Status      int
+	Class       FailureClass
+	RetryAfter  time.Duration
+	GrantTokens int
+	Tokens      int
+	Utilization float64 // seen in the response; -1 when absent
+	Hedge       bool
+}
