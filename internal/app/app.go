@@ -1,0 +1,292 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/config"
+	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/telemetry"
+)
+
+// Options are what a start needs besides the configuration.
+type Options struct {
+	// ConfigPath is the configuration; "" serves the embedded demo fleet.
+	ConfigPath string
+	// Listen and Admin override the configuration's addresses.
+	Listen, Admin string
+	// Stdout takes records, where the configuration sends them there.
+	Stdout io.Writer
+	Log    *slog.Logger
+	// Reload asks for a reload besides changes of the file; nil never does.
+	Reload <-chan os.Signal
+}
+
+// App is a running gateway. Make it with Start, end it with Close.
+type App struct {
+	opts     Options
+	cfg      *config.Config // as started: what a reload cannot change comes from here
+	gateway  *gateway.Gateway
+	demo     *demo
+	writer   *telemetry.Writer // nil without records
+	data     *listener
+	admin    *listener // nil without an admin address
+	draining atomic.Bool
+	reloads  reloader
+}
+
+// listener is a server with its socket.
+type listener struct {
+	server *http.Server
+	socket net.Listener
+	done   chan error
+}
+
+// Start loads the configuration, opens the listeners and serves. When it
+// returns, the listeners accept.
+func Start(opts Options) (*App, error) {
+	a := &App{opts: opts}
+	if opts.ConfigPath == "" {
+		d, err := startDemo()
+		if err != nil {
+			return nil, err
+		}
+		a.demo = d
+	}
+	if err := a.start(); err != nil {
+		a.closeBackends()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) start() error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	a.cfg = cfg
+	settings, err := build(cfg)
+	if err != nil {
+		return err
+	}
+	recorders, metrics, err := a.recorders()
+	if err != nil {
+		return err
+	}
+	a.gateway, err = gateway.New(settings, gateway.Deps{Recorder: recorders, Logger: a.opts.Log})
+	if err != nil {
+		return fmt.Errorf("starting the gateway: %w", err)
+	}
+	return a.listen(metrics)
+}
+
+// load reads the configuration, with the options' addresses in place of its
+// own.
+func (a *App) load() (*config.Config, error) {
+	if a.demo != nil {
+		return a.demo.config()
+	}
+	return config.Load(a.opts.ConfigPath, os.LookupEnv, a.readFile)
+}
+
+// recorders opens what takes the records.
+func (a *App) recorders() (gateway.Recorder, *telemetry.Metrics, error) {
+	var all telemetry.Fanout
+	open := a.recordsTo()
+	if open != nil {
+		w, err := telemetry.NewWriter(open, telemetry.WriterConfig{Queue: a.cfg.Records.Queue, Log: a.opts.Log})
+		if err != nil {
+			return nil, nil, fmt.Errorf("opening the records: %w", err)
+		}
+		a.writer = w
+		all = append(all, w)
+	}
+	if !a.cfg.Metrics.Enabled {
+		return all, nil, nil
+	}
+	metrics := telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: a.dropped})
+	return append(all, metrics), metrics, nil
+}
+
+// recordsTo is where records go; nil is nowhere.
+func (a *App) recordsTo() telemetry.Open {
+	r := a.cfg.Records
+	switch {
+	case r.Dir != "":
+		return telemetry.File(telemetry.FileConfig{
+			Path: r.Dir + "/records.jsonl", MaxBytes: int64(r.MaxFileBytes), MaxFiles: r.MaxFiles,
+		})
+	case r.Stdout:
+		return telemetry.Stream(a.opts.Stdout)
+	}
+	return nil
+}
+
+func (a *App) dropped() uint64 {
+	if a.writer == nil {
+		return 0
+	}
+	return a.writer.Dropped()
+}
+
+// status is the state of the pools for the metrics.
+func (a *App) status() telemetry.Status {
+	var s telemetry.Status
+	for _, p := range a.gateway.Status(nil) {
+		s.Pools = append(s.Pools, telemetry.PoolStatus{Pool: p.Name, Waiting: p.Waiting})
+		for _, d := range p.Deployments {
+			s.Deployments = append(s.Deployments, telemetry.DeploymentStatus{
+				Pool: p.Name, Deployment: d.Name, State: d.State, Utilization: d.Utilization, InFlight: d.InFlight,
+			})
+		}
+	}
+	return s
+}
+
+// listen opens both listeners before either serves.
+func (a *App) listen(metrics *telemetry.Metrics) error {
+	tlsConfig, err := serverTLS(a.cfg.Server.TLS)
+	if err != nil {
+		return err
+	}
+	a.data, err = open("data", first(a.opts.Listen, a.cfg.Server.Listen), a.gateway.Server(tlsConfig))
+	if err != nil {
+		return err
+	}
+	if address := first(a.opts.Admin, a.cfg.Server.Admin); address != "" {
+		a.admin, err = open("admin", address, a.adminServer(metrics))
+		if err != nil {
+			a.data.socket.Close()
+			return err
+		}
+		a.admin.serve()
+	}
+	a.data.serve()
+	return nil
+}
+
+func serverTLS(files *config.ServerTLS) (*tls.Config, error) {
+	if files == nil {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		return nil, fmt.Errorf("loading the listener's certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func open(what, address string, server *http.Server) (*listener, error) {
+	socket, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("opening the %s listener: %w", what, err)
+	}
+	return &listener{server: server, socket: socket, done: make(chan error, 1)}, nil
+}
+
+func (l *listener) serve() {
+	go func() {
+		if l.server.TLSConfig != nil {
+			l.done <- l.server.ServeTLS(l.socket, "", "")
+			return
+		}
+		l.done <- l.server.Serve(l.socket)
+	}()
+}
+
+// shutdown stops accepting, waits for what is being served until ctx ends, and
+// closes what is left.
+func (l *listener) shutdown(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	if err := l.server.Shutdown(ctx); err != nil {
+		l.server.Close()
+	}
+	<-l.done
+}
+
+// DataAddr is the address that the data listener got, such as 127.0.0.1:8080.
+func (a *App) DataAddr() string { return a.data.socket.Addr().String() }
+
+// AdminAddr is the address of the admin listener; "" when there is none.
+func (a *App) AdminAddr() string {
+	if a.admin == nil {
+		return ""
+	}
+	return a.admin.socket.Addr().String()
+}
+
+// TLS reports whether the data listener speaks TLS.
+func (a *App) TLS() bool { return a.data.server.TLSConfig != nil }
+
+// Run reloads when the file changes or a reload is asked for, until ctx ends
+// or a listener fails. It does not close the app.
+func (a *App) Run(ctx context.Context) error {
+	watch, err := a.watch()
+	if err != nil {
+		return err
+	}
+	defer watch.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-a.data.done:
+			a.data.done <- err
+			return fmt.Errorf("serving: %w", err)
+		case <-a.opts.Reload:
+			a.Reload()
+		case <-watch.changed:
+			a.reloadChanged()
+		}
+	}
+}
+
+// Close drains: /readyz turns to 503, the listener stops accepting, requests
+// under way get the configured time, records are written out.
+func (a *App) Close() error {
+	a.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), max(a.cfg.Server.DrainTimeout, time.Millisecond))
+	defer cancel()
+	if n := a.gateway.InFlight(); n > 0 {
+		a.opts.Log.Info("draining", "in_flight", n, "at_most", a.cfg.Server.DrainTimeout)
+	}
+	a.data.shutdown(ctx)
+	err := a.gateway.Drain(ctx)
+	if err != nil {
+		err = fmt.Errorf("%d requests were cut off at the end of drain_timeout (%v)", a.gateway.InFlight(), a.cfg.Server.DrainTimeout)
+	}
+	a.admin.shutdown(ctx)
+	return errors.Join(err, a.closeBackends())
+}
+
+// closeBackends ends what the gateway stands on.
+func (a *App) closeBackends() error {
+	var errs []error
+	if a.writer != nil {
+		errs = append(errs, a.writer.Close())
+	}
+	if a.demo != nil {
+		errs = append(errs, a.demo.close())
+	}
+	return errors.Join(errs...)
+}
+
+// first is a, or b where a is empty.
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

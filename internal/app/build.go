@@ -1,0 +1,85 @@
+package app
+
+import (
+	"fmt"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/config"
+	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/wire"
+)
+
+// build turns a valid configuration into what the gateway takes.
+func build(cfg *config.Config) (gateway.Config, error) {
+	classes := cfg.TrafficClasses()
+	out := gateway.Config{
+		Pools:       cfg.Policies(),
+		Upstreams:   make(map[string]gateway.Upstream, len(cfg.Deployments)),
+		DefaultPool: cfg.Routing.DefaultPool,
+		Limits:      limits(cfg.Server),
+	}
+	if cfg.Anonymous != "" {
+		out.AnonymousClass = classes[cfg.Anonymous]
+	}
+	for _, d := range cfg.Deployments {
+		u, err := upstream(d)
+		if err != nil {
+			return gateway.Config{}, fmt.Errorf("deployment %s: %w", d.Name, err)
+		}
+		out.Upstreams[d.Name] = u
+	}
+	for _, c := range cfg.Callers {
+		out.Callers = append(out.Callers, caller(c, classes))
+	}
+	return out, nil
+}
+
+func limits(s config.Server) gateway.Limits {
+	return gateway.Limits{
+		MaxBodyBytes: int64(s.MaxBodyBytes), MaxHeaderBytes: int(s.MaxHeaderBytes), MaxAnswerBytes: int64(s.MaxAnswerBytes),
+		MaxErrorBytes: int64(s.MaxErrorBytes), MaxEventBytes: int(s.MaxEventBytes), MaxInFlight: s.MaxInFlight,
+		ReadHeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, MinBodyRate: int64(s.MinBodyRate),
+		IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout,
+	}
+}
+
+func upstream(d config.Deployment) (gateway.Upstream, error) {
+	target, err := wire.ParseTarget(style(d.Style), d.Endpoint, d.Deployment, d.APIVersion)
+	if err != nil {
+		return gateway.Upstream{}, err
+	}
+	u := gateway.Upstream{Target: target, DialTimeout: d.ConnectTimeout, HeaderTimeout: d.HeaderTimeout}
+	if d.TLS != nil {
+		u.CAFile, u.Insecure = d.TLS.CAFile, d.TLS.InsecureSkipVerify
+	}
+	if d.Auth != nil {
+		switch {
+		case d.Auth.Bearer != "":
+			u.Credential = gateway.Bearer(d.Auth.Bearer.Reveal())
+		case d.Auth.APIKey != "":
+			u.Credential = gateway.APIKey(d.Auth.APIKey.Reveal())
+		}
+	}
+	return u, nil
+}
+
+func style(s string) wire.Family {
+	switch s {
+	case config.StyleAzure:
+		return wire.Azure
+	case config.StyleAzureV1:
+		return wire.AzureV1
+	}
+	return wire.OpenAI
+}
+
+func caller(c config.Caller, classes map[string]*spillway.Class) gateway.Caller {
+	out := gateway.Caller{Name: c.Name, Tenant: c.Tenant, Class: classes[c.Class]}
+	if c.Key != "" {
+		out.Keys = append(out.Keys, c.Key.Reveal())
+	}
+	for _, k := range c.Keys {
+		out.Keys = append(out.Keys, k.Reveal())
+	}
+	return out
+}

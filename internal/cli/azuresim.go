@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/azuresim"
+)
+
+type azuresimCommand struct {
+	Fleet     string   `type:"path" help:"Fleet file. Without one: a small provisioned deployment, two standard ones, and embeddings."`
+	Listen    string   `default:"127.0.0.1:8090" help:"Address to listen on." placeholder:"HOST:PORT"`
+	Key       []string `default:"azure" help:"Key that clients send; may be repeated."`
+	Seed      uint64   `default:"1" help:"Makes lengths, speeds and texts repeatable."`
+	TimeScale float64  `default:"1" help:"Everything is faster by this factor."`
+	NoFilters bool     `help:"Leave the content filter's annotations out of answers."`
+}
+
+// Run serves the fleet until the context ends.
+func (c *azuresimCommand) Run(w *world) error {
+	cfg := azuresim.Config{
+		Deployments: azuresim.DefaultFleet(), Keys: c.Key, Seed: c.Seed, TimeScale: c.TimeScale, Filters: !c.NoFilters,
+	}
+	if c.Fleet != "" {
+		var err error
+		if cfg.Deployments, cfg.Faults, err = loadFleet(c.Fleet); err != nil {
+			return w.refuse(err)
+		}
+	}
+	sim, err := azuresim.New(cfg)
+	if err != nil {
+		return fmt.Errorf("building the fleet: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/admin/", sim.Admin())
+	mux.Handle("/", sim)
+	socket, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("opening the listener: %w", err)
+	}
+	c.greet(w, cfg, socket.Addr().String())
+	return serveUntil(w.ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket)
+}
+
+func (c *azuresimCommand) greet(w *world, cfg azuresim.Config, address string) {
+	fmt.Fprintf(w.stderr, "listening data=%s\n", address)
+	for _, d := range cfg.Deployments {
+		fmt.Fprintf(w.stderr, "  %-12s %s, %v, %s\n", d.Name, d.Model, d.Kind, d.Region)
+	}
+	fmt.Fprintf(w.stderr, "faults: http://%[1]s/admin/faults  state: http://%[1]s/admin/state\n", address)
+}
+
+// serveUntil serves until ctx ends; requests under way then get five seconds.
+func serveUntil(ctx context.Context, server *http.Server, socket net.Listener) error {
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(socket) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(last); err != nil {
+		server.Close()
+	}
+	<-done
+	return nil
+}

@@ -1,0 +1,90 @@
+// Package cli is the command line: one file for each subcommand.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+	"github.com/spillway-ai/spillway/internal/config"
+)
+
+// The exit statuses.
+const (
+	exitFine    = 0
+	exitNo      = 1 // the answer is "no": an invalid configuration, for one
+	exitFailure = 2 // wrong usage, or it could not be done
+)
+
+// commands are the subcommands; a field's tags are its help.
+type commands struct {
+	Serve    serveCommand    `cmd:"" help:"Serve clients. Without a configuration: an embedded demo fleet, so that it runs with no cloud account."`
+	Azuresim azuresimCommand `cmd:"" help:"Stand in for Azure OpenAI over HTTP: provisioned and standard deployments, and their faults."`
+	Check    checkCommand    `cmd:"" help:"Validate a configuration and print the effective one."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// world is what a command sees of its surroundings.
+type world struct {
+	ctx            context.Context
+	stdout, stderr io.Writer
+}
+
+// errNo ends a command with exit status 1; it has said why already.
+var errNo = errors.New("no")
+
+// refuse ends a command on a file that is invalid, which is a "no" and not a
+// failure, and passes other errors on.
+func (w *world) refuse(err error) error {
+	if bad, ok := errors.AsType[*config.Errors](err); ok {
+		fmt.Fprintln(w.stderr, bad)
+		return errNo
+	}
+	return err
+}
+
+// exit carries the exit status that the parser asks for out of it.
+type exit int
+
+// Run runs the command line args (without the program's name) until it is done
+// or ctx ends, and returns the exit status.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		// The parser leaves by Exit when it has printed help.
+		if r := recover(); r != nil {
+			code, ok := r.(exit)
+			if !ok {
+				panic(r)
+			}
+			status = int(code)
+		}
+	}()
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("spillway"),
+		kong.Description("An SLA-aware gateway for Azure OpenAI and OpenAI-compatible deployments."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "spillway:", err)
+		return exitFailure
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "spillway: %v\nSee: spillway --help\n", err)
+		return exitFailure
+	}
+	switch err := parsed.Run(&world{ctx: ctx, stdout: stdout, stderr: stderr}); {
+	case err == nil:
+		return exitFine
+	case errors.Is(err, errNo):
+		return exitNo
+	default:
+		fmt.Fprintln(stderr, "spillway:", err)
+		return exitFailure
+	}
+}

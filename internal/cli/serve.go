@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spillway-ai/spillway/internal/app"
+)
+
+type serveCommand struct {
+	Config string `short:"c" type:"path" help:"Configuration file. It is watched: changes apply at once."`
+	Listen string `help:"Address for clients; overrides the configuration." placeholder:"HOST:PORT"`
+	Admin  string `help:"Address for health and metrics; overrides the configuration." placeholder:"HOST:PORT"`
+}
+
+// Run serves until the context ends, and then drains.
+func (c *serveCommand) Run(w *world) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	log := slog.New(slog.NewTextHandler(w.stderr, nil))
+	a, err := app.Start(app.Options{
+		ConfigPath: c.Config, Listen: c.Listen, Admin: c.Admin, Stdout: w.stdout, Log: log, Reload: hangup,
+	})
+	if err != nil {
+		return w.refuse(err)
+	}
+	c.greet(w, a)
+	return errors.Join(a.Run(w.ctx), a.Close())
+}
+
+// greet says where clients and operators go. It goes to stderr: records may
+// go to stdout.
+func (c *serveCommand) greet(w *world, a *app.App) {
+	scheme := "http"
+	if a.TLS() {
+		scheme = "https"
+	}
+	fmt.Fprintf(w.stderr, "listening data=%s admin=%s\n", a.DataAddr(), a.AdminAddr())
+	if a.FleetURL() == "" {
+		return
+	}
+	fmt.Fprintf(w.stderr, demoText, scheme+"://"+a.DataAddr(), "http://"+a.AdminAddr(), a.FleetURL())
+}
+
+// demoText is what the embedded fleet's first user pastes: %[1]s is the data
+// address, %[2]s the admin address, %[3]s the fleet's.
+const demoText = `
+Spillway serves an embedded demo fleet: gpt-4o-mini on one provisioned deployment and two
+standard ones in other regions. Nothing leaves this machine. Try it:
+
+  curl -i %[1]s/v1/chat/completions -H 'Authorization: Bearer demo' -H 'Content-Type: application/json' \
+    -d '{"model":"gpt-4o-mini","max_tokens":60,"messages":[{"role":"user","content":"Why do timeouts happen?"}]}'
+
+  # pip install openai
+  from openai import AzureOpenAI
+  client = AzureOpenAI(azure_endpoint="%[1]s", api_key="demo", api_version="2024-10-21")
+  answer = client.chat.completions.create(model="gpt-4o-mini", max_tokens=60,
+      messages=[{"role": "user", "content": "Why do timeouts happen?"}])
+  print(answer.choices[0].message.content)
+
+An answer that cannot be complete in time is cut to a valid one (finish_reason "length"):
+
+  curl -i %[1]s/v1/chat/completions -H 'Authorization: Bearer demo' -H 'Content-Type: application/json' \
+    -H 'x-spillway-deadline-ms: 5000' \
+    -d '{"model":"gpt-4o-mini","max_tokens":8000,"messages":[{"role":"user","content":"A long report, please. [[tokens=8000]]"}]}'
+
+Health and metrics: %[2]s/readyz %[2]s/metrics
+Break a region:     curl -X PUT %[3]s/admin/faults -d '[{"kind":"reset","deployment":"ptu-eastus"}]'
+Mend it:            curl -X DELETE %[3]s/admin/faults
+
+`

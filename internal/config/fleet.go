@@ -1,0 +1,98 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Fleet is a modelled fleet: the deployments that the Azure stand-in plays,
+// and what goes wrong with them.
+type Fleet struct {
+	Deployments []FleetDeployment `yaml:"deployments" required:"true" doc:"The modelled deployments."`
+	Faults      []FleetFault      `yaml:"faults" doc:"What goes wrong, and when."`
+}
+
+// FleetDeployment is one modelled deployment. Its zero fields take the model's
+// and the kind's figures.
+type FleetDeployment struct {
+	Name                   string        `yaml:"name" required:"true" doc:"Deployment name in paths, or model name in bodies."`
+	Model                  string        `yaml:"model" required:"true" doc:"Model that it serves."`
+	Kind                   string        `yaml:"kind" default:"standard" enum:"standard|provisioned" doc:"How its capacity is sold."`
+	Region                 string        `yaml:"region" doc:"Region, in the header x-ms-region."`
+	PTU                    int           `yaml:"ptu" min:"0" max:"1000000" doc:"Provisioned throughput units."`
+	MeterDepth             time.Duration `yaml:"meter_depth" default:"60s" min:"1s" doc:"Drain time that equals 100% utilization."`
+	TPM                    int           `yaml:"tpm" min:"0" doc:"Tokens per minute; 0 is not limited."`
+	RPM                    int           `yaml:"rpm" min:"0" doc:"Requests per minute; 0 is not limited."`
+	Reasoning              bool          `yaml:"reasoning" doc:"A reasoning model: it takes max_completion_tokens and uses hidden tokens."`
+	CompletionWindow       time.Duration `yaml:"completion_window" default:"60s" min:"1ms" doc:"Time after which a synchronous request ends in 408."`
+	DefaultOutput          int           `yaml:"default_output" min:"0" doc:"Output tokens reserved for a request without a limit."`
+	MaxOutput              int           `yaml:"max_output" min:"0" doc:"The model's own limit of output tokens."`
+	OutputMedian           float64       `yaml:"output_median" min:"0" doc:"Median length, in tokens, of answers whose length nobody asked for."`
+	OutputSigma            float64       `yaml:"output_sigma" min:"0" doc:"Log-sigma of these lengths."`
+	TBTMean                time.Duration `yaml:"tbt_mean" min:"0s" doc:"Mean time between tokens."`
+	TBTSigma               float64       `yaml:"tbt_sigma" min:"0" doc:"Log-sigma, over requests, of the time between tokens."`
+	TTFT                   time.Duration `yaml:"ttft" min:"0s" doc:"Median time to the first token of a short prompt."`
+	TTFTSigma              float64       `yaml:"ttft_sigma" min:"0" doc:"Log-sigma of the time to the first token."`
+	PrefillTokensPerSecond float64       `yaml:"prefill_tokens_per_second" min:"0" doc:"How fast prompts are read."`
+}
+
+// FleetFault is one fault of a modelled fleet.
+type FleetFault struct {
+	Kind        string        `yaml:"kind" required:"true" enum:"status_408|status_429|status_5xx|stall_before_headers|stall_after_headers|reset|slow|cut_stream|malformed_stream|missing_usage|absurd_retry_after" doc:"What goes wrong."`
+	Deployment  string        `yaml:"deployment" doc:"Only this deployment; all when empty."`
+	Region      string        `yaml:"region" doc:"Only this region; all when empty."`
+	From        time.Duration `yaml:"from" min:"0s" doc:"Since the start."`
+	Until       time.Duration `yaml:"until" min:"0s" doc:"Since the start; 0 is for ever."`
+	Probability float64       `yaml:"probability" min:"0" max:"1" doc:"Share of requests that it hits; 0 is all."`
+	Status      int           `yaml:"status" min:"0" max:"599" doc:"Of status_5xx."`
+	After       time.Duration `yaml:"after" min:"0s" doc:"How long a status or a stall takes."`
+	AtToken     int           `yaml:"at_token" min:"0" doc:"Token at which a stream stalls, breaks or is malformed."`
+	Factor      float64       `yaml:"factor" min:"0" doc:"Of slow: how many times slower."`
+	RetryAfter  time.Duration `yaml:"retry_after" min:"0s" doc:"What a refusal asks for."`
+}
+
+// LoadFleet reads the fleet file at path, like Load.
+func LoadFleet(path string, env func(string) (string, bool), readFile func(string) ([]byte, error)) (*Fleet, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the fleet: %w", err)
+	}
+	d := &decoder{
+		problems:   problems{paths: map[string]place{}},
+		expansions: expansions{env: env, readFile: readFile},
+		anchors:    map[string]ast.Node{},
+	}
+	f := &Fleet{}
+	if root, ok := d.parse(data); ok {
+		fillDefaults(reflect.ValueOf(f).Elem())
+		d.structure(root, reflect.ValueOf(f).Elem(), "")
+		d.validateFleet(f)
+	}
+	if err := d.err(path); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// validateFleet checks what no single option shows.
+func (d *decoder) validateFleet(f *Fleet) {
+	known := map[string]bool{}
+	for i, x := range f.Deployments {
+		at := fmt.Sprintf("deployments[%d]", i)
+		if x.Name != "" && known[x.Name] {
+			d.addAt(at+".name", fmt.Sprintf("%q names two deployments", x.Name), "rename one")
+		}
+		known[x.Name] = true
+		if x.Kind == "provisioned" && x.PTU == 0 {
+			d.addAt(at+".kind", "a provisioned deployment needs ptu", "add ptu, such as 50")
+		}
+	}
+	for i, x := range f.Faults {
+		if x.Deployment != "" && !known[x.Deployment] {
+			d.addAt(fmt.Sprintf("faults[%d].deployment", i), fmt.Sprintf("no deployment is named %q", x.Deployment), "")
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/route"
+)
+
+// Every tag must be readable: defaults and bounds as values of their types,
+// descriptions as sentences.
+func TestTags(t *testing.T) {
+	checkTags(t, reflect.TypeFor[Config](), "")
+}
+
+func checkTags(t *testing.T, typ reflect.Type, path string) {
+	for _, o := range options(typ) {
+		at := join(path, o.name)
+		if o.name == "" || !strings.HasSuffix(o.doc, ".") {
+			t.Errorf("%s: wants a name and a sentence of doc, has %q", at, o.doc)
+		}
+		if element, _ := underlying(o.typ); element.Kind() == reflect.Struct {
+			checkTags(t, element, at)
+			continue
+		}
+		if o.typ.Kind() == reflect.Slice {
+			continue
+		}
+		v := reflect.New(o.typ).Elem()
+		for _, text := range []string{o.min, o.max, o.def} {
+			if text == "" {
+				continue
+			}
+			if err := setScalar(v, text); err != nil {
+				t.Errorf("%s: %q %s", at, text, err.message)
+			}
+		}
+		if err := o.check(v); o.def != "" && err != nil {
+			t.Errorf("%s: default %q %s", at, o.def, err.message)
+		}
+	}
+}
+
+// Every word of an enum must build a policy value; pick panics otherwise.
+func TestEnumWordsBuild(t *testing.T) {
+	word := func(typ reflect.Type, name string) []string {
+		o, _ := find(options(typ), name)
+		return o.enum
+	}
+	for _, w := range word(reflect.TypeFor[Deployment](), "kind") {
+		d := Deployment{Kind: w}
+		if got := d.policy().Kind.String(); got != w {
+			t.Errorf("kind %s became %s", w, got)
+		}
+	}
+	modes, syncs := word(reflect.TypeFor[Budget](), "mode"), word(reflect.TypeFor[Class](), "sync")
+	for _, w := range word(reflect.TypeFor[Class](), "priority") {
+		for _, m := range modes {
+			for _, s := range syncs {
+				c := Class{Priority: w, Sync: s, Budget: Budget{Mode: m}}
+				got := c.policy()
+				if got.Priority.String() != w || got.Budget.Mode.String() != m || got.Sync.String() != s {
+					t.Errorf("%s, %s, %s became %+v", w, m, s, got)
+				}
+			}
+		}
+	}
+	for _, w := range word(reflect.TypeFor[Routing](), "strategy") {
+		if got := pick(w, route.Weighted, route.LeastOutstanding, route.Affinity).String(); got != w {
+			t.Errorf("strategy %s became %s", w, got)
+		}
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	c, err := parse("policies.yaml", read(t, "testdata/policies.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := c.Policies()
+	if len(list) != 2 {
+		t.Fatalf("%d policies, want 2", len(list))
+	}
+	p := list[0]
+	wantPool := spillway.Pool{
+		Name: "gpt-4o-mini", Models: []string{"mini"}, Tiers: [][]string{{"ptu-eastus"}, {"std-sweden"}},
+		SpillAt: 0.9, MaxTiers: 2,
+	}
+	if !reflect.DeepEqual(p.Pool, wantPool) {
+		t.Errorf("pool %+v, want %+v", p.Pool, wantPool)
+	}
+	wantDeployments := []spillway.Deployment{
+		{Name: "ptu-eastus", Model: "gpt-4o-mini", Region: "eastus", Kind: spillway.Provisioned, PTU: 200, MeterDepth: 10 * time.Second, Weight: 1},
+		{Name: "std-sweden", Model: "gpt-4o-mini", TPM: 2_000_000, RPM: 12_000, Weight: 3},
+	}
+	if !reflect.DeepEqual(p.Deployments, wantDeployments) {
+		t.Errorf("deployments %+v, want %+v", p.Deployments, wantDeployments)
+	}
+	if p.Retry.Ratio != -1 || p.Queue.MaxLength != -1 || p.Retry.MinPerSecond != 10 {
+		t.Errorf("none must be negative: retry %+v, queue %+v", p.Retry, p.Queue)
+	}
+	if p.Breaker.OpenFor != 7*time.Second || p.Speed.Decay != 10*time.Minute || p.Strategy != route.Affinity || p.MaxHops != 3 {
+		t.Errorf("got %+v", p)
+	}
+	if list[1].Version == p.Version || len(p.Version) != 8 {
+		t.Errorf("versions %q and %q, want two of eight digits", p.Version, list[1].Version)
+	}
+	wantClass := spillway.Class{
+		Name: "batch", Priority: spillway.PriorityLow, Window: 10 * time.Minute, StreamWindow: 5 * time.Minute,
+		Objective: spillway.Objective{TTFT: 2 * time.Second, TBT: 30 * time.Millisecond},
+		Budget:    spillway.BudgetRule{Mode: spillway.BudgetReject, Quantile: 0.9, MaxOutputTokens: 2000, Margin: time.Second, ClampStructured: true},
+		Sync:      spillway.SyncPass, MaxWait: time.Minute, Hedge: true, RightSize: true,
+	}
+	if got := *c.TrafficClasses()["batch"]; got != wantClass {
+		t.Errorf("class %+v, want %+v", got, wantClass)
+	}
+}
+
+// What decides changes the version; secrets and addresses do not.
+func TestPolicyVersion(t *testing.T) {
+	version := func(from, to string) string {
+		text := strings.Replace(base, from, to, 1)
+		if text == base && from != to {
+			t.Fatalf("base has no %s", from)
+		}
+		c, err := parse("v.yaml", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Policies()[0].Version
+	}
+	plain := version("", "")
+	for _, same := range [][2]string{{"EASTUS_KEY", "SWEDEN_KEY"}, {"https://eastus", "https://other"}, {"search-team", "team"}} {
+		if got := version(same[0], same[1]); got != plain {
+			t.Errorf("%s for %s changed the version", same[1], same[0])
+		}
+	}
+	for _, other := range [][2]string{{"ptu: 200", "ptu: 201"}, {"{name: interactive}", "{name: interactive, window: 61s}"}} {
+		if got := version(other[0], other[1]); got == plain {
+			t.Errorf("%s for %s did not change the version", other[1], other[0])
+		}
+	}
+}
+
+func TestBytes(t *testing.T) {
+	tests := []struct {
+		text string
+		want Bytes
+		ok   bool
+	}{
+		{"0", 0, true},
+		{"512", 512, true},
+		{"512B", 512, true},
+		{"64KiB", 65536, true},
+		{"50 MiB", 50 << 20, true},
+		{"1GiB", 1 << 30, true},
+		{"2kB", 2000, true},
+		{"2MB", 2_000_000, true},
+		{"1_000", 1000, true},
+		{"-1", 0, false},
+		{"1.5MiB", 0, false},
+		{"MiB", 0, false},
+		{"9223372036854775807", 1<<63 - 1, true},
+		{"9223372036854775807KiB", 0, false},
+	}
+	for _, tt := range tests {
+		got, ok := parseBytes(tt.text)
+		if got != tt.want || ok != tt.ok {
+			t.Errorf("parseBytes(%q) = %d, %t, want %d, %t", tt.text, got, ok, tt.want, tt.ok)
+		}
+		if back, ok := parseBytes(got.String()); !ok || back != got {
+			t.Errorf("%d is written as %s", got, got)
+		}
+	}
+}
+
+func TestExpand(t *testing.T) {
+	e := expansions{env: testEnv, readFile: testFiles}
+	tests := []struct{ text, want, fault string }{
+		{"plain", "plain", ""},
+		{"${env:PTU}", "200", ""},
+		{"a${env:PTU}b${env:EMPTY}c", "a200bc", ""},
+		{"${file:/files/key.txt}", "file-key", ""},
+		{"$${env:PTU}", "${env:PTU}", ""},
+		{"$$${env:PTU}", "$${env:PTU}", ""},
+		{"$5 {x}", "$5 {x}", ""},
+		{"${env:GONE}", "", "GONE"},
+		{"${file:/gone}", "", "/gone"},
+		{"${HOME}", "", "neither"},
+		{"${env:PTU", "", "no }"},
+	}
+	for _, tt := range tests {
+		got, err := e.expand(tt.text)
+		if fault := err != nil && strings.Contains(err.message, tt.fault); got != tt.want || fault != (tt.fault != "") {
+			t.Errorf("expand(%q) = %q, %v, want %q, %q", tt.text, got, err, tt.want, tt.fault)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	tests := []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0},
+		{"ptu", "ptu", 0},
+		{"ptus", "ptu", 1},
+		{"tpu", "ptu", 1},
+		{"ptu", "", 3},
+		{"", "ptu", 3},
+		{"kitten", "sitting", 3},
+		{strings.Repeat("x", 65), "x", 64},
+	}
+	for _, tt := range tests {
+		if got := distance(tt.a, tt.b); got != tt.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	tests := []struct {
+		word       string
+		candidates []string
+		want       string
+	}{
+		{"ptus", []string{"tpm", "ptu"}, "did you mean ptu?"},
+		{"PTU", []string{"tpm", "ptu"}, "did you mean ptu?"},
+		{"elephant", []string{"tpm", "ptu"}, "it may be tpm, ptu"},
+		{"x", nil, ""},
+	}
+	for _, tt := range tests {
+		if got := suggest(tt.word, tt.candidates); got != tt.want {
+			t.Errorf("suggest(%q) = %q, want %q", tt.word, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package fleet
+
+import (
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// Deployment is the configuration of one modelled deployment. The zero value
+// of every field is usable; the default stands beside it.
+type Deployment struct {
+	spillway.Deployment
+	// Service is how fast it answers; each zero field takes the kind's default.
+	Service Service
+	// CompletionWindow is how long a synchronous request may take before it
+	// ends in 408; 0 takes 60 s, negative means no window.
+	CompletionWindow time.Duration
+	// DefaultOutput is the output that the service reserves when the request
+	// sets no limit; 0 takes 4,096 on provisioned and 16 on standard
+	// deployments. Azure does not document either.
+	DefaultOutput int
+	// MaxOutput is the model's own limit of output tokens; 0 takes 16,384.
+	MaxOutput int
+	// OutputMedian and OutputSigma describe the lognormal length of answers
+	// whose length nobody asked for; 0 takes 220 tokens and 0.8.
+	OutputMedian float64
+	OutputSigma  float64
+	// RetryRound is what the waits in refusals are rounded up to; 0 takes 1 ms
+	// on provisioned and 1 s on standard deployments.
+	RetryRound time.Duration
+	// RPMWindow is the period over which RPM is evaluated, 1 s or 10 s at
+	// Azure; 0 takes 10 s.
+	RPMWindow time.Duration
+}
+
+// Service is the speed of a deployment's answers.
+type Service struct {
+	// TBTMean is the mean over requests of the time between tokens at the
+	// reference load; 0 takes 9 ms provisioned, 17 ms standard.
+	TBTMean time.Duration
+	// TBTSigma is the log-sigma of the per-request mean; 0 takes 0.50
+	// provisioned, 0.45 standard.
+	TBTSigma float64
+	// TTFT is the median time to first token of an empty prompt on an idle
+	// deployment; 0 takes 300 ms provisioned, 800 ms standard.
+	TTFT time.Duration
+	// TTFTSigma is its log-sigma; 0 takes 0.6.
+	TTFTSigma float64
+	// PrefillTokensPerSecond is how fast prompts are read; 0 takes 25,000.
+	PrefillTokensPerSecond float64
+	// Load slows answers down with load. The zero value takes the measured
+	// curve on provisioned deployments and none on standard ones.
+	Load LoadCurve
+}
+
+// LoadCurve is the slowdown L(u) = 1 + Linear·u + Quadratic·u² at load u.
+type LoadCurve struct {
+	Linear, Quadratic float64
+	// Reference is the load at which TBTMean holds; 0 takes 0.65.
+	Reference float64
+}
+
+// At returns L(u).
+func (c LoadCurve) At(u float64) float64 { return 1 + c.Linear*u + c.Quadratic*u*u }
+
+// Relative returns L(u)/L(Reference).
+func (c LoadCurve) Relative(u float64) float64 { return c.At(u) / c.At(c.Reference) }
+
+// capacity is what a model's PTU buys, as published in April 2026.
+type capacity struct {
+	inputTPM int
+	ratio    float64
+}
+
+// models is constant.
+var models = map[string]capacity{
+	"gpt-4o-mini":  {37_000, 4},
+	"gpt-4o":       {2_500, 4},
+	"gpt-4.1":      {3_000, 4},
+	"gpt-4.1-mini": {14_900, 4},
+	"gpt-4.1-nano": {59_400, 4},
+	"gpt-5":        {4_750, 8},
+	"gpt-5.1":      {4_750, 8},
+	"gpt-5-mini":   {23_750, 8},
+	"gpt-5.2":      {3_400, 8},
+	"gpt-5.4":      {2_400, 6},
+	"o3":           {3_000, 4},
+	"o4-mini":      {5_400, 4},
+	"o3-mini":      {2_500, 4},
+	"o1":           {230, 4},
+}
+
+// WithDefaults returns the deployment with every zero field replaced by the
+// default that its comment states. Models without published figures take
+// gpt-4o-mini's.
+func (d Deployment) WithDefaults() Deployment {
+	provisioned := d.Kind == spillway.Provisioned
+	m, known := models[d.Model]
+	if !known {
+		m = models["gpt-4o-mini"]
+	}
+	orInt(&d.InputTPMPerPTU, m.inputTPM)
+	orFloat(&d.OutputRatio, m.ratio)
+	orDuration(&d.MeterDepth, time.Minute)
+	orDuration(&d.CompletionWindow, time.Minute)
+	orInt(&d.MaxOutput, 16_384)
+	orFloat(&d.OutputMedian, 220)
+	orFloat(&d.OutputSigma, 0.8)
+	orDuration(&d.RPMWindow, 10*time.Second)
+	s := &d.Service
+	orFloat(&s.TTFTSigma, 0.6)
+	orFloat(&s.PrefillTokensPerSecond, 25_000)
+	if provisioned {
+		orInt(&d.DefaultOutput, 4_096)
+		orDuration(&d.RetryRound, time.Millisecond)
+		orDuration(&s.TBTMean, 9*time.Millisecond)
+		orFloat(&s.TBTSigma, 0.50)
+		orDuration(&s.TTFT, 300*time.Millisecond)
+		if s.Load == (LoadCurve{}) {
+			s.Load = LoadCurve{Linear: 0.40, Quadratic: 0.24}
+		}
+	} else {
+		orInt(&d.DefaultOutput, 16)
+		orDuration(&d.RetryRound, time.Second)
+		orDuration(&s.TBTMean, 17*time.Millisecond)
+		orFloat(&s.TBTSigma, 0.45)
+		orDuration(&s.TTFT, 800*time.Millisecond)
+	}
+	orFloat(&s.Load.Reference, 0.65)
+	return d
+}
+
+// drain is the provisioned capacity in input-token equivalents per second.
+func (d *Deployment) drain() float64 { return float64(d.PTU) * float64(d.InputTPMPerPTU) / 60 }
+
+func orInt(v *int, byDefault int) {
+	if *v == 0 {
+		*v = byDefault
+	}
+}
+
+func orFloat(v *float64, byDefault float64) {
+	if *v == 0 {
+		*v = byDefault
+	}
+}
+
+func orDuration(v *time.Duration, byDefault time.Duration) {
+	if *v == 0 {
+		*v = byDefault
+	}
+}

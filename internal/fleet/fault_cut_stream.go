@@ -1,0 +1,8 @@
+package fleet
+
+// cutStream ends an answer early, without its finish.
+type cutStream struct{}
+
+func (cutStream) strike(f *Fault, _ *Deployment, v *Verdict) {
+	v.Plan.Break = Break{Kind: BreakCut, AtToken: f.AtToken}
+}

@@ -1,0 +1,8 @@
+package fleet
+
+// malformedStream puts bytes into the answer that do not parse.
+type malformedStream struct{}
+
+func (malformedStream) strike(f *Fault, _ *Deployment, v *Verdict) {
+	v.Plan.Break = Break{Kind: BreakMalformed, AtToken: f.AtToken}
+}

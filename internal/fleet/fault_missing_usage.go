@@ -1,0 +1,6 @@
+package fleet
+
+// missingUsage leaves the usage out of the answer.
+type missingUsage struct{}
+
+func (missingUsage) strike(_ *Fault, _ *Deployment, v *Verdict) { v.Plan.NoUsage = true }

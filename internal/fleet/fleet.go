@@ -1,0 +1,72 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// Config describes a fleet.
+type Config struct {
+	Deployments []Deployment
+	Faults      []Fault
+	Seed        uint64
+}
+
+// Fleet is a set of deployments by name. It is not safe for concurrent use;
+// its servers are independent of each other.
+type Fleet struct {
+	servers map[string]*Server
+	names   []string
+}
+
+// New returns the idle fleet that the configuration describes. Fault schedules
+// count from start. It reports all that is wrong with the configuration.
+func New(c Config, start time.Time) (*Fleet, error) {
+	f := &Fleet{servers: map[string]*Server{}}
+	var errs []error
+	for i, d := range c.Deployments {
+		if err := d.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("deployment %d %q: %w", i, d.Name, err))
+			continue
+		}
+		if f.servers[d.Name] != nil {
+			errs = append(errs, fmt.Errorf("deployment %d %q: the name is taken", i, d.Name))
+			continue
+		}
+		s := NewServer(d, c.Seed, start)
+		s.SetFaults(c.Faults)
+		f.servers[d.Name] = s
+		f.names = append(f.names, d.Name)
+	}
+	if len(c.Deployments) == 0 {
+		errs = append(errs, errors.New("a fleet needs a deployment"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("fleet: %w", err)
+	}
+	return f, nil
+}
+
+// Server returns the named deployment, or nil.
+func (f *Fleet) Server(name string) *Server { return f.servers[name] }
+
+// Names lists the deployments in the order of the configuration. The caller
+// must not change it.
+func (f *Fleet) Names() []string { return f.names }
+
+func (d *Deployment) validate() error {
+	switch {
+	case d.Name == "":
+		return errors.New("no name")
+	case d.Kind == spillway.Provisioned && d.PTU <= 0:
+		return errors.New("a provisioned deployment needs PTUs")
+	case d.PTU < 0, d.TPM < 0, d.RPM < 0, d.InputTPMPerPTU < 0, d.OutputRatio < 0, d.MeterDepth < 0:
+		return errors.New("capacity below zero")
+	case d.Service.TBTMean < 0, d.Service.TTFT < 0, d.Service.PrefillTokensPerSecond < 0:
+		return errors.New("service time below zero")
+	}
+	return nil
+}

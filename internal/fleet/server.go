@@ -1,0 +1,258 @@
+package fleet
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// Server is the state of one deployment. It is not safe for concurrent use,
+// and its methods want times that do not go back.
+type Server struct {
+	d      Deployment
+	start  time.Time
+	rng    *rand.Rand
+	seed   uint64
+	faults []Fault
+
+	ptu      bucket
+	tokens   window
+	requests window
+	prompts  decayed // input-token equivalents of prompts
+	decode   float64 // input-token equivalents per second of answers in flight
+	cache    cache
+	flights  map[uint64]flight
+	lastID   uint64
+	counts   Counts
+}
+
+// flight is an accepted request that has not completed.
+type flight struct {
+	reserved float64 // output part of the reservation, input-token equivalents
+	rate     float64 // its share of Server.decode
+}
+
+// NewServer returns an idle deployment. Its randomness depends only on the
+// seed and the deployment's name; fault schedules and minutes count from start.
+func NewServer(d Deployment, seed uint64, start time.Time) *Server {
+	d = d.WithDefaults()
+	for _, c := range []byte(d.Name) {
+		seed = mix(seed ^ uint64(c))
+	}
+	s := &Server{d: d, start: start, seed: seed, rng: rand.New(rand.NewPCG(seed, mix(seed)))}
+	s.ptu = bucket{drain: d.drain(), full: d.drain() * d.MeterDepth.Seconds(), at: start}
+	s.tokens = window{period: time.Minute, limit: d.TPM, start: start}
+	s.requests = window{period: d.RPMWindow, start: start}
+	if d.RPM > 0 {
+		s.requests.limit = max(1, int(float64(d.RPM)*d.RPMWindow.Minutes()))
+	}
+	s.prompts.at = start
+	s.flights = map[uint64]flight{}
+	return s
+}
+
+// Deployment returns the configuration with its defaults filled in.
+func (s *Server) Deployment() Deployment { return s.d }
+
+// SetFaults replaces the fault schedule. The server keeps the slice.
+func (s *Server) SetFaults(faults []Fault) { s.faults = faults }
+
+// Offer decides about a request. An accepted one counts against capacity until
+// Complete is called with its plan's ID.
+func (s *Server) Offer(now time.Time, ask Ask) Verdict {
+	s.advance(now)
+	s.counts.Offered++
+	ask.Choices = max(1, ask.Choices)
+	rng := s.rng
+	if ask.Seed != 0 {
+		rng = rand.New(rand.NewPCG(s.seed, ask.Seed))
+	}
+	v := Verdict{Status: 200}
+	s.strike(now, rng, &v)
+	if s.d.Kind == spillway.Standard {
+		s.requests.used++ // unsuccessful requests count too
+	}
+	if v.Status != 200 {
+		v.Reason = RefusedFault
+		s.counts.Faulted++
+	} else if v.Reason, v.RetryAfter = s.refusal(now); v.Reason != Accepted {
+		v.Status = 429
+		v.RetryAfter = roundUp(v.RetryAfter, s.d.RetryRound)
+		s.counts.Refused++
+	} else {
+		s.accept(now, rng, &ask, &v.Plan)
+	}
+	v.Limits = s.limits(now)
+	return v
+}
+
+// Complete ends an accepted request that has produced that many output tokens
+// over all its choices, and corrects what was reserved for it. An unknown ID
+// is ignored, so that ending twice is harmless.
+func (s *Server) Complete(now time.Time, id uint64, produced int) {
+	f, ok := s.flights[id]
+	if !ok {
+		return
+	}
+	s.advance(now)
+	delete(s.flights, id)
+	s.decode -= f.rate
+	if len(s.flights) == 0 {
+		s.decode = 0 // sheds rounding
+	}
+	if s.d.Kind == spillway.Provisioned {
+		s.ptu.add(s.d.OutputRatio*float64(produced) - f.reserved)
+	}
+	s.counts.Completed++
+	s.counts.OutputTokens += produced
+}
+
+// State returns the deployment as of now.
+func (s *Server) State(now time.Time) State {
+	s.advance(now)
+	st := State{Load: s.load(), InFlight: len(s.flights), Counts: s.counts}
+	if s.d.Kind == spillway.Provisioned {
+		st.Utilization = s.ptu.utilization()
+	} else if s.tokens.limit > 0 {
+		st.Utilization = float64(s.tokens.used) / float64(s.tokens.limit)
+	}
+	return st
+}
+
+func (s *Server) advance(now time.Time) {
+	s.ptu.advance(now)
+	s.tokens.advance(now)
+	s.requests.advance(now)
+	s.prompts.advance(now)
+}
+
+// load is the work done per second against the provisioned capacity: answers
+// in flight at their own pace, plus prompts of the last seconds. Reservations
+// do not slow anything down, so it is not the meter's utilization.
+func (s *Server) load() float64 {
+	if s.ptu.drain <= 0 {
+		return s.d.Service.Load.Reference
+	}
+	return (s.decode + s.prompts.perSecond()) / s.ptu.drain
+}
+
+// refusal is the meters' answer to one more request.
+func (s *Server) refusal(now time.Time) (Reason, time.Duration) {
+	if s.d.Kind == spillway.Provisioned {
+		if s.ptu.utilization() > 1 {
+			return RefusedCapacity, s.ptu.wait()
+		}
+		return Accepted, 0
+	}
+	if s.requests.limit > 0 && s.requests.used > s.requests.limit {
+		return RefusedRequests, s.requests.reset(now)
+	}
+	if s.tokens.full() {
+		return RefusedTokens, s.tokens.reset(now)
+	}
+	return Accepted, 0
+}
+
+// accept fills the plan, which faults have already marked, and charges for it.
+func (s *Server) accept(now time.Time, rng *rand.Rand, ask *Ask, p *Plan) {
+	s.counts.Accepted++
+	s.counts.PromptTokens += ask.PromptTokens
+	s.lastID++
+	p.ID = s.lastID
+	p.Choices = ask.Choices
+	p.CachedTokens = min(s.cache.match(now, ask.Prefix), ask.PromptTokens)
+	s.drawLength(rng, ask, p)
+	s.drawPace(rng, ask, p)
+
+	p.Status, p.End = 200, p.last()
+	if w := s.d.CompletionWindow; !ask.Stream && w > 0 && p.End > w {
+		p.Status, p.End = 408, w
+	}
+	s.charge(ask, p)
+}
+
+// charge reserves capacity for an accepted request.
+func (s *Server) charge(ask *Ask, p *Plan) {
+	reserve := ask.MaxTokens
+	if reserve == 0 {
+		reserve = s.d.DefaultOutput
+	}
+	if ask.Prefill {
+		reserve = 0
+	}
+	reserve *= ask.Choices
+	if s.d.Kind == spillway.Standard {
+		s.tokens.used += ask.PromptTokens + reserve
+	}
+	f := flight{reserved: s.d.OutputRatio * float64(reserve)}
+	if p.OutputTokens > 0 && p.TBT > 0 {
+		f.rate = s.d.OutputRatio * float64(ask.Choices) / p.TBT.Seconds()
+	}
+	prompt := float64(ask.PromptTokens - p.CachedTokens)
+	s.prompts.sum += prompt
+	s.decode += f.rate
+	s.ptu.add(prompt + f.reserved)
+	s.flights[p.ID] = f
+}
+
+// drawLength fixes how many tokens each choice has and why it ends.
+func (s *Server) drawLength(rng *rand.Rand, ask *Ask, p *Plan) {
+	if ask.Prefill {
+		p.Finish = spillway.FinishStop
+		return
+	}
+	visible := ask.OutputTokens
+	drawn := s.d.OutputMedian * math.Exp(s.d.OutputSigma*rng.NormFloat64())
+	if visible < 0 {
+		visible = max(1, int(drawn))
+	}
+	if s.d.Reasoning {
+		hidden := 64 * (1 + int(4*rng.ExpFloat64()))
+		if p.ReasoningTokens = ask.ReasoningTokens; p.ReasoningTokens < 0 {
+			p.ReasoningTokens = hidden
+		}
+	}
+	limit := s.d.MaxOutput
+	if ask.MaxTokens > 0 {
+		limit = min(limit, ask.MaxTokens)
+	}
+	p.OutputTokens, p.Finish = p.ReasoningTokens+visible, spillway.FinishStop
+	if p.OutputTokens > limit {
+		p.OutputTokens, p.Finish = limit, spillway.FinishLength
+		p.ReasoningTokens = min(p.ReasoningTokens, limit)
+	}
+}
+
+// drawPace fixes when the tokens come. The per-request mean TBT is lognormal
+// around the service's mean; TTFT is lognormal around its median.
+func (s *Server) drawPace(rng *rand.Rand, ask *Ask, p *Plan) {
+	sv, slow := s.d.Service, max(p.Slow, 0)
+	if slow == 0 {
+		slow = 1
+	}
+	u := s.load()
+	mean := sv.TBTMean.Seconds() * sv.Load.Relative(u) * slow
+	tbt := mean * math.Exp(sv.TBTSigma*rng.NormFloat64()-sv.TBTSigma*sv.TBTSigma/2)
+	ttft := sv.TTFT.Seconds() * sv.Load.At(u) * math.Exp(sv.TTFTSigma*rng.NormFloat64())
+	ttft += float64(ask.PromptTokens-p.CachedTokens) / sv.PrefillTokensPerSecond
+	p.TBT = time.Duration(tbt * float64(time.Second))
+	p.TTFT = time.Duration(ttft * slow * float64(time.Second))
+	p.Headers = p.TTFT / 2
+	p.jitter = rng.Uint64()
+	if p.Stall.Headers {
+		p.Headers += p.Stall.For
+	}
+}
+
+// limits describes capacity after the request was counted.
+func (s *Server) limits(now time.Time) Limits {
+	if s.d.Kind == spillway.Provisioned {
+		return Limits{Utilization: s.ptu.utilization()}
+	}
+	l := Limits{Utilization: -1, TPM: s.d.TPM, RPM: s.d.RPM}
+	l.RemainingTokens, l.ResetTokens = s.tokens.remaining(), s.tokens.reset(now)
+	l.RemainingRequests, l.ResetRequests = s.requests.remaining(), s.requests.reset(now)
+	return l
+}

@@ -1,0 +1,201 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/wire"
+	"github.com/spillway-ai/spillway/internal/wire/sse"
+)
+
+// noticesPerAttempt is how many events one attempt can report: its first
+// token, and its end.
+const noticesPerAttempt = 2
+
+// shape is how an attempt's answer reaches the client.
+type shape uint8
+
+const (
+	// shapeWhole is read to its end and written at once.
+	shapeWhole shape = iota
+	// shapeAssembled comes as a stream and is put together.
+	shapeAssembled
+	// shapeStream comes and goes as a stream.
+	shapeStream
+	// shapeRelayed goes to the client as it comes, whatever it is.
+	shapeRelayed
+)
+
+// attempt is one try at one deployment. The handler sets the first group of
+// fields before run starts; what run finds out belongs to it until its last
+// notice, and to the handler from then on.
+type attempt struct {
+	f         *flight
+	number    int
+	up        *upstream
+	grant     int // 0 leaves the client's own limit
+	shape     shape
+	ctx       context.Context
+	stop      context.CancelFunc
+	body      *buffer // the flight's; held until the round trip is over
+	started   time.Time
+	cancelled bool // the handler expects nothing of it any more
+
+	resp *http.Response
+	// head is what was read before the answer was known: an error's body, a
+	// whole answer, or the beginning of one that is still being read.
+	head    *buffer
+	overrun bool // head was cut off at a limit
+	sse     bool // the answer is a stream of events
+	strip   bool // the usage chunk is ours and not for the client
+	scanner sse.Scanner
+	stream  wire.Stream
+	asm     *wire.Assembler
+
+	tokens   atomic.Int64 // deltas so far; the watch reads it while the handler counts
+	bytes    int          // in those deltas
+	usage    spillway.Usage
+	finish   spillway.Finish
+	fault    *wire.StreamError // the error that ended the stream
+	lastAt   time.Time         // of the last delta
+	gapMax   time.Duration
+	blocked  time.Duration // in writes to the client
+	reported int64         // tokens that the core knows of
+
+	pumped bool // the handler has taken the answer over
+	short  bool // the answer ends where it was cut
+	events [noticesPerAttempt]spillway.Event
+	sent   int // of events
+}
+
+// begin prepares an attempt. The flight's body is held until the round trip is
+// over.
+func (a *attempt) begin(f *flight, t *task) {
+	a.f, a.number, a.up, a.grant = f, t.Attempt, t.up, t.Grant
+	switch {
+	case !f.req.API.Generates() && f.req.API != spillway.APIEmbeddings:
+		a.shape = shapeRelayed
+	case f.req.Stream:
+		a.shape = shapeStream
+	case t.Stream:
+		a.shape = shapeAssembled
+	}
+	a.started = f.g.deps.Now()
+	a.ctx, a.stop = context.WithCancel(f.ctx)
+	if f.body != nil {
+		a.body = f.body.hold()
+	}
+}
+
+// run makes the attempt, and reports what became of it.
+func (a *attempt) run() {
+	defer a.f.running.Done()
+	defer func() {
+		if p := recover(); p != nil {
+			a.f.notices <- notice{crash: &crash{p, debug.Stack()}}
+		}
+	}()
+	a.notify(a.try())
+}
+
+// notify reports an event to the handler.
+func (a *attempt) notify(ev spillway.Event) {
+	at := &a.events[a.sent]
+	*at = ev
+	a.sent++
+	a.f.notices <- notice{event: at}
+}
+
+// try asks the deployment and returns the first event that ends this
+// goroutine's part.
+func (a *attempt) try() spillway.Event {
+	resp, err := a.ask()
+	a.body.drop()
+	a.body = nil
+	if err != nil {
+		return a.broken(err)
+	}
+	a.resp = resp
+	a.sse = isEventStream(resp.Header)
+	switch {
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return a.readRefusal()
+	case a.shape == shapeRelayed:
+		return a.event(spillway.EventFirstToken)
+	case !a.sse:
+		return a.readWhole()
+	case a.shape == shapeStream:
+		return a.readToFirstToken()
+	case a.shape == shapeAssembled:
+		return a.assemble()
+	}
+	return a.readWhole()
+}
+
+// event returns an event of this attempt with what its response has said.
+func (a *attempt) event(kind spillway.EventKind) spillway.Event {
+	ev := spillway.Event{
+		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
+		Replayable: a.f.r.Method == http.MethodGet || a.f.r.Method == http.MethodHead,
+		Tokens:     a.count(), Usage: a.usage, Finish: a.finish, Blocked: a.blocked,
+	}
+	if a.resp != nil {
+		ev.Status = a.resp.StatusCode
+		ev.Signals = wire.ParseSignals(a.resp.Header)
+	}
+	return ev
+}
+
+// progress returns the event that says how many tokens have arrived, if there
+// are more than the core knows of. The handler calls it, or the watch.
+func (a *attempt) progress() (ev spillway.Event, any bool) {
+	n := a.tokens.Load()
+	if a.cancelled || n <= a.reported {
+		return ev, false
+	}
+	a.reported = n
+	return spillway.Event{Kind: spillway.EventProgress, Attempt: a.number, Tokens: int(n) / a.choices()}, true
+}
+
+func (a *attempt) choices() int { return max(a.f.req.Choices, 1) }
+
+// longDelta is a mean length of deltas, in bytes, above which they must hold
+// several tokens: content filters release text in batches.
+const longDelta = 12
+
+// bytesPerToken is the usual length of a token in such batches.
+const bytesPerToken = 4
+
+// count estimates the output tokens so far, over all choices.
+func (a *attempt) count() int {
+	n := int(a.tokens.Load())
+	if a.bytes > n*longDelta {
+		return a.bytes / bytesPerToken
+	}
+	return n
+}
+
+// cancel aborts the attempt: the deployment learns at once.
+func (a *attempt) cancel() {
+	a.cancelled = true
+	a.stop()
+}
+
+// cut stops reading; what has arrived is the answer.
+func (a *attempt) cut() {
+	a.cancel()
+	a.short = true
+}
+
+// close gives back what the attempt holds. It has ended.
+func (a *attempt) close() {
+	if a.resp != nil {
+		a.resp.Body.Close()
+	}
+	a.head.drop()
+	a.head = nil
+}

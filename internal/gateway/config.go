@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"log/slog"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy"
+)
+
+// Config is what a gateway serves. It is not changed after it was given to New
+// or Apply.
+type Config struct {
+	Pools []policy.Config
+	// Upstreams says where each deployment is, by its name.
+	Upstreams map[string]Upstream
+	Callers   []Caller
+	// AnonymousClass is the class of requests without a key; nil refuses them.
+	AnonymousClass *spillway.Class
+	// DefaultPool takes the requests whose path and body name no model; ""
+	// takes the only pool, and refuses such requests when there are several.
+	DefaultPool string
+	Limits      Limits
+}
+
+// Caller is someone who may ask.
+type Caller struct {
+	Name   string
+	Tenant string
+	Keys   []string
+	Class  *spillway.Class
+}
+
+// Limits bound what one client or upstream can take. A zero field means its
+// default.
+type Limits struct {
+	MaxBodyBytes   int64 // of a request; default 50 MiB
+	MaxHeaderBytes int   // of a request; default 64 KiB
+	// MaxAnswerBytes bounds an answer that is buffered or assembled; default
+	// 64 MiB.
+	MaxAnswerBytes int64
+	// MaxErrorBytes bounds an upstream's error body; default 256 KiB.
+	MaxErrorBytes int64
+	// MaxEventBytes bounds one event of a stream; default 8 MiB.
+	MaxEventBytes     int
+	ReadHeaderTimeout time.Duration // default 10 s
+	// BodyTimeout and MinBodyRate bound how long a body may take to arrive:
+	// BodyTimeout plus its bytes so far at that rate. Defaults 10 s, 16 KiB/s.
+	BodyTimeout time.Duration
+	MinBodyRate int64 // bytes per second
+	// WriteTimeout bounds one write to a client that does not read; default
+	// 30 s.
+	WriteTimeout time.Duration
+	IdleTimeout  time.Duration // between requests of a connection; default 120 s
+	MaxInFlight  int           // requests at one time; default 100,000
+}
+
+// withDefaults returns the limits with every zero field filled in.
+func (l Limits) withDefaults() Limits {
+	orInt64 := func(v *int64, d int64) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orInt := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orInt64(&l.MaxBodyBytes, 50<<20)
+	orInt(&l.MaxHeaderBytes, 64<<10)
+	orInt64(&l.MaxAnswerBytes, 64<<20)
+	orInt64(&l.MaxErrorBytes, 256<<10)
+	orInt(&l.MaxEventBytes, 8<<20)
+	orTime(&l.ReadHeaderTimeout, 10*time.Second)
+	orTime(&l.BodyTimeout, 10*time.Second)
+	orInt64(&l.MinBodyRate, 16<<10)
+	orTime(&l.WriteTimeout, 30*time.Second)
+	orTime(&l.IdleTimeout, 120*time.Second)
+	orInt(&l.MaxInFlight, 100_000)
+	return l
+}
+
+// Recorder takes the record of each request.
+type Recorder interface {
+	// Record is called once per request, by many goroutines. The record and
+	// its slices are valid during the call only.
+	Record(rec *spillway.Record)
+}
+
+// Deps are what a gateway needs of its surroundings. Recorder is required; a
+// nil of the others takes the stated default.
+type Deps struct {
+	Recorder  Recorder
+	Now       func() time.Time // time.Now
+	Rand      func() float64   // uniform in [0,1); math/rand/v2, safe for concurrent use
+	RequestID func() string    // "req_" and 32 random hex digits
+	Logger    *slog.Logger     // discards
+	Dial      DialFunc         // a net.Dialer with the upstream's DialTimeout
+}

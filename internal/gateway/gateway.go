@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/policy"
+)
+
+// Gateway serves clients by a configuration that can be replaced while it
+// runs. Make it with New. It is an http.Handler and safe for concurrent use.
+type Gateway struct {
+	deps    Deps
+	snap    atomic.Pointer[snapshot]
+	applyMu sync.Mutex // one Apply at a time
+	buffers bufferPools
+	pins    pins
+	live    presence
+}
+
+// New returns a gateway that serves cfg.
+func New(cfg Config, deps Deps) (*Gateway, error) {
+	if deps.Recorder == nil {
+		return nil, errors.New("gateway: no recorder")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Rand == nil {
+		deps.Rand = rand.Float64
+	}
+	if deps.RequestID == nil {
+		deps.RequestID = newRequestID
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{deps: deps}
+	if err := g.Apply(cfg); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Apply replaces the configuration. On an error the old one stays in force.
+// Requests that have begun finish on what they began with; deployments that
+// are gone get no new attempts.
+func (g *Gateway) Apply(cfg Config) error {
+	g.applyMu.Lock()
+	defer g.applyMu.Unlock()
+	old := g.snap.Load()
+	next, err := g.newPlan(cfg, old)
+	if err != nil {
+		return err
+	}
+	if err := g.install(next, g.deps.Now()); err != nil {
+		return err
+	}
+	if old != nil {
+		old.retire(next.snapshot)
+	}
+	return nil
+}
+
+// PoolStatus is the state of one pool.
+type PoolStatus struct {
+	Name        string
+	Waiting     int // requests in the queue
+	Deployments []policy.DeploymentStatus
+}
+
+// Status returns the state of every pool, in the order of the configuration,
+// in dst's memory where it suffices.
+func (g *Gateway) Status(dst []PoolStatus) []PoolStatus {
+	s := g.snap.Load()
+	now := g.deps.Now()
+	for i, p := range s.pools {
+		if i == len(dst) {
+			if i < cap(dst) {
+				dst = dst[:i+1]
+			} else {
+				dst = append(dst, PoolStatus{})
+			}
+		}
+		p.status(now, &dst[i])
+	}
+	return dst[:len(s.pools)]
+}
+
+// InFlight returns how many requests are being served.
+func (g *Gateway) InFlight() int { return g.live.count() }
+
+// Drain waits until no request is in flight. New ones are still served: stop
+// the listeners first.
+func (g *Gateway) Drain(ctx context.Context) error { return g.live.wait(ctx) }
+
+// presence counts the requests in flight. It is safe for concurrent use.
+type presence struct {
+	mu    sync.Mutex
+	n     int
+	empty chan struct{} // closed at the next emptiness; nil when nobody waits
+}
+
+// enter adds a request unless there are limit already.
+func (p *presence) enter(limit int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n >= limit {
+		return false
+	}
+	p.n++
+	return true
+}
+
+func (p *presence) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n--
+	if p.n == 0 && p.empty != nil {
+		close(p.empty)
+		p.empty = nil
+	}
+}
+
+func (p *presence) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.n
+}
+
+func (p *presence) wait(ctx context.Context) error {
+	p.mu.Lock()
+	if p.n == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	if p.empty == nil {
+		p.empty = make(chan struct{})
+	}
+	empty := p.empty
+	p.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// newRequestID returns an identifier that is unique without being secret.
+func newRequestID() string {
+	var raw [16]byte
+	a, b := rand.Uint64(), rand.Uint64()
+	for i := range 8 {
+		raw[i], raw[8+i] = byte(a>>(8*i)), byte(b>>(8*i))
+	}
+	var id [4 + 32]byte
+	copy(id[:], "req_")
+	hex.Encode(id[4:], raw[:])
+	return string(id[:])
+}

@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// TestBadInput sends what must be refused at once, in the right shape, with
+// nothing sent to a deployment.
+func TestBadInput(t *testing.T) {
+	const azure, v1 = chatPath, "/v1/chat/completions"
+	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
+	tests := []struct {
+		name, method, path, body string
+		headers                  []string
+		status                   int
+		code                     string
+	}{
+		{"not JSON", "POST", azure, `{"messages":`, nil, 400, "invalid_json"},
+		{"empty body", "POST", azure, ``, nil, 400, "invalid_json"},
+		{"no object", "POST", azure, `[1]`, nil, 400, "invalid_type"},
+		{"trailing bytes", "POST", azure, `{"messages":[]} x`, nil, 400, "invalid_json"},
+		{"duplicate key", "POST", v1, `{"model":"gpt-4o-mini","model":"other","messages":[]}`, nil, 400, "invalid_json"},
+		{"too deep", "POST", azure, `{"messages":` + deep + `}`, nil, 400, "invalid_json"},
+		{"invalid UTF-8", "POST", azure, "{\"user\":\"\xff\"}", nil, 400, "invalid_json"},
+		{"model of the wrong type", "POST", v1, `{"model":7}`, nil, 400, "invalid_type"},
+		{"stream of the wrong type", "POST", azure, `{"stream":"yes"}`, nil, 400, "invalid_type"},
+		{"negative max_tokens", "POST", azure, `{"max_tokens":-1}`, nil, 400, "integer_below_min_value"},
+		{"absurd max_tokens", "POST", azure, `{"max_tokens":1e99}`, nil, 400, "invalid_type"},
+		{"huge max_tokens", "POST", azure, `{"max_tokens":99999999999999999999}`, nil, 400, "integer_above_max_value"},
+		{"both token fields", "POST", azure, `{"max_tokens":5,"max_completion_tokens":5}`, nil, 400, "invalid_parameter_combination"},
+		{"bad deadline", "POST", azure, `{}`, []string{"x-spillway-deadline-ms", "soon"}, 400, "invalid_header"},
+		{"no key", "POST", azure, `{}`, []string{"api-key", ""}, 401, "401"},
+		{"wrong key", "POST", azure, `{}`, []string{"api-key", "guess"}, 401, "401"},
+		{"wrong key in OpenAI's style", "POST", v1, `{}`, []string{"api-key", "", "Authorization", "Bearer guess"}, 401, "invalid_api_key"},
+		{"unknown deployment", "POST", "/openai/deployments/none/chat/completions?api-version=2024-10-21", `{}`, nil, 404, "DeploymentNotFound"},
+		{"unknown model", "POST", v1, `{"model":"none","messages":[]}`, nil, 404, "model_not_found"},
+		{"unknown path", "POST", "/v2/chat", `{}`, nil, 404, "404"},
+		{"dot segments", "POST", "/openai/deployments/%2e%2e/chat/completions", `{}`, nil, 404, "404"},
+		{"wrong method", "GET", azure, ``, nil, 405, "method_not_allowed"},
+		{"unknown single model", "GET", "/v1/models/none", ``, nil, 404, "model_not_found"},
+		{"huge body", "POST", azure, `{"messages":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 413, "request_too_large"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, one(), func(w *world) { w.cfg.Limits.MaxBodyBytes = 1 << 20 })
+				got := w.do(tt.method, tt.path, tt.body, tt.headers...)
+				w.want(got, tt.status)
+				if c := w.completion(got.body); c.Error == nil || c.Error.Code != tt.code || c.Error.Message == "" {
+					t.Errorf("want code %q in %s", tt.code, got.body)
+				}
+				if got.took > 0 {
+					t.Errorf("took %v", got.took)
+				}
+				if rec := w.record(); rec.Outcome != spillway.OutcomeRefusedInvalid || rec.Status != tt.status {
+					t.Errorf("unexpected record: %+v", rec)
+				}
+				if s, _ := w.azure.Stats("east"); len(s.Status) != 0 || s.Cancelled != 0 {
+					t.Errorf("the deployment was asked: %+v", s)
+				}
+				w.idle()
+			})
+		})
+	}
+}
+
+// TestEndlessBody sends a body of unknown length that does not end.
+func TestEndlessBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, one(), func(w *world) { w.cfg.Limits.MaxBodyBytes = 1 << 20 })
+		body, feed := io.Pipe()
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				if _, err := feed.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		}()
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway.test"+chatPath, body)
+		req.Header.Set("api-key", "demo")
+		got := w.read(req)
+		body.Close()
+		<-stopped
+		w.want(got, 413)
+		w.idle()
+	})
+}
+
+// TestSlowBody trickles a body, and expects to be cut off.
+func TestSlowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, one(), nil)
+		conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		began := time.Now()
+		io.WriteString(conn, "POST "+chatPath+" HTTP/1.1\r\nHost: gateway.test\r\napi-key: demo\r\nContent-Length: 1000000\r\n\r\n")
+		go func() {
+			for {
+				if _, err := io.WriteString(conn, " "); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}()
+		status := make([]byte, len("HTTP/1.1 408"))
+		if _, err := io.ReadFull(conn, status); err != nil || string(status) != "HTTP/1.1 408" {
+			t.Errorf("got %q, %v", status, err)
+		}
+		if took := time.Since(began); took > 11*time.Second {
+			t.Errorf("cut off after %v", took)
+		}
+		drainConn(conn)
+	})
+}
+
+// TestHeaderBomb sends headers beyond the limit.
+func TestHeaderBomb(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, one(), nil)
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway.test"+chatPath, strings.NewReader("{}"))
+		req.Header.Set("bomb", strings.Repeat("x", 80<<10))
+		if got := w.read(req); got.err == nil && got.status != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("status %d, want 431", got.status)
+		}
+	})
+}
+
+// TestSlowReader does not read the stream that it asked for.
+func TestSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, one(), func(w *world) { w.cfg.Limits.WriteTimeout = 5 * time.Second })
+		conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		body := chat("2000", `,"stream":true`)
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway.test"+chatPath, strings.NewReader(body))
+		req.Header.Set("api-key", "demo")
+		if err := req.Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if n := w.gateway.InFlight(); n != 0 {
+			t.Errorf("%d requests in flight, want 0", n)
+		}
+		if rec := w.record(); rec.Outcome != spillway.OutcomeClientGone {
+			t.Errorf("unexpected record: %+v", rec)
+		}
+		w.idle()
+	})
+}
+
+func drainConn(c net.Conn) {
+	c.SetReadDeadline(time.Now().Add(time.Second))
+	io.Copy(io.Discard, c)
+}

@@ -1,0 +1,52 @@
+package gateway
+
+import "sync"
+
+// maxPins bounds the stored responses whose deployment is remembered.
+const maxPins = 65536
+
+// pins remembers which deployment holds which stored response, the newest
+// maxPins to 2·maxPins of them: a full young generation becomes the old one,
+// and an old entry that is asked for becomes young again. It is safe for
+// concurrent use.
+type pins struct {
+	mu         sync.Mutex
+	young, old map[string]pin
+}
+
+// pin is where a stored response lives.
+type pin struct{ pool, deployment string }
+
+// learn remembers where the response id lives.
+func (p *pins) learn(id string, at pin) {
+	if id == "" {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.put(id, at)
+}
+
+// find returns where the response id lives; the zero pin when that is unknown.
+func (p *pins) find(id string) pin {
+	if id == "" {
+		return pin{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at, ok := p.young[id]; ok {
+		return at
+	}
+	at, ok := p.old[id]
+	if ok {
+		p.put(id, at)
+	}
+	return at
+}
+
+func (p *pins) put(id string, at pin) {
+	if p.young == nil || len(p.young) >= maxPins {
+		p.old, p.young = p.young, make(map[string]pin)
+	}
+	p.young[id] = at
+}

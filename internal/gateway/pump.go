@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/wire"
+)
+
+// relayReadBytes is the room to relay an answer that is no stream.
+const relayReadBytes = 32 << 10
+
+// errClientGone is a write to the client that failed.
+var errClientGone = errors.New("the client does not read")
+
+// pump forwards the committed attempt's answer to its end, and reports how it
+// ended.
+func (f *flight) pump(a *attempt) {
+	a.pumped = true
+	f.startAnswer(a, a.resp.StatusCode)
+	f.startWatch()
+	var err error
+	if a.shape == shapeStream {
+		err = f.pumpEvents(a)
+	} else {
+		err = f.pumpBytes(a)
+	}
+	if f.stopWatch() {
+		f.perform()
+		return
+	}
+	switch {
+	case f.ctx.Err() != nil || errors.Is(err, errClientGone):
+		f.tell(spillway.Event{Kind: spillway.EventGone})
+	case err == nil && a.fault == nil:
+		f.tell(a.event(spillway.EventDone))
+	case a.fault != nil:
+		f.tell(a.refused(a.fault.Status, nil))
+	default:
+		f.tell(a.severed())
+	}
+}
+
+// pumpEvents forwards a stream, event by event, as soon as each is complete.
+// It returns nil when the stream has ended as it should.
+func (f *flight) pumpEvents(a *attempt) error {
+	if f.req.API == spillway.APIResponses {
+		f.pinTo(a, a.head.b)
+	}
+	if err := f.writeHead(a); err != nil {
+		return err
+	}
+	room := f.g.buffers.get(streamReadBytes)
+	defer room.drop()
+	buf := room.b[:cap(room.b)]
+	for !a.stream.Done() && a.fault == nil {
+		n, err := a.resp.Body.Read(buf)
+		before := f.g.deps.Now()
+		f.out.arm(before)
+		fault := a.scan(buf[:n], &f.out)
+		if err != nil {
+			fault = errors.Join(fault, a.scanEnd(&f.out))
+		}
+		if n > 0 && fault == nil {
+			fault = f.out.flush()
+		}
+		switch {
+		case f.out.gone:
+			return errClientGone
+		case fault != nil:
+			return fault
+		case a.ended(err):
+			a.readTrail(buf, err)
+			return nil
+		case err != nil:
+			return io.ErrUnexpectedEOF
+		}
+	}
+	a.readTrail(buf, nil)
+	return nil
+}
+
+// pumpBytes forwards an answer of any kind as it comes.
+func (f *flight) pumpBytes(a *attempt) error {
+	if err := f.writeHead(a); err != nil {
+		return err
+	}
+	room := f.g.buffers.get(relayReadBytes)
+	defer room.drop()
+	buf := room.b[:cap(room.b)]
+	for {
+		n, err := a.resp.Body.Read(buf)
+		if n > 0 {
+			if werr := f.relay(a, buf[:n]); werr != nil {
+				return errClientGone
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// relay writes bytes, and sends them at once unless their end is in sight.
+func (f *flight) relay(a *attempt, p []byte) error {
+	f.out.arm(f.g.deps.Now())
+	if _, err := f.out.Write(p); err != nil {
+		return err
+	}
+	if a.resp.ContentLength < 0 {
+		return f.out.flush()
+	}
+	return nil
+}
+
+// writeHead writes what was read before the flight was committed.
+func (f *flight) writeHead(a *attempt) error {
+	if a.head == nil {
+		return nil
+	}
+	_, err := f.out.Write(a.head.b)
+	a.head.drop()
+	a.head = nil
+	if err == nil {
+		err = f.out.flush()
+	}
+	if err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// endStream ends a committed answer that upstream did not end: cut at the
+// deadline, or broken off. A body that is no stream of ours can only be
+// aborted, which the client sees as an error.
+func (f *flight) endStream(a *attempt) {
+	rec := f.core.Record()
+	var tail []byte
+	switch {
+	case f.out.gone:
+		return
+	case a.short && a.shape == shapeStream:
+		tail = a.stream.AppendCut(nil, wire.CutOptions{IncludeUsage: f.ask.IncludeUsage, Usage: rec.Usage})
+		f.out.set(trailerTruncated, rec.Truncated.String())
+	case rec.Outcome != spillway.OutcomePartial:
+		return
+	case a.shape == shapeStream && a.fault != nil:
+		return // upstream's own error was the last event
+	case a.shape == shapeStream:
+		tail = wire.AppendStreamError(nil, f.req.API, f.brokenOff())
+	default:
+		f.abort = true
+		return
+	}
+	f.out.armed = time.Time{}
+	f.out.arm(f.g.deps.Now())
+	if _, err := f.out.Write(tail); err == nil {
+		f.out.flush()
+	}
+}

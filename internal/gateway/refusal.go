@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/wire"
+)
+
+// The errors of the gateway itself, besides those of package wire.
+
+func refusal(e wire.Error) *wire.Error { return &e }
+
+func overloaded() wire.Error {
+	return wire.Error{
+		Status: http.StatusServiceUnavailable, Code: "overloaded", Type: "server_error", RetryAfter: time.Second,
+		Message: "The gateway serves as many requests as it is allowed to. Please retry after 1 second.",
+	}
+}
+
+func slowBody() wire.Error {
+	return wire.Error{
+		Status: http.StatusRequestTimeout, Code: wire.CodeTimeout, Type: "timeout_error",
+		Message: "The request body arrived too slowly. Please send it again.",
+	}
+}
+
+func cutBody() wire.Error {
+	return wire.Error{
+		Status: http.StatusBadRequest, Code: "incomplete_body", Type: "invalid_request_error",
+		Message: "The request body ended before its announced length.",
+	}
+}
+
+func internalError() wire.Error {
+	return wire.Error{
+		Status: http.StatusInternalServerError, Code: "internal_error", Type: "server_error",
+		Message: "The gateway failed on this request alone. Please report the request id.",
+	}
+}

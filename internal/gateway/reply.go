@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// writeStretch is the most that one write deadline has to be enough for.
+const writeStretch = 256 << 10
+
+// reply is the client's side of a request. Only the handler's goroutine uses
+// it. Every write has a deadline, so that a client which does not read is cut
+// off.
+type reply struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	now     func() time.Time
+
+	status int // 0 until the header was written
+	gone   bool
+	armed  time.Time // when the write deadline in force was set
+	// values backs the headers that we add, one string each.
+	values [16]string
+	used   int
+}
+
+func (o *reply) open(w http.ResponseWriter, now func() time.Time, timeout time.Duration) {
+	o.w, o.now, o.timeout = w, now, timeout
+	o.control = http.NewResponseController(w)
+}
+
+// set sets a header whose name is in canonical form.
+func (o *reply) set(name, value string) {
+	if o.used == len(o.values) {
+		o.w.Header()[name] = []string{value}
+		return
+	}
+	at := o.used
+	o.values[at] = value
+	o.used++
+	o.w.Header()[name] = o.values[at : at+1 : at+1]
+}
+
+// start writes the status and the headers.
+func (o *reply) start(status int) {
+	o.status = status
+	o.arm(o.now())
+	o.w.WriteHeader(status)
+}
+
+// arm renews the write deadline when a quarter of it is used up; renewing it
+// for every write would cost as much as a small write.
+func (o *reply) arm(now time.Time) {
+	if now.Sub(o.armed) < o.timeout/4 {
+		return
+	}
+	o.armed = now
+	o.ignoreUnsupported(o.control.SetWriteDeadline(now.Add(o.timeout)))
+}
+
+// setReadDeadline bounds reading the request's body; zero ends that.
+func (o *reply) setReadDeadline(at time.Time) {
+	o.ignoreUnsupported(o.control.SetReadDeadline(at))
+}
+
+// ignoreUnsupported takes a writer without deadlines, as in-process callers
+// have, for one that needs none. Any other error means a dead connection.
+func (o *reply) ignoreUnsupported(err error) {
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		o.gone = true
+	}
+}
+
+// Write writes p as it is. An error means that the client is gone.
+func (o *reply) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 {
+		stretch := p[:min(len(p), writeStretch)]
+		if written > 0 {
+			o.armed = time.Time{}
+			o.arm(o.now())
+		}
+		n, err := o.w.Write(stretch)
+		written += n
+		if err != nil {
+			o.gone = true
+			return written, err
+		}
+		p = p[n:]
+	}
+	return written, nil
+}
+
+// flush sends what was written.
+func (o *reply) flush() error {
+	err := o.control.Flush()
+	if err != nil && errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	o.gone = o.gone || err != nil
+	return err
+}

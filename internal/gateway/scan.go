@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"bytes"
+	"io"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/wire/sse"
+)
+
+// openStream makes the attempt ready to take a stream apart.
+func (a *attempt) openStream() {
+	a.scanner.MaxEvent = a.f.snap.limits.MaxEventBytes
+	a.stream.Reset(a.f.req.API)
+}
+
+// scan takes the next piece of the stream apart and writes its complete events
+// to dst, without the chunk that is not for the client. With dst nil they go
+// to the assembler. It returns what is wrong with the stream or the writing.
+func (a *attempt) scan(p []byte, dst io.Writer) error {
+	if len(p) == 0 {
+		return nil
+	}
+	before := a.tokens.Load()
+	a.scanner.Feed(p)
+	for ev, ok := a.scanner.Next(); ok; ev, ok = a.scanner.Next() {
+		if err := a.take(ev, dst); err != nil {
+			return err
+		}
+	}
+	if a.tokens.Load() > before {
+		now := a.f.g.deps.Now()
+		if before > 0 {
+			a.gapMax = max(a.gapMax, now.Sub(a.lastAt))
+		}
+		a.lastAt = now
+	}
+	return a.scanner.Err()
+}
+
+// scanEnd takes the event that the end of the stream has left open.
+func (a *attempt) scanEnd(dst io.Writer) error {
+	if ev, ok := a.scanner.Finish(); ok {
+		return a.take(ev, dst)
+	}
+	return nil
+}
+
+// take observes one event and passes it on.
+func (a *attempt) take(ev sse.Event, dst io.Writer) error {
+	sig, err := a.stream.Observe(ev)
+	if err != nil && !a.pumped {
+		return err
+	}
+	if sig.Tokens > 0 {
+		a.bytes += sig.Bytes
+		a.tokens.Add(int64(sig.Tokens))
+	}
+	if sig.Usage.Known {
+		a.usage = sig.Usage
+	}
+	if sig.Finish != spillway.FinishUnknown {
+		a.finish = sig.Finish
+	}
+	if sig.Err != nil {
+		a.fault = sig.Err
+	}
+	if a.asm != nil {
+		return a.asm.Add(ev.Data)
+	}
+	if sig.UsageOnly && a.strip {
+		return nil
+	}
+	_, err = dst.Write(ev.Raw)
+	return err
+}
+
+// headWriter collects what is read before the handler takes over.
+type headWriter struct{ to *buffer }
+
+func (w headWriter) Write(p []byte) (int, error) {
+	w.to.b = append(w.to.b, p...)
+	return len(p), nil
+}
+
+// responseMark begins the identifier of a stored response.
+var responseMark = []byte(`"resp_`) // constant
+
+// pinTo remembers that the deployment of a holds the response that data, an
+// answer or the beginning of a stream, describes. The identifier is the first
+// of its kind there.
+func (f *flight) pinTo(a *attempt, data []byte) {
+	_, rest, found := bytes.Cut(data[:min(len(data), streamReadBytes)], responseMark)
+	if !found {
+		return
+	}
+	if id, _, closed := bytes.Cut(rest, []byte{'"'}); closed {
+		f.g.pins.learn("resp_"+string(id), pin{f.pool.name, a.up.name})
+	}
+}
+
+// own is the usage by our own count, for answers whose deployment gave none.
+func (a *attempt) own() spillway.Usage {
+	return spillway.Usage{Completion: a.count()}
+}

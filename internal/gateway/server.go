@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+)
+
+// Server returns an http.Server that serves g over HTTP/1.1 and HTTP/2: over
+// TLS with tlsConfig, or unencrypted (h2c with prior knowledge) when it is
+// nil. Its limits are those of the configuration at this moment; they do not
+// follow a reload. The caller starts it and shuts it down.
+func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
+	limits := g.snap.Load().limits
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	if tlsConfig != nil {
+		protocols.SetHTTP2(true)
+	} else {
+		protocols.SetUnencryptedHTTP2(true)
+	}
+	return &http.Server{
+		Handler:           g,
+		TLSConfig:         tlsConfig,
+		Protocols:         &protocols,
+		ReadHeaderTimeout: limits.ReadHeaderTimeout,
+		IdleTimeout:       limits.IdleTimeout,
+		MaxHeaderBytes:    limits.MaxHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 1000,
+			MaxReadFrameSize:     1 << 20,
+		},
+		ErrorLog: slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// DialFunc opens a connection, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+const (
+	defaultDialTimeout = 5 * time.Second
+	idleConnTimeout    = 90 * time.Second
+	keepAlivePeriod    = 30 * time.Second
+	// connBufferBytes is the read and the write buffer of an upstream
+	// connection. There are as many as there are streams, and a chunk of a
+	// stream is a few hundred bytes.
+	connBufferBytes = 4 << 10
+	// maxUpstreamHeaderBytes bounds the headers of an answer.
+	maxUpstreamHeaderBytes = 256 << 10
+)
+
+// transportKey is what distinguishes the transports: upstreams that agree on
+// it share one, which keeps its connections over a reload.
+type transportKey struct {
+	caPEM         string
+	insecure      bool
+	dialTimeout   time.Duration
+	headerTimeout time.Duration
+}
+
+func (u *Upstream) transportKey() (transportKey, error) {
+	key := transportKey{insecure: u.Insecure, dialTimeout: u.DialTimeout, headerTimeout: u.HeaderTimeout}
+	if key.dialTimeout <= 0 {
+		key.dialTimeout = defaultDialTimeout
+	}
+	if u.CAFile != "" {
+		pem, err := os.ReadFile(u.CAFile)
+		if err != nil {
+			return key, fmt.Errorf("reading CA certificates: %w", err)
+		}
+		key.caPEM = string(pem)
+	}
+	return key, nil
+}
+
+// newTransport returns a transport that passes bytes as they are. It answers
+// to the flight's own deadlines, so it has few timeouts of its own.
+func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
+	if dial == nil {
+		dial = (&net.Dialer{KeepAlive: keepAlivePeriod}).DialContext
+	}
+	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: key.insecure}
+	if key.caPEM != "" {
+		tlsConfig.RootCAs = x509.NewCertPool()
+		if !tlsConfig.RootCAs.AppendCertsFromPEM([]byte(key.caPEM)) {
+			return nil, errors.New("the CA file holds no PEM certificate")
+		}
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, key.dialTimeout)
+			defer cancel()
+			return dial(ctx, network, addr)
+		},
+		TLSClientConfig:        tlsConfig,
+		TLSHandshakeTimeout:    key.dialTimeout,
+		ResponseHeaderTimeout:  key.headerTimeout,
+		Protocols:              &protocols,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    1 << 16,
+		IdleConnTimeout:        idleConnTimeout,
+		MaxResponseHeaderBytes: maxUpstreamHeaderBytes,
+		ReadBufferSize:         connBufferBytes,
+		WriteBufferSize:        connBufferBytes,
+	}, nil
+}

@@ -1,0 +1,202 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// Ask is what a request's body asks for: the few top-level fields that matter
+// and where they stand. It refers to no part of the body.
+type Ask struct {
+	API    spillway.API
+	Model  string // "" when absent
+	Stream bool
+
+	// TokenField is the client's own limit field, "" when it set none, and
+	// Tokens its value. Only completions take an explicit 0.
+	TokenField string
+	Tokens     int
+	Choices    int // the larger of n and best_of; at least 1
+
+	Tools        bool // tools or functions are offered
+	Structured   bool // the answer must parse: json_object or json_schema
+	Reasoning    bool // reasoning settings are present
+	IncludeUsage bool // the client asked for usage in its stream
+	Store        bool // upstream keeps the answer; Responses do unless told not to
+	Background   bool // background is true
+
+	User               string
+	PreviousResponseID string
+
+	// PromptBytes is the size of what becomes prompt tokens: messages, input,
+	// prompt, instructions, tools. An embedded file counts as fileBytes.
+	PromptBytes int
+	// Affinity is a hash of the prompt's cacheable prefix and of
+	// prompt_cache_key, the same in every process; 0 means none.
+	Affinity uint64
+
+	object    bool // the body is an object, so it can be patched
+	open      int  // offset after the opening brace
+	members   int  // of the body
+	model     member
+	stream    member
+	limits    [3]member // by limitNames
+	options   member    // stream_options
+	optOpen   int       // offset after its brace; 0 when it is null
+	optEmpty  bool      // it has no members
+	withUsage member    // stream_options.include_usage
+}
+
+// member is where one object member stands, as byte offsets; a zero key means
+// that it is absent.
+type member struct {
+	prev int // end of the preceding member's value, or after the brace
+	key  int // the name's opening quote
+	val  int // the value's first byte
+	end  int // after the value
+	null bool
+}
+
+// present reports whether the member is in the body, even as null.
+func (m member) present() bool { return m.key != 0 }
+
+const (
+	// maxCount bounds every count that a client can ask for.
+	maxCount = 1_000_000_000
+	// fileBytes stands for an embedded file in PromptBytes. A one-megapixel
+	// image is 765 tokens at high detail, about four bytes each.
+	fileBytes = 3060
+	// prefixBytes is how much of a prompt makes its affinity. Prompt caches
+	// start at 1,024 tokens, about four bytes each, so a shorter prompt has none.
+	prefixBytes = 4096
+)
+
+// reader fills an Ask while its scanner walks the body.
+type reader struct {
+	scanner
+	ask    Ask
+	bad    *BadRequest
+	last   int // end of the preceding member's value
+	n      int
+	bestOf int
+
+	prompt       span // messages, input or prompt
+	instructions span
+	cacheKey     span
+}
+
+// ReadAsk finds the fields of body that matter to api. It checks the whole
+// text, as json.go says, and the types of those fields, but decodes nothing
+// else. The body of an unknown operation may be anything: then it reads what
+// it can and never fails. An error is a *BadRequest.
+func ReadAsk(api spillway.API, body []byte) (Ask, error) {
+	var room [32]span
+	r := reader{ask: Ask{API: api, Choices: 1}}
+	r.src, r.names = body, room[:0]
+	r.ask.Store = api == spillway.APIResponses
+	ok := r.read()
+	if ok {
+		return r.ask, nil
+	}
+	if api == spillway.APIOther {
+		return Ask{API: api, Choices: 1}, nil
+	}
+	if r.bad == nil {
+		r.bad = explain(body)
+	}
+	return Ask{}, r.bad
+}
+
+// read walks the body. When it reports false, bad says why, or is nil if the
+// body is not JSON.
+func (r *reader) read() bool {
+	if r.peek() != '{' {
+		if r.value() && r.end() {
+			r.bad = &BadRequest{Code: CodeInvalidType, Message: "The request body must be a JSON object."}
+		}
+		return false
+	}
+	r.ask.object = true
+	r.ask.open = r.pos + 1
+	r.last = r.pos + 1
+	if !r.object(r.field) || !r.end() {
+		return false
+	}
+	r.ask.Choices = max(r.n, r.bestOf, 1)
+	r.ask.Affinity = r.affinity()
+	return r.limit()
+}
+
+// limit picks the client's token field.
+func (r *reader) limit() bool {
+	a := &r.ask
+	for i, m := range a.limits {
+		if !m.present() || m.null {
+			continue
+		}
+		if a.TokenField != "" {
+			r.bad = &BadRequest{
+				Code: "invalid_parameter_combination", Param: fieldMaxTokens,
+				Message: "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported. Send one of them.",
+			}
+			return false
+		}
+		a.TokenField = limitNames[i]
+		a.Tokens, _ = parseCount(r.src[m.val:m.end])
+	}
+	return true
+}
+
+// affinity hashes the cacheable prefix.
+func (r *reader) affinity() uint64 {
+	key := r.src[r.cacheKey.start:r.cacheKey.end]
+	instructions := r.src[r.instructions.start:r.instructions.end]
+	prompt := r.src[r.prompt.start:r.prompt.end]
+
+	hash := mix(0, key)
+	if len(instructions)+len(prompt) >= prefixBytes {
+		head := instructions[:min(len(instructions), prefixBytes)]
+		hash = mix(hash, head)
+		hash = mix(hash, prompt[:min(len(prompt), prefixBytes-len(head))])
+	} else if len(key) == 0 {
+		return 0
+	}
+	return max(hash, 1)
+}
+
+// mix folds text into hash, eight bytes at a time: each is multiplied to 128
+// bits, and the halves are joined. It withstands accidents, not attackers.
+func mix(hash uint64, text []byte) uint64 {
+	const odd = 0x9E3779B97F4A7C15 // near 2^64/φ
+	hash ^= uint64(len(text))
+	for len(text) > 0 {
+		var word uint64
+		if len(text) >= 8 {
+			word = binary.LittleEndian.Uint64(text)
+			text = text[8:]
+		} else {
+			var last [8]byte
+			copy(last[:], text)
+			word = binary.LittleEndian.Uint64(last[:])
+			text = nil
+		}
+		high, low := bits.Mul64(hash^word^odd, odd)
+		hash = high ^ low
+	}
+	return hash
+}
+
+// Fill copies the ask into r. It leaves alone what the body does not say.
+func (a *Ask) Fill(r *spillway.Request) {
+	r.API = a.API
+	r.Stream = a.Stream
+	r.Choices = a.Choices
+	r.AskTokens = a.Tokens
+	r.BodyBytes = a.PromptBytes
+	r.Structured = a.Structured
+	r.Tools = a.Tools
+	r.Reasoning = a.Reasoning
+	r.Affinity = a.Affinity
+}

@@ -1,0 +1,143 @@
+package wire
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// AnswerOptions says how an assembled answer ends.
+type AnswerOptions struct {
+	// Truncate makes a valid answer of a stream that did not come to its end:
+	// what is open ended for length. A tool call that was cut keeps the
+	// arguments that arrived, which need not be complete JSON.
+	Truncate bool
+	// Usage stands in when upstream reported none; zero tokens leave it out.
+	Usage spillway.Usage
+}
+
+// Assembler builds from a stream the answer that the same request would have
+// had without one. It is not safe for concurrent use; Reset makes it ready for
+// another stream. It allocates nothing per event after warm-up.
+//
+// Fields that it does not know survive. In a delta, and in objects inside it,
+// strings concatenate, arrays append, elements that carry an index merge with
+// those of the same index, and other scalars replace; role, type and id
+// replace as well. Elsewhere in a chunk the last value that is not empty wins,
+// except that id, model and created are those of the first chunk that has
+// them. What belongs to streams alone (obfuscation, content_filter_offsets)
+// is dropped.
+//
+// Text is kept as it is escaped in the stream and never decoded, so that a
+// character whose surrogates arrive in two chunks comes out whole. Base64
+// audio concatenates the same way, which is right for chunks without padding.
+type Assembler struct {
+	api   spillway.API
+	tree  tree
+	shape shape
+	resp  responseLog
+}
+
+// Reset makes a ready for a stream of an operation, keeping moderate buffers.
+func (a *Assembler) Reset(api spillway.API) {
+	a.api = api
+	a.tree.reset()
+	a.shape.reset()
+	a.resp.reset()
+}
+
+// Add takes in the data of one event. Error events and [DONE] add nothing.
+// After an error the answer is of no use.
+func (a *Assembler) Add(data []byte) error {
+	if len(data) == 0 || bytes.Equal(data, doneMark) {
+		return nil
+	}
+	if a.api == spillway.APIResponses {
+		_, err := a.resp.read(data)
+		return err
+	}
+	if len(a.tree.nodes) == 0 {
+		a.tree.reset()
+	}
+	var got [maxHoles][]byte
+	if a.shape.match(data, &got) {
+		for k := range a.shape.n {
+			if at := a.shape.holes[k].target; at >= 0 {
+				a.tree.extend(at, got[k])
+			}
+		}
+		return a.tree.err()
+	}
+	c := cursor{b: data, strict: true}
+	a.shape.begin()
+	a.addChunk(&c)
+	if !c.done() {
+		a.shape.spoil()
+		return ErrMalformed
+	}
+	a.shape.keep(data)
+	return a.tree.err()
+}
+
+// Answer appends the answer to dst. ErrNoAnswer says that the stream held
+// nothing that an answer could be made of.
+func (a *Assembler) Answer(dst []byte, opts AnswerOptions) ([]byte, error) {
+	if a.api == spillway.APIResponses {
+		return a.resp.answer(dst, opts)
+	}
+	return a.appendAnswer(dst, opts)
+}
+
+// wholeText returns escaped text without the beginning of a character at its
+// end: the first half of a surrogate pair, or of a UTF-8 sequence.
+func wholeText(text []byte) []byte {
+	if n := len(text) - 6; n >= 0 && text[n] == '\\' && text[n+1] == 'u' &&
+		text[n+2]|0x20 == 'd' && bytes.IndexByte(highHalf, text[n+3]|0x20) >= 0 {
+		slashes := n
+		for slashes > 0 && text[slashes-1] == '\\' {
+			slashes--
+		}
+		if (n-slashes)%2 == 0 {
+			return text[:n]
+		}
+	}
+	for n := 1; n <= 3 && n <= len(text); n++ {
+		switch lead := text[len(text)-n]; {
+		case lead < 0x80, lead >= 0xC0 && n >= sequenceLen(lead):
+			return text
+		case lead >= 0xC0:
+			return text[:len(text)-n]
+		}
+	}
+	return text
+}
+
+// highHalf are the third digits of the escapes \ud800 to \udbff, with bit 5
+// set as text is compared.
+var highHalf = []byte("89ab") // constant
+
+// sequenceLen is the length of the UTF-8 sequence that a lead byte begins.
+func sequenceLen(lead byte) int {
+	switch {
+	case lead >= 0xF0:
+		return 4
+	case lead >= 0xE0:
+		return 3
+	}
+	return 2
+}
+
+// unescape decodes the inside of a string; text that is none comes out as it
+// is.
+func unescape(text []byte) string {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return string(text)
+	}
+	quoted := append(append([]byte{'"'}, text...), '"')
+	plain, err := jsontext.AppendUnquote(nil, quoted)
+	if err != nil && len(plain) == 0 {
+		return string(text)
+	}
+	return string(plain)
+}

@@ -1,0 +1,253 @@
+package wire
+
+import (
+	"bytes"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// addChunk merges a chunk of a chat or completions stream. The tree's root
+// has the members of the answer; choices is an array by index, and the delta
+// of a chat choice builds its message.
+func (a *Assembler) addChunk(c *cursor) {
+	t := &a.tree
+	if failed(c.b) {
+		a.shape.spoil()
+		c.value()
+		return
+	}
+	c.enter('{')
+	for c.more('}') {
+		switch key := c.key(); string(key) {
+		case "object", "delta":
+			c.value()
+		case "obfuscation":
+			hollow(c, &a.shape, holeIgnored)
+		case "choices":
+			id := t.member(rootNode, key)
+			if c.isNull() {
+				continue
+			}
+			t.become(id, nodeArray)
+			c.enter('[')
+			for c.more(']') {
+				a.addChoice(c, id)
+			}
+		case "id", "model", "created":
+			if id, raw := t.member(rootNode, key), c.value(); blank(t.nodes[id].text) {
+				t.set(id, raw)
+			}
+		default:
+			t.setFull(t.member(rootNode, key), c.value())
+		}
+	}
+}
+
+// failed reports whether an event holds an error and no chunk.
+func failed(data []byte) bool {
+	if !bytes.Contains(data, errorKey) {
+		return false
+	}
+	c := cursor{b: data}
+	c.enter('{')
+	for c.more('}') {
+		if string(c.key()) == "error" {
+			return !c.isNull()
+		}
+		c.value()
+	}
+	return false
+}
+
+var errorKey = []byte(`"error"`) // constant
+
+// addChoice merges one choice into the array of them.
+func (a *Assembler) addChoice(c *cursor, choices int32) {
+	t := &a.tree
+	start := c.i
+	index, _ := indexOf(c.value())
+	c.i = start
+	id := t.element(choices, index)
+	t.become(id, nodeObject)
+	c.enter('{')
+	for c.more('}') {
+		switch key := c.key(); string(key) {
+		case "index", "content_filter_offsets":
+			c.value()
+		case "delta":
+			if message := t.member(id, messageKey); c.peek() == '{' {
+				t.merge(c, message, &a.shape)
+			} else {
+				c.value()
+			}
+		case "text", "logprobs":
+			t.merge(c, t.member(id, key), &a.shape)
+		case "content_filter_results":
+			a.addFilters(c, t.member(id, key))
+		default:
+			t.setFull(t.member(id, key), c.value())
+		}
+	}
+}
+
+var messageKey = []byte("message") // constant
+
+// addFilters keeps the latest verdict of every category.
+func (a *Assembler) addFilters(c *cursor, id int32) {
+	if c.peek() != '{' {
+		c.value()
+		return
+	}
+	a.tree.become(id, nodeObject)
+	c.enter('{')
+	for c.more('}') {
+		verdict := a.tree.member(id, c.key())
+		a.tree.set(verdict, c.value())
+	}
+}
+
+// appendAnswer appends the answer of a chat or completions stream.
+func (a *Assembler) appendAnswer(dst []byte, opts AnswerOptions) ([]byte, error) {
+	t := &a.tree
+	choices := int32(0)
+	if len(t.nodes) > 0 {
+		choices = t.find(rootNode, "choices")
+	}
+	if choices == 0 || t.nodes[choices].child == 0 {
+		return dst, ErrNoAnswer
+	}
+	object := `"text_completion"`
+	if a.api == spillway.APIChat {
+		object = `"chat.completion"`
+	}
+	dst = append(dst, '{')
+	dst = a.appendNamed(dst, "id")
+	dst = append(dst, `"object":`...)
+	dst = append(dst, object...)
+	dst = append(dst, ',')
+	dst = a.appendNamed(dst, "created")
+	dst = a.appendNamed(dst, "model")
+	dst = append(dst, `"choices":[`...)
+	for e := t.after(choices, -1); e != 0; e = t.after(choices, t.nodes[e].index) {
+		if dst[len(dst)-1] != '[' {
+			dst = append(dst, ',')
+		}
+		dst = a.appendChoice(dst, e, opts.Truncate)
+	}
+	dst = append(dst, ']')
+	dst = a.appendSpent(dst, opts.Usage)
+	for m := t.nodes[rootNode].child; m != 0; m = t.nodes[m].next {
+		switch string(t.nodes[m].key) {
+		case "id", "created", "model", "choices", "usage", "latency_checkpoint":
+		default:
+			dst = append(dst, ',')
+			dst = t.appendMember(dst, m)
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// appendNamed appends a top-level member and a comma, if the stream had it.
+func (a *Assembler) appendNamed(dst []byte, key string) []byte {
+	id := a.tree.find(rootNode, key)
+	if id == 0 {
+		return dst
+	}
+	return append(a.tree.appendMember(dst, id), ',')
+}
+
+// appendSpent appends a comma and the usage: upstream's, with the latency
+// checkpoint inside as it is outside streams, or else the caller's.
+func (a *Assembler) appendSpent(dst []byte, own spillway.Usage) []byte {
+	t := &a.tree
+	before := len(dst)
+	dst = append(dst, `,"usage":`...)
+	start := len(dst)
+	if id := t.find(rootNode, "usage"); id != 0 && t.nodes[id].kind == nodeRaw {
+		dst = t.appendTo(dst, id, false)
+	} else {
+		dst = appendUsage(dst, a.api, own)
+	}
+	if len(dst) == start {
+		return dst[:before]
+	}
+	id := t.find(rootNode, "latency_checkpoint")
+	if id != 0 && t.nodes[id].kind == nodeRaw && dst[len(dst)-1] == '}' {
+		if dst = dst[:len(dst)-1]; dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		dst = append(t.appendMember(dst, id), '}')
+	}
+	return dst
+}
+
+// appendChoice appends one choice of an answer.
+func (a *Assembler) appendChoice(dst []byte, id int32, truncate bool) []byte {
+	t := &a.tree
+	dst = append(dst, `{"index":`...)
+	dst = appendCount(dst, t.nodes[id].index)
+	if a.api == spillway.APIChat {
+		dst = append(dst, `,"message":`...)
+		dst = a.appendMessage(dst, t.find(id, "message"))
+	} else {
+		dst = append(dst, `,"text":`...)
+		dst = a.appendOr(dst, t.find(id, "text"), `""`)
+	}
+	dst = append(dst, `,"logprobs":`...)
+	dst = a.appendOr(dst, t.find(id, "logprobs"), "null")
+	dst = append(dst, `,"finish_reason":`...)
+	otherwise := "null"
+	if truncate {
+		otherwise = `"length"`
+	}
+	dst = a.appendOr(dst, t.find(id, "finish_reason"), otherwise)
+	for m := t.nodes[id].child; m != 0; m = t.nodes[m].next {
+		switch string(t.nodes[m].key) {
+		case "message", "text", "logprobs", "finish_reason":
+		default:
+			dst = append(dst, ',')
+			dst = t.appendMember(dst, m)
+		}
+	}
+	return append(dst, '}')
+}
+
+// appendOr appends the value of a node, or otherwise where it has none.
+func (a *Assembler) appendOr(dst []byte, id int32, otherwise string) []byte {
+	if id == 0 || a.tree.nodes[id].kind <= nodeNull {
+		return append(dst, otherwise...)
+	}
+	return a.tree.appendTo(dst, id, false)
+}
+
+// appendMessage appends the message that the deltas of a choice made.
+func (a *Assembler) appendMessage(dst []byte, id int32) []byte {
+	t := &a.tree
+	var role, content, refusal int32
+	instead := false // something stands in for the content
+	if id != 0 {
+		role, content, refusal = t.find(id, "role"), t.find(id, "content"), t.find(id, "refusal")
+		instead = t.find(id, "tool_calls") != 0 || t.find(id, "function_call") != 0
+		instead = instead || refusal != 0 && len(t.nodes[refusal].text) > 0
+	}
+	dst = append(dst, `{"role":`...)
+	dst = a.appendOr(dst, role, `"assistant"`)
+	dst = append(dst, `,"content":`...)
+	switch n := &t.nodes[content]; {
+	case content != 0 && n.kind == nodeText && len(n.text) == 0 && instead:
+		dst = append(dst, "null"...)
+	default:
+		dst = a.appendOr(dst, content, "null")
+	}
+	dst = append(dst, `,"refusal":`...)
+	dst = a.appendOr(dst, refusal, "null")
+	if id != 0 {
+		for m := t.nodes[id].child; m != 0; m = t.nodes[m].next {
+			if m != role && m != content && m != refusal {
+				dst = append(dst, ',')
+				dst = t.appendMember(dst, m)
+			}
+		}
+	}
+	return append(dst, '}')
+}

@@ -1,0 +1,84 @@
+package wire
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// FuzzCursor holds what a strict cursor accepts equal to what jsontext does.
+func FuzzCursor(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":[1,-2.5e+3,true,false,null,"x\u00e9\n"],"b":{}}`, `[]`, `[1,]`, `{"a":}`, `01`, `-`, `1.`, `1e`,
+		`"\x"`, `"\ud83d"`, "\"\x01\"", ` { "a" : [ ] } `, `[}`, `nul`, `1 2`, `{,}`, `{"a":1,}`, "\"\xff\"",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := cursor{b: data, strict: true}
+		c.value()
+		got := c.done()
+		want := jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		if got != want && bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) < maxNesting {
+			t.Fatalf("strict cursor: %v, jsontext: %v: %q", got, want, data)
+		}
+		if lax := (&cursor{b: data}); want {
+			if lax.value(); !lax.done() {
+				t.Fatalf("lax cursor refuses %q", data)
+			}
+		}
+	})
+}
+
+// FuzzScanUsage holds the quick walk equal to a full decoder.
+func FuzzScanUsage(f *testing.F) {
+	f.Add([]byte(`{"a":[1,2],"usage":{"prompt_tokens":3}}`))
+	f.Add([]byte(`{"a":["]",[1],{"b":"}"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, _, ok := ScanUsage(spillway.APIEmbeddings, data)
+		valid := jsontext.Value(data).IsValid() && jsontext.Value(data).Kind() == '{'
+		if valid && !ok && bytes.Count(data, []byte("{")) < maxNesting {
+			t.Fatalf("refused %q", data)
+		}
+	})
+}
+
+// FuzzAssembler feeds arbitrary events: nothing panics, what is added by shape
+// equals what is parsed, and every answer is JSON.
+func FuzzAssembler(f *testing.F) {
+	for _, tr := range transcripts(f) {
+		f.Add(uint8(tr.api), tr.raw)
+	}
+	f.Add(uint8(spillway.APIChat), []byte("data: {\"choices\":[{\"delta\":{\"a\":\"x\",\"a\":1}}]}\n\ndata: {\"choices\":[{\"delta\":{\"a\":\"y\",\"a\":1}}]}\n\n"))
+	f.Fuzz(func(t *testing.T, api uint8, raw []byte) {
+		if len(raw) > 1<<16 {
+			return
+		}
+		op := spillway.API(api % 5)
+		var quick, slow Assembler
+		quick.Reset(op)
+		slow.Reset(op)
+		s := NewStream(op)
+		for _, ev := range eventsOf(t, raw, len(raw)+1) {
+			slow.shape.spoil()
+			slow.resp.shape.spoil()
+			s.Observe(ev) // whatever it says, it must not panic
+			err := quick.Add(ev.Data)
+			if slowErr := slow.Add(ev.Data); err != slowErr {
+				t.Fatalf("by shape %v, parsed %v: %q", err, slowErr, ev.Data)
+			}
+			if err != nil {
+				return
+			}
+		}
+		opts := AnswerOptions{Truncate: true, Usage: estimate}
+		compareAnswers(t, &quick, &slow)
+		s.AppendCut(nil, CutOptions{IncludeUsage: true, Usage: estimate})
+		answer, err := quick.Answer(nil, opts)
+		if err == nil && !jsontext.Value(answer).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+			t.Fatalf("answer is not JSON: %q", answer)
+		}
+	})
+}

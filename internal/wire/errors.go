@@ -1,0 +1,233 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// The codes of our own errors, besides those of spillway.Refusal.
+const (
+	CodeInvalidJSON        = "invalid_json"
+	CodeInvalidType        = "invalid_type"
+	CodeInvalidHeader      = "invalid_header"
+	CodeBodyTooLarge       = "request_too_large"
+	CodeTimeout            = "Timeout"            // Azure's word for a 408
+	CodeDeploymentNotFound = "DeploymentNotFound" // Azure's
+	CodeModelNotFound      = "model_not_found"    // OpenAI's
+)
+
+// The types of errors.
+const (
+	typeInvalidRequest = "invalid_request_error"
+	typeRateLimit      = "rate_limit_error"
+	typeTimeout        = "timeout_error"
+	typeServer         = "server_error"
+)
+
+// BadRequest is a request that is wrong in itself.
+type BadRequest struct {
+	Message string // a whole sentence, for the client
+	Param   string // the field or header at fault; "" when it is none
+	Code    string
+}
+
+// Error returns the message.
+func (e *BadRequest) Error() string { return e.Message }
+
+// Response returns the 400 that tells the client.
+func (e *BadRequest) Response() Error {
+	return Error{
+		Status: http.StatusBadRequest, Code: e.Code, Type: typeInvalidRequest,
+		Message: e.Message, Param: e.Param,
+	}
+}
+
+// Error is an error response of our own, in the shape that the clients of
+// OpenAI and Azure read.
+type Error struct {
+	Status  int
+	Code    string // "" is null
+	Type    string // "" gives Azure's short shape: code and message alone
+	Message string
+	Param   string // "" is null
+	// RequestID, when set, is repeated in the body.
+	RequestID string
+	// RetryAfter is the hint for a retry; 0 means none.
+	RetryAfter time.Duration
+	// NoRetry tells the SDKs not to try again.
+	NoRetry bool
+}
+
+// AppendError appends the body of e to dst.
+func AppendError(dst []byte, e Error) []byte {
+	dst = append(dst, `{"error":`...)
+	dst = appendErrorObject(dst, e)
+	return append(dst, '}')
+}
+
+// appendErrorObject appends the inner object.
+func appendErrorObject(dst []byte, e Error) []byte {
+	dst = append(dst, `{"code":`...)
+	dst = appendNullable(dst, e.Code)
+	dst = append(dst, `,"message":`...)
+	dst = appendString(dst, e.Message)
+	if e.Type != "" {
+		dst = append(dst, `,"type":`...)
+		dst = appendString(dst, e.Type)
+		dst = append(dst, `,"param":`...)
+		dst = appendNullable(dst, e.Param)
+	}
+	if e.RequestID != "" {
+		dst = append(dst, `,"request_id":`...)
+		dst = appendString(dst, e.RequestID)
+	}
+	return append(dst, '}')
+}
+
+// appendNullable appends s, or null for "".
+func appendNullable(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, "null"...)
+	}
+	return appendString(dst, s)
+}
+
+// AppendStreamError appends the event that ends a stream of api with e. Responses
+// name their events; their error stands both flat, as documented, and inside
+// "error", which is where SDKs look before they raise.
+func AppendStreamError(dst []byte, api spillway.API, e Error) []byte {
+	if api != spillway.APIResponses {
+		dst = append(dst, "data: "...)
+		dst = AppendError(dst, e)
+		return append(dst, "\n\n"...)
+	}
+	dst = append(dst, "event: error\ndata: {\"type\":\"error\",\"code\":"...)
+	dst = appendNullable(dst, e.Code)
+	dst = append(dst, `,"message":`...)
+	dst = appendString(dst, e.Message)
+	dst = append(dst, `,"param":`...)
+	dst = appendNullable(dst, e.Param)
+	dst = append(dst, `,"error":`...)
+	dst = appendErrorObject(dst, e)
+	return append(dst, "}\n\n"...)
+}
+
+// SetHeaders sets the content type and the hints for a retry. retry-after is
+// in whole seconds, rounded up.
+func (e Error) SetHeaders(h http.Header) {
+	h.Set(HeaderContentType, "application/json")
+	if e.RetryAfter > 0 {
+		h.Set(HeaderRetryAfterMS, strconv.FormatInt(max(e.RetryAfter.Milliseconds(), 1), 10))
+		h.Set(HeaderRetryAfter, strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+	if e.NoRetry {
+		h.Set(HeaderShouldRetry, "false")
+	}
+}
+
+// Refused words a refusal of the policy for the client. window is the time
+// that the request had; 0 leaves it unsaid.
+func Refused(r spillway.Refusal, window time.Duration) Error {
+	e := Error{Status: r.Status, Code: string(r.Code), Type: typeServer, RetryAfter: r.RetryAfter}
+	within := "in time"
+	if window > 0 {
+		within = "within " + window.Round(time.Millisecond).String()
+	}
+	switch r.Code {
+	case spillway.RefusalTooLarge:
+		e.Type, e.Status, e.NoRetry = typeInvalidRequest, http.StatusBadRequest, true
+		e.Message = fmt.Sprintf("The requested output cannot be generated %s: about %d tokens fit. "+
+			"Lower the token limit to that, allow more time, or read a stream.", within, r.FitTokens)
+	case spillway.RefusalDeadline:
+		e.Type, e.Status, e.Code = typeTimeout, http.StatusRequestTimeout, CodeTimeout
+		e.Message = fmt.Sprintf("The operation was timeout. No deployment produced a token %s. "+
+			"Allow more time, shorten the prompt, or read a stream.", within)
+	case spillway.RefusalQueueFull:
+		e.Type, e.Status = typeRateLimit, http.StatusTooManyRequests
+		e.Message = "Too many requests are waiting already. " + retryAdvice(r.RetryAfter)
+	case spillway.RefusalNoCapacity:
+		e.Type, e.Status = typeRateLimit, http.StatusTooManyRequests
+		e.Message = fmt.Sprintf("No deployment has the capacity to answer %s. %s", within, retryAdvice(r.RetryAfter))
+	case spillway.RefusalUpstream:
+		e.Status = http.StatusBadGateway
+		e.Message = "Every deployment that was tried failed. " + retryAdvice(r.RetryAfter)
+	case spillway.RefusalNoHealthy:
+		e.Status = http.StatusServiceUnavailable
+		e.Message = "Every deployment of this model is broken or paused. " + retryAdvice(r.RetryAfter)
+	case spillway.RefusalLoop:
+		e.Status, e.NoRetry = http.StatusLoopDetected, true
+		e.Message = "The request has passed too many gateways: a deployment's endpoint leads back here. " +
+			"Correct the endpoint in the gateway's configuration."
+	default:
+		e.Message = "The gateway could not serve the request."
+	}
+	if r.Status != 0 {
+		e.Status = r.Status
+	}
+	return e
+}
+
+// retryAdvice says when to try again.
+func retryAdvice(after time.Duration) string {
+	if after <= 0 {
+		return "Please retry later."
+	}
+	return "Please retry after " + after.Round(time.Millisecond).String() + "."
+}
+
+// Unauthorized is the 401 for a missing or wrong key, in each service's own
+// words.
+func Unauthorized(f Family) Error {
+	if f == OpenAI {
+		return Error{
+			Status: http.StatusUnauthorized, Code: "invalid_api_key", Type: typeInvalidRequest,
+			Message: "The API key is missing or not known to this gateway. Send it as 'Authorization: Bearer KEY'.",
+		}
+	}
+	return Error{
+		Status: http.StatusUnauthorized, Code: "401",
+		Message: "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key " +
+			"for an active subscription and use a correct regional API endpoint for your resource.",
+	}
+}
+
+// UnknownModel is the 404 for a model or deployment that no pool serves. It
+// repeats name only to OpenAI's clients, as OpenAI does.
+func UnknownModel(f Family, name string) Error {
+	if f == Azure {
+		return Error{
+			Status: http.StatusNotFound, Code: CodeDeploymentNotFound,
+			Message: "The API deployment for this resource does not exist. If you created the deployment within the last " +
+				"5 minutes, please wait a moment and try again.",
+		}
+	}
+	return Error{
+		Status: http.StatusNotFound, Code: CodeModelNotFound, Type: typeInvalidRequest, Param: "model",
+		Message: fmt.Sprintf("The model '%.128s' does not exist or you do not have access to it.", name),
+	}
+}
+
+// UnknownPath is the 404 for a path outside the families.
+func UnknownPath() Error {
+	return Error{Status: http.StatusNotFound, Code: "404", Message: "Resource not found"}
+}
+
+// WrongMethod is the 405.
+func WrongMethod(method string) Error {
+	return Error{
+		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Type: typeInvalidRequest,
+		Message: fmt.Sprintf("The method %.16s is not allowed here.", method),
+	}
+}
+
+// BodyTooLarge is the 413; limit is what a body may have, in bytes.
+func BodyTooLarge(limit int64) Error {
+	return Error{
+		Status: http.StatusRequestEntityTooLarge, Code: CodeBodyTooLarge, Type: typeInvalidRequest,
+		Message: fmt.Sprintf("The request body is larger than the %d bytes that this gateway takes.", limit),
+	}
+}

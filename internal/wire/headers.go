@@ -1,0 +1,255 @@
+package wire
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// Headers, in canonical form so that look-ups need no conversion.
+const (
+	// What we add to answers.
+	HeaderRequestID       = "X-Spillway-Request-Id"
+	HeaderDeployment      = "X-Spillway-Deployment"
+	HeaderAttempts        = "X-Spillway-Attempts"
+	HeaderGrantedTokens   = "X-Spillway-Granted-Tokens"
+	HeaderRequestedTokens = "X-Spillway-Requested-Tokens"
+	HeaderTruncated       = "X-Spillway-Truncated"
+	HeaderSpill           = "X-Spillway-Spill"
+	HeaderServerTiming    = "Server-Timing"
+
+	// What clients tell us.
+	HeaderDeadlineMS    = "X-Spillway-Deadline-Ms" // from acceptance to last byte
+	HeaderHops          = "X-Spillway-Hops"        // gateways passed; also sent upstream
+	HeaderTenant        = "X-Spillway-Tenant"
+	HeaderSLOTTFTMS     = "X-Slo-Ttft-Ms"
+	HeaderSLOTPOTMS     = "X-Slo-Tpot-Ms"
+	HeaderSDKTimeout    = "X-Stainless-Timeout"      // seconds; openai-go, openai-node
+	HeaderSDKReadTime   = "X-Stainless-Read-Timeout" // seconds; openai-python
+	HeaderSDKRetryCount = "X-Stainless-Retry-Count"
+	HeaderAPIKey        = "Api-Key"
+	HeaderAuthorization = "Authorization"
+
+	// What deployments tell.
+	HeaderRetryAfter          = "Retry-After" // seconds or a date
+	HeaderRetryAfterMS        = "Retry-After-Ms"
+	HeaderMSRetryAfterMS      = "X-Ms-Retry-After-Ms"
+	HeaderShouldRetry         = "X-Should-Retry"
+	HeaderUtilization         = "Azure-Openai-Deployment-Utilization" // "87.5%"
+	HeaderLimitTokens         = "X-Ratelimit-Limit-Tokens"
+	HeaderLimitRequests       = "X-Ratelimit-Limit-Requests"
+	HeaderRemainingTokens     = "X-Ratelimit-Remaining-Tokens"
+	HeaderRemainingRequests   = "X-Ratelimit-Remaining-Requests"
+	HeaderResetTokens         = "X-Ratelimit-Reset-Tokens"
+	HeaderResetRequests       = "X-Ratelimit-Reset-Requests"
+	HeaderAPIMRequestID       = "Apim-Request-Id"
+	HeaderUpstreamRequestID   = "X-Request-Id"
+	HeaderRegion              = "X-Ms-Region"
+	HeaderMSDeployment        = "X-Ms-Deployment-Name" // which one served, after native spillover
+	HeaderSpilloverFrom       = "X-Ms-Spillover-From-Deployment"
+	HeaderSpilloverError      = "X-Ms-Spillover-Error"
+	HeaderSpilloverDeployment = "X-Ms-Spillover-Deployment" // asks for native spillover
+	HeaderProcessingMS        = "Openai-Processing-Ms"
+
+	HeaderContentType = "Content-Type"
+)
+
+// get returns the first value of a canonical name.
+func get(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// ParseRetryAfter returns the wait that a response asks for: retry-after-ms,
+// x-ms-retry-after-ms, or retry-after in seconds or as a date. A date that has
+// passed is 0. It is not clamped; it reports false when no header says a
+// sensible wait.
+func ParseRetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	for _, name := range [...]string{HeaderRetryAfterMS, HeaderMSRetryAfterMS} {
+		if d, ok := parseSpan(get(h, name), time.Millisecond); ok {
+			return d, true
+		}
+	}
+	text := get(h, HeaderRetryAfter)
+	if text == "" {
+		return 0, false
+	}
+	if d, ok := parseSpan(text, time.Second); ok {
+		return d, true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	return max(at.Sub(now), 0), true
+}
+
+// parseSpan reads a number of units, from 0 to a hundred days.
+func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
+	const most = 100 * 24 * time.Hour
+	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || !(n >= 0 && n <= float64(most/unit)) {
+		return 0, false
+	}
+	return time.Duration(n * float64(unit)), true
+}
+
+// ParseSignals reads what a response says about its deployment's capacity.
+func ParseSignals(h http.Header) spillway.Signals {
+	s := spillway.NoSignals()
+	percent, ok := strings.CutSuffix(strings.TrimSpace(get(h, HeaderUtilization)), "%")
+	if n, err := strconv.ParseFloat(percent, 64); ok && err == nil && n >= 0 && n < 1e6 {
+		s.Utilization = n / 100
+	}
+	s.LimitTokens = signal(h, HeaderLimitTokens)
+	s.RemainingTokens = signal(h, HeaderRemainingTokens)
+	s.RemainingRequests = signal(h, HeaderRemainingRequests)
+	return s
+}
+
+// signal reads a non-negative integer, -1 when there is none.
+func signal(h http.Header, name string) int {
+	n, err := strconv.Atoi(get(h, name))
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// Hints are what a client's headers ask for. A zero field was not given.
+type Hints struct {
+	Deadline    time.Duration // x-spillway-deadline-ms
+	SDKTimeout  time.Duration // what the client's SDK will wait
+	TTFT, TPOT  time.Duration
+	ClientRetry int
+	Hops        int
+	Tenant      string
+}
+
+// ClientHints reads a request's headers. An invalid x-spillway header is a
+// *BadRequest, because its sender meant us; any other is ignored.
+func ClientHints(h http.Header) (Hints, error) {
+	var out Hints
+	out.Tenant = get(h, HeaderTenant)
+	if text := get(h, HeaderDeadlineMS); text != "" {
+		d, ok := parseSpan(text, time.Millisecond)
+		if !ok || d < time.Millisecond {
+			return Hints{}, badHeader("x-spillway-deadline-ms", "a positive number of milliseconds")
+		}
+		out.Deadline = d
+	}
+	if text := get(h, HeaderHops); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > 1000 {
+			return Hints{}, badHeader("x-spillway-hops", "a count")
+		}
+		out.Hops = n
+	}
+	for _, name := range [...]string{HeaderSDKTimeout, HeaderSDKReadTime} {
+		d, _ := parseSpan(get(h, name), time.Second)
+		if d > 0 && (out.SDKTimeout == 0 || d < out.SDKTimeout) {
+			out.SDKTimeout = d
+		}
+	}
+	out.TTFT, _ = parseSpan(get(h, HeaderSLOTTFTMS), time.Millisecond)
+	out.TPOT, _ = parseSpan(get(h, HeaderSLOTPOTMS), time.Millisecond)
+	out.ClientRetry = min(max(signal(h, HeaderSDKRetryCount), 0), 1000)
+	return out, nil
+}
+
+// badHeader is the error for one of our own headers.
+func badHeader(name, want string) error {
+	return &BadRequest{Code: CodeInvalidHeader, Param: name, Message: "The header " + name + " must be " + want + "."}
+}
+
+// Fill copies the hints into r, after Ask.Fill. An SDK's timeout bounds a
+// synchronous request; for a stream it bounds only the wait for a byte, so it
+// is no deadline there.
+func (x *Hints) Fill(r *spillway.Request) {
+	r.Deadline = x.Deadline
+	if x.SDKTimeout > 0 && !r.Stream && (r.Deadline == 0 || x.SDKTimeout < r.Deadline) {
+		r.Deadline = x.SDKTimeout
+	}
+	r.TTFT, r.TPOT = x.TTFT, x.TPOT
+	r.ClientRetry = x.ClientRetry
+	r.Hops = x.Hops
+	r.Tenant = x.Tenant
+}
+
+// ClientKey returns the caller's key: api-key, or the Bearer token; "" when
+// there is neither.
+func ClientKey(h http.Header) string {
+	if key := get(h, HeaderAPIKey); key != "" {
+		return key
+	}
+	scheme, token, _ := strings.Cut(get(h, HeaderAuthorization), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return ""
+}
+
+// hopByHop reports whether a header speaks of one connection only (RFC 9110,
+// section 7.6.1).
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// CopyHeader sets in dst every header of src that is not hop by hop, nor named
+// by Connection. dst shares the values of src; neither may change them in
+// place afterwards. Appending is safe.
+func CopyHeader(dst, src http.Header) {
+	named := src["Connection"]
+	for name, values := range src {
+		if hopByHop(name) || len(named) > 0 && isNamed(named, name) {
+			continue
+		}
+		dst[name] = values[:len(values):len(values)]
+	}
+}
+
+// CopyRequestHeader is CopyHeader for what goes upstream: without the caller's
+// credentials and cookies, the headers that are meant for us, and those that
+// the transport sets itself.
+func CopyRequestHeader(dst, src http.Header) {
+	named := src["Connection"]
+	for name, values := range src {
+		if hopByHop(name) || ours(name) || len(named) > 0 && isNamed(named, name) {
+			continue
+		}
+		dst[name] = values[:len(values):len(values)]
+	}
+}
+
+// ours reports whether a request's header stays at the gateway.
+func ours(name string) bool {
+	switch name {
+	case HeaderAPIKey, HeaderAuthorization, "Cookie", "Ocp-Apim-Subscription-Key", HeaderSLOTTFTMS, HeaderSLOTPOTMS,
+		"Accept-Encoding", "Content-Length", "Expect", "Host":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Spillway-") || strings.HasPrefix(name, "X-Forwarded-") ||
+		strings.HasPrefix(name, "X-Stainless-")
+}
+
+// isNamed reports whether the values of a Connection header name a header.
+func isNamed(connection []string, name string) bool {
+	for _, line := range connection {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), name) {
+				return true
+			}
+		}
+	}
+	return false
+}

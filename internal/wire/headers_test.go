@@ -1,0 +1,177 @@
+package wire
+
+import (
+	"net/http"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// headers makes a header from pairs.
+func headers(pairs ...string) http.Header {
+	h := http.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Add(pairs[i], pairs[i+1])
+	}
+	return h
+}
+
+func TestParseRetryAfter(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		h    http.Header
+		want time.Duration
+		ok   bool
+	}{
+		{headers(), 0, false},
+		{headers("retry-after", "7"), 7 * time.Second, true},
+		{headers("retry-after", " 1.5 "), 1500 * time.Millisecond, true},
+		{headers("retry-after", "86400"), 24 * time.Hour, true},
+		{headers("retry-after", "7", "retry-after-ms", "250"), 250 * time.Millisecond, true},
+		{headers("retry-after", "7", "x-ms-retry-after-ms", "300"), 300 * time.Millisecond, true},
+		{headers("retry-after-ms", "soon", "retry-after", "7"), 7 * time.Second, true},
+		{headers("retry-after-ms", "-1"), 0, false},
+		{headers("retry-after", "0"), 0, true},
+		{headers("retry-after", "NaN"), 0, false},
+		{headers("retry-after", "1e300"), 0, false},
+		{headers("retry-after", "Sun, 01 Mar 2026 12:00:05 GMT"), 5 * time.Second, true},
+		{headers("retry-after", "Sun, 01 Mar 2026 11:00:00 GMT"), 0, true},
+		{headers("retry-after", "tomorrow"), 0, false},
+	}
+	for _, tt := range tests {
+		if got, ok := ParseRetryAfter(tt.h, now); got != tt.want || ok != tt.ok {
+			t.Errorf("%v: got %v, %v, want %v, %v", tt.h, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestParseSignals(t *testing.T) {
+	if got := ParseSignals(headers()); got != spillway.NoSignals() {
+		t.Errorf("no headers: %+v", got)
+	}
+	got := ParseSignals(headers("azure-openai-deployment-utilization", "112.5%", "x-ratelimit-limit-tokens", "150000",
+		"x-ratelimit-remaining-tokens", "0", "x-ratelimit-remaining-requests", "59"))
+	want := spillway.Signals{Utilization: 1.125, LimitTokens: 150000, RemainingTokens: 0, RemainingRequests: 59}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for _, text := range []string{"", "%", "x%", "50", "-1%", "NaN%", "Inf%"} {
+		if got := ParseSignals(headers(HeaderUtilization, text, HeaderRemainingTokens, "-5")); got != spillway.NoSignals() {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
+func TestClientHints(t *testing.T) {
+	got, err := ClientHints(headers("x-spillway-deadline-ms", "1500", "x-stainless-timeout", "600", "x-stainless-read-timeout", "30.5",
+		"x-slo-ttft-ms", "250", "x-slo-tpot-ms", "30", "x-stainless-retry-count", "2", "x-spillway-hops", "1", "x-spillway-tenant", "acme"))
+	want := Hints{
+		Deadline: 1500 * time.Millisecond, SDKTimeout: 30500 * time.Millisecond, TTFT: 250 * time.Millisecond,
+		TPOT: 30 * time.Millisecond, ClientRetry: 2, Hops: 1, Tenant: "acme",
+	}
+	if err != nil || got != want {
+		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+	}
+	got, err = ClientHints(headers("x-stainless-timeout", "never", "x-slo-ttft-ms", "-1", "x-stainless-retry-count", "x"))
+	if err != nil || got != (Hints{}) {
+		t.Errorf("got %+v, %v, want nothing", got, err)
+	}
+	for _, h := range []http.Header{
+		headers("x-spillway-deadline-ms", "0"), headers("x-spillway-deadline-ms", "-5"), headers("x-spillway-deadline-ms", "1s"),
+		headers("x-spillway-hops", "-1"), headers("x-spillway-hops", "many"), headers("x-spillway-hops", "1001"),
+	} {
+		if _, err := ClientHints(h); err == nil {
+			t.Errorf("%v: no error", h)
+		}
+	}
+}
+
+func TestHintsFill(t *testing.T) {
+	tests := []struct {
+		hints  Hints
+		stream bool
+		want   time.Duration
+	}{
+		{Hints{}, false, 0},
+		{Hints{Deadline: 2}, false, 2},
+		{Hints{SDKTimeout: 3}, false, 3},
+		{Hints{Deadline: 2, SDKTimeout: 3}, false, 2},
+		{Hints{Deadline: 4, SDKTimeout: 3}, false, 3},
+		{Hints{SDKTimeout: 3}, true, 0},
+		{Hints{Deadline: 4, SDKTimeout: 3}, true, 4},
+	}
+	for _, tt := range tests {
+		r := spillway.Request{Stream: tt.stream}
+		tt.hints.Fill(&r)
+		if r.Deadline != tt.want {
+			t.Errorf("%+v, stream %v: got %d, want %d", tt.hints, tt.stream, r.Deadline, tt.want)
+		}
+	}
+}
+
+func TestClientKey(t *testing.T) {
+	tests := []struct {
+		h    http.Header
+		want string
+	}{
+		{headers(), ""},
+		{headers("api-key", "k"), "k"},
+		{headers("Authorization", "Bearer t"), "t"},
+		{headers("Authorization", "bearer  t "), "t"},
+		{headers("Authorization", "Basic t"), ""},
+		{headers("Authorization", "Bearer"), ""},
+		{headers("api-key", "k", "Authorization", "Bearer t"), "k"},
+	}
+	for _, tt := range tests {
+		if got := ClientKey(tt.h); got != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.h, got, tt.want)
+		}
+	}
+}
+
+func TestCopyHeader(t *testing.T) {
+	src := headers("Connection", "close, X-Private", "Connection", "x-other", "X-Private", "1", "X-Other", "2", "Transfer-Encoding", "chunked",
+		"Keep-Alive", "5", "Te", "trailers", "Apim-Request-Id", "a", "Set-Cookie", "a", "Set-Cookie", "b")
+	dst := http.Header{}
+	CopyHeader(dst, src)
+	want := headers("Apim-Request-Id", "a", "Set-Cookie", "a", "Set-Cookie", "b")
+	if !reflect.DeepEqual(dst, want) {
+		t.Errorf("got %v, want %v", dst, want)
+	}
+	dst.Add("Set-Cookie", "c")
+	if got := src.Values("Set-Cookie"); len(got) != 2 || cap(dst["Apim-Request-Id"]) != 1 {
+		t.Errorf("appending reached the source: %v", got)
+	}
+}
+
+func TestCopyRequestHeader(t *testing.T) {
+	src := headers("api-key", "secret", "Authorization", "Bearer secret", "Cookie", "secret", "Ocp-Apim-Subscription-Key", "secret",
+		"X-Spillway-Deadline-Ms", "5", "X-Slo-Ttft-Ms", "5", "X-Stainless-Lang", "go", "X-Forwarded-For", "10.0.0.1",
+		"Content-Length", "9", "Accept-Encoding", "br", "Upgrade", "h2c",
+		"Content-Type", "application/json", "X-Ms-Client-Request-Id", "c", "User-Agent", "sdk")
+	dst := http.Header{}
+	CopyRequestHeader(dst, src)
+	want := headers("Content-Type", "application/json", "X-Ms-Client-Request-Id", "c", "User-Agent", "sdk")
+	if !reflect.DeepEqual(dst, want) {
+		t.Errorf("got %v, want %v", dst, want)
+	}
+}
+
+// TestHeaderNames demands canonical constants, because they index http.Header
+// directly.
+func TestHeaderNames(t *testing.T) {
+	for _, name := range []string{
+		HeaderRequestID, HeaderDeployment, HeaderAttempts, HeaderGrantedTokens, HeaderRequestedTokens, HeaderTruncated, HeaderSpill,
+		HeaderServerTiming, HeaderDeadlineMS, HeaderHops, HeaderTenant, HeaderSLOTTFTMS, HeaderSLOTPOTMS, HeaderSDKTimeout,
+		HeaderSDKReadTime, HeaderSDKRetryCount, HeaderAPIKey, HeaderAuthorization, HeaderRetryAfter, HeaderRetryAfterMS,
+		HeaderMSRetryAfterMS, HeaderShouldRetry, HeaderUtilization, HeaderLimitTokens, HeaderLimitRequests, HeaderRemainingTokens,
+		HeaderRemainingRequests, HeaderResetTokens, HeaderResetRequests, HeaderAPIMRequestID, HeaderUpstreamRequestID, HeaderRegion,
+		HeaderMSDeployment, HeaderSpilloverFrom, HeaderSpilloverError, HeaderSpilloverDeployment, HeaderProcessingMS, HeaderContentType,
+	} {
+		if got := http.CanonicalHeaderKey(name); got != name {
+			t.Errorf("%s must be %s", name, got)
+		}
+	}
+}

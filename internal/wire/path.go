@@ -1,0 +1,213 @@
+package wire
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// Family is a way to lay out paths: of what a client calls, and of what a
+// deployment serves.
+type Family uint8
+
+const (
+	// Azure is /openai/deployments/{deployment}/{operation}?api-version=…, and
+	// /openai/{operation}?api-version=… for what belongs to no deployment.
+	Azure Family = iota
+	// AzureV1 is /openai/v1/{operation}, the deployment in the body's model.
+	AzureV1
+	// OpenAI is /v1/{operation}, the model in the body.
+	OpenAI
+)
+
+// familyNames is constant.
+var familyNames = [...]string{"azure", "azure-v1", "openai"}
+
+// String returns the name used in routes and configuration.
+func (f Family) String() string {
+	if int(f) < len(familyNames) {
+		return familyNames[f]
+	}
+	return "unknown"
+}
+
+// ParseFamily is the reverse of String.
+func ParseFamily(name string) (Family, bool) {
+	for i, n := range familyNames {
+		if n == name {
+			return Family(i), true
+		}
+	}
+	return 0, false
+}
+
+// Path is a request's path, taken apart.
+type Path struct {
+	Family     Family
+	API        spillway.API
+	Deployment string // of Azure; "" where the path names none. Unescaped.
+	// Operation is the rest of the path, such as "chat/completions", escaped
+	// anew and free of dot segments.
+	Operation string
+	// ResourceID is the stored response that the path names, unescaped.
+	ResourceID string
+	APIVersion string // the api-version parameter; "" when absent
+}
+
+// ParsePath takes a client's path apart. path is the escaped path
+// (url.URL.EscapedPath), query the raw one. It reports false for a path outside
+// the families, or one that could mean something else upstream: with an empty
+// segment, a dot segment, or an escaped slash. One slash at the end is allowed.
+func ParsePath(path, query string) (Path, bool) {
+	var p Path
+	rest, ok := strings.CutPrefix(path, "/openai/")
+	switch {
+	case !ok:
+		p.Family = OpenAI
+		if rest, ok = strings.CutPrefix(path, "/v1/"); !ok {
+			return Path{}, false
+		}
+	case strings.HasPrefix(rest, "v1/"):
+		p.Family = AzureV1
+		rest = rest[len("v1/"):]
+	case strings.HasPrefix(rest, "deployments/"):
+		name, operation, _ := strings.Cut(rest[len("deployments/"):], "/")
+		if p.Deployment, ok = segment(name); !ok {
+			return Path{}, false
+		}
+		rest = operation
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	if p.Operation, ok = operation(rest); !ok {
+		return Path{}, false
+	}
+	if misspelt(p.Operation) {
+		return Path{}, false
+	}
+	p.API = operationAPI(p.Operation)
+	if id, ok := strings.CutPrefix(p.Operation, "responses/"); ok {
+		id, _, _ = strings.Cut(id, "/")
+		if id != "compact" && id != "input_tokens" {
+			p.ResourceID, _ = segment(id)
+		}
+	}
+	p.APIVersion = queryValue(query, apiVersion)
+	return p, true
+}
+
+// segment unescapes one segment of a path, and refuses what is unsafe in one.
+func segment(escaped string) (string, bool) {
+	s := escaped
+	if strings.IndexByte(s, '%') >= 0 {
+		var err error
+		if s, err = url.PathUnescape(escaped); err != nil {
+			return "", false
+		}
+	}
+	if s == "" || s == "." || s == ".." {
+		return "", false
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7F || c == '/' || c == '\\' {
+			return "", false
+		}
+	}
+	return s, true
+}
+
+// operation checks every segment of an escaped path and escapes it anew.
+func operation(escaped string) (string, bool) {
+	var b strings.Builder
+	plain := true
+	for part := range strings.SplitSeq(escaped, "/") {
+		s, ok := segment(part)
+		if !ok {
+			return "", false
+		}
+		plain = plain && url.PathEscape(s) == part
+	}
+	if plain {
+		return escaped, true
+	}
+	for part := range strings.SplitSeq(escaped, "/") {
+		s, _ := segment(part)
+		if b.Len() > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteString(url.PathEscape(s))
+	}
+	return b.String(), true
+}
+
+// misspelt reports whether an upstream that ignores case could take operation
+// for one with token logic, or for the path of another deployment.
+func misspelt(operation string) bool {
+	first, _, _ := strings.Cut(operation, "/")
+	if strings.EqualFold(first, "deployments") || strings.EqualFold(first, "v1") {
+		return true
+	}
+	return operationAPI(operation) != operationAPI(strings.ToLower(operation))
+}
+
+// operationAPI names the operations that have token logic.
+func operationAPI(operation string) spillway.API {
+	switch operation {
+	case "chat/completions":
+		return spillway.APIChat
+	case "completions":
+		return spillway.APICompletions
+	case "embeddings":
+		return spillway.APIEmbeddings
+	case "responses":
+		return spillway.APIResponses
+	}
+	return spillway.APIOther
+}
+
+// Route is a label of low cardinality for records and metrics: the family and
+// what is done, such as "azure/chat" or "openai/files".
+func (p Path) Route() string {
+	return p.Family.String() + "/" + p.label()
+}
+
+// label names the operation.
+func (p Path) label() string {
+	if p.API != spillway.APIOther {
+		return p.API.String()
+	}
+	first, rest, _ := strings.Cut(p.Operation, "/")
+	switch first {
+	case "responses":
+		return "responses/stored"
+	case "chat":
+		if rest != "" {
+			return "chat/stored"
+		}
+	case "assistants", "audio", "batches", "containers", "conversations", "evals", "extensions", "files",
+		"fine_tuning", "images", "models", "moderations", "realtime", "threads", "uploads", "vector_stores", "videos":
+		return first
+	}
+	return "other"
+}
+
+// queryValue returns the first value of a parameter in a raw query.
+func queryValue(query, name string) string {
+	for part := range strings.SplitSeq(query, "&") {
+		if isParam(part, name) {
+			_, value, _ := strings.Cut(part, "=")
+			value, _ = url.QueryUnescape(value)
+			return value
+		}
+	}
+	return ""
+}
+
+// isParam reports whether a part of a raw query sets the parameter name.
+func isParam(part, name string) bool {
+	key, _, _ := strings.Cut(part, "=")
+	if strings.IndexByte(key, '%') >= 0 {
+		key, _ = url.QueryUnescape(key)
+	}
+	return strings.EqualFold(key, name)
+}

@@ -1,0 +1,306 @@
+package wire
+
+import (
+	"bytes"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// responseLog follows a stream of the Responses API. It keeps the answer as
+// far as it has come, because only the terminal event repeats it in whole and
+// a stream that is cut never has one.
+type responseLog struct {
+	shape    shape
+	base     []byte // the response object of the first event that has one
+	final    []byte // that of the terminal event
+	finalRaw bool   // final is set
+	sequence int    // highest sequence number seen
+	size     int    // bytes kept of items
+	items    []responseItem
+}
+
+// responseItem is one element of a response's output.
+type responseItem struct {
+	index int
+	raw   []byte // the item as it was added or, when done, in whole
+	done  bool
+	parts []responsePart
+}
+
+// partKind is what a delta of a response adds to.
+type partKind uint8
+
+const (
+	partNone partKind = iota
+	partText
+	partRefusal
+	partSummary
+	partReasoning
+	partArguments
+	partInput
+	partCode
+)
+
+// responsePart is one text that grows by deltas.
+type responsePart struct {
+	kind        partKind
+	index       int
+	text        []byte // escaped
+	annotations []byte // elements, joined by commas
+	done        bool   // content_part.done was seen
+	raw         []byte // the part in whole, when done
+}
+
+// responseEvent is one event, its texts still escaped.
+type responseEvent struct {
+	kind                 []byte
+	item, part, sequence int
+	delta                []byte
+	object               []byte // response, item, part or annotation
+	err                  *StreamError
+}
+
+func (r *responseLog) reset() {
+	r.shape.reset()
+	r.base, r.final = trim(r.base), trim(r.final)
+	r.finalRaw, r.sequence, r.size = false, 0, 0
+	r.items = r.items[:0]
+}
+
+// observeResponse is Observe for the Responses API.
+func (s *Stream) observeResponse(data []byte) (Signal, error) {
+	sig, err := s.resp.read(data)
+	s.done = s.done || sig.Done
+	return sig, err
+}
+
+// The holes of a responseLog's shape: targets from 0 are item and part packed
+// by partTarget.
+const (
+	holeSequence int32 = -2
+	partBits           = 16
+)
+
+// read takes in one event.
+func (r *responseLog) read(data []byte) (Signal, error) {
+	var got [maxHoles][]byte
+	if r.shape.match(data, &got) {
+		return r.matched(&got)
+	}
+	var ev responseEvent
+	c := cursor{b: data, strict: true}
+	r.shape.begin()
+	ev.read(&c, &r.shape)
+	if !c.done() {
+		r.shape.spoil()
+		return Signal{}, ErrMalformed
+	}
+	r.sequence = max(r.sequence, ev.sequence)
+	var sig Signal
+	target, err := r.apply(&ev, &sig)
+	if target >= 0 {
+		r.aim(target)
+		r.shape.keep(data)
+	} else {
+		r.shape.spoil()
+	}
+	return sig, err
+}
+
+// aim gives the hole of the delta its target.
+func (r *responseLog) aim(target int32) {
+	for k := range r.shape.n {
+		if r.shape.holes[k].target == holeToken {
+			r.shape.holes[k].target = target
+		}
+	}
+}
+
+// matched takes in an event of the remembered shape.
+func (r *responseLog) matched(got *[maxHoles][]byte) (sig Signal, err error) {
+	for k := range r.shape.n {
+		switch target := r.shape.holes[k].target; {
+		case target == holeSequence:
+			r.sequence = max(r.sequence, atoi(got[k]))
+		case target >= 0 && len(got[k]) > 0:
+			sig.Tokens++
+			sig.Bytes += len(got[k])
+			part := &r.items[target>>partBits].parts[target&(1<<partBits-1)]
+			err = r.grow(&part.text, got[k])
+		}
+	}
+	return sig, err
+}
+
+// grow appends to a kept text within the limit.
+func (r *responseLog) grow(text *[]byte, more []byte) error {
+	if r.size += len(more); r.size > MaxAnswerBytes {
+		return ErrTooLarge
+	}
+	*text = append(*text, more...)
+	return nil
+}
+
+// growValue is grow for a whole JSON value. Line ends, which are white space
+// there, give way to spaces, so that the value can stand in one line of data.
+func (r *responseLog) growValue(text *[]byte, raw []byte) error {
+	start := len(*text)
+	if err := r.grow(text, raw); err != nil {
+		return err
+	}
+	for i, ch := range (*text)[start:] {
+		if ch == '\n' || ch == '\r' {
+			(*text)[start+i] = ' '
+		}
+	}
+	return nil
+}
+
+// read reads the members that matter, whatever the kind of the event.
+func (ev *responseEvent) read(c *cursor, sh *shape) {
+	var code, message []byte
+	c.enter('{')
+	for c.more('}') {
+		switch string(c.key()) {
+		case "type":
+			ev.kind = c.text()
+		case "sequence_number":
+			raw := c.value()
+			ev.sequence = atoi(raw)
+			if len(raw) > 0 && digits(raw) == len(raw) {
+				sh.add(hole{start: c.i - len(raw), end: c.i, digits: true, target: holeSequence})
+			}
+		case "output_index":
+			ev.item = c.number()
+		case "content_index", "summary_index":
+			ev.part = c.number()
+		case "delta":
+			ev.delta = hollow(c, sh, holeToken)
+		case "obfuscation":
+			hollow(c, sh, holeIgnored)
+		case "response", "item", "part", "annotation":
+			ev.object = c.value()
+		case "error":
+			if !c.isNull() {
+				ev.err = readError(c)
+			}
+		case "code":
+			code = c.text()
+		case "message":
+			message = c.text()
+		default:
+			c.value()
+		}
+	}
+	if ev.err == nil && string(ev.kind) == "error" {
+		ev.err = &StreamError{Code: unescape(code), Message: unescape(message)}
+		ev.err.Status = statusOf(ev.err.Code, "")
+	}
+}
+
+// apply records what an event says. For a delta that is kept, it returns the
+// packed place of its text; else -1.
+func (r *responseLog) apply(ev *responseEvent, sig *Signal) (target int32, err error) {
+	if ev.err != nil {
+		sig.Err = ev.err
+		return -1, nil
+	}
+	kind := string(ev.kind)
+	switch kind {
+	case "response.created", "response.queued", "response.in_progress":
+		return -1, r.keepBase(ev.object)
+	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
+		return -1, r.finish(ev.object, sig)
+	case "response.output_item.added", "response.output_item.done":
+		return -1, r.putItem(ev, kind == "response.output_item.done")
+	case "response.content_part.added", "response.content_part.done",
+		"response.reasoning_summary_part.added", "response.reasoning_summary_part.done":
+		return -1, r.putPart(ev, bytes.HasSuffix(ev.kind, []byte("done")))
+	case "response.output_text.annotation.added":
+		_, p := r.part(ev.item, ev.part, partText)
+		if p == nil {
+			return -1, nil
+		}
+		if len(p.annotations) > 0 {
+			p.annotations = append(p.annotations, ',')
+		}
+		return -1, r.growValue(&p.annotations, ev.object)
+	}
+	if !bytes.HasSuffix(ev.kind, []byte(".delta")) {
+		return -1, nil
+	}
+	if len(ev.delta) > 0 {
+		sig.Tokens++
+		sig.Bytes += len(ev.delta)
+	}
+	at, p := r.part(ev.item, ev.part, deltaKind(kind))
+	if p == nil {
+		return -1, nil
+	}
+	return at, r.grow(&p.text, ev.delta)
+}
+
+// deltaKind is what the deltas of an event kind add to. Deltas of other kinds
+// count as tokens, but their text is not kept.
+func deltaKind(kind string) partKind {
+	switch kind {
+	case "response.output_text.delta":
+		return partText
+	case "response.refusal.delta":
+		return partRefusal
+	case "response.reasoning_summary_text.delta":
+		return partSummary
+	case "response.reasoning_text.delta":
+		return partReasoning
+	case "response.function_call_arguments.delta", "response.mcp_call_arguments.delta":
+		return partArguments
+	case "response.custom_tool_call_input.delta":
+		return partInput
+	case "response.code_interpreter_call_code.delta":
+		return partCode
+	}
+	return partNone
+}
+
+func (r *responseLog) keepBase(object []byte) error {
+	if len(r.base) > 0 {
+		return nil
+	}
+	return r.growValue(&r.base, object)
+}
+
+// finish takes in the response object of a terminal event.
+func (r *responseLog) finish(object []byte, sig *Signal) error {
+	sig.Done = true
+	c := cursor{b: object}
+	if c.peek() != '{' {
+		return ErrMalformed
+	}
+	var status []byte
+	c.enter('{')
+	for c.more('}') {
+		switch string(c.key()) {
+		case "status":
+			status = c.text()
+		case "usage":
+			sig.Usage = readUsage(&c)
+		case "incomplete_details":
+			if c.peek() == '{' {
+				sig.Finish = readReason(&c)
+			} else {
+				c.value()
+			}
+		case "error":
+			if !c.isNull() {
+				sig.Err = readError(&c)
+			}
+		default:
+			c.value()
+		}
+	}
+	if string(status) == "completed" && sig.Finish == spillway.FinishUnknown {
+		sig.Finish = spillway.FinishStop
+	}
+	r.final, r.finalRaw = r.final[:0], true
+	return r.growValue(&r.final, object)
+}

@@ -1,0 +1,97 @@
+package wire
+
+// maxHoles is how many places of an event may vary within one shape.
+const maxHoles = 6
+
+// hole is a place of an event whose content varies between events of one
+// shape: the inside of a string, or digits.
+type hole struct {
+	start, end int
+	digits     bool
+	// target says what the owner does with the content; below 0, nothing.
+	target int32
+}
+
+// shape remembers one event that was read in full, and the places in it that
+// may vary. The events of a stream mostly differ only there: whatever matches
+// is known without being parsed again. Its owner must make sure that reading
+// an event twice, the holes excepted, changes nothing.
+type shape struct {
+	doc   []byte
+	holes [maxHoles]hole
+	n     int
+	valid bool
+}
+
+// begin starts recording the holes of another event.
+func (s *shape) begin() {
+	s.valid = true
+	s.n = 0
+}
+
+// spoil says that the event being recorded is not like any other.
+func (s *shape) spoil() { s.valid = false }
+
+// add records a hole. Holes come in the order of their places.
+func (s *shape) add(h hole) {
+	if s.n == maxHoles {
+		s.spoil()
+		return
+	}
+	s.holes[s.n] = h
+	s.n++
+}
+
+// keep ends the recording: the event can be matched from now on, unless it
+// was spoilt or nothing in it varies.
+func (s *shape) keep(doc []byte) {
+	if s.n == 0 {
+		s.valid = false
+	}
+	if s.valid {
+		s.doc = append(s.doc[:0], doc...)
+	}
+}
+
+// reset forgets the shape.
+func (s *shape) reset() { *s = shape{doc: trim(s.doc)} }
+
+// match reports whether an event has the remembered shape, and stores the
+// contents of its holes, which are well formed, in got.
+func (s *shape) match(data []byte, got *[maxHoles][]byte) bool {
+	if !s.valid {
+		return false
+	}
+	at, from := 0, 0
+	for k := range s.holes[:s.n] {
+		h := &s.holes[k]
+		same := h.start - from
+		if len(data)-at < same || string(data[at:at+same]) != string(s.doc[from:h.start]) {
+			return false
+		}
+		at += same
+		end := at
+		if h.digits {
+			end += digits(data[at:])
+		} else {
+			end = stringEnd(data, at)
+		}
+		if end < at || h.digits && end == at {
+			return false
+		}
+		got[k] = data[at:end]
+		at, from = end, h.end
+	}
+	return string(data[at:]) == string(s.doc[from:])
+}
+
+// keepBytes is the largest buffer that a Reset keeps for the next stream.
+const keepBytes = 64 << 10
+
+// trim empties a buffer for reuse, and lets go of a large one.
+func trim(b []byte) []byte {
+	if cap(b) > keepBytes {
+		return nil
+	}
+	return b[:0]
+}

@@ -1,0 +1,139 @@
+package wire
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/wire/sse"
+)
+
+// chunkMaker makes random chunks. Two chunks of one form differ only in the
+// contents of their strings and in their sequence number.
+type chunkMaker struct {
+	form, text *rand.Rand
+}
+
+func newChunkMaker(form, text uint64) *chunkMaker {
+	return &chunkMaker{rand.New(rand.NewPCG(form, 1)), rand.New(rand.NewPCG(text, 2))}
+}
+
+func (m *chunkMaker) str() string {
+	words := [...]string{``, `a`, `bc`, `\n`, `\"x`, `\\`, `é`, `\ud83d`, `\ude00`, `]}`, `role`}
+	return `"` + words[m.text.IntN(len(words))] + `"`
+}
+
+// value makes a value of at most some depth.
+func (m *chunkMaker) value(depth int) string {
+	scalars := [...]string{`null`, `true`, `7`, `-1.5e3`, `[]`, `{}`}
+	switch kind := m.form.IntN(8); {
+	case kind < 4 || depth == 0 && kind < 6:
+		return m.str()
+	case kind < 6:
+		return m.object(depth - 1)
+	case kind == 6 && depth > 0:
+		list := "[" + m.value(depth-1)
+		for m.form.IntN(2) == 0 {
+			list += "," + m.value(depth-1)
+		}
+		return list + "]"
+	}
+	return scalars[m.form.IntN(len(scalars))]
+}
+
+// object makes an object, in which names can come twice.
+func (m *chunkMaker) object(depth int) string {
+	names := [...]string{"content", "refusal", "role", "id", "index", "tool_calls", "function", "name", "arguments", "x"}
+	out := "{"
+	for n := m.form.IntN(4); n >= 0; n-- {
+		name := names[m.form.IntN(len(names))]
+		value := m.value(depth)
+		switch name {
+		case "index":
+			value = strconv.Itoa(m.form.IntN(3))
+		case "role", "id":
+			value = `"r"`
+		}
+		out += `"` + name + `":` + value
+		if n > 0 {
+			out += ","
+		}
+	}
+	return out + "}"
+}
+
+func (m *chunkMaker) chunk() string {
+	return `{"id":"c","x":7,"choices":[{"index":` + strconv.Itoa(m.form.IntN(2)) +
+		`,"delta":` + m.object(2) + `,"text":` + m.str() + `,"logprobs":` + m.value(2) +
+		`}],"obfuscation":` + m.str() + `}`
+}
+
+func (m *chunkMaker) event() string {
+	kinds := [...]string{"response.output_text.delta", "response.refusal.delta", "response.function_call_arguments.delta", "response.new.delta"}
+	return `{"type":"` + kinds[m.form.IntN(len(kinds))] + `","sequence_number":` + strconv.Itoa(m.text.IntN(2000)) +
+		`,"output_index":` + strconv.Itoa(m.form.IntN(2)) + `,"content_index":` + strconv.Itoa(m.form.IntN(2)) +
+		`,"delta":` + m.str() + `,"obfuscation":` + m.str() + `}`
+}
+
+// TestShapesAgree feeds streams of random chunks, most in the form of the one
+// before, and holds what is read by shape equal to what is parsed.
+func TestShapesAgree(t *testing.T) {
+	for _, api := range []spillway.API{spillway.APIChat, spillway.APICompletions, spillway.APIResponses} {
+		matched := 0
+		for stream := range uint64(300) {
+			matched += agree(t, api, stream)
+		}
+		if matched < 200 {
+			t.Errorf("%v: only %d events were read by shape", api, matched)
+		}
+	}
+}
+
+func agree(t *testing.T, api spillway.API, stream uint64) (matched int) {
+	t.Helper()
+	var quick, slow Assembler
+	quick.Reset(api)
+	slow.Reset(api)
+	fast, plain := NewStream(api), NewStream(api)
+	if api == spillway.APIResponses {
+		begin := []byte(`{"type":"response.created","response":{"id":"resp_1","status":"in_progress","output":[]}}`)
+		for _, item := range []string{"0", "1"} {
+			added := []byte(`{"type":"response.output_item.added","output_index":` + item + `,"item":{"id":"i` + item + `","type":"message","content":[],"arguments":""}}`)
+			for _, data := range [][]byte{begin, added} {
+				quick.Add(data)
+				slow.Add(data)
+			}
+		}
+	}
+	form := stream
+	for n := range uint64(8) {
+		if n%3 == 0 {
+			form = stream*8 + n
+		}
+		maker := newChunkMaker(form, stream*8+n)
+		data := []byte(maker.chunk())
+		if api == spillway.APIResponses {
+			data = []byte(maker.event())
+		}
+		var got [maxHoles][]byte
+		if quick.shape.match(data, &got) || quick.resp.shape.match(data, &got) {
+			matched++
+		}
+		for _, s := range []*shape{&slow.shape, &slow.resp.shape, &plain.shape, &plain.resp.shape} {
+			s.spoil()
+		}
+		a, b := quick.Add(data), slow.Add(data)
+		sigA, errA := fast.Observe(sse.Event{Data: data})
+		sigB, errB := plain.Observe(sse.Event{Data: data})
+		if a != nil || b != nil || errA != nil || errB != nil || sigA != sigB {
+			t.Fatalf("%s\nadd: %v, %v; observe: %+v %v, %+v %v", data, a, b, sigA, errA, sigB, errB)
+		}
+		compareAnswers(t, &quick, &slow)
+	}
+	if cut, want := fast.AppendCut(nil, CutOptions{}), plain.AppendCut(nil, CutOptions{}); !bytes.Equal(cut, want) {
+		t.Fatalf("cut:\n%s\nwant:\n%s", cut, want)
+	}
+	return matched
+}

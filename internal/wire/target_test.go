@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseTarget(t *testing.T) {
+	tests := []struct {
+		style          Family
+		endpoint       string
+		base, prefix   string
+		wantErrorAbout string
+	}{
+		{Azure, "https://a.openai.azure.com", "https://a.openai.azure.com", "/openai", ""},
+		{Azure, "https://a.openai.azure.com/openai/", "https://a.openai.azure.com", "/openai", ""},
+		{Azure, "http://127.0.0.1:8090/front%20door/", "http://127.0.0.1:8090", "/front%20door/openai", ""},
+		{AzureV1, "https://a.openai.azure.com", "https://a.openai.azure.com", "/openai/v1", ""},
+		{AzureV1, "https://a.openai.azure.com/openai/v1/", "https://a.openai.azure.com", "/openai/v1", ""},
+		{AzureV1, "https://a.openai.azure.com/openai", "https://a.openai.azure.com", "/openai/v1", ""},
+		{OpenAI, "https://api.openai.com", "https://api.openai.com", "/v1", ""},
+		{OpenAI, "https://api.openai.com/v1/", "https://api.openai.com", "/v1", ""},
+		{OpenAI, "https://host/v1beta/openai", "https://host", "/v1beta/openai", ""},
+		{Azure, "https://a.openai.azure.com/openai/v1", "", "", "azure-v1"},
+		{Azure, "a.openai.azure.com", "", "", "https://"},
+		{Azure, "ftp://a", "", "", "https://"},
+		{OpenAI, "https://", "", "", "host"},
+		{OpenAI, "https://:443", "", "", "host"},
+		{OpenAI, "https://u:secret@h", "", "", "credentials"},
+		{OpenAI, "https://h/?x=1", "", "", "query"},
+		{OpenAI, "https://h/#x", "", "", "fragment"},
+		{OpenAI, "https://h/%zz", "", "", "endpoint"},
+	}
+	for _, tt := range tests {
+		got, err := ParseTarget(tt.style, tt.endpoint, "d", "")
+		if tt.wantErrorAbout != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.wantErrorAbout) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: error %v, want one about %q", tt.endpoint, err, tt.wantErrorAbout)
+			}
+			continue
+		}
+		if err != nil || got.Base != tt.base || got.Prefix != tt.prefix {
+			t.Errorf("%s %s: got %+v, %v", tt.style, tt.endpoint, got, err)
+		}
+	}
+	if _, err := ParseTarget(Azure, "https://h", "", ""); err == nil {
+		t.Error("no deployment, no error")
+	}
+}
+
+func TestTargetURL(t *testing.T) {
+	const (
+		azureChat = "/openai/deployments/theirs/chat/completions"
+		chatV1    = "/openai/v1/chat/completions"
+	)
+	tests := []struct {
+		style     Family
+		version   string
+		in, query string
+		want      string
+		model     bool
+	}{
+		{Azure, "", azureChat, "api-version=2024-12-01-preview&x=%20y", "/openai/deployments/my%20chat/chat/completions?api-version=2024-12-01-preview&x=%20y", false},
+		{Azure, "2025-01-01", azureChat, "x=1&api-version=2024-12-01-preview", "/openai/deployments/my%20chat/chat/completions?api-version=2025-01-01&x=1", false},
+		{Azure, "", azureChat, "api-version=2023-05-15", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", azureChat, "", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", chatV1, "api-version=preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", "/v1/embeddings", "", "/openai/deployments/my%20chat/embeddings?api-version=2024-10-21", false},
+		{Azure, "2024-06-01", "/v1/embeddings", "", "/openai/deployments/my%20chat/embeddings?api-version=2024-06-01", false},
+		{Azure, "", "/v1/responses", "", "/openai/responses?api-version=2025-03-01-preview", true},
+		{Azure, "2024-10-21", "/openai/responses/r1", "stream=true", "/openai/responses/r1?api-version=2025-03-01-preview&stream=true", true},
+		{Azure, "2025-04-01-preview", "/v1/responses", "", "/openai/responses?api-version=2025-04-01-preview", true},
+		{Azure, "", "/v1/files", "", "/openai/files?api-version=2024-10-21", true},
+		{AzureV1, "", azureChat, "api-version=2024-10-21&x=1", "/openai/v1/chat/completions?x=1", true},
+		{AzureV1, "", chatV1, "api-version=preview", "/openai/v1/chat/completions?api-version=preview", true},
+		{AzureV1, "", "/v1/responses", "", "/openai/v1/responses", true},
+		{OpenAI, "", azureChat, "api-version=2024-10-21", "/v1/chat/completions", true},
+		{OpenAI, "", "/v1/models/a%3Fb", "limit=1&&after=", "/v1/models/a%3Fb?limit=1&&after=", true},
+	}
+	for _, tt := range tests {
+		target, err := ParseTarget(tt.style, "https://h", "my chat", tt.version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, ok := ParsePath(tt.in, tt.query)
+		if !ok {
+			t.Fatal(tt.in)
+		}
+		got, query := target.URL(p, tt.query)
+		if query != "" {
+			got += "?" + query
+		}
+		if got != tt.want || target.ModelInBody(p) != tt.model {
+			t.Errorf("%s %q, %s?%s:\ngot  %s %v\nwant %s %v", tt.style, tt.version, tt.in, tt.query, got, target.ModelInBody(p), tt.want, tt.model)
+		}
+	}
+	if (Target{Style: OpenAI}).ModelInBody(Path{}) {
+		t.Error("a target that names no model must keep the client's")
+	}
+}
+
+func TestFamilyNames(t *testing.T) {
+	for _, f := range []Family{Azure, AzureV1, OpenAI} {
+		if got, ok := ParseFamily(f.String()); !ok || got != f {
+			t.Errorf("%s reads as %s, %v", f, got, ok)
+		}
+	}
+	if _, ok := ParseFamily("unknown"); ok || Family(9).String() != "unknown" {
+		t.Error("an unknown family has a name")
+	}
+}

@@ -1,0 +1,110 @@
+package wire
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+func TestScanUsage(t *testing.T) {
+	u := spillway.Usage{Prompt: 12, Cached: 8, Completion: 4, Reasoning: 2, Known: true}
+	const usage = `"usage":{"completion_tokens":4,"completion_tokens_details":{"reasoning_tokens":2,"audio_tokens":0},"prompt_tokens":12,"prompt_tokens_details":{"audio_tokens":0,"cached_tokens":8},"total_tokens":16}`
+	tests := []struct {
+		name   string
+		api    spillway.API
+		body   string
+		usage  spillway.Usage
+		finish spillway.Finish
+		ok     bool
+	}{
+		{"chat", spillway.APIChat, `{"choices":[{"finish_reason":"stop","index":0,"message":{"content":"a"}}],` + usage + `}`, u, spillway.FinishStop, true},
+		{"text that looks like usage", spillway.APIChat, `{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":9}, \\\"}"},"finish_reason":"length"}],` + usage + ` }` + "\n", u, spillway.FinishLength, true},
+		{"usage in a message does not count", spillway.APIChat, `{"choices":[{"message":{"usage":{"prompt_tokens":9},"finish_reason":"length"},"finish_reason":"stop"}]}`, spillway.Usage{}, spillway.FinishStop, true},
+		{"no usage", spillway.APIChat, `{"choices":[{"finish_reason":null}],"usage":null}`, spillway.Usage{}, spillway.FinishUnknown, true},
+		{"length of any choice", spillway.APIChat, `{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"},{"finish_reason":"stop"}]}`, spillway.Usage{}, spillway.FinishLength, true},
+		{"tool calls", spillway.APIChat, `{"choices":[{"finish_reason":"tool_calls"}]}`, spillway.Usage{}, spillway.FinishOther, true},
+		{"completions", spillway.APICompletions, `{"choices":[{"text":"]}","finish_reason":"content_filter","index":0}]}`, spillway.Usage{}, spillway.FinishFilter, true},
+		{"embeddings", spillway.APIEmbeddings, `{"object":"list","data":[{"embedding":[0.1,-2e-3],"index":0}],"usage":{"prompt_tokens":8,"total_tokens":8}}`, spillway.Usage{Prompt: 8, Known: true}, spillway.FinishUnknown, true},
+		{"responses", spillway.APIResponses, `{"status":"completed","output":[[1,"]"],{"status":"x"}],"usage":{"input_tokens":12,"input_tokens_details":{"cached_tokens":8},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":2}}}`, u, spillway.FinishStop, true},
+		{"responses cut", spillway.APIResponses, `{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}`, spillway.Usage{}, spillway.FinishLength, true},
+		{"responses details first", spillway.APIResponses, `{"incomplete_details":{"reason":"content_filter"},"status":"incomplete"}`, spillway.Usage{}, spillway.FinishFilter, true},
+		{"no object", spillway.APIChat, `[1]`, spillway.Usage{}, 0, false},
+		{"cut off", spillway.APIChat, `{"choices":[{"finish_reason":"stop"}],` + usage, spillway.Usage{}, 0, false},
+		{"cut off in text", spillway.APIChat, `{"choices":[{"message":{"content":"abc`, spillway.Usage{}, 0, false},
+		{"HTML", spillway.APIChat, `<html></html>`, spillway.Usage{}, 0, false},
+		{"empty", spillway.APIChat, ``, spillway.Usage{}, 0, false},
+		{"huge numbers", spillway.APIChat, `{"usage":{"prompt_tokens":99999999999999999999,"completion_tokens":-3}}`, spillway.Usage{Known: true}, 0, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			usage, finish, ok := ScanUsage(tt.api, []byte(tt.body))
+			if usage != tt.usage || finish != tt.finish || ok != tt.ok {
+				t.Errorf("ScanUsage = %+v, %v, %v; want %+v, %v, %v", usage, finish, ok, tt.usage, tt.finish, tt.ok)
+			}
+		})
+	}
+}
+
+// TestScanUsageAgrees reads the assembled answers as if they had come whole.
+func TestScanUsageAgrees(t *testing.T) {
+	for _, tr := range transcripts(t) {
+		body, err := os.ReadFile(filepath.Join("testdata/streams", tr.name+".json"))
+		if err != nil {
+			continue
+		}
+		s := NewStream(tr.api)
+		var want spillway.Usage
+		for _, ev := range eventsOf(t, tr.raw, len(tr.raw)) {
+			sig, err := s.Observe(ev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sig.Usage.Known {
+				want = sig.Usage
+			}
+		}
+		got, _, ok := ScanUsage(tr.api, body)
+		if !ok || want.Known && got != want {
+			t.Errorf("%s: %+v, %v; want %+v", tr.name, got, ok, want)
+		}
+	}
+}
+
+func TestLooksJSON(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{}`: true, " \r\n{\"a\":1}\n": true, `[1]`: true, `{"a"`: false, `{`: false, ``: false, ` `: false,
+		`<html>{}</html>`: false, `upstream connect error`: false, `"text"`: false, `{]`: false,
+	} {
+		if got := LooksJSON([]byte(body)); got != want {
+			t.Errorf("LooksJSON(%q) = %v", body, got)
+		}
+	}
+}
+
+func BenchmarkScanUsage(b *testing.B) {
+	const (
+		prose = `It was the best of times, it was the worst of times; \"it\" was the age of wisdom.\n\nIt was the age of foolishness, it was the epoch of belief, of incredulity, of light and of darkness.\n`
+		code  = `{\"name\": \"value\", \"n\": 1},\n`
+	)
+	chat := func(n int, text string) string {
+		return `{"choices":[{"content_filter_results":{"hate":{"filtered":false,"severity":"safe"}},"finish_reason":"stop","index":0,"logprobs":null,"message":{"content":"` +
+			strings.Repeat(text, n/len(text)) + `","refusal":null,"role":"assistant"}}],"created":1760000000,"id":"chatcmpl-A1","model":"gpt-4o-mini","object":"chat.completion",` +
+			`"usage":{"completion_tokens":4,"completion_tokens_details":{"reasoning_tokens":0},"prompt_tokens":12,"prompt_tokens_details":{"cached_tokens":8},"total_tokens":16}}`
+	}
+	vector := `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[` + strings.Repeat("-0.0123456,", 1535) + `1]}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}`
+	for name, body := range map[string]string{"chat=1KiB": chat(512, prose), "chat=16KiB": chat(16000, prose), "quotes=16KiB": chat(16000, code), "embedding=16KiB": vector} {
+		data := []byte(body)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				if _, _, ok := ScanUsage(spillway.APIChat, data); !ok {
+					b.Fatal("not read")
+				}
+			}
+		})
+	}
+}
