@@ -41,6 +41,9 @@ type App struct {
 	data     *listener
 	admin    *listener // nil without an admin address
 	draining atomic.Bool
+	// providers are the GenAI provider names of the deployments that are not
+	// Azure's; a reload replaces them.
+	providers atomic.Pointer[map[string]string]
 	reloads  reloader
 }
 
@@ -75,6 +78,7 @@ func (a *App) start() error {
 		return err
 	}
 	a.cfg = cfg
+	a.providers.Store(providers(cfg))
 	settings, err := build(cfg)
 	if err != nil {
 		return err
@@ -114,8 +118,16 @@ func (a *App) recorders() (gateway.Recorder, *telemetry.Metrics, error) {
 	if !a.cfg.Metrics.Enabled {
 		return all, nil, nil
 	}
-	metrics := telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: a.dropped})
+	metrics := telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: a.dropped, Provider: a.provider})
 	return append(all, metrics), metrics, nil
+}
+
+// provider is the GenAI provider name of a deployment.
+func (a *App) provider(deployment string) string {
+	if p, ok := (*a.providers.Load())[deployment]; ok {
+		return p
+	}
+	return telemetry.DefaultProvider
 }
 
 // recordsTo is where records go; nil is nowhere.

@@ -6,6 +6,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/telemetry"
 	"github.com/spillway-ai/spillway/internal/wire"
 )
 
@@ -82,4 +83,16 @@ func caller(c config.Caller, classes map[string]*spillway.Class) gateway.Caller 
 		out.Keys = append(out.Keys, k.Reveal())
 	}
 	return out
+}
+
+// providers are the GenAI provider names, by deployment, where they are not
+// the default.
+func providers(cfg *config.Config) *map[string]string {
+	out := map[string]string{}
+	for _, d := range cfg.Deployments {
+		if d.Style == config.StyleOpenAI {
+			out[d.Name] = telemetry.ProviderOpenAI
+		}
+	}
+	return &out
 }

@@ -62,6 +62,7 @@ func (a *App) reload() error {
 	if err := a.gateway.Apply(settings); err != nil {
 		return fmt.Errorf("applying %s: %w", a.opts.ConfigPath, err)
 	}
+	a.providers.Store(providers(cfg))
 	was, is := a.cfg.Server, cfg.Server
 	if was.Listen != is.Listen || was.Admin != is.Admin || a.cfg.Records != cfg.Records || a.cfg.Metrics != cfg.Metrics {
 		a.opts.Log.Warn("addresses, records and metrics change at the next start only")

@@ -54,8 +54,8 @@ var (
 
 // holdsSecrets reports whether a struct has a field that must not be printed.
 func holdsSecrets(t reflect.Type) bool {
-	for i := range t.NumField() {
-		if f := t.Field(i).Type; f == secretType || f.Kind() == reflect.Slice && f.Elem() == secretType {
+	for field := range t.Fields() {
+		if f := field.Type; f == secretType || f.Kind() == reflect.Slice && f.Elem() == secretType {
 			return true
 		}
 	}

@@ -20,6 +20,8 @@ const (
 
 	// DefaultProvider is gen_ai.provider.name where nothing else is known.
 	DefaultProvider = "azure.ai.openai"
+	// ProviderOpenAI is that of deployments that speak OpenAI's own dialect.
+	ProviderOpenAI = "openai"
 )
 
 // genAIOperations are the values of gen_ai.operation.name, by spillway.API.
