@@ -43,7 +43,7 @@ type Class struct {
 	Budget       BudgetRule
 	// Sync says how synchronous requests travel upstream.
 	Sync SyncMode
-	// MaxWait bounds the time in the queue; 0 leaves it to the deadline.
+	// MaxWait bounds the time in the queue, as the deadline does; 0 takes 30 s.
 	MaxWait time.Duration
 	// Hedge allows a second attempt when the first token is late.
 	Hedge bool

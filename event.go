@@ -38,7 +38,7 @@ const (
 	EventDone
 	// EventRefused is a 429.
 	EventRefused
-	// EventFailed is any other failure; Class says which.
+	// EventFailed is any other failure: Class says which, or Status does.
 	EventFailed
 	// EventGone is the client's departure.
 	EventGone

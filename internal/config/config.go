@@ -139,7 +139,7 @@ type Class struct {
 	TBT          time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of one answer; 0 is none."`
 	Budget       Budget        `yaml:"budget" doc:"How the time left becomes output tokens."`
 	Sync         string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How requests that are not streamed travel: as a stream that the gateway assembles, or as they are."`
-	MaxWait      time.Duration `yaml:"max_wait" default:"0s" min:"0s" doc:"Time in the queue; 0 leaves it to the deadline."`
+	MaxWait      time.Duration `yaml:"max_wait" default:"30s" min:"1ms" doc:"Longest time in the queue; the deadline bounds it too."`
 	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt elsewhere when the first token is late."`
 	RightSize    bool          `yaml:"right_size" doc:"Send the learned output length as the token limit, so that Azure reserves less. It can truncate answers."`
 }

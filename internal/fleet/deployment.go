@@ -7,7 +7,8 @@ import (
 )
 
 // Deployment is the configuration of one modelled deployment. The zero value
-// of every field is usable; the default stands beside it.
+// of every field is usable; the default stands beside it. Weight, MaxInFlight
+// and TokensPerSecond are a gateway's business and change nothing here.
 type Deployment struct {
 	spillway.Deployment
 	// Service is how fast it answers; each zero field takes the kind's default.

@@ -58,7 +58,8 @@ type Verdict struct {
 // Limits is what the response headers say of capacity.
 type Limits struct {
 	Utilization float64 // 1 is full; -1 on standard deployments
-	// The per-minute limits; 0 means not limited.
+	// The per-minute limits; 0 means not limited. What remains is what remains
+	// of the current minute and of the current RPM window.
 	TPM, RPM                           int
 	RemainingTokens, RemainingRequests int
 	ResetTokens, ResetRequests         time.Duration

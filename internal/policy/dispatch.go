@@ -228,25 +228,21 @@ func (f *Flight) soonest(now time.Time, slow deploymentSet) (*deployment, time.T
 // sense.
 const minAnswer = 16
 
-// defaultMaxWait bounds the wait of a request without a deadline.
+// defaultMaxWait bounds the wait of a class that names no bound.
 const defaultMaxWait = 30 * time.Second
 
 // mayWait reports whether waiting for d until ready leaves time for an answer.
 func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
 	level := d.meter.Level(now)
 	need := d.speed.TTFT(now, level, 0.5) + minAnswer*d.speed.TBT(now, level, 0.5)
-	limit := earlier(f.cutAt, f.waitLimit(now))
-	return admit.Feasible(now, limit, ready, need)
+	return !ready.After(f.waitLimit(now)) && admit.Feasible(now, f.cutAt, ready, need)
 }
 
-// waitLimit is when the class's patience ends; zero leaves it to the deadline.
+// waitLimit is when the class's patience with the queue ends.
 func (f *Flight) waitLimit(now time.Time) time.Time {
 	wait := f.req.Class.MaxWait
-	if wait <= 0 && f.deadline.IsZero() {
-		wait = defaultMaxWait
-	}
 	if wait <= 0 {
-		return time.Time{}
+		wait = defaultMaxWait
 	}
 	if f.queued {
 		return f.queuedAt.Add(wait)

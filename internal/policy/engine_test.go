@@ -34,8 +34,6 @@ type world struct {
 	flights []*traveller
 	begun   int
 	settled int
-	retries int // attempts that the retry budget paid for
-	cost    float64
 }
 
 type traveller struct {

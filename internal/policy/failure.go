@@ -45,6 +45,13 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev spillway.Event) {
 // onFailed notes what the failure says about the deployment and decides what
 // comes next.
 func (f *Flight) onFailed(now time.Time, a *attempt, ev spillway.Event) {
+	if ev.Class == spillway.FailureNone {
+		ev.Class = retry.Classify(ev.Status)
+	}
+	if ev.Class == spillway.FailureRefused {
+		f.onRefused(now, a, ev)
+		return
+	}
 	a.status, a.failed = ev.Status, ev.Class
 	a.tokens = max(a.tokens, ev.Tokens)
 	a.lastAt = now

@@ -45,7 +45,7 @@ type Flight struct {
 	repeat     bool // the pick may take them now
 
 	readyAt  time.Time // when waiting may end
-	giveUpAt time.Time // when waiting is over; zero leaves it to the deadline
+	giveUpAt time.Time // when waiting is over, whatever the deadline
 
 	actions  [maxActions]spillway.Action
 	nActions int

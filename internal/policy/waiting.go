@@ -73,7 +73,7 @@ func (f *Flight) onWake(now time.Time) {
 // onTurn tries again to leave the queue. Only the head may: others let it go
 // first, and are woken after it.
 func (f *Flight) onTurn(now time.Time) {
-	if !f.giveUpAt.IsZero() && !now.Before(f.giveUpAt) {
+	if !now.Before(f.giveUpAt) {
 		f.giveUp(now)
 		return
 	}

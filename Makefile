@@ -1,0 +1,89 @@
+# Everything that is done with Spillway, by name. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+# What the targets can be told on the command line.
+ARGS     ?=        # run: more arguments for `spillway serve`
+PKG      ?= ./...  # bench, fuzz: the packages
+BENCH    ?= .      # bench: which benchmarks, a regular expression
+COUNT    ?= 1      # bench: how often; 6 or more for a comparison that means something
+FUZZTIME ?= 30s    # fuzz: per target
+
+# Each tool has a module file of its own, so that its dependencies meet
+# neither ours nor another tool's.
+tool = go tool -modfile=tools/$(1).mod $(1)
+
+# Written by go generate from the code, and kept in the tree for readers.
+GENERATED := docs/CONFIG.md docs/spillway.schema.json
+
+.PHONY: help
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F '\\?= *|# ' '/^[A-Z]+ *\?=/ {printf "  %-15s %s\n", $$1, $$3}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build and start the gateway on an embedded fleet; needs no cloud account
+	@exec bin/spillway serve $(ARGS)
+
+.PHONY: build
+build: ## build bin/spillway
+	@CGO_ENABLED=0 go build -trimpath -o bin/spillway ./cmd/spillway
+
+.PHONY: test
+test: setup check race clients ## everything that CI runs; installs what it needs
+
+.PHONY: setup
+setup: ## install what the tests need: a C compiler, Python, Node and the client libraries
+	@scripts/setup.sh
+
+.PHONY: check
+check: ## the quick checks: format, vet, structure, staticcheck, tidiness, generated files
+	@out=$$($(call tool,gofumpt) -l .); [ -z "$$out" ] || { echo "run make format for: $$out"; exit 1; }
+	go vet ./...
+	cd tests/clients && go vet ./...
+	go test ./internal/archtest
+	go mod tidy -diff
+	cd tests/clients && go mod tidy -diff
+	go fix -diff ./...
+	$(call tool,staticcheck) ./...
+	@before=$$(sha256sum $(GENERATED)); go generate ./internal/config; \
+	sha256sum --check --quiet <<<"$$before" || { echo "written anew by go generate: commit $(GENERATED)"; exit 1; }
+
+.PHONY: race
+race: ## the Go tests, with the race detector
+	go test -race -p 2 -timeout 10m ./...
+
+.PHONY: clients
+clients: build ## the tests with openai-python, openai-node and openai-go
+	cd tests/clients && go test -count 1 -timeout 10m -parallel 16 ./...
+
+.PHONY: format
+format: ## format the Go code and apply go fix
+	$(call tool,gofumpt) -w .
+	go fix ./...
+
+.PHONY: generate
+generate: ## write the configuration reference anew
+	go generate ./internal/config
+
+.PHONY: lint
+lint: ## golangci-lint; its first build takes minutes
+	$(call tool,golangci-lint) run ./...
+
+.PHONY: bench
+bench: ## benchmarks, compared with the run before
+	@mkdir -p .cache/bench; if [ -f .cache/bench/new.txt ]; then mv .cache/bench/new.txt .cache/bench/old.txt; fi
+	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count $(COUNT) $(PKG) | tee .cache/bench/new.txt
+	@[ ! -f .cache/bench/old.txt ] || $(call tool,benchstat) .cache/bench/old.txt .cache/bench/new.txt
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	@for pkg in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PKG)); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done

@@ -1,0 +1,52 @@
+package archtest
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestTree holds the module's source against every rule.
+func TestTree(t *testing.T) {
+	src, err := load(os.DirFS("../.."))
+	if err != nil {
+		t.Fatalf("load: %v", err)
+	}
+	if len(src.packages) < 2 {
+		t.Fatalf("found %d packages: the tree is not the module's", len(src.packages))
+	}
+	left, stale := excuse(checkTree(src), exceptions)
+	for _, f := range left {
+		t.Error(f)
+	}
+	for _, e := range stale {
+		t.Errorf("exception covers nothing, remove it: %s in %s: %s", e.rule, e.path, e.name)
+	}
+	for _, e := range exceptions {
+		if e.reason == "" {
+			t.Errorf("exception has no reason: %s in %s", e.rule, e.path)
+		}
+	}
+}
+
+// TestRooms holds the table against itself.
+func TestRooms(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range rooms {
+		if seen[r.dir] {
+			t.Errorf("%s is in the table twice", r.dir)
+		}
+		seen[r.dir] = true
+		if r.pure && r.clock {
+			t.Errorf("%s is pure and has a clock", r.dir)
+		}
+	}
+	for _, r := range rooms {
+		for _, m := range r.may {
+			dir := strings.TrimSuffix(m, "/...")
+			if dir != "internal" && !seen[dir] {
+				t.Errorf("%s may import %s, which is no room", r.dir, m)
+			}
+		}
+	}
+}

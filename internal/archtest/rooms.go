@@ -1,0 +1,126 @@
+package archtest
+
+import (
+	"path"
+	"strings"
+)
+
+// module is the path that every import of our own starts with.
+const module = "github.com/spillway-ai/spillway"
+
+// room is one line of the architecture's table: a directory, what of ours it
+// may import, and what it may touch. "." is the module's root package;
+// "x/..." is x and everything below it. A package belongs to the room of the
+// longest directory that holds it.
+type room struct {
+	dir  string
+	may  []string
+	std  []string // when set, the only packages of the standard library
+	pure bool     // no clock, goroutine, I/O, log or global randomness
+	// clock permits time.Now and timers.
+	clock bool
+}
+
+// rooms is the architecture's table. A directory with Go files that belongs
+// to no room is an error: name the room here and in docs/ARCHITECTURE.md.
+var rooms = []room{
+	{dir: ".", std: []string{"errors", "time"}, pure: true},
+	{dir: "internal/stat", may: []string{"."}, pure: true},
+
+	{dir: "internal/policy", may: []string{".", "internal/stat", "internal/policy/..."}, pure: true},
+	{dir: "internal/policy/budget", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/speed", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/capacity", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/length", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/admit", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/route", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/retry", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/breaker", may: []string{".", "internal/stat"}, pure: true},
+
+	{dir: "internal/fleet", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/workload", may: []string{"."}, pure: true},
+	{dir: "internal/report", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/diagnose", may: []string{".", "internal/stat", "internal/report"}, pure: true},
+
+	{dir: "internal/config", may: []string{".", "internal/policy/..."}},
+	{dir: "internal/wire", may: []string{".", "internal/wire/..."}},
+	{dir: "internal/gateway", may: []string{".", "internal/policy", "internal/wire/..."}, clock: true},
+	{dir: "internal/whatif", may: []string{".", "internal/policy", "internal/fleet", "internal/workload"}},
+	{dir: "internal/azuresim", may: []string{".", "internal/fleet", "internal/wire/..."}, clock: true},
+	{dir: "internal/loadgen", may: []string{".", "internal/workload", "internal/wire/..."}, clock: true},
+	{dir: "internal/telemetry", may: []string{".", "internal/stat"}, clock: true},
+	{dir: "internal/kql", may: []string{"internal/telemetry"}},
+	{dir: "internal/replica", may: []string{".", "internal/policy/..."}},
+	{dir: "internal/console", may: []string{".", "internal/report", "internal/diagnose"}},
+	{dir: "internal/app", may: []string{
+		".", "internal/azuresim", "internal/config", "internal/console", "internal/fleet", "internal/gateway",
+		"internal/kql", "internal/loadgen", "internal/policy/...", "internal/replica", "internal/telemetry",
+		"internal/whatif", "internal/wire/...", "internal/workload",
+	}, clock: true},
+	{dir: "internal/cli", may: []string{".", "internal/..."}, clock: true},
+	{dir: "cmd", may: []string{"internal/cli"}},
+	{dir: "internal/archtest"},
+	{dir: "tests"}, // of the whole program: test files only
+}
+
+// behind names the modules that one room alone may import, so that they can be
+// replaced in one place.
+var behind = map[string]string{
+	"github.com/go-json-experiment/json": "internal/wire",
+}
+
+// pureModules are the modules that pure rooms may import: they are pure too.
+var pureModules = []string{"github.com/DataDog/sketches-go"}
+
+// roomOf returns the room that a directory belongs to.
+func roomOf(dir string) (room, bool) {
+	best, found := room{}, false
+	for _, r := range rooms {
+		if r.holds(dir) && (!found || len(r.dir) > len(best.dir)) {
+			best, found = r, true
+		}
+	}
+	return best, found
+}
+
+// holds reports whether dir is the room's own or lies below it. The root
+// package has nothing below it, and the siblings under policy must each be
+// named.
+func (r room) holds(dir string) bool {
+	if dir == r.dir {
+		return true
+	}
+	return r.dir != "." && r.dir != "internal/policy" && strings.HasPrefix(dir, r.dir+"/")
+}
+
+// matches reports whether dir is covered by one of the patterns.
+func matches(dir string, patterns []string) bool {
+	for _, p := range patterns {
+		base, below := strings.CutSuffix(p, "/...")
+		if dir == base || below && strings.HasPrefix(dir, base+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// ownDir returns the directory that an import path of ours names.
+func ownDir(importPath string) (dir string, own bool) {
+	if importPath == module {
+		return ".", true
+	}
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+// isStd reports whether an import path is of the standard library: its first
+// element has no dot.
+func isStd(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}
+
+// sibling reports whether a and b are different policies.
+func sibling(a, b string) bool {
+	const parent = "internal/policy"
+	return a != b && path.Dir(a) == parent && path.Dir(b) == parent
+}

@@ -1,0 +1,92 @@
+package azuresim
+
+// The words of answers: short and common, so that each is one token to most
+// tokenizers. The tables are constant.
+var (
+	adjectives = [...]string{"new", "small", "clear", "early", "steady", "open", "quiet", "warm", "plain", "careful", "strong", "recent", "local", "simple", "whole", "bright"}
+	nouns      = [...]string{"team", "report", "river", "market", "system", "garden", "city", "letter", "engine", "window", "teacher", "road", "season", "plan", "number", "harbor"}
+	verbs      = [...]string{"follows", "shows", "finds", "keeps", "moves", "leaves", "meets", "holds", "needs", "brings", "explains", "crosses", "checks", "shapes", "supports", "opens"}
+	preps      = [...]string{"near", "under", "behind", "after", "before", "with", "beyond", "across"}
+	// patterns are sentences: a(djective), n(oun), v(erb), p(reposition),
+	// t(he), o(ne); every letter is a token, and the full stop another.
+	patterns = [...]string{"tnvtan", "tanvtnptn", "tnptnvon", "tanvonptan", "onvtnptan"}
+)
+
+// prose makes endless English-looking text, one token at a time. It is
+// deterministic by seed.
+type prose struct {
+	seed    uint64
+	step    uint64
+	pattern string
+	at      int
+	buf     [16]byte
+}
+
+// next returns the next token. It is valid until the call after it.
+func (p *prose) next() []byte {
+	p.step++
+	r := mix(p.seed + p.step)
+	if p.pattern == "" || p.at > len(p.pattern) {
+		p.pattern, p.at = patterns[r>>32%uint64(len(patterns))], 0
+	}
+	if p.at == len(p.pattern) {
+		p.at++
+		return append(p.buf[:0], '.')
+	}
+	word := ""
+	switch p.pattern[p.at] {
+	case 'a':
+		word = adjectives[r%uint64(len(adjectives))]
+	case 'n':
+		word = nouns[r%uint64(len(nouns))]
+	case 'v':
+		word = verbs[r%uint64(len(verbs))]
+	case 'p':
+		word = preps[r%uint64(len(preps))]
+	case 't':
+		word = "the"
+	default:
+		word = "one"
+	}
+	b := p.buf[:0]
+	if p.step > 1 {
+		b = append(b, ' ')
+	}
+	start := len(b)
+	b = append(b, word...)
+	if p.at == 0 {
+		b[start] -= 'a' - 'A'
+	}
+	p.at++
+	return b
+}
+
+// mix hashes one word (the finalizer of splitmix64).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// randomText is n letters and digits that depend on the seed alone.
+func randomText(seed uint64, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = alphanumeric[mix(seed+uint64(i)<<32)%uint64(len(alphanumeric))]
+	}
+	return string(b)
+}
+
+// uuid is a random-looking version 4 UUID that depends on the seed alone.
+func uuid(seed uint64) string {
+	b := make([]byte, 36)
+	for i := range b {
+		b[i] = hexDigits[mix(seed+uint64(i)<<32)&15]
+	}
+	b[8], b[13], b[18], b[23], b[14] = '-', '-', '-', '-', '4'
+	b[19] = hexDigits[8|mix(seed)&3]
+	return string(b)
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Installs what the tests need and the machine lacks: a C compiler for the race
+# detector, and Python and Node with the client libraries under test. On Debian
+# it takes the packages from apt, as root or with sudo; elsewhere it says what
+# is missing. The libraries go into .cache/ and node_modules/. A second run
+# changes nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# have_python: Python 3.10 or newer that can make virtual environments.
+have_python() {
+	python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
+}
+
+# have_node: Node 18 or newer, with npm.
+have_node() {
+	command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node, 10) < 18 ? 1 : 0)' 2>/dev/null
+}
+
+# have_cc: what cgo calls, which is what the race detector needs.
+have_cc() {
+	echo '#include <stdlib.h>' | "${CC:-gcc}" -E - >/dev/null 2>&1
+}
+
+# missing prints one line for each thing that is not there: the Debian
+# packages that bring it, a tab, and what it is.
+missing() {
+	have_cc || printf 'gcc libc6-dev\ta C compiler with the C library headers, for go test -race\n'
+	have_python || printf 'python3 python3-venv\tPython 3.10 or newer with venv and pip\n'
+	have_node || printf 'nodejs npm\tNode.js 18 or newer with npm\n'
+}
+
+install_packages() {
+	local as_root=()
+	if [ "$(id -u)" -ne 0 ]; then
+		if ! sudo -n true 2>/dev/null; then return 1; fi
+		as_root=(sudo -n)
+	fi
+	command -v apt-get >/dev/null || return 1
+	"${as_root[@]}" apt-get update -qq </dev/null
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
+}
+
+need=$(missing)
+if [ -n "$need" ]; then
+	echo "setup: installing $(cut -f1 <<<"$need" | xargs)"
+	# shellcheck disable=SC2046 # package names are words
+	install_packages $(cut -f1 <<<"$need") || true
+	need=$(missing)
+fi
+if [ -n "$need" ]; then
+	{
+		echo 'setup: the tests need what this machine does not have:'
+		cut -f2 <<<"$need" | sed 's/^/  - /'
+		echo "On Debian and its relatives: apt-get install $(cut -f1 <<<"$need" | xargs)"
+	} >&2
+	exit 1
+fi
+
+# The stamps are copies of what was installed.
+requirements=tests/clients/python/requirements.txt
+if ! cmp -s "$requirements" .cache/venv/requirements.txt; then
+	echo 'setup: the Python client'
+	rm -rf .cache/venv
+	python3 -m venv .cache/venv
+	.cache/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
+	cp "$requirements" .cache/venv/requirements.txt
+fi
+
+lock=tests/clients/node/package-lock.json
+if ! cmp -s "$lock" tests/clients/node/node_modules/.installed-lock.json; then
+	echo 'setup: the Node client'
+	(cd tests/clients/node && npm ci --silent --no-audit --no-fund </dev/null)
+	cp "$lock" tests/clients/node/node_modules/.installed-lock.json
+fi
