@@ -43,6 +43,8 @@ type Deployment struct {
 	Weight int
 	// MaxInFlight bounds the attempts at one time; 0 means not limited.
 	MaxInFlight int
+	// MaxOutputTokens is the largest limit that the model takes; 0 is unknown.
+	MaxOutputTokens int
 	// Reasoning says that hidden tokens count against the token limit, so that
 	// chat takes max_completion_tokens.
 	Reasoning bool

@@ -36,9 +36,8 @@ const (
 	EventProgress
 	// EventDone is the complete end of an attempt's answer.
 	EventDone
-	// EventRefused is a 429.
-	EventRefused
-	// EventFailed is any other failure: Class says which, or Status does.
+	// EventFailed is the failure of an attempt: Class says which, or Status
+	// does.
 	EventFailed
 	// EventGone is the client's departure.
 	EventGone
@@ -91,9 +90,9 @@ type Event struct {
 	Replayable bool
 	// Missing says that upstream does not know the deployment.
 	Missing bool
-	Tokens  int // output tokens so far: our own count
-	// Blocked is how long reading the answer waited for the client, which says
-	// nothing about the deployment.
+	Tokens  int // output tokens so far, over all choices: our own count
+	// Blocked is how long reading the answer has waited for the client so far,
+	// which says nothing about the deployment.
 	Blocked time.Duration
 	Usage   Usage
 	Finish  Finish

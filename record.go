@@ -28,6 +28,8 @@ type Record struct {
 	PromptEstimate  int // tokens
 	Window          time.Duration
 	Mode            BudgetMode
+	TTFTObjective   time.Duration
+	TBTObjective    time.Duration
 	BudgetTokens    int // what fits the time left; 0 when nothing bounds it
 	GrantTokens     int // what was sent upstream; 0 when nothing was
 	ObservedGrant   int // what clamp would have granted, in mode observe

@@ -44,7 +44,7 @@ type App struct {
 	// providers are the GenAI provider names of the deployments that are not
 	// Azure's; a reload replaces them.
 	providers atomic.Pointer[map[string]string]
-	reloads  reloader
+	reloads   reloader
 }
 
 // listener is a server with its socket.

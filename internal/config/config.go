@@ -93,6 +93,7 @@ type Deployment struct {
 	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share within its tier, relative to its neighbours."`
 	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Attempts at one time; 0 is not limited."`
 	Reasoning       bool          `yaml:"reasoning" doc:"Hidden tokens count against the token limit, so that chat takes max_completion_tokens."`
+	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Largest output limit that the model takes; a larger one is not set for clients that set none. 0 takes 4096, which every chat model takes."`
 	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one answer, used while measurements are thin; 0 takes the model's published target."`
 	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 takes the model's published figure."`
 	OutputRatio     float64       `yaml:"output_ratio" min:"0" doc:"Input tokens that one output token weighs; 0 takes the model's published figure."`

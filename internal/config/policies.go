@@ -69,7 +69,8 @@ func (p *Deployment) policy() spillway.Deployment {
 		Kind: pick(p.Kind, spillway.Standard, spillway.Provisioned),
 		PTU:  p.PTU, InputTPMPerPTU: p.InputTPMPerPTU, OutputRatio: p.OutputRatio, MeterDepth: p.MeterDepth,
 		TPM: p.TPM, RPM: p.RPM,
-		TokensPerSecond: p.TokensPerSecond, Weight: p.Weight, MaxInFlight: p.MaxInFlight, Reasoning: p.Reasoning,
+		TokensPerSecond: p.TokensPerSecond, Weight: p.Weight, MaxInFlight: p.MaxInFlight,
+		MaxOutputTokens: p.MaxOutputTokens, Reasoning: p.Reasoning,
 	}
 }
 

@@ -28,7 +28,7 @@ func (f *flight) deliver() {
 
 // deliverAttempt writes the answer of an attempt that was not forwarded.
 func (f *flight) deliverAttempt(a *attempt) {
-	if a.short || a.asm != nil && a.fault == nil && a.resp.StatusCode < 300 && a.head == nil {
+	if a.shape == shapeAssembled && a.streaming != nil && a.fault == nil {
 		f.deliverAssembled(a)
 		return
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -49,9 +50,7 @@ func (a *attempt) roundTrip(wantUsage bool) (*http.Response, error) {
 	f := a.f
 	header := make(http.Header, len(f.r.Header)+len(a.up.header)+2)
 	wire.CopyRequestHeader(header, f.r.Header)
-	for k, v := range a.up.header {
-		header[k] = v
-	}
+	maps.Copy(header, a.up.header)
 	header[wire.HeaderHops] = []string{strconv.Itoa(f.req.Hops + 1)}
 	if a.up.credential != nil {
 		if err := a.up.credential.Apply(header); err != nil {
@@ -72,8 +71,8 @@ func (a *attempt) roundTrip(wantUsage bool) (*http.Response, error) {
 		body := a.encode(wantUsage)
 		defer body.drop()
 		req.ContentLength = int64(len(body.b))
-		req.Body = newRequestBody(body)
-		req.GetBody = func() (io.ReadCloser, error) { return newRequestBody(body), nil }
+		req.Body = body.reader()
+		req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
 	}
 	return a.up.transport.RoundTrip(req.WithContext(a.ctx))
 }
@@ -101,9 +100,9 @@ func (a *attempt) encode(wantUsage bool) *buffer {
 		patch.Model = a.up.target.Deployment
 	}
 	a.strip = a.shape == shapeStream && wantUsage && a.asksUsage()
-	room := f.g.buffers.get(len(a.body.b) + patchRoom)
+	room := f.g.buffers.getBody(len(a.body.b) + patchRoom)
 	patched := f.ask.Patch(room.b, a.body.b, patch)
-	if len(patched) > 0 && len(a.body.b) > 0 && &patched[0] == &a.body.b[0] || len(patched) == 0 {
+	if len(patched) == 0 || &patched[0] == &a.body.b[0] {
 		room.drop()
 		return a.body.hold()
 	}

@@ -48,23 +48,21 @@ type attempt struct {
 	resp *http.Response
 	// head is what was read before the answer was known: an error's body, a
 	// whole answer, or the beginning of one that is still being read.
-	head    *buffer
-	overrun bool // head was cut off at a limit
-	sse     bool // the answer is a stream of events
-	strip   bool // the usage chunk is ours and not for the client
-	scanner sse.Scanner
-	stream  wire.Stream
-	asm     *wire.Assembler
+	head       *buffer
+	overrun    bool // head was cut off at a limit
+	sse        bool // the answer is a stream of events
+	strip      bool // the usage chunk is ours and not for the client
+	*streaming      // nil unless the answer is taken apart
 
 	tokens   atomic.Int64 // deltas so far; the watch reads it while the handler counts
+	blocked  atomic.Int64 // nanoseconds in writes to the client; likewise
 	bytes    int          // in those deltas
 	usage    spillway.Usage
 	finish   spillway.Finish
 	fault    *wire.StreamError // the error that ended the stream
 	lastAt   time.Time         // of the last delta
 	gapMax   time.Duration
-	blocked  time.Duration // in writes to the client
-	reported int64         // tokens that the core knows of
+	reported int64 // tokens that the core knows of
 
 	pumped bool // the handler has taken the answer over
 	short  bool // the answer ends where it was cut
@@ -72,10 +70,19 @@ type attempt struct {
 	sent   int // of events
 }
 
+// streaming is what it takes to take a stream apart, and to put an answer
+// together from it.
+type streaming struct {
+	scanner sse.Scanner
+	stream  wire.Stream
+	asm     *wire.Assembler // nil when the stream goes to the client
+}
+
 // begin prepares an attempt. The flight's body is held until the round trip is
 // over.
 func (a *attempt) begin(f *flight, t *task) {
 	a.f, a.number, a.up, a.grant = f, t.Attempt, t.up, t.Grant
+	a.shape = shapeWhole
 	switch {
 	case !f.req.API.Generates() && f.req.API != spillway.APIEmbeddings:
 		a.shape = shapeRelayed
@@ -141,7 +148,7 @@ func (a *attempt) event(kind spillway.EventKind) spillway.Event {
 	ev := spillway.Event{
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
 		Replayable: a.f.r.Method == http.MethodGet || a.f.r.Method == http.MethodHead,
-		Tokens:     a.count(), Usage: a.usage, Finish: a.finish, Blocked: a.blocked,
+		Tokens:     a.count(), Usage: a.usage, Finish: a.finish, Blocked: time.Duration(a.blocked.Load()),
 	}
 	if a.resp != nil {
 		ev.Status = a.resp.StatusCode
@@ -158,10 +165,10 @@ func (a *attempt) progress() (ev spillway.Event, any bool) {
 		return ev, false
 	}
 	a.reported = n
-	return spillway.Event{Kind: spillway.EventProgress, Attempt: a.number, Tokens: int(n) / a.choices()}, true
+	return spillway.Event{
+		Kind: spillway.EventProgress, Attempt: a.number, Tokens: int(n), Blocked: time.Duration(a.blocked.Load()),
+	}, true
 }
-
-func (a *attempt) choices() int { return max(a.f.req.Choices, 1) }
 
 // longDelta is a mean length of deltas, in bytes, above which they must hold
 // several tokens: content filters release text in batches.

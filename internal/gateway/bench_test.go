@@ -85,7 +85,11 @@ func benchProxy(b *testing.B, upstream string) http.Handler {
 }
 
 func benchServe(b *testing.B, h http.Handler) string {
-	s := httptest.NewServer(h)
+	s := httptest.NewUnstartedServer(h)
+	if g, ok := h.(*Gateway); ok {
+		s.Config = g.Server(nil)
+	}
+	s.Start()
 	b.Cleanup(s.Close)
 	return s.URL
 }

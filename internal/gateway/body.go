@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/wire"
@@ -23,55 +24,76 @@ func (f *flight) readBody() *wire.Error {
 	case length == 0:
 		return nil
 	case length > limits.MaxBodyBytes:
-		return refusal(wire.BodyTooLarge(limits.MaxBodyBytes))
+		return new(wire.BodyTooLarge(limits.MaxBodyBytes))
 	}
 	room := firstReadBytes
 	if length > 0 {
 		room = int(min(length, maxTrustedBytes)) + 1 // one more sees the end without growing
 	}
-	buf := f.g.buffers.get(room)
-	reader := slowReader{f: f}
-	within, err := buf.readFrom(&reader, limits.MaxBodyBytes)
+	buf := f.g.buffers.getBody(room)
+	clock := bodyClock{f: f}
+	within, err := clock.read(buf)
 	if err == nil && within {
 		f.body = buf
-		f.out.setReadDeadline(time.Time{})
 		return nil
 	}
 	buf.drop()
 	switch {
 	case !within:
-		return refusal(wire.BodyTooLarge(limits.MaxBodyBytes))
+		return new(wire.BodyTooLarge(limits.MaxBodyBytes))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return refusal(slowBody())
+		return new(slowBody())
 	}
-	return refusal(cutBody())
+	return new(cutBody())
 }
 
-// slowReader reads the client's body and gives it the time that the bytes so
-// far have earned.
-type slowReader struct {
-	f       *flight
-	started time.Time
-	read    int64
-	until   int64 // the deadline in force is good for this many bytes
+// bodyClock reads the client's body and gives it the time that the bytes so
+// far have earned. Most bodies are there already, so it does not burden the
+// connection with a deadline before one is due: a timer is cheaper.
+type bodyClock struct {
+	f     *flight
+	timer *time.Timer
+	armed sync.WaitGroup // the timer, until it is stopped or has ended the read
+	began time.Time
+	got   int64
+	until int64 // the timer is set for this many bytes
 }
 
-func (s *slowReader) Read(p []byte) (int, error) {
-	if s.read >= s.until {
-		s.extend()
+// read reads the body into buf. within is false when it exceeds the limit.
+func (c *bodyClock) read(buf *buffer) (within bool, err error) {
+	limits := &c.f.snap.limits
+	c.began = c.f.g.deps.Now()
+	c.armed.Add(1)
+	c.until = c.stretch()
+	c.timer = time.AfterFunc(limits.BodyTimeout, c.ring)
+	within, err = buf.readFrom(c, limits.MaxBodyBytes)
+	if !c.timer.Stop() {
+		c.armed.Wait()
+		c.f.out.setReadDeadline(time.Time{})
 	}
-	n, err := s.f.r.Body.Read(p)
-	s.read += int64(n)
+	return within, err
+}
+
+// ring ends the read.
+func (c *bodyClock) ring() {
+	defer c.armed.Done()
+	c.f.out.setReadDeadline(c.began)
+}
+
+// stretch is how many bytes must come within BodyTimeout.
+func (c *bodyClock) stretch() int64 {
+	limits := &c.f.snap.limits
+	return max(int64(limits.BodyTimeout.Seconds()*float64(limits.MinBodyRate)), 1)
+}
+
+// Read reads the next piece of the body.
+func (c *bodyClock) Read(p []byte) (int, error) {
+	n, err := c.f.r.Body.Read(p)
+	if c.got += int64(n); c.got >= c.until && c.timer.Stop() {
+		limits := &c.f.snap.limits
+		earned := time.Duration(float64(c.got) / float64(limits.MinBodyRate) * float64(time.Second))
+		c.timer.Reset(limits.BodyTimeout + earned - c.f.g.deps.Now().Sub(c.began))
+		c.until = c.got + c.stretch()
+	}
 	return n, err
-}
-
-// extend sets the deadline for the next stretch of the body.
-func (s *slowReader) extend() {
-	if s.started.IsZero() {
-		s.started = s.f.g.deps.Now()
-	}
-	limits := &s.f.snap.limits
-	earned := time.Duration(float64(s.read) / float64(limits.MinBodyRate) * float64(time.Second))
-	s.f.out.setReadDeadline(s.started.Add(limits.BodyTimeout + earned))
-	s.until = s.read + max(int64(limits.BodyTimeout.Seconds()*float64(limits.MinBodyRate)), 1)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"io"
 	"math/bits"
 	"net/http"
@@ -23,7 +24,19 @@ type bufferPools [maxBufferShift - minBufferShift + 1]sync.Pool
 type buffer struct {
 	b     []byte
 	refs  atomic.Int32
-	pools *bufferPools
+	pools *bufferPools // nil leaves the memory to the garbage collector
+}
+
+// smallBodyBytes is the largest request body that is kept out of the pools. It
+// goes upstream together with the headers, in one write.
+const smallBodyBytes = 3 << 10
+
+// getBody is get for a request's body.
+func (p *bufferPools) getBody(size int) *buffer {
+	if size <= smallBodyBytes {
+		return newBuffer(nil, make([]byte, 0, size))
+	}
+	return p.get(size)
 }
 
 // get returns an empty buffer with room for at least size bytes and one holder.
@@ -59,7 +72,7 @@ func (b *buffer) hold() *buffer {
 // drop ends one hold; the last one gives the memory back. A nil buffer has
 // nothing to drop.
 func (b *buffer) drop() {
-	if b == nil || b.refs.Add(-1) > 0 {
+	if b == nil || b.pools == nil || b.refs.Add(-1) > 0 {
 		return
 	}
 	// A buffer that grew by append lies in the class that its capacity fills.
@@ -90,15 +103,23 @@ func (b *buffer) readFrom(r io.Reader, limit int64) (within bool, err error) {
 	}
 }
 
-// requestBody is the body of one upstream request. A transport may read and
-// close it in different goroutines, also after the round trip has returned.
+// reader returns a body for one upstream request. A transport writes the kinds
+// of reader that it knows together with the headers, but does not say when it
+// has done with them.
+func (b *buffer) reader() io.ReadCloser {
+	if b.pools == nil {
+		return io.NopCloser(bytes.NewReader(b.b))
+	}
+	return &requestBody{buf: b.hold()}
+}
+
+// requestBody is a body in pooled memory. A transport may read and close it in
+// different goroutines, also after the round trip has returned.
 type requestBody struct {
 	mu     sync.Mutex
 	buf    *buffer // nil once closed
 	offset int
 }
-
-func newRequestBody(buf *buffer) *requestBody { return &requestBody{buf: buf.hold()} }
 
 func (r *requestBody) Read(p []byte) (int, error) {
 	r.mu.Lock()

@@ -20,7 +20,6 @@ const maxNotices = spillway.MaxAttempts * noticesPerAttempt
 type flight struct {
 	g    *Gateway
 	snap *snapshot
-	w    http.ResponseWriter
 	r    *http.Request
 	ctx  context.Context // ends when the client leaves
 	out  reply

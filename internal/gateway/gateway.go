@@ -59,7 +59,7 @@ func (g *Gateway) Apply(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if err := g.install(next, g.deps.Now()); err != nil {
+	if err := g.install(next); err != nil {
 		return err
 	}
 	if old != nil {

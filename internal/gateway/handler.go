@@ -13,7 +13,7 @@ import (
 // http.ErrAbortHandler, when an answer cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), id: g.deps.RequestID(), accepted: g.deps.Now()}
-	f.out.open(w, g.deps.Now, f.snap.limits.WriteTimeout)
+	f.out.open(w, r, g.deps.Now, f.snap.limits.WriteTimeout)
 	if !g.live.enter(f.snap.limits.MaxInFlight) {
 		f.turnAway(overloaded())
 		return
@@ -54,11 +54,11 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	f.path = path
 	who, err := f.snap.keys.identify(f.r.Header)
 	if err != nil {
-		return false, refusal(wire.Unauthorized(path.Family))
+		return false, new(wire.Unauthorized(path.Family))
 	}
 	f.req.ID, f.req.Caller, f.req.Class = f.id, who.name, who.class
 	if !known {
-		return false, refusal(wire.UnknownPath())
+		return false, new(wire.UnknownPath())
 	}
 	f.req.Route = path.Route()
 	if f.serveModels() {
@@ -66,7 +66,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	}
 	if path.API != spillway.APIOther && f.r.Method != http.MethodPost {
 		f.out.w.Header()["Allow"] = []string{http.MethodPost}
-		return false, refusal(wire.WrongMethod(f.r.Method))
+		return false, new(wire.WrongMethod(f.r.Method))
 	}
 	hints, err := wire.ClientHints(f.r.Header)
 	if err != nil {
@@ -126,7 +126,7 @@ func (f *flight) choosePool() *wire.Error {
 		if name == "" && f.path.API != spillway.APIOther {
 			return badRequest(&wire.BadRequest{Code: "missing_required_parameter", Param: "model", Message: "you must provide a model parameter"})
 		}
-		return refusal(wire.UnknownModel(f.path.Family, name))
+		return new(wire.UnknownModel(f.path.Family, name))
 	}
 	f.req.Model = name
 	if name == "" {
@@ -143,7 +143,7 @@ func badRequest(err error) *wire.Error {
 	if !errors.As(err, &bad) {
 		bad = &wire.BadRequest{Code: wire.CodeInvalidJSON, Message: err.Error()}
 	}
-	return refusal(bad.Response())
+	return new(bad.Response())
 }
 
 // turnAway refuses a request that no pool has seen, and records it.

@@ -19,10 +19,10 @@ type pool struct {
 }
 
 // apply replaces what the pool serves.
-func (p *pool) apply(now time.Time, cfg policy.Config, table map[string]*upstream) error {
+func (p *pool) apply(cfg policy.Config, table map[string]*upstream) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.engine.Apply(now, cfg); err != nil {
+	if err := p.engine.Apply(cfg); err != nil {
 		return err
 	}
 	p.upstreams = table

@@ -57,14 +57,15 @@ func (f *flight) pumpEvents(a *attempt) error {
 	buf := room.b[:cap(room.b)]
 	for !a.stream.Done() && a.fault == nil {
 		n, err := a.resp.Body.Read(buf)
-		before := f.g.deps.Now()
-		f.out.arm(before)
-		fault := a.scan(buf[:n], &f.out)
+		now := f.g.deps.Now()
+		f.out.arm(now)
+		fault := a.scan(now, buf[:n], &f.out)
 		if err != nil {
 			fault = errors.Join(fault, a.scanEnd(&f.out))
 		}
 		if n > 0 && fault == nil {
 			fault = f.out.flush()
+			a.blocked.Add(int64(f.g.deps.Now().Sub(now)))
 		}
 		switch {
 		case f.out.gone:
@@ -157,7 +158,7 @@ func (f *flight) endStream(a *attempt) {
 		f.abort = true
 		return
 	}
-	f.out.armed = time.Time{}
+	*f.out.armed = time.Time{}
 	f.out.arm(f.g.deps.Now())
 	if _, err := f.out.Write(tail); err == nil {
 		f.out.flush()

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/policy/retry"
 	"github.com/spillway-ai/spillway/internal/wire"
 )
 
 const (
 	// streamReadBytes is the room to read a stream into. It is held for as long
 	// as the stream runs, and a chunk is a few hundred bytes.
-	streamReadBytes = 4 << 10
+	streamReadBytes = 2 << 10
 	// wholeReadBytes is the room for an answer of unknown length, before it
 	// grows.
 	wholeReadBytes = 4 << 10
@@ -69,20 +69,14 @@ func (a *attempt) readRefusal() spillway.Event {
 func (a *attempt) refused(status int, body []byte) spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Status = status
-	ev.Class = retry.Classify(status)
 	if wait, ok := wire.ParseRetryAfter(a.resp.Header, a.f.g.deps.Now()); ok {
 		ev.RetryAfter = wait
 	}
 	if v := a.resp.Header[wire.HeaderShouldRetry]; len(v) > 0 && v[0] == "false" {
 		ev.Hopeless = true
 	}
-	switch {
-	case ev.Class == spillway.FailureRefused:
-		ev.Kind = spillway.EventRefused
-	case status == 404:
-		ev.Missing = bytes.Contains(body, []byte(wire.CodeDeploymentNotFound)) ||
-			bytes.Contains(body, []byte(wire.CodeModelNotFound))
-	}
+	ev.Missing = status == http.StatusNotFound &&
+		(bytes.Contains(body, []byte(wire.CodeDeploymentNotFound)) || bytes.Contains(body, []byte(wire.CodeModelNotFound)))
 	return ev
 }
 
@@ -129,7 +123,7 @@ func (a *attempt) readToFirstToken() spillway.Event {
 	for read := 0; ; {
 		n, err := a.resp.Body.Read(buf)
 		read += n
-		fault := a.scan(buf[:n], headWriter{a.head})
+		fault := a.scan(a.f.g.deps.Now(), buf[:n], headWriter{a.head})
 		if err != nil {
 			fault = errors.Join(fault, a.scanEnd(headWriter{a.head}))
 		}
@@ -162,7 +156,7 @@ func (a *attempt) assemble() spillway.Event {
 		before := a.tokens.Load()
 		n, err := a.resp.Body.Read(buf)
 		read += n
-		fault := a.scan(buf[:n], nil)
+		fault := a.scan(a.f.g.deps.Now(), buf[:n], nil)
 		if err != nil {
 			fault = errors.Join(fault, a.scanEnd(nil))
 		}

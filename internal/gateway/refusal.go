@@ -9,8 +9,6 @@ import (
 
 // The errors of the gateway itself, besides those of package wire.
 
-func refusal(e wire.Error) *wire.Error { return &e }
-
 func overloaded() wire.Error {
 	return wire.Error{
 		Status: http.StatusServiceUnavailable, Code: "overloaded", Type: "server_error", RetryAfter: time.Second,

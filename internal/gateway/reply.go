@@ -20,16 +20,27 @@ type reply struct {
 
 	status int // 0 until the header was written
 	gone   bool
-	armed  time.Time // when the write deadline in force was set
+	armed  *time.Time // when the write deadline in force was set
+	once   time.Time  // what armed is where requests do not share a deadline
 	// values backs the headers that we add, one string each.
 	values [16]string
 	used   int
 }
 
-func (o *reply) open(w http.ResponseWriter, now func() time.Time, timeout time.Duration) {
+func (o *reply) open(w http.ResponseWriter, r *http.Request, now func() time.Time, timeout time.Duration) {
 	o.w, o.now, o.timeout = w, now, timeout
 	o.control = http.NewResponseController(w)
+	o.armed = &o.once
+	if r.ProtoMajor == 1 {
+		if shared, ok := r.Context().Value(armedKey{}).(*time.Time); ok {
+			o.armed = shared
+		}
+	}
 }
+
+// armedKey finds, in the context of a connection, when its write deadline was
+// set. The requests of an HTTP/1 connection share it, one after the other.
+type armedKey struct{}
 
 // set sets a header whose name is in canonical form.
 func (o *reply) set(name, value string) {
@@ -53,10 +64,10 @@ func (o *reply) start(status int) {
 // arm renews the write deadline when a quarter of it is used up; renewing it
 // for every write would cost as much as a small write.
 func (o *reply) arm(now time.Time) {
-	if now.Sub(o.armed) < o.timeout/4 {
+	if now.Sub(*o.armed) < o.timeout/4 {
 		return
 	}
-	o.armed = now
+	*o.armed = now
 	o.ignoreUnsupported(o.control.SetWriteDeadline(now.Add(o.timeout)))
 }
 
@@ -79,7 +90,7 @@ func (o *reply) Write(p []byte) (int, error) {
 	for len(p) > 0 {
 		stretch := p[:min(len(p), writeStretch)]
 		if written > 0 {
-			o.armed = time.Time{}
+			*o.armed = time.Time{}
 			o.arm(o.now())
 		}
 		n, err := o.w.Write(stretch)

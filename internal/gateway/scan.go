@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"io"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/wire/sse"
@@ -10,14 +11,16 @@ import (
 
 // openStream makes the attempt ready to take a stream apart.
 func (a *attempt) openStream() {
+	a.streaming = new(streaming)
 	a.scanner.MaxEvent = a.f.snap.limits.MaxEventBytes
 	a.stream.Reset(a.f.req.API)
 }
 
-// scan takes the next piece of the stream apart and writes its complete events
-// to dst, without the chunk that is not for the client. With dst nil they go
-// to the assembler. It returns what is wrong with the stream or the writing.
-func (a *attempt) scan(p []byte, dst io.Writer) error {
+// scan takes the next piece of the stream, read at now, apart and writes its
+// complete events to dst, without the chunk that is not for the client. With
+// an assembler they go there instead. It returns what is wrong with the stream
+// or the writing.
+func (a *attempt) scan(now time.Time, p []byte, dst io.Writer) error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -29,7 +32,6 @@ func (a *attempt) scan(p []byte, dst io.Writer) error {
 		}
 	}
 	if a.tokens.Load() > before {
-		now := a.f.g.deps.Now()
 		if before > 0 {
 			a.gapMax = max(a.gapMax, now.Sub(a.lastAt))
 		}
@@ -97,9 +99,4 @@ func (f *flight) pinTo(a *attempt, data []byte) {
 	if id, _, closed := bytes.Cut(rest, []byte{'"'}); closed {
 		f.g.pins.learn("resp_"+string(id), pin{f.pool.name, a.up.name})
 	}
-}
-
-// own is the usage by our own count, for answers whose deployment gave none.
-func (a *attempt) own() spillway.Usage {
-	return spillway.Usage{Completion: a.count()}
 }

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
+	"time"
 )
 
 // Server returns an http.Server that serves g over HTTP/1.1 and HTTP/2: over
@@ -26,6 +29,9 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		ReadHeaderTimeout: limits.ReadHeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
 		MaxHeaderBytes:    limits.MaxHeaderBytes,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, armedKey{}, new(time.Time))
+		},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000,
 			MaxReadFrameSize:     1 << 20,

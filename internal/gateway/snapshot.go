@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
@@ -131,9 +130,9 @@ func (g *Gateway) addUpstream(p *plan, d *spillway.Deployment, upstreams map[str
 
 // install brings the plan into force: each pool learns its configuration and
 // where its deployments are at one moment, and then requests see the snapshot.
-func (g *Gateway) install(p *plan, now time.Time) error {
+func (g *Gateway) install(p *plan) error {
 	for i, pl := range p.pools {
-		if err := pl.apply(now, p.configs[i], p.tables[i]); err != nil {
+		if err := pl.apply(p.configs[i], p.tables[i]); err != nil {
 			return fmt.Errorf("pool %q: %w", pl.name, err)
 		}
 	}

@@ -22,7 +22,7 @@ const (
 	// connBufferBytes is the read and the write buffer of an upstream
 	// connection. There are as many as there are streams, and a chunk of a
 	// stream is a few hundred bytes.
-	connBufferBytes = 4 << 10
+	connBufferBytes = 2 << 10
 	// maxUpstreamHeaderBytes bounds the headers of an answer.
 	maxUpstreamHeaderBytes = 256 << 10
 )

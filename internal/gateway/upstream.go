@@ -33,18 +33,21 @@ type Credential interface {
 }
 
 // staticKey is a credential that does not change.
-type staticKey struct{ header, value string }
+type staticKey struct {
+	header string
+	values []string // shared by requests and never changed
+}
 
 // APIKey returns a credential that sends key as api-key, in Azure's style.
-func APIKey(key string) Credential { return &staticKey{"Api-Key", key} }
+func APIKey(key string) Credential { return &staticKey{"Api-Key", []string{key}} }
 
 // Bearer returns a credential that sends token as a bearer token, in OpenAI's
 // style.
-func Bearer(token string) Credential { return &staticKey{"Authorization", "Bearer " + token} }
+func Bearer(token string) Credential { return &staticKey{"Authorization", []string{"Bearer " + token}} }
 
 // Apply sets the header.
 func (k *staticKey) Apply(h http.Header) error {
-	h[k.header] = []string{k.value}
+	h[k.header] = k.values
 	return nil
 }
 

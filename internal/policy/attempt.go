@@ -18,51 +18,57 @@ type attempt struct {
 	breaker     *breaker.Breaker
 	permit      breaker.Permit
 	reservation capacity.Reservation
+	plan        plan
 
 	start   time.Time
-	firstAt time.Time // zero before the first output
-	lastAt  time.Time // of the last known output
-	load    float64   // utilization at the start
-	tokens  int       // output so far
-	grant   int       // limit that was sent; 0 for none
-	budget  int       // what could be expected to fit; 0 for unbounded
+	firstAt time.Time     // zero before the first output
+	lastAt  time.Time     // of the last known output
+	blocked time.Duration // of that, waited for the client
+	load    float64       // utilization at the start
+	tokens  int           // output so far, over all choices
+	hidden  int           // part of tokens that was never sent: reasoning
 
 	live      bool
 	assembled bool // streamed upstream for a client that does not stream
 	status    int
 	failed    spillway.FailureClass
-	unusable  bool      // the deployment serves nobody: it is missing, or our credential is wrong
-	stallAt   time.Time // when silence counts as failure; zero is never
+	unusable  bool // the deployment serves nobody: it is missing, or our credential is wrong
+
+	patience time.Duration // with silence before the first output
+	stallAt  time.Time     // when silence counts as failure; zero is never
 }
 
-// blind says that nothing is heard of the answer until it is complete.
-func (f *Flight) blind(a *attempt) bool { return !a.assembled && !f.req.Stream }
+// audible reports whether an attempt's output is heard of as it comes. Of
+// others nothing is known until they end.
+func (f *Flight) audible(a *attempt) bool {
+	return f.req.API.Generates() && (a.assembled || f.req.Stream)
+}
 
 // send starts an attempt at d.
 func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	f.leaveQueue(now)
+	f.backingOff = false
 	a := &f.attempts[f.n]
 	f.n++
-	generates := f.req.API.Generates()
 	*a = attempt{
 		deployment: d,
 		meter:      d.meter,
 		breaker:    d.breaker,
 		permit:     d.breaker.Acquire(now),
+		plan:       p,
 		start:      now,
 		load:       d.meter.Level(now),
-		grant:      p.grant,
-		budget:     p.budget,
 		live:       true,
-		assembled:  generates && !f.req.Stream && f.canAssemble(),
+		assembled:  f.req.API.Generates() && !f.req.Stream && f.canAssemble(),
 	}
 	a.reservation = d.meter.Reserve(now, capacity.Cost{Prompt: f.prompt, Output: p.charge})
 	d.inFlight++
 	f.live++
-	if !f.blind(a) {
-		a.stallAt = now.Add(f.firstTokenPatience(now, d))
+	if f.audible(a) {
+		a.patience = f.firstTokenPatience(now, d)
+		a.stallAt = now.Add(a.patience)
 	}
-	f.recordSend(now, a, p)
+	f.recordSend(now, a)
 	f.emit(spillway.Action{
 		Kind: spillway.ActionSend, Attempt: f.n, Deployment: d.Name, Grant: p.send, Stream: a.assembled,
 	})
@@ -74,8 +80,8 @@ func (f *Flight) canAssemble() bool {
 	return f.req.CanStream && f.req.Class.Sync == spillway.SyncStream
 }
 
-// end gives back what a holds. used is what the attempt consumed; nil means
-// that it never ran.
+// end gives back what a holds, and lets whoever waits look for it. used is
+// what the attempt consumed; nil means that it never ran.
 func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	a.live = false
 	a.deployment.inFlight--
@@ -86,82 +92,109 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 		a.meter.Settle(now, a.reservation, *used)
 	}
 	f.recordEnd(now, a)
+	f.engine.wakeQueue()
 }
 
-// soFar is what an unfinished attempt has consumed, as far as we know.
-func (f *Flight) soFar(a *attempt) *capacity.Cost {
-	return &capacity.Cost{Prompt: f.prompt, Output: a.tokens * max(f.req.Choices, 1)}
+// soFar is what an unfinished attempt has consumed, as far as we know. Of one
+// that is not heard of it is what the deployment's median speed would give.
+func (f *Flight) soFar(now time.Time, a *attempt) *capacity.Cost {
+	used := &capacity.Cost{Prompt: f.prompt, Output: a.tokens}
+	if f.audible(a) || !f.req.API.Generates() {
+		return used
+	}
+	s := a.deployment.speed
+	if ran, tbt := now.Sub(a.start)-s.TTFT(now, a.load, 0.5), s.TBT(now, a.load, 0.5); ran > 0 && tbt > 0 {
+		used.Output = min(int(ran/tbt)*max(f.req.Choices, 1), a.plan.charge)
+	}
+	return used
 }
 
-// cancel ends an attempt whose bytes never reach the client, and says what it
-// taught: a failure class, or FailureNone for a loser or a client that left.
+// cancel ends an attempt whose bytes go no further, and says what it taught: a
+// failure class, or FailureNone for a loser.
 func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) {
 	a.failed = class
 	f.learnFailure(now, a)
-	f.end(now, a, f.soFar(a))
+	f.end(now, a, f.soFar(now, a))
 	f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: f.number(a)})
 }
 
 // learnFailure ends the permit of a failed or given-up attempt.
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
-	d := a.deployment
 	switch a.failed {
 	case spillway.FailureBroken, spillway.FailureCut:
 		a.breaker.Record(now, a.permit, false)
+		return
 	case spillway.FailureSlow:
-		// Slow with output is evidence of latency. Without any output it
-		// cannot be told from a deployment that hangs.
-		if a.firstAt.IsZero() {
+		// Slow output is evidence of latency; long silence cannot be told from
+		// a deployment that hangs.
+		if f.hung(now, a) {
 			a.breaker.Record(now, a.permit, false)
-			d.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
-			return
+		} else {
+			a.breaker.Drop(now, a.permit)
 		}
-		a.breaker.Drop(now, a.permit)
-		f.learnPace(now, a, 0)
-	case spillway.FailureOversized:
-		a.breaker.Drop(now, a.permit)
-		f.learnPace(now, a, 0)
 	default:
 		a.breaker.Drop(now, a.permit)
 	}
-}
-
-// learnPace teaches the mean time between the tokens of one answer, without
-// the time that reading waited for the client. Answers that were cut count:
-// without the slow ones a deployment would look fast.
-func (f *Flight) learnPace(now time.Time, a *attempt, blocked time.Duration) {
-	if mean, ok := f.pace(a, blocked); ok {
-		a.deployment.speed.ObserveTBT(now, a.load, mean, a.tokens)
+	switch {
+	case a.failed == spillway.FailureGone || !f.audible(a):
+	case !a.firstAt.IsZero():
+		f.learnPace(now, a)
+	case a.failed == spillway.FailureNone, f.hung(now, a):
+		// The time to its first token is at least this. Left out, losers of
+		// hedges would make the deployment look fast.
+		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
 	}
 }
 
-// pace is the mean time between tokens of an attempt. The TTFT of a blind one
-// is unknown and taken for its deployment's median.
-func (f *Flight) pace(a *attempt, blocked time.Duration) (time.Duration, bool) {
-	if a.tokens < 2 {
-		return 0, false
+// hung reports whether an attempt has been silent for longer than anybody's
+// patience: not merely longer than this client's.
+func (f *Flight) hung(now time.Time, a *attempt) bool {
+	switch {
+	case !f.audible(a):
+		return false
+	case a.firstAt.IsZero():
+		return now.Sub(a.start) >= a.patience
 	}
-	from := a.firstAt
+	return now.Sub(a.lastAt) >= f.tokenPatience(now, a)
+}
+
+// learnPace teaches the mean time between the tokens of one answer. Answers
+// that were cut count: without the slow ones a deployment would look fast.
+func (f *Flight) learnPace(now time.Time, a *attempt) {
+	if mean, tokens := f.pace(a); tokens > 0 {
+		a.deployment.speed.ObserveTBT(now, a.load, mean, tokens)
+	}
+}
+
+// pace is the mean time between the tokens of one choice of an attempt, and
+// how many they are; 0 tokens when there is none to speak of. Time that
+// reading waited for the client is left out, and so are hidden tokens where
+// the first output is known: they were made before it.
+func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
+	from, total := a.firstAt, a.tokens-a.hidden
 	if from.IsZero() {
 		ttft := a.deployment.speed.TTFT(a.lastAt, a.load, 0.5)
-		from = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2))
+		from, total = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2)), a.tokens
 	}
-	span := a.lastAt.Sub(from) - blocked
-	if span <= 0 {
-		return 0, false
+	tokens = total / max(f.req.Choices, 1)
+	span := a.lastAt.Sub(from) - a.blocked
+	if tokens < 2 || span <= 0 {
+		return 0, 0
 	}
-	return span / time.Duration(a.tokens-1), true
+	return span / time.Duration(tokens-1), tokens
 }
 
 // timeoutClass is what an attempt that ran out of time says: too much output
 // at normal speed, or a slow deployment.
 func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
-	mean, _ := f.pace(a, 0)
-	granted := a.grant
+	if f.hung(now, a) {
+		return spillway.FailureSlow
+	}
+	mean, _ := f.pace(a)
 	return retry.Timeout{
-		Blind: f.blind(a), Tokens: a.tokens, TBT: mean,
+		Blind: !f.audible(a), Tokens: a.tokens, TBT: mean,
 		LimitTBT: 2 * a.deployment.speed.TBT(now, a.load, f.quantile()),
-		Granted:  granted, Budget: a.budget,
+		Granted:  a.plan.grant, Budget: a.plan.budget,
 	}.Class()
 }
 
@@ -180,18 +213,24 @@ func (f *Flight) number(a *attempt) int {
 const (
 	ttftPatience    = 3
 	minTTFTPatience = 5 * time.Second
-	maxTTFTPatience = 30 * time.Second
+	maxTTFTPatience = time.Minute
 	tbtPatience     = 50
 	minTBTPatience  = 5 * time.Second
 	maxTBTPatience  = 15 * time.Second
-	// silencePatience is what a client that is already reading a stream is
-	// made to wait: it cannot be sent elsewhere.
-	silencePatience = 60 * time.Second
+	// reasoningPatience is the least for requests that think before they
+	// speak: minutes of silence are normal.
+	reasoningPatience = 2 * time.Minute
+	// silencePatience is what a client is made to wait that cannot be helped
+	// elsewhere: its stream is committed, or it has no deadline.
+	silencePatience = time.Minute
 )
 
 func (f *Flight) firstTokenPatience(now time.Time, d *deployment) time.Duration {
-	q := d.speed.TTFT(now, d.meter.Level(now), 0.99)
-	return min(max(ttftPatience*q, minTTFTPatience), maxTTFTPatience)
+	q := ttftPatience * d.speed.TTFT(now, d.meter.Level(now), 0.99)
+	if f.req.Reasoning || d.Reasoning {
+		return max(q, reasoningPatience)
+	}
+	return min(max(q, minTTFTPatience), maxTTFTPatience)
 }
 
 func (f *Flight) tokenPatience(now time.Time, a *attempt) time.Duration {

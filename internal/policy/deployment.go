@@ -25,7 +25,8 @@ type deployment struct {
 	breaker  *breaker.Breaker
 	inFlight int
 
-	breakerConfig breaker.Config // of breaker
+	speedConfig   speed.Config
+	breakerConfig breaker.Config
 }
 
 // newDeployment builds a deployment on what is known of it from before, which
@@ -36,6 +37,9 @@ func newDeployment(cfg Config, d spillway.Deployment, known *deployment) *deploy
 	if known != nil {
 		if capacityOf(known.Deployment) != capacityOf(d) {
 			known.meter = capacity.NewMeter(d)
+		}
+		if known.speedConfig != cfg.Speed || known.TokensPerSecond != d.TokensPerSecond || known.Model != d.Model {
+			known.speed, known.speedConfig = speed.New(cfg.Speed, d.TokensPerSecond), cfg.Speed
 		}
 		if known.breakerConfig != cfg.Breaker {
 			known.breaker, known.breakerConfig = breaker.New(cfg.Breaker), cfg.Breaker
@@ -52,6 +56,7 @@ func newDeployment(cfg Config, d spillway.Deployment, known *deployment) *deploy
 		speed:      speed.New(cfg.Speed, d.TokensPerSecond),
 		breaker:    breaker.New(cfg.Breaker),
 
+		speedConfig:   cfg.Speed,
 		breakerConfig: cfg.Breaker,
 	}
 }

@@ -17,23 +17,19 @@ type ending struct {
 
 // onDone ends the flight with a complete answer.
 func (f *Flight) onDone(now time.Time, a *attempt, ev spillway.Event) {
-	used := capacity.Cost{Prompt: f.prompt, Output: ev.Tokens}
-	a.tokens = max(a.tokens, ev.Tokens)
-	if ev.Usage.Known {
-		used = capacity.Cost{Prompt: ev.Usage.Prompt, Cached: ev.Usage.Cached, Output: ev.Usage.Completion}
-		a.tokens = ev.Usage.Completion / max(f.req.Choices, 1)
+	f.note(now, a, ev)
+	used := capacity.Cost{Prompt: f.prompt, Output: a.tokens}
+	if u := ev.Usage; u.Known {
+		a.tokens, a.hidden = u.Completion, u.Reasoning
+		used = capacity.Cost{Prompt: u.Prompt, Cached: u.Cached, Output: u.Completion}
 	}
-	a.status, a.lastAt = ev.Status, now
+	a.status = ev.Status
 	a.breaker.Record(now, a.permit, true)
 	f.learnAnswer(now, a, ev)
-	f.end(now, a, &used)
 	a.meter.Calibrate(now, ev.Signals)
-	for i := range f.attempts[:f.n] {
-		if rival := &f.attempts[i]; rival.live {
-			f.cancel(now, rival, spillway.FailureNone)
-		}
-	}
-	f.recordUsage(a, ev)
+	f.end(now, a, &used)
+	f.cancelRivals(now, a)
+	f.recordDone(a, ev)
 	f.settle(now, ending{attempt: f.number(a), outcome: f.outcome(a, ev), status: ev.Status})
 }
 
@@ -43,22 +39,18 @@ func (f *Flight) learnAnswer(now time.Time, a *attempt, ev spillway.Event) {
 	if ev.Usage.Known {
 		lengths.ObservePrompt(now, f.key(), f.req.BodyBytes, ev.Usage.Prompt)
 	}
-	if !f.req.API.Generates() {
-		return
+	if f.req.API.Generates() {
+		f.learnPace(now, a)
+		lengths.Observe(now, f.key(), a.tokens/max(f.req.Choices, 1))
 	}
-	f.learnPace(now, a, ev.Blocked)
-	lengths.Observe(now, f.key(), a.tokens)
 }
-
-// lowered reports whether the limit that applied was ours.
-func (f *Flight) lowered(a *attempt) bool { return a.grant > 0 && a.grant != f.req.AskTokens }
 
 // outcome of a complete answer: whose limit ended it, if one did.
 func (f *Flight) outcome(a *attempt, ev spillway.Event) spillway.Outcome {
 	switch {
 	case ev.Finish != spillway.FinishLength:
 		return spillway.OutcomeOK
-	case f.lowered(a):
+	case a.plan.send > 0:
 		f.record.Truncated = spillway.TruncatedBudget
 		return spillway.OutcomeTruncatedBudget
 	case f.req.AskTokens > 0:
@@ -68,33 +60,33 @@ func (f *Flight) outcome(a *attempt, ev spillway.Event) spillway.Outcome {
 }
 
 // onDeadline ends the flight with what there is: a valid partial answer where
-// tokens have arrived, an honest timeout otherwise.
+// tokens have arrived, upstream's own refusal where there was nothing else,
+// and an honest timeout otherwise.
 func (f *Flight) onDeadline(now time.Time) {
-	kept := 0
+	var kept *attempt
+	tried := f.live > 0
 	for i := range f.attempts[:f.n] {
 		a := &f.attempts[i]
-		if !a.live {
-			continue
-		}
-		if a.firstAt.IsZero() || f.blind(a) {
+		switch {
+		case !a.live:
+		case f.audible(a) && !a.firstAt.IsZero():
+			kept = a
+			a.failed = f.timeoutClass(now, a)
+			f.learnFailure(now, a)
+			f.end(now, a, f.soFar(now, a))
+			f.emit(spillway.Action{Kind: spillway.ActionCut, Attempt: i + 1})
+		default:
 			f.cancel(now, a, f.timeoutClass(now, a))
-			continue
 		}
-		kept = i + 1
-		a.failed = f.timeoutClass(now, a)
-		f.learnFailure(now, a)
-		f.end(now, a, f.soFar(a))
-		f.emit(spillway.Action{Kind: spillway.ActionCut, Attempt: kept})
 	}
 	switch {
-	case kept > 0:
-		f.record.Truncated = spillway.TruncatedDeadline
-		f.record.Finish = spillway.FinishLength
-		f.recordPartial(&f.attempts[kept-1])
-		f.settle(now, ending{attempt: kept, outcome: spillway.OutcomeTruncatedDeadline, status: 200})
-	case f.n > 0:
-		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
-	case f.queued:
+	case kept != nil:
+		f.record.Truncated, f.record.Finish = spillway.TruncatedDeadline, spillway.FinishLength
+		f.recordPartial(kept)
+		f.settle(now, ending{attempt: f.number(kept), outcome: spillway.OutcomeTruncatedDeadline, status: 200})
+	case !tried && f.last != nil && f.last.failed == spillway.FailureRefused:
+		f.giveUp(now)
+	case f.queued && f.n == 0:
 		f.refuseBusy(now, spillway.OutcomeRefusedCapacity, spillway.RefusalNoCapacity)
 	default:
 		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
@@ -102,34 +94,34 @@ func (f *Flight) onDeadline(now time.Time) {
 }
 
 // giveUp ends the flight without an answer: with upstream's own refusal where
-// the last attempt got one that concerns the client, else with ours.
+// the last failure was one that concerns the client, else with ours.
 func (f *Flight) giveUp(now time.Time) {
-	if f.n == 0 {
+	if f.last == nil {
 		f.giveUpUnsent(now)
 		return
 	}
-	last := &f.attempts[f.n-1]
-	switch status := last.status; {
-	case status == 429:
-		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomeThrottled, status: status})
-	case status == 408:
-		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomeTimeout, status: status})
-	case last.unusable || status < 400:
+	outcome, status := spillway.OutcomeUpstreamError, f.last.status
+	switch {
+	case f.last.unusable || status < 400:
 		// Our credential, our configuration or our connection: not the
 		// client's concern.
-		f.refuse(now, spillway.OutcomeUpstreamError, spillway.Refusal{Code: spillway.RefusalUpstream, Status: 502})
+		f.refuse(now, outcome, spillway.Refusal{Code: spillway.RefusalUpstream, Status: 502})
+		return
+	case status == 429:
+		outcome = spillway.OutcomeThrottled
+	case status == 408:
+		outcome = spillway.OutcomeTimeout
 	case status < 500:
-		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomeRefusedInvalid, status: status})
-	default:
-		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomeUpstreamError, status: status})
+		outcome = spillway.OutcomeRefusedInvalid
 	}
+	f.settle(now, ending{attempt: f.number(f.last), outcome: outcome, status: status})
 }
 
 // giveUpUnsent refuses a request that no deployment has seen.
 func (f *Flight) giveUpUnsent(now time.Time) {
 	broken := true
 	for _, d := range f.engine.deployments {
-		broken = broken && d.breaker.Reason(now) == spillway.SpillBroken
+		broken = broken && (f.elsewhere(d) || d.breaker.Reason(now) == spillway.SpillBroken)
 	}
 	switch {
 	case broken:
@@ -151,6 +143,9 @@ func (f *Flight) refuseBusy(now time.Time, outcome spillway.Outcome, code spillw
 
 func (f *Flight) refuseBusyAs(now time.Time, outcome spillway.Outcome, r spillway.Refusal) {
 	for _, d := range f.engine.deployments {
+		if f.elsewhere(d) {
+			continue
+		}
 		if wait := d.readyAt(now).Sub(now); r.RetryAfter == 0 || wait < r.RetryAfter {
 			r.RetryAfter = max(wait, time.Second)
 		}
@@ -163,12 +158,10 @@ func (f *Flight) refuse(now time.Time, outcome spillway.Outcome, r spillway.Refu
 	f.settle(now, ending{outcome: outcome, status: r.Status, refusal: r})
 }
 
-// settle ends the flight: the record is complete, and whoever waits may find
-// the capacity that it held.
+// settle ends the flight: its record is complete.
 func (f *Flight) settle(now time.Time, end ending) {
 	f.leaveQueue(now)
 	f.settled = true
 	f.recordSettle(now, end)
 	f.emit(spillway.Action{Kind: spillway.ActionSettle, Attempt: end.attempt, Refusal: end.refusal})
-	f.engine.wakeHead()
 }

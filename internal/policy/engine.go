@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -33,7 +34,7 @@ type Engine struct {
 // uniformly from [0, 1).
 func New(cfg Config, rnd func() float64) (*Engine, error) {
 	e := &Engine{rnd: rnd, lengths: length.New(length.Config{})}
-	if err := e.Apply(time.Time{}, cfg); err != nil {
+	if err := e.Apply(cfg); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -42,7 +43,7 @@ func New(cfg Config, rnd func() float64) (*Engine, error) {
 // Apply replaces the policy. Deployments that stay keep what was learned about
 // them, and their meter while their capacity is the same; flights under way
 // finish at the deployments that they are using.
-func (e *Engine) Apply(_ time.Time, cfg Config) error {
+func (e *Engine) Apply(cfg Config) error {
 	deployments, err := e.arrange(cfg)
 	if err != nil {
 		return fmt.Errorf("pool %s: %w", cfg.Pool.Name, err)
@@ -55,38 +56,41 @@ func (e *Engine) Apply(_ time.Time, cfg Config) error {
 	}
 	e.cfg, e.deployments = cfg, deployments
 	e.candidates = make([]route.Candidate, 0, len(deployments))
+	e.wakeQueue()
 	return nil
 }
 
-// arrange lists the pool's deployments in tier order, reusing known ones.
+// arrange lists the pool's deployments in tier order, reusing known ones. On an
+// error nothing has changed.
 func (e *Engine) arrange(cfg Config) ([]*deployment, error) {
-	var all []*deployment
+	named := make(map[string]spillway.Deployment, len(cfg.Deployments))
+	for _, d := range cfg.Deployments {
+		named[d.Name] = d
+	}
+	count := 0
+	for _, tier := range cfg.Pool.Tiers {
+		for _, name := range tier {
+			if _, ok := named[name]; !ok {
+				return nil, fmt.Errorf("%q: %w", name, spillway.ErrUnknownDeployment)
+			}
+			count++
+		}
+	}
+	if count == 0 {
+		return nil, fmt.Errorf("no tier names a deployment: %w", spillway.ErrUnknownDeployment)
+	}
+	if count > maxDeployments {
+		return nil, fmt.Errorf("%d deployments in one pool; at most %d are supported", count, maxDeployments)
+	}
+	all := make([]*deployment, 0, count)
 	for tier, names := range cfg.Pool.Tiers {
 		for _, name := range names {
-			d, err := e.deployment(cfg, name)
-			if err != nil {
-				return nil, err
-			}
+			d := newDeployment(cfg, named[name], e.find(name))
 			d.tier = tier
 			all = append(all, d)
 		}
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("no tier names a deployment: %w", spillway.ErrUnknownDeployment)
-	}
-	if len(all) > maxDeployments {
-		return nil, fmt.Errorf("%d deployments in one pool; at most %d are supported", len(all), maxDeployments)
-	}
 	return all, nil
-}
-
-func (e *Engine) deployment(cfg Config, name string) (*deployment, error) {
-	for i := range cfg.Deployments {
-		if cfg.Deployments[i].Name == name {
-			return newDeployment(cfg, cfg.Deployments[i], e.find(name)), nil
-		}
-	}
-	return nil, fmt.Errorf("%q: %w", name, spillway.ErrUnknownDeployment)
 }
 
 // find is the deployment of that name, or nil.
@@ -108,10 +112,9 @@ func (e *Engine) requeue(to *admit.Queue[*Flight]) {
 		if !ok {
 			return
 		}
+		// It keeps its time of arrival, and so its place and its patience.
 		f.queued = false
-		if !f.enqueue(f.queuedAt) {
-			f.evicted = true
-		}
+		f.evicted = !f.enqueue(f.queuedAt)
 		e.wake(f)
 	}
 }
@@ -128,10 +131,8 @@ func (e *Engine) Begin(now time.Time, req *spillway.Request) (*Flight, spillway.
 // is left. Drivers ask after every Begin and On.
 func (e *Engine) Ready() *Flight {
 	for len(e.ready) > 0 {
-		last := len(e.ready) - 1
-		f := e.ready[last]
-		e.ready[last] = nil
-		e.ready = e.ready[:last]
+		f := e.ready[0]
+		e.ready = slices.Delete(e.ready, 0, 1)
 		f.woken = false
 		if !f.settled {
 			return f
@@ -148,13 +149,6 @@ func (e *Engine) wake(f *Flight) {
 	if !f.woken {
 		f.woken = true
 		e.ready = append(e.ready, f)
-	}
-}
-
-// wakeHead lets the first in the queue try again: capacity may have come free.
-func (e *Engine) wakeHead() {
-	if f, ok := e.queue.Peek(); ok {
-		e.wake(f)
 	}
 }
 

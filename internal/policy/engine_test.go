@@ -92,7 +92,7 @@ func (w *world) apply(tr *traveller, step spillway.Step) {
 
 func (w *world) on(tr *traveller, ev spillway.Event) {
 	switch ev.Kind {
-	case spillway.EventDone, spillway.EventRefused, spillway.EventFailed:
+	case spillway.EventDone, spillway.EventFailed:
 		delete(tr.live, ev.Attempt)
 	}
 	w.apply(tr, tr.flight.On(w.now, ev))
@@ -117,7 +117,7 @@ func (w *world) arrive(classes []*spillway.Class) {
 // advance passes time and delivers the wakes on the way, in order.
 func (w *world) advance(d time.Duration) {
 	end := w.now.Add(d)
-	for {
+	for range 10_000 {
 		var next *traveller
 		for _, tr := range w.flights {
 			if !tr.wake.IsZero() && !tr.wake.After(end) && (next == nil || tr.wake.Before(next.wake)) {
@@ -133,6 +133,7 @@ func (w *world) advance(d time.Duration) {
 		}
 		w.on(next, spillway.Event{Kind: spillway.EventWake})
 	}
+	w.t.Fatalf("the engine does not come to rest at %v", w.now.Sub(epoch))
 }
 
 // happen gives one live attempt a random fate.
@@ -151,7 +152,7 @@ func (w *world) happen() {
 			case 3:
 				ev.Kind, ev.Status, ev.Tokens, ev.Finish = spillway.EventDone, 200, rapid.IntRange(0, 5000).Draw(w.t, "tokens"), spillway.FinishStop
 			case 4:
-				ev.Kind, ev.Status, ev.RetryAfter = spillway.EventRefused, 429, time.Duration(rapid.IntRange(-1, 90).Draw(w.t, "after"))*time.Second
+				ev.Kind, ev.Status, ev.RetryAfter = spillway.EventFailed, 429, time.Duration(rapid.IntRange(-1, 90).Draw(w.t, "after"))*time.Second
 			case 5:
 				ev.Kind, ev.Class, ev.Status = spillway.EventFailed, spillway.FailureBroken, 503
 			case 6:

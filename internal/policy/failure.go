@@ -11,9 +11,6 @@ import (
 // does not open, is left alone before it is probed.
 const ejectFor = 30 * time.Second
 
-// hedgeQuantile is the quantile of TTFT after which a first token is late.
-const hedgeQuantile = 0.95
-
 // afford takes another attempt from the retry budget, after a failure or, with
 // FailureNone, for a hedge. After a refusal it is free: the deployment did no
 // work, and its pause keeps the next requests away from it.
@@ -35,10 +32,10 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev spillway.Event) {
 	a.status, a.failed = ev.Status, spillway.FailureRefused
 	a.breaker.Drop(now, a.permit)
 	f.recordFailure(a, ev)
-	f.end(now, a, nil)
 	a.meter.Calibrate(now, ev.Signals)
 	a.meter.Refused(now, ev.RetryAfter)
 	d.breaker.Pause(now, retry.ClampRetryAfter(ev.RetryAfter))
+	f.end(now, a, nil)
 	f.next(now, a, ev)
 }
 
@@ -53,21 +50,22 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev spillway.Event) {
 		return
 	}
 	a.status, a.failed = ev.Status, ev.Class
-	a.tokens = max(a.tokens, ev.Tokens)
-	a.lastAt = now
+	f.note(now, a, ev)
 	if ev.Status == 408 {
 		a.failed = f.timeoutClass(now, a)
 	}
 	f.learnFailure(now, a)
 	f.recordFailure(a, ev)
-	if a.firstAt.IsZero() && a.failed != spillway.FailureOversized && a.failed != spillway.FailureSlow {
-		f.end(now, a, nil)
-	} else {
-		f.end(now, a, f.soFar(a))
-	}
 	a.meter.Calibrate(now, ev.Signals)
-	if a.unusable = unusable(ev); a.unusable {
+	// Of other operations a status says something about the path, not about
+	// the deployment.
+	if a.unusable = f.req.API != spillway.APIOther && unusable(ev); a.unusable {
 		a.deployment.breaker.Eject(now, ejectFor)
+	}
+	if ran := !a.firstAt.IsZero() || ev.Status == 408; ran {
+		f.end(now, a, f.soFar(now, a))
+	} else {
+		f.end(now, a, nil)
 	}
 	f.next(now, a, ev)
 }
@@ -82,9 +80,11 @@ func unusable(ev spillway.Event) bool {
 // honest end when the client has already read some of the answer, another
 // attempt where that can help, and otherwise the failure itself.
 func (f *Flight) next(now time.Time, a *attempt, ev spillway.Event) {
+	f.last = a
 	switch {
 	case f.live > 0:
 	case f.committed:
+		f.recordPartial(a)
 		f.settle(now, ending{attempt: f.number(a), outcome: spillway.OutcomePartial, status: 200})
 	case a.failed == spillway.FailureInvalid && !a.unusable,
 		ev.Hopeless,
@@ -93,7 +93,8 @@ func (f *Flight) next(now time.Time, a *attempt, ev spillway.Event) {
 		!f.afford(now, a.failed):
 		f.giveUp(now)
 	default:
-		f.retrying = a.failed != spillway.FailureOversized
+		f.retrying = true
+		f.backoffUntil = now.Add(f.engine.cfg.Retry.Backoff(f.n, f.engine.rnd()))
 		f.dispatch(now)
 	}
 }

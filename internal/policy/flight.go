@@ -4,6 +4,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/budget"
 	"github.com/spillway-ai/spillway/internal/policy/length"
 )
@@ -34,15 +35,17 @@ type Flight struct {
 	settled   bool
 
 	queued   bool
-	woken    bool // in the engine's ready list
-	evicted  bool // lost its place in the queue
-	crowded  bool // there was no place in the queue
-	tooSlow  bool // a deployment had room and not the speed
+	woken    bool          // in the engine's ready list
+	evicted  bool          // lost its place in the queue
+	crowded  bool          // there was no place in the queue
+	tooSlow  bool          // a deployment had room and not the speed
+	unfit    deploymentSet // cannot serve the request in time
 	queuedAt time.Time
 
-	retrying   bool // deployments that failed this flight may be tried again
-	backingOff bool // waits until readyAt before it does
-	repeat     bool // the pick may take them now
+	last         *attempt  // that failed; nil before any did
+	retrying     bool      // deployments that failed this flight may be tried again,
+	backoffUntil time.Time // from then on
+	backingOff   bool      // waits until readyAt for that
 
 	readyAt  time.Time // when waiting may end
 	giveUpAt time.Time // when waiting is over, whatever the deadline
@@ -72,14 +75,14 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 		return
 	}
 	// Those who wait are served first.
-	f.stuck(now, 0)
-	f.engine.wakeHead()
+	f.stuck(now)
+	f.engine.wakeQueue()
 }
 
 // behind reports whether somebody waits who is to be served before f.
 func (f *Flight) behind() bool {
-	head, ok := f.engine.queue.Peek()
-	return ok && head.req.Pin == "" && head.req.Class.Priority >= f.req.Class.Priority
+	first := f.engine.nextPlain()
+	return first != nil && first.req.Class.Priority >= f.req.Class.Priority
 }
 
 // setDeadline takes the smallest of the class's window and what the client
@@ -189,11 +192,9 @@ func (f *Flight) onAttempt(now time.Time, a *attempt, ev spillway.Event) {
 	case spillway.EventFirstToken:
 		f.onFirstToken(now, a, ev)
 	case spillway.EventProgress:
-		f.onProgress(now, a, ev.Tokens)
+		f.note(now, a, ev)
 	case spillway.EventDone:
 		f.onDone(now, a, ev)
-	case spillway.EventRefused:
-		f.onRefused(now, a, ev)
 	case spillway.EventFailed:
 		f.onFailed(now, a, ev)
 	}
@@ -209,40 +210,53 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
 	a.tokens = max(ev.Tokens, 1)
 	f.hedgeAt = time.Time{}
 	f.recordFirstToken(now, a, ev)
-	if f.req.API.Generates() {
-		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
-	}
 	a.meter.Calibrate(now, ev.Signals)
+	if a.breaker.State(now) == breaker.HalfOpen {
+		// A probe that speaks has answered its question, however long it goes on.
+		a.breaker.Record(now, a.permit, true)
+		a.permit = a.breaker.Acquire(now)
+	}
+	f.cancelRivals(now, a)
+	if !a.assembled {
+		f.committed = true
+		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: f.number(a)})
+	}
+	if f.audible(a) {
+		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
+		a.stallAt = now.Add(f.tokenPatience(now, a))
+	}
+}
+
+// cancelRivals ends every attempt but a.
+func (f *Flight) cancelRivals(now time.Time, a *attempt) {
 	for i := range f.attempts[:f.n] {
 		if rival := &f.attempts[i]; rival.live && rival != a {
 			f.cancel(now, rival, spillway.FailureNone)
 		}
 	}
-	if !a.assembled {
-		f.committed = true
-		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: f.number(a)})
-	}
-	a.stallAt = now.Add(f.tokenPatience(now, a))
 }
 
-// onProgress notes output. Tokens that arrived since the last report count as
-// of now.
-func (f *Flight) onProgress(now time.Time, a *attempt, tokens int) {
-	if tokens <= a.tokens || a.firstAt.IsZero() {
-		return
+// note takes in what an event says of the output so far. Tokens that arrived
+// since the last report count as of now.
+func (f *Flight) note(now time.Time, a *attempt, ev spillway.Event) {
+	a.blocked = max(a.blocked, ev.Blocked)
+	switch {
+	case ev.Kind == spillway.EventDone:
+		a.tokens, a.lastAt = max(a.tokens, ev.Tokens), now
+	case ev.Tokens > a.tokens && !a.firstAt.IsZero():
+		a.tokens, a.lastAt = ev.Tokens, now
+		if f.audible(a) {
+			a.stallAt = now.Add(f.tokenPatience(now, a))
+		}
 	}
-	a.tokens, a.lastAt = tokens, now
-	a.stallAt = now.Add(f.tokenPatience(now, a))
 }
 
 // onGone ends everything: nobody reads any more. It teaches nothing.
 func (f *Flight) onGone(now time.Time) {
 	for i := range f.attempts[:f.n] {
 		if a := &f.attempts[i]; a.live {
-			a.failed = spillway.FailureGone
-			f.learnFailure(now, a)
-			f.end(now, a, f.soFar(a))
-			f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: i + 1})
+			f.recordPartial(a)
+			f.cancel(now, a, spillway.FailureGone)
 		}
 	}
 	f.settle(now, ending{outcome: spillway.OutcomeClientGone, status: statusClientGone})

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -15,23 +16,29 @@ func (f *Flight) recordBegin(now time.Time) {
 		Stream: q.Stream, Structured: q.Structured, Tools: q.Tools, Choices: q.Choices,
 		ClientRetry: q.ClientRetry, AskTokens: q.AskTokens, PromptEstimate: f.prompt,
 		Window: window, Mode: q.Class.Budget.Mode,
-		Attempts: f.tries[:0],
+		TTFTObjective: cmp.Or(q.TTFT, q.Class.Objective.TTFT),
+		TBTObjective:  cmp.Or(q.TPOT, q.Class.Objective.TBT),
+		Attempts:      f.tries[:0],
 	}
 }
 
-// recordSend notes the decision for an attempt. The record's own figures are
-// those of the last attempt that was not a hedge.
-func (f *Flight) recordSend(now time.Time, a *attempt, p plan) {
-	d, r := a.deployment, &f.record
-	r.Attempts = append(r.Attempts, spillway.Attempt{
+// recordSend notes an attempt.
+func (f *Flight) recordSend(now time.Time, a *attempt) {
+	d := a.deployment
+	f.record.Attempts = append(f.record.Attempts, spillway.Attempt{
 		Deployment: d.Name, Region: d.Region, Kind: d.Kind, Tier: d.tier,
-		Start: now.Sub(f.accepted), GrantTokens: a.grant, Utilization: -1, Hedge: p.hedge,
+		Start: now.Sub(f.accepted), GrantTokens: a.plan.grant, Utilization: -1, Hedge: a.plan.hedge,
 	})
-	if p.hedge {
-		return
+	if !a.plan.hedge {
+		f.recordPlan(a)
 	}
-	r.BudgetTokens, r.GrantTokens, r.ObservedGrant = p.budget, a.grant, p.observe
-	r.Spill = p.spill
+}
+
+// recordPlan takes the decision for an attempt as the request's: of the last
+// attempt, and of the one that answers.
+func (f *Flight) recordPlan(a *attempt) {
+	r, p := &f.record, &a.plan
+	r.BudgetTokens, r.GrantTokens, r.ObservedGrant, r.Spill = p.budget, p.grant, p.observed, p.spill
 }
 
 // try is the record of an attempt.
@@ -41,7 +48,7 @@ func (f *Flight) recordFirstToken(now time.Time, a *attempt, ev spillway.Event) 
 	f.record.TTFT = now.Sub(f.accepted)
 	t := f.try(a)
 	t.TTFT, t.Status, t.Utilization = now.Sub(a.start), ev.Status, ev.Signals.Utilization
-	f.record.GrantTokens = a.grant
+	f.recordPlan(a)
 }
 
 func (f *Flight) recordFailure(a *attempt, ev spillway.Event) {
@@ -57,31 +64,28 @@ func (f *Flight) recordEnd(now time.Time, a *attempt) {
 	t.End, t.Tokens, t.Class = now.Sub(f.accepted), a.tokens, a.failed
 }
 
-func (f *Flight) recordUsage(a *attempt, ev spillway.Event) {
-	r, t := &f.record, f.try(a)
-	r.Finish, r.Usage = ev.Finish, ev.Usage
-	if !ev.Usage.Known {
-		r.Usage = spillway.Usage{Prompt: f.prompt, Completion: ev.Tokens}
-	}
-	t.Status, t.Tokens = ev.Status, a.tokens
+func (f *Flight) recordDone(a *attempt, ev spillway.Event) {
+	t := f.try(a)
+	t.Status = ev.Status
 	if ev.Signals.Utilization >= 0 {
 		t.Utilization = ev.Signals.Utilization
 	}
-	f.recordPace(a, ev.Blocked)
+	f.recordPlan(a)
+	f.recordPartial(a)
+	f.record.Finish = ev.Finish
+	if ev.Usage.Known {
+		f.record.Usage = ev.Usage
+	}
 }
 
-// recordPartial notes an answer that was ended before upstream could say what
-// it used.
+// recordPartial notes the size and pace of an answer that was ended before
+// upstream could say what it used.
 func (f *Flight) recordPartial(a *attempt) {
-	f.record.Usage = spillway.Usage{Prompt: f.prompt, Completion: a.tokens * max(f.req.Choices, 1)}
-	f.recordPace(a, 0)
-}
-
-func (f *Flight) recordPace(a *attempt, blocked time.Duration) {
+	f.record.Usage = spillway.Usage{Prompt: f.prompt, Completion: a.tokens}
 	if a.firstAt.IsZero() {
 		return
 	}
-	if mean, ok := f.pace(a, blocked); ok {
+	if mean, tokens := f.pace(a); tokens > 0 {
 		f.record.TBTMean = mean
 	}
 }

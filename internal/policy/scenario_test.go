@@ -137,8 +137,9 @@ func (s *stage) command(verb string, words []string) {
 	case "policy":
 		s.cfg.Queue.MaxLength = s.number(a["queue"])
 		s.cfg.Retry.MaxAttempts = s.number(a["attempts"])
+		s.cfg.Pool.MaxTiers = s.number(a["tiers"])
 	case "reload":
-		if err := s.engine.Apply(s.now, s.cfg); err != nil {
+		if err := s.engine.Apply(s.cfg); err != nil {
 			s.say("error: %v", err)
 		}
 		s.deliver()
@@ -188,7 +189,7 @@ func (s *stage) addClass(a args) {
 		s.t.Fatalf("unknown mode %q", a["mode"])
 	}
 	c := &spillway.Class{
-		Name: a["0"], Window: s.duration(a["window"]), StreamWindow: s.duration(a["stream_window"]),
+		Name: a["0"], Objective: spillway.Objective{TTFT: s.duration(a["ttft"])}, Window: s.duration(a["window"]), StreamWindow: s.duration(a["stream_window"]),
 		MaxWait: s.duration(a["max_wait"]), Hedge: a["hedge"] == "yes",
 		Budget: spillway.BudgetRule{Mode: mode, MaxOutputTokens: s.number(a["cap"])},
 	}
@@ -221,10 +222,13 @@ func (s *stage) arrive(a args) {
 		ID: a["0"], Caller: "caller", Route: "openai/chat", Model: "pool", API: spillway.APIChat, Class: class,
 		Stream: a["stream"] == "yes", CanStream: true, Choices: 1, AskTokens: s.number(a["ask"]),
 		BodyBytes: 4 * s.number(a["prompt"]), Deadline: s.duration(a["deadline"]),
-		Tools: a["tools"] == "yes", Pin: a["pin"], Hops: s.number(a["hops"]),
+		Tools: a["tools"] == "yes", Reasoning: a["reasoning"] == "yes", Pin: a["pin"], Hops: s.number(a["hops"]),
 	}
-	if a["api"] == "other" {
+	switch a["api"] {
+	case "other":
 		req.API = spillway.APIOther
+	case "responses":
+		req.API = spillway.APIResponses
 	}
 	f, step := s.engine.Begin(s.now, req)
 	f.Driver = req.ID
@@ -266,7 +270,7 @@ func (s *stage) event(verb string, a args) {
 		}
 		ev.Usage = spillway.Usage{Prompt: s.number(a["prompt"]), Completion: ev.Tokens, Known: true}
 	case "refuse":
-		ev.Kind, ev.Status = spillway.EventRefused, 429
+		ev.Kind, ev.Status = spillway.EventFailed, 429
 	case "fail":
 		ev.Kind = spillway.EventFailed
 		ev.Class = map[string]spillway.FailureClass{

@@ -23,21 +23,23 @@ func (f *Flight) wait(now, ready time.Time) bool {
 	return true
 }
 
-// enqueue takes a place. Whoever loses theirs for it is told.
+// enqueue takes a place. Whoever loses theirs for it is told. Who is served
+// first is who has to give up first, by the deadline or by patience.
 func (f *Flight) enqueue(now time.Time) bool {
+	giveUpAt := f.waitLimit(now)
 	evicted, has, ok := f.engine.queue.Push(now, admit.Item[*Flight]{
-		Value: f, Priority: f.req.Class.Priority, Deadline: f.deadline, Caller: f.req.Caller,
+		Value: f, Priority: f.req.Class.Priority, Deadline: earlier(f.deadline, giveUpAt), Caller: f.req.Caller,
 	})
 	if has {
 		evicted.queued, evicted.evicted = false, true
+		evicted.record.Queue += now.Sub(evicted.queuedAt)
 		f.engine.wake(evicted)
 	}
 	f.crowded = !ok
 	if !ok {
 		return false
 	}
-	f.queued, f.queuedAt = true, now
-	f.giveUpAt = f.waitLimit(now)
+	f.queued, f.queuedAt, f.giveUpAt = true, now, giveUpAt
 	return true
 }
 
@@ -49,7 +51,37 @@ func (f *Flight) leaveQueue(now time.Time) {
 	f.queued = false
 	f.engine.queue.Remove(f)
 	f.record.Queue += now.Sub(f.queuedAt)
-	f.engine.wakeHead()
+	f.engine.wakeQueue()
+}
+
+// picky says that f cannot take whatever comes free: it is pinned, or has been
+// somewhere already, or needs somebody faster. Nobody else has to wait for it.
+func (f *Flight) picky() bool { return f.req.Pin != "" || f.n > 0 || f.tooSlow }
+
+// lookahead bounds how many picky flights at the head of the queue are looked
+// past.
+const lookahead = 16
+
+// nextPlain is the first in the queue that takes what it gets, or nil.
+func (e *Engine) nextPlain() *Flight {
+	for i := range min(e.queue.Len(), lookahead) {
+		if f := e.queue.At(i); !f.picky() {
+			return f
+		}
+	}
+	return nil
+}
+
+// wakeQueue lets those try again who may take what has come free: the first
+// that takes anything, and the picky ones before it.
+func (e *Engine) wakeQueue() {
+	for i := range min(e.queue.Len(), lookahead) {
+		f := e.queue.At(i)
+		e.wake(f)
+		if !f.picky() {
+			return
+		}
+	}
 }
 
 // onWake looks at what is due: a lost place, the deadline, the end of a wait,
@@ -63,85 +95,98 @@ func (f *Flight) onWake(now time.Time) {
 	case f.queued:
 		f.onTurn(now)
 	case f.backingOff:
-		f.onBackoff(now)
+		if !now.Before(f.readyAt) {
+			f.backingOff = false
+			f.dispatch(now)
+		}
 	default:
 		f.onSilence(now)
 		f.onHedge(now)
 	}
 }
 
-// onTurn tries again to leave the queue. Only the head may: others let it go
-// first, and are woken after it.
+// onTurn tries again to leave the queue. Those that take anything go in order.
 func (f *Flight) onTurn(now time.Time) {
 	if !now.Before(f.giveUpAt) {
 		f.giveUp(now)
 		return
 	}
-	if head, _ := f.engine.queue.Peek(); head != f && head.req.Pin == "" {
-		f.engine.wake(head)
+	if first := f.engine.nextPlain(); first != f && first != nil && !f.picky() {
+		f.engine.wake(first)
 		f.readyAt = now.Add(busyPoll)
 		return
 	}
-	f.repeat = f.retrying
 	f.dispatch(now)
-	f.repeat = false
 }
 
-// onBackoff repeats an attempt where it failed, after the pause between.
-func (f *Flight) onBackoff(now time.Time) {
-	if now.Before(f.readyAt) {
-		return
-	}
-	f.backingOff, f.repeat = false, true
-	f.dispatch(now)
-	f.repeat = false
-}
-
-// onSilence ends an attempt that has been silent for too long, if that leaves
-// the client better off: while the answer is not on its way, only when another
-// deployment can take over and the retry budget affords it.
+// onSilence looks at attempts that have been silent for too long. One whose
+// client cannot be helped any more is ended; another is ended only when
+// somebody else can take over, or when nothing else would ever end it.
 func (f *Flight) onSilence(now time.Time) {
 	for i := range f.attempts[:f.n] {
 		a := &f.attempts[i]
 		if !a.live || a.stallAt.IsZero() || now.Before(a.stallAt) {
 			continue
 		}
-		if f.committed {
-			a.failed = spillway.FailureCut
-			f.learnFailure(now, a)
-			f.end(now, a, f.soFar(a))
-			f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: i + 1})
+		switch {
+		case f.committed:
+			f.recordPartial(a)
+			f.cancel(now, a, spillway.FailureCut)
 			f.settle(now, ending{attempt: i + 1, outcome: spillway.OutcomePartial, status: a.status})
 			return
-		}
-		a.stallAt = time.Time{}
-		switch {
 		case f.live > 1:
 			f.cancel(now, a, spillway.FailureSlow)
-		case f.canMove(now):
-			f.cancel(now, a, spillway.FailureSlow)
-			f.dispatch(now)
+		case f.takeOver(now, a):
 			return
+		case f.cutAt.IsZero() && now.Sub(a.start) >= max(silencePatience, a.patience):
+			f.cancel(now, a, spillway.FailureSlow)
+			f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
+			return
+		default:
+			a.stallAt = now.Add(minTTFTPatience)
 		}
 	}
 }
 
-// canMove reports whether another deployment can take the request over, and
-// pays for it.
-func (f *Flight) canMove(now time.Time) bool {
-	if f.n >= f.maxAttempts() || !f.pick(now, 0).OK {
+// takeOver moves the request from a silent attempt to another deployment, if
+// one can give more than the silent one already has and it can be afforded.
+func (f *Flight) takeOver(now time.Time, a *attempt) bool {
+	other, ok := f.rival(now)
+	if !ok || other.plan.grant > 0 && other.plan.grant*max(f.req.Choices, 1) <= a.tokens || !f.afford(now, spillway.FailureSlow) {
 		return false
 	}
-	return f.afford(now, spillway.FailureSlow)
+	f.cancel(now, a, spillway.FailureSlow)
+	if other.plan.spill == spillway.SpillNone && other.deployment.tier > 0 {
+		other.plan.spill = spillway.SpillSlow
+	}
+	f.send(now, other.deployment, other.plan)
+	return true
 }
 
-// armHedge sets when a second attempt may start.
+// rival is another deployment that could serve the request now.
+func (f *Flight) rival(now time.Time) (choice, bool) {
+	if f.n >= f.maxAttempts() {
+		return choice{}, false
+	}
+	other, _ := f.choose(now, true)
+	return other, other.ok
+}
+
+// armHedge sets when a second attempt may start: when the first token is later
+// than usual, or later than the request wants it.
 func (f *Flight) armHedge(now time.Time, d *deployment) {
-	if !f.req.Class.Hedge || f.n != 1 || f.blind(&f.attempts[0]) || !f.req.API.Generates() {
+	if !f.req.Class.Hedge || f.n != 1 || !f.audible(&f.attempts[0]) {
 		return
 	}
-	f.hedgeAt = now.Add(retry.HedgeDelay(d.speed.TTFT(now, d.meter.Level(now), hedgeQuantile)))
+	delay := retry.HedgeDelay(d.speed.TTFT(now, d.meter.Level(now), hedgeQuantile))
+	if want := f.record.TTFTObjective; want > 0 {
+		delay = max(min(delay, want/2), retry.MinHedgeDelay)
+	}
+	f.hedgeAt = now.Add(delay)
 }
+
+// hedgeQuantile is the quantile of TTFT after which a first token is late.
+const hedgeQuantile = 0.95
 
 // onHedge starts a second attempt at another deployment when the first token
 // is late and the retry budget affords it.
@@ -150,16 +195,10 @@ func (f *Flight) onHedge(now time.Time) {
 		return
 	}
 	f.hedgeAt = time.Time{}
-	choice := f.pick(now, 0)
-	if !choice.OK || f.n >= f.maxAttempts() {
+	other, ok := f.rival(now)
+	if !ok || !f.afford(now, spillway.FailureNone) {
 		return
 	}
-	d := f.engine.deployments[choice.Index]
-	g := f.compute(now, d)
-	if !g.Feasible || g.Reject || !f.afford(now, spillway.FailureNone) {
-		return
-	}
-	p := f.plan(now, d, g)
-	p.spill, p.hedge = choice.Reason, true
-	f.send(now, d, p)
+	other.plan.hedge = true
+	f.send(now, other.deployment, other.plan)
 }

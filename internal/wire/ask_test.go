@@ -37,12 +37,18 @@ func TestReadAsk(t *testing.T) {
 		want view
 	}{
 		{"empty", chat, `{}`, view{Choices: 1}},
-		{"usual", chat, `{"model":"m","stream":true,"max_tokens":5,"n":2,"user":"u"}`,
-			view{Model: "m", Stream: true, Field: "max_tokens", Tokens: 5, Choices: 2, User: "u"}},
-		{"escaped names and values", chat, `{"mod\u0065l":"a\n\u00e9","max_tok\u0065ns":7}`,
-			view{Model: "a\né", Field: "max_tokens", Tokens: 7, Choices: 1}},
-		{"nulls", chat, `{"model":null,"stream":null,"max_tokens":null,"max_completion_tokens":9,"n":null,"tools":null,"response_format":null,"stream_options":null,"reasoning_effort":null,"store":null}`,
-			view{Field: "max_completion_tokens", Tokens: 9, Choices: 1}},
+		{
+			"usual", chat, `{"model":"m","stream":true,"max_tokens":5,"n":2,"user":"u"}`,
+			view{Model: "m", Stream: true, Field: "max_tokens", Tokens: 5, Choices: 2, User: "u"},
+		},
+		{
+			"escaped names and values", chat, `{"mod\u0065l":"a\n\u00e9","max_tok\u0065ns":7}`,
+			view{Model: "a\né", Field: "max_tokens", Tokens: 7, Choices: 1},
+		},
+		{
+			"nulls", chat, `{"model":null,"stream":null,"max_tokens":null,"max_completion_tokens":9,"n":null,"tools":null,"response_format":null,"stream_options":null,"reasoning_effort":null,"store":null}`,
+			view{Field: "max_completion_tokens", Tokens: 9, Choices: 1},
+		},
 		{"tools", chat, `{"tools":[ {"type":"function"}]}`, view{Choices: 1, Tools: true}},
 		{"no tools", chat, `{"tools":[ ],"functions":[]}`, view{Choices: 1}},
 		{"functions", chat, `{"functions":[{"name":"f"}]}`, view{Choices: 1, Tools: true}},
@@ -52,8 +58,10 @@ func TestReadAsk(t *testing.T) {
 		{"reasoning", chat, `{"reasoning_effort":"low"}`, view{Choices: 1, Reasoning: true}},
 		{"fields of another operation", chat, `{"max_output_tokens":"x","text":"free"}`, view{Choices: 1}},
 		{"best of", text, `{"best_of":4,"n":2,"max_tokens":0}`, view{Choices: 4, Field: "max_tokens"}},
-		{"responses", resp, `{"max_output_tokens":40,"max_tokens":"ignored","text":{"format":{"type":"json_object"}},"reasoning":{"effort":"low"},"previous_response_id":"r1","background":true}`,
-			view{Choices: 1, Field: "max_output_tokens", Tokens: 40, Structured: true, Reasoning: true, PreviousAnswer: "r1", Background: true, Store: true}},
+		{
+			"responses", resp, `{"max_output_tokens":40,"max_tokens":"ignored","text":{"format":{"type":"json_object"}},"reasoning":{"effort":"low"},"previous_response_id":"r1","background":true}`,
+			view{Choices: 1, Field: "max_output_tokens", Tokens: 40, Structured: true, Reasoning: true, PreviousAnswer: "r1", Background: true, Store: true},
+		},
 		{"no text format", resp, `{"store":null,"text":{"verbosity":"low","format":null}}`, view{Choices: 1, Store: true}},
 		{"not stored", resp, `{"store":false}`, view{Choices: 1}},
 		{"embeddings", spillway.APIEmbeddings, `{"model":"e","input":["a","b"],"n":"?","max_tokens":-1}`, view{Model: "e", Choices: 1}},

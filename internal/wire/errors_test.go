@@ -17,8 +17,11 @@ func TestAppendError(t *testing.T) {
 		e    Error
 		want string
 	}{
-		{"full", Error{Code: "c", Type: "t", Message: `say "hi"` + "\n", Param: "p", RequestID: "r"},
-			`{"error":{"code":"c","message":"say \"hi\"\n","type":"t","param":"p","request_id":"r"}}`},
+		{
+			"full",
+			Error{Code: "c", Type: "t", Message: `say "hi"` + "\n", Param: "p", RequestID: "r"},
+			`{"error":{"code":"c","message":"say \"hi\"\n","type":"t","param":"p","request_id":"r"}}`,
+		},
 		{"nulls", Error{Type: "t", Message: "m"}, `{"error":{"code":null,"message":"m","type":"t","param":null}}`},
 		{"invalid text", Error{Code: "c", Message: "a\xffb"}, "{\"error\":{\"code\":\"c\",\"message\":\"a\ufffdb\"}}"},
 		{"azure 401", Unauthorized(Azure), `{"error":{"code":"401","message":"Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription and use a correct regional API endpoint for your resource."}}`},

@@ -253,14 +253,20 @@ func (r *reader) count(name string, floor int, to *int) bool {
 	n, ok := parseCount(r.src[start:r.pos])
 	switch {
 	case !ok:
-		r.bad = &BadRequest{Code: CodeInvalidType, Param: name,
-			Message: fmt.Sprintf("Invalid type for '%s': it must be an integer, got a decimal number.", name)}
+		r.bad = &BadRequest{
+			Code: CodeInvalidType, Param: name,
+			Message: fmt.Sprintf("Invalid type for '%s': it must be an integer, got a decimal number.", name),
+		}
 	case n < floor:
-		r.bad = &BadRequest{Code: "integer_below_min_value", Param: name,
-			Message: fmt.Sprintf("Invalid '%s': it must be at least %d.", name, floor)}
+		r.bad = &BadRequest{
+			Code: "integer_below_min_value", Param: name,
+			Message: fmt.Sprintf("Invalid '%s': it must be at least %d.", name, floor),
+		}
 	case n > maxCount:
-		r.bad = &BadRequest{Code: "integer_above_max_value", Param: name,
-			Message: fmt.Sprintf("Invalid '%s': it must be at most %d.", name, maxCount)}
+		r.bad = &BadRequest{
+			Code: "integer_above_max_value", Param: name,
+			Message: fmt.Sprintf("Invalid '%s': it must be at most %d.", name, maxCount),
+		}
 	}
 	*to = n
 	return r.bad == nil
@@ -310,8 +316,10 @@ func (r *reader) kind() string {
 func (r *reader) mistyped(name, want string) bool {
 	got := r.kind()
 	if r.value() {
-		r.bad = &BadRequest{Code: CodeInvalidType, Param: name,
-			Message: fmt.Sprintf("Invalid type for '%s': it must be %s, got %s.", name, want, got)}
+		r.bad = &BadRequest{
+			Code: CodeInvalidType, Param: name,
+			Message: fmt.Sprintf("Invalid type for '%s': it must be %s, got %s.", name, want, got),
+		}
 	}
 	return false
 }

@@ -14,23 +14,44 @@ func TestParsePath(t *testing.T) {
 		want        Path
 		route       string
 	}{
-		{"/openai/deployments/chat/chat/completions", "api-version=2024-10-21",
-			Path{Family: Azure, API: spillway.APIChat, Deployment: "chat", Operation: "chat/completions", APIVersion: "2024-10-21"}, "azure/chat"},
-		{"/openai/deployments/my%20gpt/completions/", "a=b&API-Version=2024-06-01&c",
-			Path{Family: Azure, API: spillway.APICompletions, Deployment: "my gpt", Operation: "completions", APIVersion: "2024-06-01"}, "azure/completions"},
-		{"/openai/deployments/e/embeddings", "",
-			Path{Family: Azure, API: spillway.APIEmbeddings, Deployment: "e", Operation: "embeddings"}, "azure/embeddings"},
-		{"/openai/deployments/img/images/generations", "",
-			Path{Family: Azure, Deployment: "img", Operation: "images/generations"}, "azure/images"},
-		{"/openai/responses", "api-version=2025-03-01-preview",
-			Path{Family: Azure, API: spillway.APIResponses, Operation: "responses", APIVersion: "2025-03-01-preview"}, "azure/responses"},
-		{"/openai/responses/resp_1/input_items", "",
-			Path{Family: Azure, Operation: "responses/resp_1/input_items", ResourceID: "resp_1"}, "azure/responses/stored"},
+		{
+			"/openai/deployments/chat/chat/completions", "api-version=2024-10-21",
+			Path{Family: Azure, API: spillway.APIChat, Deployment: "chat", Operation: "chat/completions", APIVersion: "2024-10-21"},
+			"azure/chat",
+		},
+		{
+			"/openai/deployments/my%20gpt/completions/", "a=b&API-Version=2024-06-01&c",
+			Path{Family: Azure, API: spillway.APICompletions, Deployment: "my gpt", Operation: "completions", APIVersion: "2024-06-01"},
+			"azure/completions",
+		},
+		{
+			"/openai/deployments/e/embeddings", "",
+			Path{Family: Azure, API: spillway.APIEmbeddings, Deployment: "e", Operation: "embeddings"},
+			"azure/embeddings",
+		},
+		{
+			"/openai/deployments/img/images/generations", "",
+			Path{Family: Azure, Deployment: "img", Operation: "images/generations"},
+			"azure/images",
+		},
+		{
+			"/openai/responses", "api-version=2025-03-01-preview",
+			Path{Family: Azure, API: spillway.APIResponses, Operation: "responses", APIVersion: "2025-03-01-preview"},
+			"azure/responses",
+		},
+		{
+			"/openai/responses/resp_1/input_items", "",
+			Path{Family: Azure, Operation: "responses/resp_1/input_items", ResourceID: "resp_1"},
+			"azure/responses/stored",
+		},
 		{"/openai/models", "", Path{Family: Azure, Operation: "models"}, "azure/models"},
 		{"/openai/files/f1/content", "", Path{Family: Azure, Operation: "files/f1/content"}, "azure/files"},
 		{"/openai/v1/chat/completions", "", Path{Family: AzureV1, API: spillway.APIChat, Operation: "chat/completions"}, "azure-v1/chat"},
-		{"/openai/v1/responses", "api-version=preview",
-			Path{Family: AzureV1, API: spillway.APIResponses, Operation: "responses", APIVersion: "preview"}, "azure-v1/responses"},
+		{
+			"/openai/v1/responses", "api-version=preview",
+			Path{Family: AzureV1, API: spillway.APIResponses, Operation: "responses", APIVersion: "preview"},
+			"azure-v1/responses",
+		},
 		{"/v1/chat/completions", "", Path{Family: OpenAI, API: spillway.APIChat, Operation: "chat/completions"}, "openai/chat"},
 		{"/v1/chat/completions/c1", "", Path{Family: OpenAI, Operation: "chat/completions/c1"}, "openai/chat/stored"},
 		{"/v1/responses/r1/cancel", "", Path{Family: OpenAI, Operation: "responses/r1/cancel", ResourceID: "r1"}, "openai/responses/stored"},

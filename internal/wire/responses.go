@@ -78,7 +78,7 @@ func (s *Stream) observeResponse(data []byte) (Signal, error) {
 // by partTarget.
 const (
 	holeSequence int32 = -2
-	partBits           = 16
+	partBits     int   = 16
 )
 
 // read takes in one event.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -34,11 +35,12 @@ func (m *chunkMaker) value(depth int) string {
 	case kind < 6:
 		return m.object(depth - 1)
 	case kind == 6 && depth > 0:
-		list := "[" + m.value(depth-1)
+		var list strings.Builder
+		list.WriteString("[" + m.value(depth-1))
 		for m.form.IntN(2) == 0 {
-			list += "," + m.value(depth-1)
+			list.WriteString("," + m.value(depth-1))
 		}
-		return list + "]"
+		return list.String() + "]"
 	}
 	return scalars[m.form.IntN(len(scalars))]
 }
@@ -46,7 +48,8 @@ func (m *chunkMaker) value(depth int) string {
 // object makes an object, in which names can come twice.
 func (m *chunkMaker) object(depth int) string {
 	names := [...]string{"content", "refusal", "role", "id", "index", "tool_calls", "function", "name", "arguments", "x"}
-	out := "{"
+	var out strings.Builder
+	out.WriteString("{")
 	for n := m.form.IntN(4); n >= 0; n-- {
 		name := names[m.form.IntN(len(names))]
 		value := m.value(depth)
@@ -56,12 +59,12 @@ func (m *chunkMaker) object(depth int) string {
 		case "role", "id":
 			value = `"r"`
 		}
-		out += `"` + name + `":` + value
+		out.WriteString(`"` + name + `":` + value)
 		if n > 0 {
-			out += ","
+			out.WriteString(",")
 		}
 	}
-	return out + "}"
+	return out.String() + "}"
 }
 
 func (m *chunkMaker) chunk() string {

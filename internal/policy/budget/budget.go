@@ -4,11 +4,11 @@
 //
 // TBT is the mean time per token of one whole answer: gpt-4o-mini's 99th
 // percentile of 30.4 ms (33 tokens/s) fits 1,955 tokens into 60 s. Several
-// choices decode side by side, so n multiplies what a request costs and not
-// how long it takes.
+// choices decode side by side, so n takes no time; a limit is for each of them.
 package budget
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -17,6 +17,10 @@ import (
 
 // DefaultMargin is kept free before a deadline when the rule names no margin.
 const DefaultMargin = 250 * time.Millisecond
+
+// DefaultMaxTokens is a limit that every chat model in use takes. A larger one
+// can be refused as invalid, so it is not set for a client that set none.
+const DefaultMaxTokens = 4096
 
 // marginShare is the part of the window that the margin never exceeds: 1/10.
 const marginShare = 10
@@ -30,11 +34,14 @@ type Input struct {
 	Left        time.Duration // until the deadline; may be negative
 	Window      time.Duration // the whole time from acceptance; bounds the margin; 0 means unknown
 
-	Ask     int  // output tokens per choice that the client asked for; 0 means none
-	Choices int  // answers asked for; below 1 reads as 1
-	Stream  bool // the client reads a stream
-	Fragile bool // worthless when cut short: structured output, tools, reasoning
-	CanCut  bool // the driver can end the answer at the deadline
+	Ask int // output tokens per choice that the client asked for; 0 means none
+	// MinTokens is the least limit that makes sense; below 1 reads as 1.
+	MinTokens int
+	// MaxTokens is the largest limit that the deployment takes; 0 takes
+	// DefaultMaxTokens. A client's own ask may be larger.
+	MaxTokens int
+	Stream    bool // the client reads a stream
+	Fragile   bool // worthless when cut short: structured output, tools, reasoning
 
 	// TTFT and TBT at the rule's quantile. A TBT of 0 bounds nothing.
 	TTFT, TBT time.Duration
@@ -48,8 +55,6 @@ type Grant struct {
 	// Tokens is the limit per choice that the deployment should see; 0 sends
 	// none. It differs from the client's ask exactly when Lowered is set.
 	Tokens int
-	// Total is Tokens times the choices: what the answer can cost.
-	Total int
 	// Lowered says that Tokens is our limit: below the ask, or set where the
 	// client set none.
 	Lowered bool
@@ -59,7 +64,7 @@ type Grant struct {
 	Bounded bool
 	// Observed is the Tokens that clamp would have granted, in mode observe.
 	Observed int
-	// Feasible is false when not one token can be expected in time: try a
+	// Feasible is false when not MinTokens can be expected in time: try a
 	// faster deployment or refuse. Tokens is then 0.
 	Feasible bool
 	// Reject says that the ask exceeds the budget in mode reject; FitTokens is
@@ -71,9 +76,8 @@ type Grant struct {
 // Compute budgets one attempt. It never grants more for less time.
 //
 //   - window: the ask, lowered only to what could possibly fit at the fastest.
-//     An answer without an ask is limited only where nobody can cut it, since
-//     what comes after the deadline would be lost for certain.
-//   - clamp: at most the budget, also where the client asked for no limit.
+//   - clamp: at most the budget, also where the client asked for no limit, if
+//     the deployment takes one that large.
 //   - reject: an ask above the budget is rejected; without an ask as clamp.
 //   - observe: the ask unchanged, and always feasible until the deadline.
 //
@@ -98,12 +102,12 @@ func Compute(in Input) Grant {
 		budget, limit, needed = in.Rule.MaxOutputTokens, in.Rule.MaxOutputTokens, possible
 	case mode == spillway.BudgetWindow:
 		limit, needed = possible, possible
-		if in.Ask <= 0 && in.CanCut {
+		if in.Ask <= 0 {
 			limit = unbounded
 		}
 	}
 
-	g := Grant{Budget: finite(budget), Bounded: budget != unbounded, Feasible: needed >= 1}
+	g := Grant{Budget: finite(budget), Bounded: budget != unbounded, Feasible: needed >= least(in)}
 	switch {
 	case !g.Feasible:
 	case mode == spillway.BudgetReject && in.Ask > limit:
@@ -132,13 +136,25 @@ func observe(in Input) Grant {
 
 // send sets what the deployment sees: the ask under a limit.
 func (g *Grant) send(in Input, limit int) {
-	ask := unbounded
-	if in.Ask > 0 {
-		ask = in.Ask
+	ask := in.Ask
+	if ask <= 0 {
+		ask = unbounded
+		if largest := cmp.Or(in.MaxTokens, DefaultMaxTokens); limit > largest {
+			limit = unbounded
+		}
 	}
 	g.Tokens = finite(min(ask, limit))
 	g.Lowered = limit < ask
-	g.Total = total(g.Tokens, in.Choices)
+}
+
+// least is the output that must fit for an attempt to make sense: MinTokens, or
+// the ask where that is less.
+func least(in Input) int {
+	n := max(in.MinTokens, 1)
+	if in.Ask > 0 {
+		n = min(n, in.Ask)
+	}
+	return n
 }
 
 // Margin is the time that rule keeps free before the deadline of a request
@@ -186,13 +202,4 @@ func fastTBT(in Input) time.Duration {
 		return in.TBT
 	}
 	return min(in.FastTBT, in.TBT)
-}
-
-// total is tokens times choices without overflow.
-func total(tokens, choices int) int {
-	choices = max(choices, 1)
-	if tokens > math.MaxInt/choices {
-		return math.MaxInt
-	}
-	return tokens * choices
 }

@@ -21,8 +21,6 @@ func incident(mode spillway.BudgetMode, ask int) budget.Input {
 		Left:        60 * time.Second,
 		Window:      60 * time.Second,
 		Ask:         ask,
-		Choices:     1,
-		CanCut:      true,
 		TTFT:        300 * ms,
 		TBT:         30400 * time.Microsecond,
 		FastTTFT:    100 * ms,
@@ -46,7 +44,7 @@ func TestComputeModes(t *testing.T) {
 		fastest = 11930 // (60 s − 0.1 s − 0.25 s) / 5 ms
 	)
 	noDeadline := func(in *budget.Input) { in.HasDeadline, in.Left, in.Window = false, 0, 0 }
-	uncuttable := func(in *budget.Input) { in.CanCut = false }
+	small := func(in *budget.Input) { in.MaxTokens = fits - 1 }
 	fragile := func(in *budget.Input) { in.Fragile = true }
 	clampFragile := func(in *budget.Input) { in.Fragile, in.Rule.ClampStructured = true, true }
 	late := func(in *budget.Input) { in.Left = 560 * ms } // quantile: 10 ms left, 0 tokens; fastest: 42 tokens
@@ -60,36 +58,45 @@ func TestComputeModes(t *testing.T) {
 		change func(*budget.Input)
 		want   budget.Grant
 	}{
-		{"window sends the ask", window, 8000, same, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Feasible: true}},
-		{"window lowers the impossible", window, 20000, same, budget.Grant{Tokens: fastest, Total: fastest, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"window sends the ask", window, 8000, same, budget.Grant{Tokens: 8000, Budget: fits, Bounded: true, Feasible: true}},
+		{"window lowers the impossible", window, 20000, same, budget.Grant{Tokens: fastest, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
 		{"window leaves no ask alone", window, 0, same, budget.Grant{Budget: fits, Bounded: true, Feasible: true}},
-		{"window limits no ask that cannot be cut", window, 0, uncuttable, budget.Grant{Tokens: fastest, Total: fastest, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
-		{"window goes on at the fastest", window, 8000, late, budget.Grant{Tokens: 42, Total: 42, Lowered: true, Budget: 0, Bounded: true, Feasible: true}},
+		{"clamp sets nothing that the model would refuse", clamp, 0, small, budget.Grant{Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp lowers an ask whatever the model takes", clamp, 8000, small, budget.Grant{Tokens: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"window goes on at the fastest", window, 8000, late, budget.Grant{Tokens: 42, Lowered: true, Budget: 0, Bounded: true, Feasible: true}},
 		{"window gives up", window, 8000, over, budget.Grant{Bounded: true}},
-		{"window without deadline", window, 8000, noDeadline, budget.Grant{Tokens: 8000, Total: 8000, Feasible: true}},
-		{"clamp lowers", clamp, 8000, same, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
-		{"clamp leaves what fits", clamp, 500, same, budget.Grant{Tokens: 500, Total: 500, Budget: fits, Bounded: true, Feasible: true}},
-		{"clamp leaves what just fits", clamp, fits, same, budget.Grant{Tokens: fits, Total: fits, Budget: fits, Bounded: true, Feasible: true}},
-		{"clamp sets what is unset", clamp, 0, same, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"window without deadline", window, 8000, noDeadline, budget.Grant{Tokens: 8000, Feasible: true}},
+		{"clamp lowers", clamp, 8000, same, budget.Grant{Tokens: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp leaves what fits", clamp, 500, same, budget.Grant{Tokens: 500, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp leaves what just fits", clamp, fits, same, budget.Grant{Tokens: fits, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp sets what is unset", clamp, 0, same, budget.Grant{Tokens: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
 		{"clamp without deadline", clamp, 0, noDeadline, budget.Grant{Feasible: true}},
 		{"clamp too late", clamp, 8000, late, budget.Grant{Bounded: true}},
-		{"clamp leaves the fragile to window", clamp, 8000, fragile, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Feasible: true}},
-		{"clamp the fragile when told", clamp, 8000, clampFragile, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp leaves the fragile to window", clamp, 8000, fragile, budget.Grant{Tokens: 8000, Budget: fits, Bounded: true, Feasible: true}},
+		{"clamp the fragile when told", clamp, 8000, clampFragile, budget.Grant{Tokens: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
 		{"reject", reject, 8000, same, budget.Grant{Budget: fits, Bounded: true, Feasible: true, Reject: true, FitTokens: fits}},
-		{"reject lets pass", reject, fits, same, budget.Grant{Tokens: fits, Total: fits, Budget: fits, Bounded: true, Feasible: true}},
-		{"reject sets what is unset", reject, 0, same, budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
-		{"reject leaves the fragile to window", reject, 8000, fragile, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Feasible: true}},
+		{"reject lets pass", reject, fits, same, budget.Grant{Tokens: fits, Budget: fits, Bounded: true, Feasible: true}},
+		{"reject sets what is unset", reject, 0, same, budget.Grant{Tokens: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{"reject leaves the fragile to window", reject, 8000, fragile, budget.Grant{Tokens: 8000, Budget: fits, Bounded: true, Feasible: true}},
 		{"reject too late is not the ask's fault", reject, 8000, late, budget.Grant{Bounded: true}},
-		{"observe", observe, 8000, same, budget.Grant{Tokens: 8000, Total: 8000, Budget: fits, Bounded: true, Observed: fits, Feasible: true}},
-		{"observe what fits", observe, 500, same, budget.Grant{Tokens: 500, Total: 500, Budget: fits, Bounded: true, Observed: 500, Feasible: true}},
+		{"observe", observe, 8000, same, budget.Grant{Tokens: 8000, Budget: fits, Bounded: true, Observed: fits, Feasible: true}},
+		{"observe what fits", observe, 500, same, budget.Grant{Tokens: 500, Budget: fits, Bounded: true, Observed: 500, Feasible: true}},
 		{"observe no ask", observe, 0, same, budget.Grant{Budget: fits, Bounded: true, Observed: fits, Feasible: true}},
-		{"observe late", observe, 8000, late, budget.Grant{Tokens: 8000, Total: 8000, Bounded: true, Feasible: true}},
+		{"observe late", observe, 8000, late, budget.Grant{Tokens: 8000, Bounded: true, Feasible: true}},
 		{"observe over", observe, 8000, over, budget.Grant{Bounded: true}},
-		{"choices cost and take no time", clamp, 8000, func(in *budget.Input) { in.Choices = 4 },
-			budget.Grant{Tokens: fits, Total: 4 * fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
-		{"nothing learned about pace", clamp, 8000, func(in *budget.Input) { in.TBT = 0 }, budget.Grant{Tokens: 8000, Total: 8000, Feasible: true}},
-		{"fast figures that are slow do not count", window, 20000, func(in *budget.Input) { in.FastTTFT, in.FastTBT = time.Second, time.Second },
-			budget.Grant{Tokens: fits, Total: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true}},
+		{
+			"clamp below what makes sense", clamp, 8000, func(in *budget.Input) { in.MinTokens = fits + 1 },
+			budget.Grant{Budget: fits, Bounded: true},
+		},
+		{
+			"clamp leaves an ask below that", clamp, 5, func(in *budget.Input) { in.MinTokens = 16 },
+			budget.Grant{Tokens: 5, Budget: fits, Bounded: true, Feasible: true},
+		},
+		{"nothing learned about pace", clamp, 8000, func(in *budget.Input) { in.TBT = 0 }, budget.Grant{Tokens: 8000, Feasible: true}},
+		{
+			"fast figures that are slow do not count", window, 20000, func(in *budget.Input) { in.FastTTFT, in.FastTBT = time.Second, time.Second },
+			budget.Grant{Tokens: fits, Lowered: true, Budget: fits, Bounded: true, Feasible: true},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -174,10 +181,10 @@ func drawInput(t *rapid.T) budget.Input {
 		Left:        duration("left") - time.Second,
 		Window:      duration("window"),
 		Ask:         rapid.SampledFrom([]int{0, 1, 500, 8000, math.MaxInt}).Draw(t, "ask"),
-		Choices:     rapid.IntRange(0, 128).Draw(t, "choices"),
+		MinTokens:   rapid.IntRange(0, 16).Draw(t, "min"),
 		Stream:      rapid.Bool().Draw(t, "stream"),
 		Fragile:     rapid.Bool().Draw(t, "fragile"),
-		CanCut:      rapid.Bool().Draw(t, "canCut"),
+		MaxTokens:   rapid.IntRange(0, 20_000).Draw(t, "max"),
 		TTFT:        duration("ttft"),
 		TBT:         duration("tbt") / 600,
 		FastTTFT:    duration("fastTTFT"),
@@ -189,7 +196,7 @@ func TestComputeProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t)
 		g := budget.Compute(in)
-		if g.Tokens < 0 || g.Budget < 0 || g.Total < g.Tokens || g.FitTokens < 0 {
+		if g.Tokens < 0 || g.Budget < 0 || g.FitTokens < 0 {
 			t.Fatalf("out of range: %+v", g)
 		}
 		if g.Tokens > 0 && in.Ask > 0 && g.Tokens > in.Ask {

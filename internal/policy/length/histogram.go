@@ -1,6 +1,9 @@
 package length
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // The histogram's resolution: lengths below 16 each have a bucket of their
 // own, every octave from there to 2^20 has 8, so that none is wider than an
@@ -49,7 +52,8 @@ func (h *histogram) quantile(q float64) int {
 	if h.n == 0 {
 		return 0
 	}
-	rank := min(max(q, 0), 1) * float64(h.n)
+	// Above 0, so that the lowest quantile is that of the shortest answer.
+	rank := max(min(q, 1)*float64(h.n), math.SmallestNonzeroFloat64)
 	below := float64(h.n)
 	bin := binCount - 1
 	for ; bin > 0; bin-- {

@@ -81,7 +81,7 @@ func (m *Model) Observe(now time.Time, key Key, outputTokens int) {
 // answers, within 6.3%, and the number of answers that say so, at most 1,024.
 // A key with fewer than 30 answers is answered from all keys together, if
 // those have more. With none at all it returns 0, 0.
-func (m *Model) Quantile(_ time.Time, key Key, q float64) (tokens, n int) {
+func (m *Model) Quantile(key Key, q float64) (tokens, n int) {
 	from := &m.shared.lengths
 	if i, ok := m.index[key]; ok {
 		if own := &m.entries[i].lengths; own.n >= minSamples || own.n >= from.n {

@@ -43,7 +43,7 @@ func TestQuantile(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := New(Config{})
 			tc.learn(m)
-			if tokens, n := m.Quantile(epoch, chat, tc.q); tokens != tc.tokens || n != tc.n {
+			if tokens, n := m.Quantile(chat, tc.q); tokens != tc.tokens || n != tc.n {
 				t.Errorf("Quantile(%v) = %d, %d, want %d, %d", tc.q, tokens, n, tc.tokens, tc.n)
 			}
 		})
@@ -58,7 +58,7 @@ func TestQuantileAccuracy(t *testing.T) {
 		for _, v := range values {
 			m.Observe(epoch, chat, v)
 		}
-		got, n := m.Quantile(epoch, chat, q)
+		got, n := m.Quantile(chat, q)
 		slices.Sort(values)
 		rank := q * float64(len(values))
 		low := values[max(int(math.Ceil(rank-1e-9))-1, 0)]
@@ -88,11 +88,11 @@ func TestFollows(t *testing.T) {
 	observe(m, chat, 100_000, 1000)
 	observe(m, chat, 1, 100_000)
 	observe(m, chat, 3000, 100)
-	if got, n := m.Quantile(epoch, chat, 0.8); got < 94 || got > 106 || n > 1024 {
+	if got, n := m.Quantile(chat, 0.8); got < 94 || got > 106 || n > 1024 {
 		t.Errorf("0.8 quantile = %d of %d, want about 100 of at most 1024", got, n)
 	}
 	observe(m, chat, 10_000, 100)
-	if got, _ := m.Quantile(epoch, chat, 1); got > 106 {
+	if got, _ := m.Quantile(chat, 1); got > 106 {
 		t.Errorf("longest = %d, want the answer of 100,000 tokens forgotten", got)
 	}
 }
@@ -155,7 +155,7 @@ func TestKeysAreBounded(t *testing.T) {
 	for range 50 {
 		m.Observe(late, key(9), 200)
 	}
-	if _, n := m.Quantile(late, key(9), 0.5); n != 250 || m.Keys() != 4 {
+	if _, n := m.Quantile(key(9), 0.5); n != 250 || m.Keys() != 4 {
 		t.Errorf("with no idle key: answered from %d answers with %d keys, want from all 250 with 4", n, m.Keys())
 	}
 	for i := range 3 { // all but key 3 are used
@@ -165,13 +165,13 @@ func TestKeysAreBounded(t *testing.T) {
 	for range 50 {
 		m.Observe(later, key(9), 10)
 	}
-	if got, n := m.Quantile(later, key(9), 0.5); got != 10 || n != 50 || m.Keys() != 4 {
+	if got, n := m.Quantile(key(9), 0.5); got != 10 || n != 50 || m.Keys() != 4 {
 		t.Errorf("a new key replaces the idle one: %d of %d with %d keys, want 10 of 50 with 4", got, n, m.Keys())
 	}
-	if _, n := m.Quantile(later, key(0), 0.5); n != 51 {
+	if _, n := m.Quantile(key(0), 0.5); n != 51 {
 		t.Errorf("a key in use has %d answers, want 51", n)
 	}
-	if _, n := m.Quantile(later, key(3), 0.5); n < 250 {
+	if _, n := m.Quantile(key(3), 0.5); n < 250 {
 		t.Errorf("the replaced key is answered from %d answers, want from all", n)
 	}
 }
@@ -196,7 +196,7 @@ func BenchmarkRequest(b *testing.B) {
 	for b.Loop() {
 		i++
 		m.Estimate(chat, 8000)
-		m.Quantile(epoch, chat, 0.9)
+		m.Quantile(chat, 0.9)
 		m.Observe(epoch, chat, lengths[i&1023])
 		m.ObservePrompt(epoch, chat, 8000, 2100)
 	}
@@ -207,7 +207,7 @@ func TestNoAllocations(t *testing.T) {
 	m.Observe(epoch, chat, 100)
 	if n := testing.AllocsPerRun(3000, func() {
 		m.Estimate(chat, 8000)
-		m.Quantile(epoch, chat, 0.9)
+		m.Quantile(chat, 0.9)
 		m.Observe(epoch, chat, 250)
 		m.ObservePrompt(epoch, chat, 8000, 2100)
 	}); n != 0 {

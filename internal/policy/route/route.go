@@ -69,7 +69,7 @@ type Candidate struct {
 
 	Weight      int     // share within the tier; below 1 reads as 1
 	Outstanding int     // tokens reserved by attempts under way
-	Utilization float64 // as it would be with this attempt, 0–1 and above
+	Utilization float64 // before this attempt, 0–1 and above
 	InFlight    int
 	MaxInFlight int // 0 means not limited
 
@@ -92,7 +92,7 @@ type Choice struct {
 
 // Pick chooses among candidates, in any order, for a request with this prompt
 // prefix (0 for none) and rnd in [0, 1). SpillAt leaves headroom only while
-// there is a tier to spill to: when nobody is below it, whoever stays at or
+// there is a tier to spill to: when nobody is below it, whoever stays
 // below 100% is used after all. It does not allocate.
 func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	if len(cands) == 0 {
@@ -147,7 +147,7 @@ func (f *filter) reason(c *Candidate) spillway.SpillReason {
 		return c.Failed
 	case c.Blocked != spillway.SpillNone:
 		return c.Blocked
-	case c.Utilization > f.limit, c.MaxInFlight > 0 && c.InFlight >= c.MaxInFlight:
+	case c.Utilization >= f.limit, c.MaxInFlight > 0 && c.InFlight >= c.MaxInFlight:
 		return spillway.SpillUtilization
 	}
 	return spillway.SpillNone

@@ -29,7 +29,7 @@ func TestPickTier(t *testing.T) {
 		{"nobody", nil, route.Config{}, none},
 		{"first tier", []c{{}, {Tier: 1}}, route.Config{}, route.Choice{Index: 0, OK: true}},
 		{"order does not matter", []c{{Tier: 1}, {}}, route.Config{}, route.Choice{Index: 1, OK: true}},
-		{"filled to the edge", []c{{Utilization: 0.97}, {Tier: 1}}, route.Config{}, route.Choice{Index: 0, OK: true}},
+		{"filled to the edge", []c{{Utilization: 0.969}, {Tier: 1}}, route.Config{}, route.Choice{Index: 0, OK: true}},
 		{"full", []c{{Utilization: 0.98}, {Tier: 1}}, route.Config{}, route.Choice{Index: 1, Tier: 1, Reason: spillway.SpillUtilization, OK: true}},
 		{"full by rule", []c{{Utilization: 0.6}, {Tier: 1}}, route.Config{SpillAt: 0.5}, route.Choice{Index: 1, Tier: 1, Reason: spillway.SpillUtilization, OK: true}},
 		{"over 100% by rule", []c{{Utilization: 1.1}, {Tier: 1}}, route.Config{SpillAt: 1.2}, route.Choice{Index: 0, OK: true}},
@@ -183,7 +183,7 @@ func TestPickProperties(t *testing.T) {
 			first = min(first, c.Tier)
 		}
 		free := func(c route.Candidate) bool {
-			return !c.Tried && c.Blocked == spillway.SpillNone && c.Utilization <= 0.97 &&
+			return !c.Tried && c.Blocked == spillway.SpillNone && c.Utilization < 0.97 &&
 				(c.MaxInFlight == 0 || c.InFlight < c.MaxInFlight) &&
 				(cfg.MaxTiers == 0 || c.Tier < first+cfg.MaxTiers)
 		}

@@ -116,6 +116,22 @@ func (m *Model) Fastest(now time.Time) (ttft, tbt time.Duration) {
 	return m.low(now, m.ttft.all, FastestTTFT), m.low(now, m.tbt.all, FastestTBT)
 }
 
+// Typical returns the medians of TTFT and TBT at a load, as measured: what
+// there is no measurement of is taken for the fastest.
+func (m *Model) Typical(now time.Time, load float64) (ttft, tbt time.Duration) {
+	return m.median(now, &m.ttft, load, FastestTTFT), m.median(now, &m.tbt, load, FastestTBT)
+}
+
+func (m *Model) median(now time.Time, b *bands, load float64, unknown time.Duration) time.Duration {
+	v, n := b.band[bandOf(load)].Quantile(now, 0.5)
+	if n < m.minSamples {
+		if v, n = b.all.Quantile(now, 0.5); n == 0 {
+			return unknown
+		}
+	}
+	return duration(v)
+}
+
 // quantile takes the band's quantile, that of all bands where the band is
 // thin, and the slower of that and the contract where all are.
 func (m *Model) quantile(now time.Time, b *bands, load, q, contract float64) time.Duration {

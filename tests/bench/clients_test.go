@@ -1,0 +1,178 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// request returns a chat completion request as an SDK sends it, whose body has
+// about size bytes.
+func request(host string, size int, stream bool) []byte {
+	const head = `{"model":"gpt-4o-mini","messages":[{"role":"system","content":"You are a helpful assistant."},` +
+		`{"role":"user","content":"%s"}],"max_tokens":256,"temperature":0.2%s}`
+	tail := ""
+	if stream {
+		tail = `,"stream":true,"stream_options":{"include_usage":true}`
+	}
+	body := fmt.Sprintf(head, prose(size-len(head)-len(tail)), tail)
+	return fmt.Appendf(nil, "POST /openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21 HTTP/1.1\r\n"+
+		"host: %s\r\naccept: application/json\r\ncontent-type: application/json\r\nuser-agent: AzureOpenAI/Python 1.68.2\r\n"+
+		"api-key: %s\r\nx-stainless-lang: python\r\nx-stainless-package-version: 1.68.2\r\nx-stainless-os: Linux\r\n"+
+		"x-stainless-runtime: CPython\r\nx-stainless-retry-count: 0\r\nx-stainless-read-timeout: 600\r\n"+
+		"content-length: %d\r\n\r\n%s", host, apiKey, len(body), body)
+}
+
+// client is one connection to a contestant.
+type client struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// dial opens n connections. They close when tb ends.
+func dial(tb testing.TB, addr string, n int) []*client {
+	tb.Helper()
+	list := make([]*client, n)
+	for i := range list {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { conn.Close() })
+		list[i] = &client{conn: conn, in: bufio.NewReaderSize(conn, 2<<10)}
+	}
+	return list
+}
+
+// ask sends a request and returns the response with its body unread.
+func (c *client) ask(req []byte) (*http.Response, error) {
+	if _, err := c.conn.Write(req); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+		return nil, fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	return resp, nil
+}
+
+// exchange sends a request and reads its whole answer.
+func (c *client) exchange(req []byte) error {
+	resp, err := c.ask(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+// each runs do for every client at one time. The error tells how many failed,
+// and how the first of them did.
+func each(clients []*client, do func(*client) error) error {
+	errs := make([]error, len(clients))
+	var wg sync.WaitGroup
+	for i, c := range clients {
+		wg.Go(func() { errs[i] = do(c) })
+	}
+	wg.Wait()
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) > 0 {
+		return fmt.Errorf("%d of %d clients failed, such as: %w", len(errs), len(clients), errs[0])
+	}
+	return nil
+}
+
+// inbox is what the clients of a run have received. The delays count while
+// open says so.
+type inbox struct {
+	started time.Time // of the pacer
+	tokens  atomic.Int64
+	open    atomic.Bool
+
+	mu     sync.Mutex
+	delays []time.Duration // from the deployment's writing to the client's reading
+}
+
+// errNoDone is a stream that ended without its mark.
+var errNoDone = errors.New("stream ended without [DONE]")
+
+// receive asks for a stream and reads it to its end.
+func (b *inbox) receive(c *client, req []byte) error {
+	resp, err := c.ask(req)
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewReaderSize(resp.Body, 2<<10)
+	var delays []time.Duration
+	done := false
+	for {
+		line, err := lines.ReadSlice('\n')
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		done = done || bytes.HasPrefix(line, []byte("data: [DONE]"))
+		if at, ok := stampIn(line); ok {
+			b.tokens.Add(1)
+			if b.open.Load() {
+				delays = append(delays, time.Since(b.started)-at)
+			}
+		}
+	}
+	if !done {
+		return errNoDone
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.delays = append(b.delays, delays...)
+	return nil
+}
+
+// textIn returns what follows on the quote that opens a line's text, if the
+// line is a token.
+func textIn(line []byte) (rest []byte, ok bool) {
+	_, rest, ok = bytes.Cut(line, []byte(`"delta":{"content":"`))
+	return rest, ok
+}
+
+// stampIn returns the instant at which the deployment wrote a line, if it is a
+// token.
+func stampIn(line []byte) (time.Duration, bool) {
+	rest, ok := textIn(line)
+	var raw [4]byte
+	if !ok || len(rest) < 2*len(raw) {
+		return 0, false
+	}
+	if _, err := hex.Decode(raw[:], rest[:2*len(raw)]); err != nil {
+		return 0, false
+	}
+	us := uint32(raw[0])<<24 | uint32(raw[1])<<16 | uint32(raw[2])<<8 | uint32(raw[3])
+	return time.Duration(us) * time.Microsecond, true
+}
+
+// quantile returns the q-quantile of the delays.
+func (b *inbox) quantile(q float64) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slices.Sort(b.delays)
+	if len(b.delays) == 0 {
+		return 0
+	}
+	return b.delays[int(q*float64(len(b.delays)-1))]
+}

@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// The roles that this binary plays as a child.
+const (
+	roleProxy  = "reverseproxy" // what the gateway is held against
+	rolePooled = "pooledproxy"  // the same with a buffer pool, for comparison
+	roleReader = "reader"       // reads streams and throws them away
+)
+
+// runChild plays a role until it is told to end, and returns the exit status.
+func runChild(role string) int {
+	if err := play(role); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	return 0
+}
+
+func play(role string) error {
+	addr, end, err := startRolePlay(role)
+	if err != nil {
+		return err
+	}
+	profiles, err := startProfiles(role)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, heapSignal)
+	fmt.Println(addr)
+	for sig := range signals {
+		if sig == syscall.SIGTERM {
+			break
+		}
+		if err := profiles.heap(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(profiles.stop(), end())
+}
+
+// startRolePlay starts what plays the role. It returns where that listens, and
+// its end.
+func startRolePlay(role string) (addr string, end func() error, err error) {
+	base := url.URL{Scheme: "http", Host: os.Getenv(envUpstream)}
+	var handler http.Handler
+	switch role {
+	case roleSpillway:
+		return startInProcess()
+	case roleProxy:
+		handler = newReverseProxy(&base, nil)
+	case rolePooled:
+		handler = newReverseProxy(&base, make(bufferPool, 64))
+	case roleReader:
+		handler = &reader{base: base, transport: newTransport()}
+	default:
+		return "", nil, fmt.Errorf("no role is called %q", role)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	go http.Serve(ln, handler)
+	return ln.Addr().String(), ln.Close, nil
+}
+
+// newTransport returns a transport with the gateway's settings where they
+// matter: it keeps every connection, and leaves bodies as they are.
+func newTransport() *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: 100_000, DisableCompression: true}
+}
+
+// newReverseProxy returns the least that proxies: everything goes to base. Of
+// itself it flushes each chunk of an event stream, as if FlushInterval were -1,
+// and nothing else.
+func newReverseProxy(base *url.URL, pool httputil.BufferPool) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(base) },
+		Transport:  newTransport(),
+		BufferPool: pool,
+	}
+}
+
+// bufferPool implements httputil.BufferPool.
+type bufferPool chan []byte
+
+// Get returns a buffer.
+func (p bufferPool) Get() []byte {
+	select {
+	case b := <-p:
+		return b
+	default:
+		return make([]byte, 32<<10)
+	}
+}
+
+// Put gives one back.
+func (p bufferPool) Put(b []byte) {
+	select {
+	case p <- b:
+	default:
+	}
+}
+
+// reader asks its deployment what it was asked, reads the answer line by line,
+// and tells its client only that it has ended. What the gateway spends beyond
+// that is the price of taking the stream apart.
+type reader struct {
+	base      url.URL
+	transport *http.Transport
+}
+
+// ServeHTTP serves one request.
+func (d *reader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := r.Clone(r.Context())
+	out.URL.Scheme, out.URL.Host, out.RequestURI = d.base.Scheme, d.base.Host, ""
+	resp, err := d.transport.RoundTrip(out)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewReader(resp.Body)
+	for err == nil {
+		_, err = lines.ReadSlice('\n')
+	}
+	if err != io.EOF {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	io.WriteString(w, "{}")
+}
