@@ -51,6 +51,7 @@ type App struct {
 type listener struct {
 	server *http.Server
 	socket net.Listener
+	tls    bool
 	done   chan error
 }
 
@@ -203,12 +204,12 @@ func open(what, address string, server *http.Server) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the %s listener: %w", what, err)
 	}
-	return &listener{server: server, socket: socket, done: make(chan error, 1)}, nil
+	return &listener{server: server, socket: socket, tls: server.TLSConfig != nil, done: make(chan error, 1)}, nil
 }
 
 func (l *listener) serve() {
 	go func() {
-		if l.server.TLSConfig != nil {
+		if l.tls {
 			l.done <- l.server.ServeTLS(l.socket, "", "")
 			return
 		}
@@ -240,7 +241,7 @@ func (a *App) AdminAddr() string {
 }
 
 // TLS reports whether the data listener speaks TLS.
-func (a *App) TLS() bool { return a.data.server.TLSConfig != nil }
+func (a *App) TLS() bool { return a.data.tls }
 
 // Run reloads when the file changes or a reload is asked for, until ctx ends
 // or a listener fails. It does not close the app.

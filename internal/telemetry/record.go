@@ -59,6 +59,8 @@ func appendAsk(l *line, r *spillway.Record) {
 
 func appendDecision(l *line, r *spillway.Record) {
 	l.ms("window_ms", r.Window)
+	l.ms("ttft_objective_ms", r.TTFTObjective)
+	l.ms("tbt_objective_ms", r.TBTObjective)
 	l.str("mode", r.Mode.String())
 	l.integer("budget_tokens", r.BudgetTokens)
 	l.integer("grant_tokens", r.GrantTokens)

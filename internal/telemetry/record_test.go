@@ -25,6 +25,7 @@ func fullRecord() *spillway.Record {
 		Class: "interactive", Model: "gpt-4o-mini", Route: "azure/chat", API: spillway.APIChat, Policy: "1a2b3c4d",
 		Stream: true, Structured: true, Tools: true, Choices: 2, ClientRetry: 1,
 		AskTokens: 8000, PromptEstimate: 412, Window: time.Minute, Mode: spillway.BudgetClamp,
+		TTFTObjective: 2 * time.Second, TBTObjective: 30 * time.Millisecond,
 		BudgetTokens: 1955, GrantTokens: 1955, ObservedGrant: 1900, Spill: spillway.SpillUtilization,
 		Truncated: spillway.TruncatedBudget, Finish: spillway.FinishLength, Outcome: spillway.OutcomeTruncatedBudget,
 		Refusal: spillway.RefusalDeadline, Status: 200, Queue: 1500 * time.Microsecond,
