@@ -26,18 +26,19 @@ type room struct {
 var rooms = []room{
 	{dir: ".", std: []string{"errors", "time"}, pure: true},
 	{dir: "internal/stat", may: []string{"."}, pure: true},
+	{dir: "internal/models", may: []string{"."}, pure: true},
 
-	{dir: "internal/policy", may: []string{".", "internal/stat", "internal/policy/..."}, pure: true},
+	{dir: "internal/policy", may: []string{".", "internal/stat", "internal/models", "internal/policy/..."}, pure: true},
 	{dir: "internal/policy/budget", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/policy/speed", may: []string{".", "internal/stat"}, pure: true},
-	{dir: "internal/policy/capacity", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/policy/capacity", may: []string{".", "internal/stat", "internal/models"}, pure: true},
 	{dir: "internal/policy/length", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/policy/admit", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/policy/route", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/policy/retry", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/policy/breaker", may: []string{".", "internal/stat"}, pure: true},
 
-	{dir: "internal/fleet", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/fleet", may: []string{".", "internal/stat", "internal/models"}, pure: true},
 	{dir: "internal/workload", may: []string{"."}, pure: true},
 	{dir: "internal/report", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/diagnose", may: []string{".", "internal/stat", "internal/report"}, pure: true},

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // Deployment is the configuration of one modelled deployment. The zero value
@@ -67,41 +68,11 @@ func (c LoadCurve) At(u float64) float64 { return 1 + c.Linear*u + c.Quadratic*u
 // Relative returns L(u)/L(Reference).
 func (c LoadCurve) Relative(u float64) float64 { return c.At(u) / c.At(c.Reference) }
 
-// capacity is what a model's PTU buys, as published in April 2026.
-type capacity struct {
-	inputTPM int
-	ratio    float64
-}
-
-// models is constant.
-var models = map[string]capacity{
-	"gpt-4o-mini":  {37_000, 4},
-	"gpt-4o":       {2_500, 4},
-	"gpt-4.1":      {3_000, 4},
-	"gpt-4.1-mini": {14_900, 4},
-	"gpt-4.1-nano": {59_400, 4},
-	"gpt-5":        {4_750, 8},
-	"gpt-5.1":      {4_750, 8},
-	"gpt-5-mini":   {23_750, 8},
-	"gpt-5.2":      {3_400, 8},
-	"gpt-5.4":      {2_400, 6},
-	"o3":           {3_000, 4},
-	"o4-mini":      {5_400, 4},
-	"o3-mini":      {2_500, 4},
-	"o1":           {230, 4},
-}
-
 // WithDefaults returns the deployment with every zero field replaced by the
-// default that its comment states. Models without published figures take
-// gpt-4o-mini's.
+// default that its comment states.
 func (d Deployment) WithDefaults() Deployment {
 	provisioned := d.Kind == spillway.Provisioned
-	m, known := models[d.Model]
-	if !known {
-		m = models["gpt-4o-mini"]
-	}
-	orInt(&d.InputTPMPerPTU, m.inputTPM)
-	orFloat(&d.OutputRatio, m.ratio)
+	d.Deployment = models.Fill(d.Deployment)
 	orDuration(&d.MeterDepth, time.Minute)
 	orDuration(&d.CompletionWindow, time.Minute)
 	orInt(&d.MaxOutput, 16_384)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/models"
 	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/capacity"
 	"github.com/spillway-ai/spillway/internal/policy/route"
@@ -33,7 +34,7 @@ type deployment struct {
 // may be nil. Known ones are changed in place: attempts under way refer to
 // them.
 func newDeployment(cfg Config, d spillway.Deployment, known *deployment) *deployment {
-	d = capacity.WithFacts(d)
+	d = models.Fill(d)
 	if known != nil {
 		if capacityOf(known.Deployment) != capacityOf(d) {
 			known.meter = capacity.NewMeter(d)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // Cost is what a request consumes, in tokens.
@@ -39,9 +40,9 @@ type Meter struct {
 }
 
 // NewMeter returns the meter of a deployment that is idle. Zero figures of a
-// provisioned deployment are taken from WithFacts.
+// provisioned deployment are taken from models.Fill.
 func NewMeter(d spillway.Deployment) *Meter {
-	d = WithFacts(d)
+	d = models.Fill(d)
 	m := &Meter{kind: d.Kind}
 	if d.Kind == spillway.Provisioned {
 		m.provisioned = newBucket(d)

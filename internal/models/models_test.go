@@ -1,4 +1,4 @@
-package capacity
+package models
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	"github.com/spillway-ai/spillway"
 )
 
-func TestFacts(t *testing.T) {
+func TestFind(t *testing.T) {
 	for _, tc := range []struct {
 		model, want string
 	}{
@@ -25,16 +25,16 @@ func TestFacts(t *testing.T) {
 		{"gpt-4", ""},
 		{"", ""},
 	} {
-		got, ok := Facts(tc.model)
+		got, ok := Find(tc.model)
 		if got.Name != tc.want || ok != (tc.want != "") {
-			t.Errorf("Facts(%q) = %q, %v, want %q", tc.model, got.Name, ok, tc.want)
+			t.Errorf("Find(%q) = %q, %v, want %q", tc.model, got.Name, ok, tc.want)
 		}
 	}
 }
 
 func TestTable(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, m := range models {
+	for _, m := range table {
 		if seen[m.Name] {
 			t.Errorf("%s is there twice", m.Name)
 		}
@@ -46,12 +46,12 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestWithFacts(t *testing.T) {
-	d := WithFacts(spillway.Deployment{Model: "gpt-4o-mini-2024-07-18", OutputRatio: 3})
+func TestFill(t *testing.T) {
+	d := Fill(spillway.Deployment{Model: "gpt-4o-mini-2024-07-18", OutputRatio: 3})
 	if d.InputTPMPerPTU != 37_000 || d.OutputRatio != 3 || d.TokensPerSecond != 33 || d.MeterDepth != 0 {
 		t.Errorf("known model: %+v", d)
 	}
-	d = WithFacts(spillway.Deployment{Model: "own", MeterDepth: time.Second})
+	d = Fill(spillway.Deployment{Model: "own", MeterDepth: time.Second})
 	if d.InputTPMPerPTU != 2_500 || d.OutputRatio != 4 || d.TokensPerSecond != 0 || d.MeterDepth != time.Second {
 		t.Errorf("unknown model: %+v", d)
 	}

@@ -1,4 +1,8 @@
-package capacity
+// Package models holds what is published about models on provisioned
+// throughput: capacity, output ratio, latency target, and how it is sold. It is
+// data with its source, so that a meter, a simulated fleet and a plan count
+// with the same figures.
+package models
 
 import (
 	"strings"
@@ -21,7 +25,7 @@ type Model struct {
 	Global, Regional Purchase
 }
 
-// models is a constant table, from Microsoft's "Provisioned throughput unit
+// table is constant, from Microsoft's "Provisioned throughput unit
 // (PTU) costs and onboarding", April 2026: input TPM per PTU, throughput ratio,
 // latency target, minimum and increment.
 //
@@ -32,7 +36,7 @@ type Model struct {
 // The targets of gpt-4o, gpt-4o-mini, o3-mini and o1 are averages per minute
 // over a month, the others medians per five minutes: neither is a promise for
 // each request.
-var models = [...]Model{
+var table = [...]Model{
 	{"gpt-4o-mini", 37_000, 4, 33, Purchase{15, 5}, Purchase{25, 25}},
 	{"gpt-4o", 2_500, 4, 25, Purchase{15, 5}, Purchase{50, 50}},
 	{"gpt-4.1", 3_000, 4, 80, Purchase{15, 5}, Purchase{50, 50}},
@@ -55,13 +59,13 @@ var models = [...]Model{
 // the dearest and slowest of those in common use.
 const standIn = "gpt-4o"
 
-// Facts returns what is published about a model. A dated name is the model
+// Find returns what is published about a model. A dated name is the model
 // without its date: gpt-4o-mini-2024-07-18 is gpt-4o-mini. A name that only
 // begins like a known model, such as gpt-5-nano, is a different model.
-func Facts(model string) (Model, bool) {
+func Find(model string) (Model, bool) {
 	model = strings.ToLower(model)
 	best := Model{}
-	for _, m := range models {
+	for _, m := range table {
 		rest, ok := strings.CutPrefix(model, m.Name)
 		if ok && (rest == "" || dated(rest)) && len(m.Name) > len(best.Name) {
 			best = m
@@ -76,13 +80,14 @@ func dated(rest string) bool {
 	return len(rest) >= 5 && rest[0] == '-' && strings.Trim(rest, "-0123456789") == ""
 }
 
-// WithFacts returns the deployment with its zero InputTPMPerPTU, OutputRatio
-// and TokensPerSecond set from what is published about its model, and the
-// first two from gpt-4o where nothing is (its speed stays unknown). MeterDepth stays as it is.
-func WithFacts(d spillway.Deployment) spillway.Deployment {
-	facts, known := Facts(d.Model)
+// Fill returns the deployment with its zero InputTPMPerPTU, OutputRatio and
+// TokensPerSecond set from what is published about its model, and the first two
+// from gpt-4o where nothing is: its speed stays unknown. Nothing is published
+// of MeterDepth, which stays as it is.
+func Fill(d spillway.Deployment) spillway.Deployment {
+	facts, known := Find(d.Model)
 	if !known {
-		facts, _ = Facts(standIn)
+		facts, _ = Find(standIn)
 		facts.TokensPerSecond = 0
 	}
 	if d.InputTPMPerPTU <= 0 {
