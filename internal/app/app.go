@@ -67,8 +67,7 @@ func Start(opts Options) (*App, error) {
 		a.demo = d
 	}
 	if err := a.start(); err != nil {
-		a.closeBackends()
-		return nil, err
+		return nil, errors.Join(err, a.closeBackends())
 	}
 	return a, nil
 }
@@ -219,14 +218,17 @@ func (l *listener) serve() {
 
 // shutdown stops accepting, waits for what is being served until ctx ends, and
 // closes what is left.
-func (l *listener) shutdown(ctx context.Context) {
+func (l *listener) shutdown(ctx context.Context) error {
 	if l == nil {
-		return
+		return nil
 	}
 	if err := l.server.Shutdown(ctx); err != nil {
 		l.server.Close()
 	}
-	<-l.done
+	if err := <-l.done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // DataAddr is the address that the data listener got, such as 127.0.0.1:8080.
@@ -275,13 +277,11 @@ func (a *App) Close() error {
 	if n := a.gateway.InFlight(); n > 0 {
 		a.opts.Log.Info("draining", "in_flight", n, "at_most", a.cfg.Server.DrainTimeout)
 	}
-	a.data.shutdown(ctx)
-	err := a.gateway.Drain(ctx)
-	if err != nil {
+	err := a.data.shutdown(ctx)
+	if a.gateway.Drain(ctx) != nil {
 		err = fmt.Errorf("%d requests were cut off at the end of drain_timeout (%v)", a.gateway.InFlight(), a.cfg.Server.DrainTimeout)
 	}
-	a.admin.shutdown(ctx)
-	return errors.Join(err, a.closeBackends())
+	return errors.Join(err, a.admin.shutdown(ctx), a.closeBackends())
 }
 
 // closeBackends ends what the gateway stands on.

@@ -2,6 +2,7 @@ package app
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -66,9 +67,11 @@ func (d *demo) config() (*config.Config, error) {
 }
 
 func (d *demo) close() error {
-	err := d.server.Close()
-	<-d.done
-	return err
+	d.server.Close()
+	if err := <-d.done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // FleetURL is the address of the embedded fleet; "" when a configuration is

@@ -118,7 +118,7 @@ func (a *App) watch() (*watcher, error) {
 		return nil, fmt.Errorf("watching the configuration: %w", err)
 	}
 	if err := w.files.Add(filepath.Dir(a.opts.ConfigPath)); err != nil {
-		w.files.Close()
+		_ = w.files.Close() // nothing is written through it
 		return nil, fmt.Errorf("watching %s: %w", filepath.Dir(a.opts.ConfigPath), err)
 	}
 	w.changed <- struct{}{} // it may have changed since it was loaded
@@ -157,7 +157,7 @@ func (w *watcher) run() {
 // Close ends the watcher and waits for it.
 func (w *watcher) Close() {
 	if w.files != nil {
-		w.files.Close()
+		_ = w.files.Close() // nothing is written through it
 	}
 	<-w.done
 }

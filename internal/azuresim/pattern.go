@@ -15,7 +15,7 @@ func matching(pattern string, w *writer) (string, bool) {
 
 // appendMatch appends a match of the expression.
 func appendMatch(b []byte, re *syntax.Regexp, w *writer) ([]byte, bool) {
-	ok := true
+	var ok bool
 	switch re.Op {
 	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText:
 	case syntax.OpLiteral:

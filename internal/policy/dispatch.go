@@ -83,7 +83,7 @@ func (f *Flight) choose(now time.Time, strict bool) (choice, budget.Grant) {
 		case !g.Feasible, strict && f.missesObjective(now, d):
 			f.tooSlow = true
 		default:
-			p := f.plan(now, d, g)
+			p := f.plan(d, g)
 			p.spill = picked.Reason
 			return choice{d, p, true}, rejected
 		}
@@ -208,7 +208,7 @@ func (f *Flight) missesObjective(now time.Time, d *deployment) bool {
 }
 
 // plan turns a grant into what is sent and what the service will reserve.
-func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
+func (f *Flight) plan(d *deployment, g budget.Grant) plan {
 	p := plan{grant: g.Tokens, observed: g.Observed}
 	if g.Bounded {
 		p.budget = g.Budget
@@ -258,7 +258,7 @@ func (f *Flight) stuck(now time.Time) {
 	}
 	if d := f.lastResort(now); d != nil {
 		if g := f.compute(now, d, false); g.Feasible && !g.Reject {
-			p := f.plan(now, d, g)
+			p := f.plan(d, g)
 			if d.tier > 0 {
 				p.spill = spillway.SpillQueue
 			}

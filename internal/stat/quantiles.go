@@ -150,7 +150,7 @@ func (s *Quantiles) compute(q float64) float64 {
 	below := s.n
 	bin, count := hi, 0
 	if q >= 0.5 {
-		for bin = hi; ; bin-- {
+		for ; ; bin-- {
 			count = s.at(bin)
 			below -= count
 			if bin == lo || count > 0 && float64(below) < rank {

@@ -65,7 +65,7 @@ func (f *file) open() error {
 	}
 	f.f = opened
 	if err := f.mend(); err != nil {
-		opened.Close()
+		_ = opened.Close()
 		return fmt.Errorf("continue the file of records: %w", err)
 	}
 	return nil
