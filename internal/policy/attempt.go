@@ -38,10 +38,11 @@ type attempt struct {
 	stallAt  time.Time     // when silence counts as failure; zero is never
 }
 
-// audible reports whether an attempt's output is heard of as it comes. Of
-// others nothing is known until they end.
+// audible reports whether silence of an attempt means something: its output is
+// heard of as it comes, or all of it comes at once and soon. Of others nothing
+// is known until they end.
 func (f *Flight) audible(a *attempt) bool {
-	return f.req.API.Generates() && (a.assembled || f.req.Stream)
+	return f.req.API == spillway.APIEmbeddings || f.req.API.Generates() && (a.assembled || f.req.Stream)
 }
 
 // send starts an attempt at d.

@@ -39,7 +39,12 @@ func (f *Flight) learnAnswer(now time.Time, a *attempt, ev spillway.Event) {
 	if ev.Usage.Known {
 		lengths.ObservePrompt(now, f.key(), f.req.BodyBytes, ev.Usage.Prompt)
 	}
-	if f.req.API.Generates() {
+	switch {
+	case f.req.API == spillway.APIEmbeddings:
+		if a.firstAt.IsZero() {
+			a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
+		}
+	case f.req.API.Generates():
 		f.learnPace(now, a)
 		lengths.Observe(now, f.key(), a.tokens/max(f.req.Choices, 1))
 	}

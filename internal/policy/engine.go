@@ -7,6 +7,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy/admit"
+	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/length"
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 	"github.com/spillway-ai/spillway/internal/policy/route"
@@ -58,6 +59,15 @@ func (e *Engine) Apply(cfg Config) error {
 	e.candidates = make([]route.Candidate, 0, len(deployments))
 	e.wakeQueue()
 	return nil
+}
+
+// Forgive forgets what the breaker holds against a deployment: it has been
+// given another address or credential.
+func (e *Engine) Forgive(name string) {
+	if d := e.find(name); d != nil {
+		d.breaker = breaker.New(e.cfg.Breaker)
+		e.wakeQueue()
+	}
 }
 
 // arrange lists the pool's deployments in tier order, reusing known ones. On an

@@ -54,12 +54,17 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev spillway.Event) {
 	if ev.Status == 408 {
 		a.failed = f.timeoutClass(now, a)
 	}
-	f.learnFailure(now, a)
+	if f.req.API == spillway.APIOther && ev.Status > 0 {
+		// Of other operations a status says something about the path, not
+		// about the deployment.
+		a.breaker.Drop(now, a.permit)
+	} else {
+		f.learnFailure(now, a)
+		a.unusable = unusable(ev)
+	}
 	f.recordFailure(a, ev)
 	a.meter.Calibrate(now, ev.Signals)
-	// Of other operations a status says something about the path, not about
-	// the deployment.
-	if a.unusable = f.req.API != spillway.APIOther && unusable(ev); a.unusable {
+	if a.unusable {
 		a.deployment.breaker.Eject(now, ejectFor)
 	}
 	if ran := !a.firstAt.IsZero() || ev.Status == 408; ran {

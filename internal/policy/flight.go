@@ -86,10 +86,10 @@ func (f *Flight) behind() bool {
 }
 
 // setDeadline takes the smallest of the class's window and what the client
-// allows. Only operations that generate tokens have windows.
+// allows. Operations that we know nothing about have no window.
 func (f *Flight) setDeadline(now time.Time) {
 	window := time.Duration(0)
-	if f.req.API.Generates() {
+	if f.req.API != spillway.APIOther {
 		window = f.req.Class.Window
 		if f.req.Stream {
 			window = f.req.Class.StreamWindow
@@ -221,8 +221,11 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
 		f.committed = true
 		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: f.number(a)})
 	}
+	a.stallAt = time.Time{}
 	if f.audible(a) {
 		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
+	}
+	if f.audible(a) && f.req.API.Generates() {
 		a.stallAt = now.Add(f.tokenPatience(now, a))
 	}
 }

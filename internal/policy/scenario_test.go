@@ -143,6 +143,9 @@ func (s *stage) command(verb string, words []string) {
 			s.say("error: %v", err)
 		}
 		s.deliver()
+	case "forgive":
+		s.engine.Forgive(a["0"])
+		s.deliver()
 	case "drop":
 		s.dropDeployment(a["0"])
 	case "arrive":
@@ -229,6 +232,8 @@ func (s *stage) arrive(a args) {
 		req.API = spillway.APIOther
 	case "responses":
 		req.API = spillway.APIResponses
+	case "embeddings":
+		req.API = spillway.APIEmbeddings
 	}
 	f, step := s.engine.Begin(s.now, req)
 	f.Driver = req.ID
