@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -51,12 +53,43 @@ func (p *pool) begin(f *flight) {
 	p.wakeReady()
 }
 
-// on reports an event of the flight to the engine.
+// on reports an event of the flight to the engine, and to the operator what it
+// did to a deployment's health.
 func (p *pool) on(f *flight, ev spillway.Event) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	f.take(f.core.On(f.g.deps.Now(), ev))
+	now := f.g.deps.Now()
+	f.take(f.core.On(now, ev))
 	p.wakeReady()
+	change, changed := p.engine.Changed(now)
+	p.mu.Unlock()
+	if changed {
+		p.logChange(f.g.deps.Logger, change)
+	}
+}
+
+func (p *pool) logChange(log *slog.Logger, c policy.Change) {
+	switch {
+	case c.Probing:
+		log.Info("deployment is being probed", "pool", p.name, "deployment", c.Deployment)
+	case c.Open:
+		log.Warn("deployment is left alone: its breaker is open", "pool", p.name, "deployment", c.Deployment,
+			"failure", c.Class.String(), "status", c.Status, "hint", hint(c.Status))
+	default:
+		log.Info("deployment is back", "pool", p.name, "deployment", c.Deployment)
+	}
+}
+
+// hint says what an operator may look at first.
+func hint(status int) string {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "check the deployment's auth"
+	case http.StatusNotFound:
+		return "check the deployment's name and endpoint"
+	case 0:
+		return "no answer: check the endpoint and the network"
+	}
+	return "the deployment answers with errors"
 }
 
 // release gives the settled flight back to the engine.

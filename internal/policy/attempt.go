@@ -121,6 +121,9 @@ func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) 
 
 // learnFailure ends the permit of a failed or given-up attempt.
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
+	if a.failed != spillway.FailureNone && a.failed != spillway.FailureGone {
+		a.deployment.lastFailed, a.deployment.lastStatus = a.failed, a.status
+	}
 	switch a.failed {
 	case spillway.FailureBroken, spillway.FailureCut:
 		a.breaker.Record(now, a.permit, false)

@@ -28,6 +28,10 @@ type deployment struct {
 
 	speedConfig   speed.Config
 	breakerConfig breaker.Config
+
+	reported   breaker.State // last given out by Changed
+	lastFailed spillway.FailureClass
+	lastStatus int // of that failure
 }
 
 // newDeployment builds a deployment on what is known of it from before, which
@@ -114,6 +118,29 @@ type DeploymentStatus struct {
 	OutstandingTokens  float64
 	TTFTP50, TTFTP99   time.Duration
 	TBTP50, TBTP99     time.Duration
+}
+
+// Change is a deployment's breaker that has opened, is being probed, or has
+// closed, and the failure that came last.
+type Change struct {
+	Deployment    string
+	Open, Probing bool // neither is closed
+	Class         spillway.FailureClass
+	Status        int
+}
+
+// Changed returns a change of health that was not returned before, if there is
+// one. Drivers ask after an event, to tell the operator.
+func (e *Engine) Changed(now time.Time) (Change, bool) {
+	for _, d := range e.deployments {
+		state := d.breaker.State(now)
+		if state == d.reported {
+			continue
+		}
+		d.reported = state
+		return Change{d.Name, state == breaker.Open, state == breaker.HalfOpen, d.lastFailed, d.lastStatus}, true
+	}
+	return Change{}, false
 }
 
 // Status appends the state of every deployment, in tier order.

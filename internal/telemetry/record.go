@@ -76,7 +76,7 @@ func appendEnd(l *line, r *spillway.Record) {
 	l.integer("status", r.Status)
 	l.ms("queue_ms", r.Queue)
 	l.ms("ttft_ms", r.TTFT)
-	l.ms("e2e_ms", r.E2E)
+	l.msAlways("e2e_ms", r.E2E)
 	l.ms("tbt_mean_ms", r.TBTMean)
 	l.ms("tbt_max_ms", r.TBTMax)
 }
