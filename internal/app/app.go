@@ -44,7 +44,10 @@ type App struct {
 	// providers are the GenAI provider names of the deployments that are not
 	// Azure's; a reload replaces them.
 	providers atomic.Pointer[map[string]string]
-	reloads   reloader
+	// certificate is the listener's; a reload reads it again.
+	certificate atomic.Pointer[tls.Certificate]
+	reloads     reloader
+	collector   *collector
 }
 
 // listener is a server with its socket.
@@ -58,10 +61,11 @@ type listener struct {
 // Start loads the configuration, opens the listeners and serves. When it
 // returns, the listeners accept.
 func Start(opts Options) (*App, error) {
-	a := &App{opts: opts}
+	a := &App{opts: opts, collector: startCollector()}
 	if opts.ConfigPath == "" {
 		d, err := startDemo()
 		if err != nil {
+			a.collector.stop()
 			return nil, err
 		}
 		a.demo = d
@@ -167,11 +171,11 @@ func (a *App) status() telemetry.Status {
 
 // listen opens both listeners before either serves.
 func (a *App) listen(metrics *telemetry.Metrics) error {
-	tlsConfig, err := serverTLS(a.cfg.Server.TLS)
+	certificate, err := loadCertificate(a.cfg.Server.TLS)
 	if err != nil {
 		return err
 	}
-	a.data, err = open("data", first(a.opts.Listen, a.cfg.Server.Listen), a.gateway.Server(tlsConfig))
+	a.data, err = open("data", first(a.opts.Listen, a.cfg.Server.Listen), a.gateway.Server(a.serverTLS(certificate)))
 	if err != nil {
 		return err
 	}
@@ -187,7 +191,8 @@ func (a *App) listen(metrics *telemetry.Metrics) error {
 	return nil
 }
 
-func serverTLS(files *config.ServerTLS) (*tls.Config, error) {
+// loadCertificate reads the listener's certificate; nil where it speaks no TLS.
+func loadCertificate(files *config.ServerTLS) (*tls.Certificate, error) {
 	if files == nil {
 		return nil, nil
 	}
@@ -195,7 +200,20 @@ func serverTLS(files *config.ServerTLS) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading the listener's certificate: %w", err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return &pair, nil
+}
+
+// serverTLS serves the certificate in force, which is first this one; nil
+// without one.
+func (a *App) serverTLS(certificate *tls.Certificate) *tls.Config {
+	if certificate == nil {
+		return nil
+	}
+	a.certificate.Store(certificate)
+	return &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.certificate.Load(), nil },
+		MinVersion:     tls.VersionTLS12,
+	}
 }
 
 func open(what, address string, server *http.Server) (*listener, error) {
@@ -268,8 +286,13 @@ func (a *App) Run(ctx context.Context) error {
 	}
 }
 
+// lastWait is how long requests that are cut off at the end of the drain get
+// to end their answers, and then again to leave their records.
+const lastWait = time.Second
+
 // Close drains: /readyz turns to 503, the listener stops accepting, requests
-// under way get the configured time, records are written out.
+// under way get the configured time and are then cut off, records are written
+// out.
 func (a *App) Close() error {
 	a.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), max(a.cfg.Server.DrainTimeout, time.Millisecond))
@@ -277,15 +300,37 @@ func (a *App) Close() error {
 	if n := a.gateway.InFlight(); n > 0 {
 		a.opts.Log.Info("draining", "in_flight", n, "at_most", a.cfg.Server.DrainTimeout)
 	}
-	err := a.data.shutdown(ctx)
-	if a.gateway.Drain(ctx) != nil {
-		err = fmt.Errorf("%d requests were cut off at the end of drain_timeout (%v)", a.gateway.InFlight(), a.cfg.Server.DrainTimeout)
+	cut := a.drain(ctx)
+	return errors.Join(cut, a.data.shutdown(ctx), a.admin.shutdown(ctx), a.closeBackends())
+}
+
+// drain waits for the requests under way until ctx ends, and then ends those
+// that are left. The error says how many.
+func (a *App) drain(ctx context.Context) error {
+	if a.data.server.Shutdown(ctx) == nil && a.gateway.Drain(ctx) == nil {
+		return nil
 	}
-	return errors.Join(err, a.admin.shutdown(ctx), a.closeBackends())
+	n := a.gateway.InFlight()
+	if n == 0 {
+		return nil // connections without a request
+	}
+	a.gateway.End()
+	last, cancel := context.WithTimeout(context.Background(), lastWait)
+	defer cancel()
+	if a.data.server.Shutdown(last) != nil {
+		a.data.server.Close()
+		records, cancel := context.WithTimeout(context.Background(), lastWait)
+		defer cancel()
+		if a.gateway.Drain(records) != nil {
+			a.opts.Log.Error("requests have not ended", "in_flight", a.gateway.InFlight())
+		}
+	}
+	return fmt.Errorf("%d requests were cut off at the end of drain_timeout (%v)", n, a.cfg.Server.DrainTimeout)
 }
 
 // closeBackends ends what the gateway stands on.
 func (a *App) closeBackends() error {
+	a.collector.stop()
 	var errs []error
 	if a.writer != nil {
 		errs = append(errs, a.writer.Close())

@@ -67,6 +67,12 @@ records: {dir: "RECORDS"}
 // is twenty times as fast as a real one.
 func start(t *testing.T) *running {
 	t.Helper()
+	return startWith(t, func(text string) string { return text })
+}
+
+// startWith runs an app on a changed configuration.
+func startWith(t *testing.T, change func(text string) string) *running {
+	t.Helper()
 	sim, err := azuresim.New(azuresim.Config{
 		Deployments: azuresim.DefaultFleet(), Keys: []string{"azure"}, Seed: 1, TimeScale: 20,
 	})
@@ -77,7 +83,7 @@ func start(t *testing.T) *running {
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
 	r := &running{t: t, path: filepath.Join(dir, "spillway.yaml"), fleet: server.URL, log: &syncBuffer{}, ran: make(chan error, 1)}
-	r.write(strings.ReplaceAll(testConfig, "RECORDS", dir))
+	r.write(change(strings.ReplaceAll(testConfig, "RECORDS", dir)))
 	r.App, err = Start(Options{
 		ConfigPath: r.path, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0",
 		Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(r.log, nil)),

@@ -2,13 +2,17 @@ package app
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/spillway-ai/spillway/internal/config"
 )
 
 // settle is how long the file must be quiet before a change counts: editors
@@ -42,6 +46,9 @@ func (a *App) Reload() {
 	defer a.reloads.mu.Unlock()
 	if err != nil {
 		a.reloads.failed = err.Error()
+		if list, ok := errors.AsType[*config.Errors](err); ok {
+			a.reloads.failed = list.Brief() // whoever asks /readyz need not see the file
+		}
 		a.opts.Log.Error("the configuration was not reloaded; the old one stays in force\n" + err.Error())
 		return
 	}
@@ -59,15 +66,44 @@ func (a *App) reload() error {
 	if err != nil {
 		return err
 	}
+	certificate, err := loadCertificate(cfg.Server.TLS)
+	if err != nil {
+		return err
+	}
 	if err := a.gateway.Apply(settings); err != nil {
 		return fmt.Errorf("applying %s: %w", a.opts.ConfigPath, err)
 	}
 	a.providers.Store(providers(cfg))
-	was, is := a.cfg.Server, cfg.Server
-	if was.Listen != is.Listen || was.Admin != is.Admin || a.cfg.Records != cfg.Records || a.cfg.Metrics != cfg.Metrics {
-		a.opts.Log.Warn("addresses, records and metrics change at the next start only")
+	if certificate != nil {
+		a.certificate.Store(certificate)
+	}
+	if waiting := waitForStart(a.cfg, cfg); len(waiting) > 0 {
+		a.opts.Log.Warn("some settings change at the next start only", "settings", strings.Join(waiting, ", "))
 	}
 	return nil
+}
+
+// waitForStart names the settings that differ and that no reload changes.
+func waitForStart(was, is *config.Config) (names []string) {
+	for _, s := range []struct {
+		name    string
+		differs bool
+	}{
+		{"server.listen", was.Server.Listen != is.Server.Listen},
+		{"server.admin", was.Server.Admin != is.Server.Admin},
+		{"server.tls", (was.Server.TLS == nil) != (is.Server.TLS == nil)},
+		{"server.header_timeout", was.Server.HeaderTimeout != is.Server.HeaderTimeout},
+		{"server.idle_timeout", was.Server.IdleTimeout != is.Server.IdleTimeout},
+		{"server.drain_timeout", was.Server.DrainTimeout != is.Server.DrainTimeout},
+		{"server.max_header_bytes", was.Server.MaxHeaderBytes != is.Server.MaxHeaderBytes},
+		{"records", was.Records != is.Records},
+		{"metrics", was.Metrics != is.Metrics},
+	} {
+		if s.differs {
+			names = append(names, s.name)
+		}
+	}
+	return names
 }
 
 // readFile reads a file for the configuration, and notes what the
@@ -101,14 +137,16 @@ func (a *App) reloadChanged() {
 // watcher reports changes of the configuration file once they have settled.
 type watcher struct {
 	changed chan struct{}
+	path    string
 	files   *fsnotify.Watcher
 	done    chan struct{}
 }
 
 // watch follows the file's directory: editors and Kubernetes replace files
-// instead of writing to them. Without a file it reports nothing.
+// instead of writing to them. Where the file is a link, it follows the directory
+// that this leads to besides. Without a file it reports nothing.
 func (a *App) watch() (*watcher, error) {
-	w := &watcher{changed: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &watcher{changed: make(chan struct{}, 1), path: a.opts.ConfigPath, done: make(chan struct{})}
 	if a.opts.ConfigPath == "" {
 		close(w.done)
 		return w, nil
@@ -121,9 +159,21 @@ func (a *App) watch() (*watcher, error) {
 		_ = w.files.Close() // nothing is written through it
 		return nil, fmt.Errorf("watching %s: %w", filepath.Dir(a.opts.ConfigPath), err)
 	}
+	w.followLink()
 	w.changed <- struct{}{} // it may have changed since it was loaded
 	go w.run()
 	return w, nil
+}
+
+// followLink watches the directory where the file really is. Links may lead
+// elsewhere after each change; the directories that they have left are few, so
+// they stay watched until they are deleted.
+func (w *watcher) followLink() {
+	target, err := filepath.EvalSymlinks(w.path)
+	if err != nil {
+		return // between the steps of a replacement: the next event tells
+	}
+	_ = w.files.Add(filepath.Dir(target)) // it may be gone again, which is an event too
 }
 
 // run passes changes on after a quiet time, until the watcher is closed.
@@ -146,6 +196,7 @@ func (w *watcher) run() {
 			}
 			quiet.Reset(settle) // an overflow: look at the file
 		case <-quiet.C:
+			w.followLink()
 			select {
 			case w.changed <- struct{}{}:
 			default:

@@ -194,6 +194,34 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
+// TestBrief shows no line of the file.
+func TestBrief(t *testing.T) {
+	_, err := parse("base.yaml", base+"metrics: {colour: blue}\nqueue: {max_length: few}\n")
+	list, ok := errors.AsType[*Errors](err)
+	if !ok {
+		t.Fatalf("got %v, want *Errors", err)
+	}
+	const want = `base.yaml:10:11: metrics.colour: there is no such option
+base.yaml:11:21: queue.max_length: "few" is not a whole number`
+	if got := list.Brief(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestLoadFleetErrors needs the whole decoder: references, and lines to hide.
+func TestLoadFleetErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"deployments: [{name: \"${env:EMPTY}a\", model: \"${env:PTU}\", kind: provisioned}]":    "needs ptu",
+		"deployments: [{name: a, model: m}]\nfaults:\n  - kind: slow\n    at_token: 3\n   x: [": "not YAML",
+		"deployments: [{name: a, model: m, api_key: literal-secret}]":                           "api_key: ***",
+	} {
+		_, err := LoadFleet("fleet.yaml", testEnv, func(string) ([]byte, error) { return []byte(text), nil })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
 func TestLoadUnreadable(t *testing.T) {
 	_, err := Load("/nowhere.yaml", testEnv, testFiles)
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/nowhere.yaml") {
@@ -212,7 +240,7 @@ func TestTooMuch(t *testing.T) {
 		{"latin-1", "a: b\nc: \xe9\n", "latin-1:2:4: the file is not UTF-8 text"},
 		{"aliases", aliases(), "too many values"},
 		{"circle", "pools: &a [*a]", "pools[0]: must be a group"},
-		{"no anchor", "pools: *gone", "there is no anchor &gone"},
+		{"no anchor", "pools: *gone", "there is no such anchor"},
 	}
 	for _, tt := range tests {
 		_, err := parse(tt.name, tt.text)
@@ -237,7 +265,11 @@ func TestExamples(t *testing.T) {
 	anyEnv := func(string) (string, bool) { return "set", true }
 	anyFile := func(name string) ([]byte, error) { return []byte(name), nil }
 	for _, path := range files(t, "../../examples/*.yaml") {
-		if _, err := Parse(path, []byte(read(t, path)), anyEnv, anyFile); err != nil {
+		_, err := Parse(path, []byte(read(t, path)), anyEnv, anyFile)
+		if strings.HasPrefix(filepath.Base(path), "fleet") {
+			_, err = LoadFleet(path, anyEnv, os.ReadFile)
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	}

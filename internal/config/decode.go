@@ -20,6 +20,15 @@ type decoder struct {
 	nodes   int
 }
 
+// newDecoder returns a decoder whose references lead to env and readFile.
+func newDecoder(env func(string) (string, bool), readFile func(string) ([]byte, error)) *decoder {
+	return &decoder{
+		problems:   problems{paths: map[string]place{}, raw: map[string]string{}, hidden: map[int][]span{}},
+		expansions: expansions{env: env, readFile: readFile},
+		anchors:    map[string]ast.Node{},
+	}
+}
+
 // entry is one option as the file gives it.
 type entry struct {
 	key   string
@@ -31,6 +40,7 @@ type entry struct {
 func (d *decoder) structure(n ast.Node, v reflect.Value, path string) {
 	entries, ok := d.entries(n)
 	if !ok {
+		d.hideUnder(v.Type(), n)
 		d.add(position(n), path, "must be a group of options", "")
 		return
 	}
@@ -49,6 +59,9 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path string) {
 		seen[e.key] = e.at
 		o, known := find(list, e.key)
 		if !known {
+			if secretLine.MatchString(e.key + ":") {
+				ast.Walk(hider{d}, e.value)
+			}
 			d.hideUnder(v.Type(), e.value)
 			cure := suggest(e.key, names(list))
 			meant[cure] = true
@@ -85,9 +98,16 @@ func join(path, name string) string {
 func (d *decoder) value(n ast.Node, v reflect.Value, o option, path string) {
 	if d.nodes++; d.nodes > maxNodes {
 		if d.nodes == maxNodes+1 {
+			d.hideLines() // of what is not read nothing better is known
 			d.add(position(n), "", "the file has too many values", "use fewer aliases")
 		}
 		return
+	}
+	if v.Type() == secretType {
+		switch n.(type) {
+		case *ast.AliasNode, *ast.AnchorNode, *ast.TagNode: // or a secret without the quotes that it needs
+			d.hide(position(n), "")
+		}
 	}
 	n = d.resolve(n)
 	if n == nil || n.Type() == ast.NullType {
@@ -150,7 +170,8 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, o option, path string) {
 		d.add(at, path, "must be a single value", "")
 		return
 	}
-	if v.Type() == secretType && !strings.HasPrefix(text, "${") {
+	secret := v.Type() == secretType && !reference.MatchString(text)
+	if secret {
 		d.hide(at, text)
 	}
 	fail := func(err *scalarError) {
@@ -162,6 +183,9 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, o option, path string) {
 	}
 	expanded, err := d.expand(text)
 	if err != nil {
+		if secret {
+			err = &scalarError{"holds a ${ } that cannot be replaced", "write ${env:NAME} or ${file:/path}, or $${ for ${ itself"}
+		}
 		fail(err)
 		return
 	}
@@ -177,10 +201,10 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, o option, path string) {
 	}
 }
 
-// hideUnder masks the values under n if what should stand there is, or is
-// beside, a secret.
+// hideUnder masks the values under n if what should stand there is, holds or
+// is beside a secret.
 func (d *decoder) hideUnder(t reflect.Type, n ast.Node) {
-	if t == secretType || t.Kind() == reflect.Struct && holdsSecrets(t) {
+	if holdsSecrets(t) {
 		ast.Walk(hider{d}, n)
 	}
 }
@@ -220,7 +244,7 @@ func (d *decoder) resolve(n ast.Node) ast.Node {
 		case *ast.AliasNode:
 			target, ok := d.anchors[nodeName(at.Value)]
 			if !ok {
-				d.add(position(n), "", fmt.Sprintf("there is no anchor &%s", nodeName(at.Value)), "")
+				d.add(position(n), "", "there is no such anchor", "")
 				return nil
 			}
 			n = target

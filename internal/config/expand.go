@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -10,6 +11,10 @@ type expansions struct {
 	env      func(string) (string, bool)
 	readFile func(string) ([]byte, error)
 }
+
+// reference is a text that only says where its value is, so that it may be
+// shown even in a secret's place. It is constant.
+var reference = regexp.MustCompile(`^\$\{(env|file):[^{}]*\}$`)
 
 // expand replaces every ${env:NAME} and ${file:/path} in text; $${ stands for
 // ${ itself. What replaces them is not expanded again, and loses the line ends

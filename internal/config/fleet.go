@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"time"
-
-	"github.com/goccy/go-yaml/ast"
 )
 
 // Fleet is a modelled fleet: the deployments that the Azure stand-in plays,
@@ -60,11 +58,7 @@ func LoadFleet(path string, env func(string) (string, bool), readFile func(strin
 	if err != nil {
 		return nil, fmt.Errorf("read the fleet: %w", err)
 	}
-	d := &decoder{
-		problems:   problems{paths: map[string]place{}},
-		expansions: expansions{env: env, readFile: readFile},
-		anchors:    map[string]ast.Node{},
-	}
+	d := newDecoder(env, readFile)
 	f := &Fleet{}
 	if root, ok := d.parse(data); ok {
 		fillDefaults(reflect.ValueOf(f).Elem())

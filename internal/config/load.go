@@ -34,11 +34,7 @@ func Load(path string, env func(string) (string, bool), readFile func(string) ([
 
 // Parse is Load for a file whose bytes are at hand; name is its name in errors.
 func Parse(name string, data []byte, env func(string) (string, bool), readFile func(string) ([]byte, error)) (*Config, error) {
-	d := &decoder{
-		problems:   problems{paths: map[string]place{}, raw: map[string]string{}, hidden: map[int][]span{}},
-		expansions: expansions{env: env, readFile: readFile},
-		anchors:    map[string]ast.Node{},
-	}
+	d := newDecoder(env, readFile)
 	c := &Config{}
 	if root, ok := d.parse(data); ok {
 		fillDefaults(reflect.ValueOf(c).Elem())

@@ -52,11 +52,19 @@ var (
 	secretType   = reflect.TypeFor[Secret]()
 )
 
-// holdsSecrets reports whether a struct has a field that must not be printed.
+// holdsSecrets reports whether a value of the type is, or has somewhere within,
+// what must not be printed.
 func holdsSecrets(t reflect.Type) bool {
-	for field := range t.Fields() {
-		if f := field.Type; f == secretType || f.Kind() == reflect.Slice && f.Elem() == secretType {
-			return true
+	switch {
+	case t == secretType:
+		return true
+	case t.Kind() == reflect.Pointer, t.Kind() == reflect.Slice:
+		return holdsSecrets(t.Elem())
+	case t.Kind() == reflect.Struct:
+		for field := range t.Fields() {
+			if holdsSecrets(field.Type) {
+				return true
+			}
 		}
 	}
 	return false

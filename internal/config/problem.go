@@ -42,8 +42,22 @@ func (e *Errors) Error() string {
 	return b.String()
 }
 
-// write tells the problem, beginning after the file's name.
-func (p *Problem) write(b *strings.Builder) {
+// Brief tells every problem in one line with its place: no part of the file but
+// what the message itself repeats.
+func (e *Errors) Brief() string {
+	var b strings.Builder
+	for i := range e.Problems {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(e.File)
+		e.Problems[i].writeHead(&b)
+	}
+	return b.String()
+}
+
+// writeHead tells the problem in one line, beginning after the file's name.
+func (p *Problem) writeHead(b *strings.Builder) {
 	if p.Line > 0 {
 		fmt.Fprintf(b, ":%d:%d", p.Line, p.Column)
 	}
@@ -52,6 +66,11 @@ func (p *Problem) write(b *strings.Builder) {
 		b.WriteString(p.Path + ": ")
 	}
 	b.WriteString(p.Message)
+}
+
+// write tells the problem, beginning after the file's name.
+func (p *Problem) write(b *strings.Builder) {
+	p.writeHead(b)
 	if p.excerpt != "" {
 		before := []rune(p.excerpt)[:p.caret]
 		for i, r := range before {
@@ -201,7 +220,7 @@ func (p *problems) err(file string) error {
 
 // secretLine finds what follows the name of a secret option. It serves files
 // that do not parse, where nothing better is known. It is constant.
-var secretLine = regexp.MustCompile(`(?i)(key|keys|bearer|secret|token)["']?\s*:\s*`)
+var secretLine = regexp.MustCompile(`(?i)(key|keys|bearer|secret|token|password|auth|callers)["']?\s*:\s*`)
 
 // hideLines hides whatever looks like the value of a secret option.
 func (p *problems) hideLines() {

@@ -187,11 +187,15 @@ func (d *decoder) endpoint(p *Deployment, path string) {
 	u, err := url.Parse(p.Endpoint)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		if strings.ContainsAny(p.Endpoint, "@?#") {
+			d.hide(d.placeOf(path), p.Endpoint)
+		}
 		d.addAt(path, "is not a URL", "write https:// and the host, such as https://eastus.openai.azure.com")
 	case u.User != nil:
 		d.hide(d.placeOf(path), p.Endpoint)
 		d.addAt(path, "holds a user name", "credentials go into auth")
 	case u.RawQuery != "" || u.Fragment != "":
+		d.hide(d.placeOf(path), p.Endpoint)
 		d.addAt(path, "holds more than a path", "end it before the ?; api_version has its own option")
 	case p.Style == StyleAzure && strings.Contains(u.Path, "/openai/"):
 		d.addAt(path, "holds a path that style azure adds itself", fmt.Sprintf("write %s://%s", u.Scheme, u.Host))

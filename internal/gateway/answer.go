@@ -35,8 +35,10 @@ func (f *flight) deliverAttempt(a *attempt) {
 	switch {
 	case a.fault != nil:
 		f.refuse(a.faultError())
-	case a.resp == nil, a.overrun:
+	case a.resp == nil:
 		f.refuse(f.brokenOff())
+	case a.overrun:
+		f.refuse(f.unexplained(a))
 	default:
 		f.startHeaders(a)
 		f.writeWhole(a.resp.StatusCode, a.head.b)
@@ -77,12 +79,17 @@ func (f *flight) startHeaders(a *attempt) {
 	h := f.out.w.Header()
 	wire.CopyHeader(h, a.resp.Header)
 	delete(h, "Content-Length")
+	f.explain(a)
+}
+
+// explain sets the headers that say how a, and the flight with it, went.
+func (f *flight) explain(a *attempt) {
 	f.out.set(wire.HeaderRequestID, f.id)
 	f.out.set(wire.HeaderDeployment, a.up.name)
 	f.out.set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
-	if a.grant > 0 {
-		f.out.set(wire.HeaderGrantedTokens, strconv.Itoa(a.grant))
-		if a.grant < f.req.AskTokens {
+	if granted := f.facts.granted; granted > 0 {
+		f.out.set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
+		if granted < f.req.AskTokens {
 			f.out.set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
 		}
 	}
@@ -122,9 +129,13 @@ func (f *flight) refuse(e wire.Error) {
 	}
 	e.RequestID = f.id
 	e.SetHeaders(f.out.w.Header())
-	f.out.set(wire.HeaderRequestID, f.id)
-	if len(f.attempts) > 0 {
-		f.out.set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
+	switch a, n := f.answered(), len(f.attempts); {
+	case a != nil:
+		f.explain(a)
+	case n > 0:
+		f.explain(f.attempts[n-1])
+	default:
+		f.out.set(wire.HeaderRequestID, f.id)
 	}
 	f.writeWhole(e.Status, wire.AppendError(nil, e))
 }
@@ -134,7 +145,7 @@ func (f *flight) writeWhole(status int, body []byte) {
 	f.out.set("Content-Length", strconv.Itoa(len(body)))
 	f.out.start(status)
 	if f.r.Method != http.MethodHead {
-		f.out.Write(body)
+		_, _ = f.out.Write(body) // a client that is gone shows in f.out
 	}
 }
 
@@ -145,6 +156,21 @@ func (f *flight) brokenOff() wire.Error {
 	e.RequestID = f.id
 	return e
 }
+
+// unexplained is upstream's error whose body did not come whole.
+func (f *flight) unexplained(a *attempt) wire.Error {
+	wait, asked := wire.ParseRetryAfter(a.resp.Header, f.g.deps.Now())
+	if asked {
+		wait = min(max(wait, minRetryAfter), maxRetryAfter)
+	}
+	return wire.Unexplained(a.resp.StatusCode, wait)
+}
+
+// The bounds of a wait that upstream asks for.
+const (
+	minRetryAfter = 50 * time.Millisecond
+	maxRetryAfter = time.Minute
+)
 
 // faultError is the response to an error that came inside a stream.
 func (a *attempt) faultError() wire.Error {

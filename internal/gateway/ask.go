@@ -17,36 +17,37 @@ const patchRoom = 256
 // ask sends the request and returns the response's headers. A deployment that
 // refuses stream_options, as old api-versions do, is asked again without.
 func (a *attempt) ask() (*http.Response, error) {
-	wantUsage := !a.up.noUsage.Load()
-	resp, err := a.roundTrip(wantUsage)
-	if err != nil || resp.StatusCode != http.StatusBadRequest || !wantUsage || !a.asksUsage() {
+	resp, err := a.roundTrip()
+	if err != nil || resp.StatusCode != http.StatusBadRequest || !a.asksUsage || a.f.ask.SetsStreamOptions() {
 		return resp, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, a.f.snap.limits.MaxErrorBytes))
-	if err == nil && bytes.Contains(body, []byte("stream_options")) {
-		a.up.noUsage.Store(true)
-		resp.Body.Close()
-		return a.roundTrip(false)
+	a.readError(resp)
+	if a.overrun || !bytes.Contains(a.head.b, []byte("stream_options")) {
+		return resp, nil
 	}
-	resp.Body = &rereadBody{Reader: io.MultiReader(bytes.NewReader(body), resp.Body), Closer: resp.Body}
-	return resp, nil
+	resp.Body.Close()
+	a.head.drop()
+	a.head = nil
+	a.refusedUsage = true
+	a.encode()
+	resp, err = a.roundTrip()
+	if err == nil && resp.StatusCode == http.StatusOK {
+		a.up.noUsage.Store(true) // it was that, and will be again
+	}
+	return resp, err
 }
 
-// rereadBody is a body whose beginning has been read and is read again.
-type rereadBody struct {
-	io.Reader
-	io.Closer
+// roundTrip sends the request to the deployment.
+func (a *attempt) roundTrip() (*http.Response, error) {
+	req, err := a.request()
+	if err != nil {
+		return nil, err
+	}
+	return a.up.transport.RoundTrip(req)
 }
 
-// asksUsage reports whether we put stream_options into the request.
-func (a *attempt) asksUsage() bool {
-	api := a.f.req.API
-	streams := a.shape == shapeStream || a.shape == shapeAssembled
-	return streams && !a.f.ask.IncludeUsage && (api == spillway.APIChat || api == spillway.APICompletions)
-}
-
-// roundTrip encodes the request for the deployment and sends it.
-func (a *attempt) roundTrip(wantUsage bool) (*http.Response, error) {
+// request returns the request for the deployment.
+func (a *attempt) request() (*http.Request, error) {
 	f := a.f
 	header := make(http.Header, len(f.r.Header)+len(a.up.header)+2)
 	wire.CopyRequestHeader(header, f.r.Header)
@@ -67,14 +68,12 @@ func (a *attempt) roundTrip(wantUsage bool) (*http.Response, error) {
 	if _, named := header["User-Agent"]; !named {
 		header["User-Agent"] = []string{""} // keeps the transport from adding its own
 	}
-	if a.body != nil {
-		body := a.encode(wantUsage)
-		defer body.drop()
+	if body := a.encoded; body != nil {
 		req.ContentLength = int64(len(body.b))
 		req.Body = body.reader()
 		req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
 	}
-	return a.up.transport.RoundTrip(req.WithContext(a.ctx))
+	return req.WithContext(a.ctx), nil
 }
 
 // credentialError is a failure to authenticate: no request was sent.
@@ -85,29 +84,36 @@ func (e *credentialError) Error() string {
 }
 func (e *credentialError) Unwrap() error { return e.cause }
 
-// encode returns the body for this deployment: the client's own bytes, or a
-// patched copy. The caller drops it.
-func (a *attempt) encode(wantUsage bool) *buffer {
+// encode sets the body for this deployment: the client's own bytes, or a
+// patched copy.
+func (a *attempt) encode() {
 	f := a.f
+	if a.body == nil {
+		return
+	}
+	a.encoded.drop()
+	api, streams := f.req.API, a.shape == shapeStream || a.shape == shapeAssembled
+	wantUsage := streams && !a.refusedUsage && !a.up.noUsage.Load()
+	a.asksUsage = wantUsage && !f.ask.IncludeUsage && (api == spillway.APIChat || api == spillway.APICompletions)
 	patch := wire.Patch{
 		SetStream:    a.shape == shapeAssembled,
 		Stream:       true,
-		TokenField:   wire.TokenField(f.req.API, a.up.reasoning, &f.ask),
+		TokenField:   wire.TokenField(api, a.up.reasoning, &f.ask),
 		Tokens:       a.grant,
-		IncludeUsage: wantUsage && (a.shape == shapeAssembled || a.shape == shapeStream),
+		IncludeUsage: wantUsage,
 	}
 	if a.up.target.ModelInBody(f.path) {
 		patch.Model = a.up.target.Deployment
 	}
-	a.strip = a.shape == shapeStream && wantUsage && a.asksUsage()
 	room := f.g.buffers.getBody(len(a.body.b) + patchRoom)
 	patched := f.ask.Patch(room.b, a.body.b, patch)
 	if len(patched) == 0 || &patched[0] == &a.body.b[0] {
 		room.drop()
-		return a.body.hold()
+		a.encoded = a.body.hold()
+		return
 	}
 	room.b = patched
-	return room
+	a.encoded = room
 }
 
 // isEventStream reports whether a response is a stream of events.

@@ -41,9 +41,13 @@ type attempt struct {
 	shape     shape
 	ctx       context.Context
 	stop      context.CancelFunc
-	body      *buffer // the flight's; held until the round trip is over
-	started   time.Time
-	cancelled bool // the handler expects nothing of it any more
+	body      *buffer // the flight's; this and encoded are held until the round trip is over
+	encoded   *buffer // what is sent of it
+	asksUsage bool    // we put stream_options into it
+	// refusedUsage says that the deployment took offence at that.
+	refusedUsage bool
+	started      time.Time
+	cancelled    bool // the handler expects nothing of it any more
 
 	resp *http.Response
 	// head is what was read before the answer was known: an error's body, a
@@ -51,7 +55,6 @@ type attempt struct {
 	head       *buffer
 	overrun    bool // head was cut off at a limit
 	sse        bool // the answer is a stream of events
-	strip      bool // the usage chunk is ours and not for the client
 	*streaming      // nil unless the answer is taken apart
 
 	tokens   atomic.Int64 // deltas so far; the watch reads it while the handler counts
@@ -95,18 +98,39 @@ func (a *attempt) begin(f *flight, t *task) {
 	a.ctx, a.stop = context.WithCancel(f.ctx)
 	if f.body != nil {
 		a.body = f.body.hold()
+		a.encode() // here, because the stack of run's goroutine would have to grow for it
 	}
 }
 
-// run makes the attempt, and reports what became of it.
+// run makes the attempt, and reports what became of it. It keeps little on its
+// stack: what RoundTrip needs is close to what a new goroutine has, and growing
+// costs more than most of what happens here.
 func (a *attempt) run() {
 	defer a.f.running.Done()
-	defer func() {
-		if p := recover(); p != nil {
-			a.f.notices <- notice{crash: &crash{p, debug.Stack()}}
-		}
-	}()
-	a.notify(a.try())
+	defer a.catch()
+	resp, err := a.ask()
+	a.body.drop()
+	a.encoded.drop()
+	a.body, a.encoded = nil, nil
+	a.report(resp, err)
+}
+
+// catch hands a panic over to the handler.
+func (a *attempt) catch() {
+	if p := recover(); p != nil {
+		a.f.notices <- notice{crash: &crash{p, debug.Stack()}}
+	}
+}
+
+// report reports what became of the round trip.
+func (a *attempt) report(resp *http.Response, err error) {
+	if err != nil {
+		a.notify(a.broken(err))
+		return
+	}
+	a.resp = resp
+	a.sse = isEventStream(resp.Header)
+	a.notify(a.read())
 }
 
 // notify reports an event to the handler.
@@ -117,19 +141,13 @@ func (a *attempt) notify(ev spillway.Event) {
 	a.f.notices <- notice{event: at}
 }
 
-// try asks the deployment and returns the first event that ends this
-// goroutine's part.
-func (a *attempt) try() spillway.Event {
-	resp, err := a.ask()
-	a.body.drop()
-	a.body = nil
-	if err != nil {
-		return a.broken(err)
-	}
-	a.resp = resp
-	a.sse = isEventStream(resp.Header)
+// read reads the answer as far as this goroutine's part goes, and returns the
+// event that ends it.
+func (a *attempt) read() spillway.Event {
 	switch {
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
+	case a.shape == shapeRelayed && a.resp.StatusCode/100 == 3: // such as Not Modified
+		return a.event(spillway.EventFirstToken)
+	case a.resp.StatusCode < 200 || a.resp.StatusCode > 299:
 		return a.readRefusal()
 	case a.shape == shapeRelayed:
 		return a.event(spillway.EventFirstToken)

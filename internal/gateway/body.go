@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -41,9 +42,12 @@ func (f *flight) readBody() *wire.Error {
 	switch {
 	case !within:
 		return new(wire.BodyTooLarge(limits.MaxBodyBytes))
+	case f.mustEnd():
+		return new(shuttingDown())
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return new(slowBody())
 	}
+	f.out.gone = f.ctx.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF)
 	return new(cutBody())
 }
 

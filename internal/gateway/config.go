@@ -88,8 +88,7 @@ func (l Limits) withDefaults() Limits {
 
 // Recorder takes the record of each request.
 type Recorder interface {
-	// Record is called once for every request that a pool has served or that was
-	// refused, by many goroutines. The record and its slices are valid during
+	// Record is called once for every request, by many goroutines. The record and its slices are valid during
 	// the call only.
 	Record(rec *spillway.Record)
 }

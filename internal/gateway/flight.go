@@ -21,7 +21,7 @@ type flight struct {
 	g    *Gateway
 	snap *snapshot
 	r    *http.Request
-	ctx  context.Context // ends when the client leaves
+	ctx  context.Context // ends when the client leaves, or the gateway ends
 	out  reply
 
 	id       string
@@ -57,6 +57,7 @@ type flight struct {
 type facts struct {
 	spill     string
 	truncated string
+	granted   int // output tokens; 0 when no limit was sent
 	queue     time.Duration
 	ttft      time.Duration
 }
@@ -106,7 +107,7 @@ func (f *flight) take(step spillway.Step) {
 			t.up = f.pool.upstreams[action.Deployment]
 		case spillway.ActionForward, spillway.ActionSettle:
 			rec := f.core.Record()
-			f.facts = facts{rec.Spill.String(), rec.Truncated.String(), rec.Queue, rec.TTFT}
+			f.facts = facts{rec.Spill.String(), rec.Truncated.String(), rec.GrantTokens, rec.Queue, rec.TTFT}
 		}
 		f.todo = append(f.todo, t)
 	}
@@ -173,7 +174,7 @@ func (f *flight) wait() {
 	case <-alarm:
 		f.wake()
 	case <-f.ctx.Done():
-		f.tell(spillway.Event{Kind: spillway.EventGone})
+		f.leave()
 	}
 }
 
@@ -184,7 +185,7 @@ func (f *flight) hear(n notice) {
 	case n.crash != nil:
 		panic(n.crash)
 	case f.ctx.Err() != nil:
-		f.tell(spillway.Event{Kind: spillway.EventGone})
+		f.leave()
 	case !f.attempt(n.event.Attempt).cancelled:
 		f.tell(*n.event)
 	}

@@ -22,6 +22,9 @@ type Gateway struct {
 	buffers bufferPools
 	pins    pins
 	live    presence
+
+	base context.Context // of every request that comes through Server
+	end  context.CancelCauseFunc
 }
 
 // New returns a gateway that serves cfg.
@@ -42,6 +45,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{deps: deps}
+	g.base, g.end = context.WithCancelCause(context.Background())
 	if err := g.Apply(cfg); err != nil {
 		return nil, err
 	}
@@ -97,7 +101,7 @@ func (g *Gateway) Status(dst []PoolStatus) []PoolStatus {
 func (g *Gateway) InFlight() int { return g.live.count() }
 
 // Drain waits until no request is in flight. New ones are still served: stop
-// the listeners first.
+// the listeners first. What it does not wait for, End ends.
 func (g *Gateway) Drain(ctx context.Context) error { return g.live.wait(ctx) }
 
 // presence counts the requests in flight. It is safe for concurrent use.

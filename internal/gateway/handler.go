@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/wire"
@@ -15,7 +16,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), id: g.deps.RequestID(), accepted: g.deps.Now()}
 	f.out.open(w, r, g.deps.Now, f.snap.limits.WriteTimeout)
 	if !g.live.enter(f.snap.limits.MaxInFlight) {
-		f.turnAway(overloaded())
+		f.turnAway(new(overloaded()))
 		return
 	}
 	defer g.live.leave()
@@ -32,13 +33,13 @@ func (f *flight) serve() {
 			f.contain(p)
 		}
 	}()
-	if f.r.Header["Expect"] != nil {
-		f.out.arm(f.accepted) // the server writes an interim answer
+	if f.r.ProtoMajor == 1 && f.r.Header["Expect"] != nil {
+		f.out.arm(f.accepted) // the server writes an interim answer, and waits for it
 	}
 	local, e := f.admit()
 	switch {
 	case e != nil:
-		f.turnAway(*e)
+		f.turnAway(e)
 	case local:
 	default:
 		f.fly()
@@ -51,6 +52,9 @@ func (f *flight) serve() {
 // needs no deployment itself and then reports local.
 func (f *flight) admit() (local bool, refused *wire.Error) {
 	path, known := wire.ParsePath(f.r.URL.EscapedPath(), f.r.URL.RawQuery)
+	if path.API == spillway.APIChat && f.r.Method == http.MethodGet {
+		path.API = spillway.APIOther // the list of stored completions
+	}
 	f.path = path
 	who, err := f.snap.keys.identify(f.r.Header)
 	if err != nil {
@@ -78,8 +82,8 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	if e := f.readAsk(&hints); e != nil {
 		return false, e
 	}
-	if f.req.Tenant == "" {
-		f.req.Tenant = who.tenant
+	if who.tenant != "" {
+		f.req.Tenant = who.tenant // what the client says counts only where nothing is configured
 	}
 	return false, f.choosePool()
 }
@@ -97,7 +101,7 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	f.ask = ask
 	ask.Fill(&f.req)
 	f.req.Stream = ask.Stream && ask.API.Generates()
-	f.req.CanStream = ask.API.Generates() && !ask.Background
+	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
 	hints.Fill(&f.req)
 	return nil
 }
@@ -123,10 +127,13 @@ func (f *flight) choosePool() *wire.Error {
 		f.pool = f.snap.def
 	}
 	if f.pool == nil {
-		if name == "" && f.path.API != spillway.APIOther {
-			return badRequest(&wire.BadRequest{Code: "missing_required_parameter", Param: "model", Message: "you must provide a model parameter"})
+		switch {
+		case name != "":
+			return new(wire.UnknownModel(f.path.Family, name))
+		case f.path.API == spillway.APIOther:
+			return new(noModel())
 		}
-		return new(wire.UnknownModel(f.path.Family, name))
+		return badRequest(&wire.BadRequest{Code: "missing_required_parameter", Param: "model", Message: "you must provide a model parameter"})
 	}
 	f.req.Model = name
 	if name == "" {
@@ -147,17 +154,42 @@ func badRequest(err error) *wire.Error {
 }
 
 // turnAway refuses a request that no pool has seen, and records it.
-func (f *flight) turnAway(e wire.Error) {
-	f.dropBody()
-	f.refuse(e)
-	outcome := spillway.OutcomeRefusedInvalid
-	if e.Status == http.StatusServiceUnavailable {
+func (f *flight) turnAway(e *wire.Error) {
+	outcome, status := spillway.OutcomeRefusedInvalid, e.Status
+	switch {
+	case f.out.gone:
+		outcome, status = spillway.OutcomeClientGone, statusClientGone
+	case e.Status == http.StatusServiceUnavailable:
 		outcome = spillway.OutcomeRefusedQueue
 	}
+	f.leaveBody()
+	f.dropBody()
+	f.refuse(*e)
+	f.record(outcome, status, spillway.RefusalCode(e.Code))
+}
+
+// statusClientGone is what records show for a client that has left; package
+// policy does the same.
+const statusClientGone = 499
+
+// unreadTime is how long the server may wait for what is left of a body that
+// nobody wants: it does so before it sends the answer.
+const unreadTime = time.Second
+
+// leaveBody makes sure that an answer does not wait for a body that was not
+// read.
+func (f *flight) leaveBody() {
+	if f.body == nil && f.r.ContentLength != 0 {
+		f.out.setReadDeadline(f.g.deps.Now().Add(unreadTime))
+	}
+}
+
+// record records a request that no pool has seen.
+func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.RefusalCode) {
 	rec := spillway.Record{
 		ID: f.id, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
 		Route: f.req.Route, API: f.path.API, Stream: f.req.Stream, Choices: 1,
-		Outcome: outcome, Refusal: spillway.RefusalCode(e.Code), Status: e.Status,
+		Outcome: outcome, Refusal: refusal, Status: status,
 		E2E: f.g.deps.Now().Sub(f.accepted),
 	}
 	if f.req.Class != nil {

@@ -44,7 +44,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown model", "POST", v1, `{"model":"none","messages":[]}`, nil, 404, "model_not_found"},
 		{"unknown path", "POST", "/v2/chat", `{}`, nil, 404, "404"},
 		{"dot segments", "POST", "/openai/deployments/%2e%2e/chat/completions", `{}`, nil, 404, "404"},
-		{"wrong method", "GET", azure, ``, nil, 405, "method_not_allowed"},
+		{"wrong method", "PUT", azure, ``, nil, 405, "method_not_allowed"},
 		{"unknown single model", "GET", "/v1/models/none", ``, nil, 404, "model_not_found"},
 		{"huge body", "POST", azure, `{"messages":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 413, "request_too_large"},
 	}
@@ -124,6 +124,91 @@ func TestSlowBody(t *testing.T) {
 		}
 		drainConn(conn)
 	})
+}
+
+// TestUnreadBody announces a body and does not send it: whatever the answer is,
+// it comes soon.
+func TestUnreadBody(t *testing.T) {
+	tests := []struct {
+		name, request, key, body string
+		status                   string
+		within                   time.Duration
+	}{
+		{"wrong key", "POST " + chatPath, "guess", "", "401", unreadTime},
+		{"no key, unknown path", "POST /nope", "", "", "401", unreadTime},
+		{"unknown path", "POST /nope", "demo", "", "404", unreadTime},
+		{"wrong header", "POST " + chatPath, "demo\r\nx-spillway-deadline-ms: soon", "", "400", unreadTime},
+		{"models", "GET /v1/models", "demo", "", "200", unreadTime},
+		{"too slow", "POST " + chatPath, "demo", "{", "408", 10*time.Second + unreadTime},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, one(), nil)
+				conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				began := time.Now()
+				conn.SetReadDeadline(began.Add(time.Hour))
+				io.WriteString(conn, tt.request+" HTTP/1.1\r\nHost: gateway.test\r\napi-key: "+tt.key+"\r\nContent-Length: 1000\r\n\r\n"+tt.body)
+				status := make([]byte, len("HTTP/1.1 408"))
+				if _, err := io.ReadFull(conn, status); err != nil || !strings.HasSuffix(string(status), tt.status) {
+					t.Errorf("got %q, %v; want %s", status, err, tt.status)
+				}
+				if took := time.Since(began); took > tt.within {
+					t.Errorf("took %v, want at most %v", took, tt.within)
+				}
+				drainConn(conn)
+				w.record()
+			})
+		})
+	}
+}
+
+// TestCutBody leaves, or loses count, while it sends the body.
+func TestCutBody(t *testing.T) {
+	tests := []struct {
+		name, head, body string
+		outcome          spillway.Outcome
+		status           int
+	}{
+		{"left", "Content-Length: 1000", "{", spillway.OutcomeClientGone, 499},
+		{"left between chunks", "Transfer-Encoding: chunked", "1\r\n{\r\n", spillway.OutcomeClientGone, 499},
+		{"no chunk", "Transfer-Encoding: chunked", "what?\r\n", spillway.OutcomeRefusedInvalid, 400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, one(), nil)
+				conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.WriteString(conn, "POST "+chatPath+" HTTP/1.1\r\nHost: gateway.test\r\napi-key: demo\r\n"+tt.head+"\r\n\r\n"+tt.body)
+				synctest.Wait()
+				conn.Close()
+				synctest.Wait()
+				if rec := w.record(); rec.Outcome != tt.outcome || rec.Status != tt.status {
+					t.Errorf("outcome %v, status %d; want %v, %d", rec.Outcome, rec.Status, tt.outcome, tt.status)
+				}
+			})
+		})
+	}
+}
+
+// TestTenant says who the tenant is in the header and in the configuration.
+func TestTenant(t *testing.T) {
+	for configured, want := range map[string]string{"acme": "acme", "": "sent"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, one(), func(w *world) { w.cfg.Callers[0].Tenant = configured })
+			w.want(w.post(chat("5", ""), "x-spillway-tenant", "sent"), 200)
+			if got := w.record().Tenant; got != want {
+				t.Errorf("tenant %q, want %q", got, want)
+			}
+		})
+	}
 }
 
 // TestHeaderBomb sends headers beyond the limit.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/wire"
 )
 
@@ -22,14 +23,16 @@ func (f *flight) serveModels() bool {
 		}
 		body = wire.AppendModels(nil, f.path.Family, list)
 	case f.snap.byModel[id] == nil:
-		f.turnAway(wire.UnknownModel(f.path.Family, id))
+		f.turnAway(new(wire.UnknownModel(f.path.Family, id)))
 		return true
 	default:
 		body = wire.AppendModel(nil, f.path.Family, wire.Model{ID: id, Created: modelsSince})
 	}
 	f.out.set(wire.HeaderContentType, "application/json")
 	f.out.set(wire.HeaderRequestID, f.id)
+	f.leaveBody()
 	f.writeWhole(http.StatusOK, body)
+	f.record(spillway.OutcomeOK, http.StatusOK, spillway.RefusalNone)
 	return true
 }
 

@@ -13,6 +13,19 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
+// TestProxy goes by the environment's proxies, except on a network that the
+// caller provides.
+func TestProxy(t *testing.T) {
+	own, err := newTransport(transportKey{}, nil)
+	if err != nil || own.Proxy == nil {
+		t.Errorf("no proxy is looked for: %v", err)
+	}
+	given, err := newTransport(transportKey{}, new(memoryNet).dial)
+	if err != nil || given.Proxy != nil {
+		t.Errorf("a proxy is looked for: %v", err)
+	}
+}
+
 func TestPinsAreBounded(t *testing.T) {
 	var p pins
 	for i := range 3 * maxPins {

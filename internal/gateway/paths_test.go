@@ -66,6 +66,9 @@ func TestModels(t *testing.T) {
 		if err := json.Unmarshal([]byte(got.body), &list); err != nil || len(list.Data) != 2 || list.Data[0].ID != "chat" {
 			t.Errorf("%v: %s", err, got.body)
 		}
+		if rec := w.record(); rec.Outcome != spillway.OutcomeOK || rec.Status != 200 || rec.Caller != "tester" {
+			t.Errorf("unexpected record: %+v", rec)
+		}
 		w.want(w.do(http.MethodGet, "/openai/v1/models/chat", ""), 200)
 	})
 }

@@ -16,10 +16,13 @@ const relayReadBytes = 32 << 10
 var errClientGone = errors.New("the client does not read")
 
 // pump forwards the committed attempt's answer to its end, and reports how it
-// ended.
+// ended. It lasts as long as the stream, so it and its callers keep little on
+// the stack: net/http needs most of 8 KiB to write headers, and a stack that
+// has grown to 16 KiB for a moment rarely shrinks.
 func (f *flight) pump(a *attempt) {
 	a.pumped = true
 	f.startAnswer(a, a.resp.StatusCode)
+	f.out.disarm()
 	f.startWatch()
 	var err error
 	if a.shape == shapeStream {
@@ -27,15 +30,22 @@ func (f *flight) pump(a *attempt) {
 	} else {
 		err = f.pumpBytes(a)
 	}
+	f.reportEnd(a, err)
+}
+
+// reportEnd reports how the pump ended; err is what broke it off.
+func (f *flight) reportEnd(a *attempt, err error) {
 	if f.stopWatch() {
 		f.perform()
 		return
 	}
 	switch {
-	case f.ctx.Err() != nil || errors.Is(err, errClientGone):
+	case errors.Is(err, errClientGone), f.ctx.Err() != nil && !f.mustEnd():
 		f.tell(spillway.Event{Kind: spillway.EventGone})
 	case err == nil && a.fault == nil:
 		f.tell(a.event(spillway.EventDone))
+	case f.ctx.Err() != nil:
+		f.leave()
 	case a.fault != nil:
 		f.tell(a.refused(a.fault.Status, nil))
 	default:
@@ -54,18 +64,20 @@ func (f *flight) pumpEvents(a *attempt) error {
 	}
 	room := f.g.buffers.get(streamReadBytes)
 	defer room.drop()
-	buf := room.b[:cap(room.b)]
+	// What each turn needs is at hand: after the wait for a chunk of one stream
+	// among thousands, every step through memory is a cache miss.
+	buf, body, now := room.b[:cap(room.b)], a.resp.Body, f.g.deps.Now
 	for !a.stream.Done() && a.fault == nil {
-		n, err := a.resp.Body.Read(buf)
-		now := f.g.deps.Now()
-		f.out.arm(now)
-		fault := a.scan(now, buf[:n], &f.out)
+		n, err := body.Read(buf)
+		at := now()
+		f.out.arm(at)
+		fault := a.scan(at, buf[:n], &f.out)
 		if err != nil {
 			fault = errors.Join(fault, a.scanEnd(&f.out))
 		}
 		if n > 0 && fault == nil {
 			fault = f.out.flush()
-			a.blocked.Add(int64(f.g.deps.Now().Sub(now)))
+			a.blocked.Add(int64(now().Sub(at)))
 		}
 		switch {
 		case f.out.gone:
@@ -100,6 +112,7 @@ func (f *flight) pumpBytes(a *attempt) error {
 		}
 		switch {
 		case err == io.EOF:
+			f.out.arm(f.g.deps.Now()) // the server sends what it has kept back
 			return nil
 		case err != nil:
 			return err
@@ -116,6 +129,7 @@ func (f *flight) relay(a *attempt, p []byte) error {
 	if a.resp.ContentLength < 0 {
 		return f.out.flush()
 	}
+	f.out.disarm()
 	return nil
 }
 
@@ -161,6 +175,6 @@ func (f *flight) endStream(a *attempt) {
 	*f.out.armed = time.Time{}
 	f.out.arm(f.g.deps.Now())
 	if _, err := f.out.Write(tail); err == nil {
-		f.out.flush()
+		_ = f.out.flush() // a client that is gone shows in f.out
 	}
 }

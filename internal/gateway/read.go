@@ -55,13 +55,21 @@ func (a *attempt) severed() spillway.Event {
 	return ev
 }
 
-// readRefusal reads an error's body and returns its event.
-func (a *attempt) readRefusal() spillway.Event {
+// readError reads the body of an error into head. It ends the attempt's
+// connection when that takes too long.
+func (a *attempt) readError(resp *http.Response) {
 	timer := time.AfterFunc(errorBodyTimeout, a.stop)
-	defer timer.Stop()
 	a.head = a.f.g.buffers.get(wholeReadBytes)
-	within, err := a.head.readFrom(a.resp.Body, a.f.snap.limits.MaxErrorBytes)
-	a.overrun = !within || err != nil
+	within, err := a.head.readFrom(resp.Body, a.f.snap.limits.MaxErrorBytes)
+	a.overrun = !timer.Stop() || !within || err != nil
+}
+
+// readRefusal reads an error's body, unless that is done, and returns its
+// event.
+func (a *attempt) readRefusal() spillway.Event {
+	if a.head == nil {
+		a.readError(a.resp)
+	}
 	return a.refused(a.resp.StatusCode, a.head.b)
 }
 
@@ -102,6 +110,11 @@ func (a *attempt) readWhole() spillway.Event {
 	usage, finish, ok := wire.ScanUsage(f.req.API, a.head.b)
 	if !ok {
 		return a.broken(wire.ErrMalformed)
+	}
+	if !usage.Known && finish == spillway.FinishUnknown {
+		if a.fault = wire.ScanFault(a.head.b); a.fault != nil {
+			return a.refused(a.fault.Status, a.head.b)
+		}
 	}
 	a.usage, a.finish = usage, finish
 	if f.req.API == spillway.APIResponses {
@@ -182,7 +195,7 @@ func (a *attempt) assemble() spillway.Event {
 // ended reports whether the stream is complete. Some deployments close it
 // without a mark, once every choice has its finish.
 func (a *attempt) ended(err error) bool {
-	return a.stream.Done() || err == io.EOF && a.finish != spillway.FinishUnknown
+	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.f.ask.Choices)
 }
 
 // readTrail reads what follows the end of a stream, which is the end of the

@@ -16,6 +16,13 @@ func overloaded() wire.Error {
 	}
 }
 
+func shuttingDown() wire.Error {
+	return wire.Error{
+		Status: http.StatusServiceUnavailable, Code: "shutting_down", Type: "server_error", RetryAfter: time.Second,
+		Message: "The gateway is being shut down. Please retry after 1 second.",
+	}
+}
+
 func slowBody() wire.Error {
 	return wire.Error{
 		Status: http.StatusRequestTimeout, Code: wire.CodeTimeout, Type: "timeout_error",
@@ -27,6 +34,14 @@ func cutBody() wire.Error {
 	return wire.Error{
 		Status: http.StatusBadRequest, Code: "incomplete_body", Type: "invalid_request_error",
 		Message: "The request body ended before its announced length.",
+	}
+}
+
+func noModel() wire.Error {
+	return wire.Error{
+		Status: http.StatusBadRequest, Code: "missing_required_parameter", Type: "invalid_request_error", Param: "model",
+		Message: "The request names no model, and this gateway serves several. Name it in the path, as in " +
+			"/openai/deployments/{model}/..., or set routing.default_pool in the gateway's configuration.",
 	}
 }
 

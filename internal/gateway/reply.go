@@ -71,6 +71,17 @@ func (o *reply) arm(now time.Time) {
 	o.ignoreUnsupported(o.control.SetWriteDeadline(now.Add(o.timeout)))
 }
 
+// disarm ends the write deadline where the next write may be long in coming
+// and the deadline would not wait for it: HTTP/2 resets a stream whose deadline
+// passes, though nothing is being written.
+func (o *reply) disarm() {
+	if o.once.IsZero() {
+		return // none is set, or it is an HTTP/1 connection's
+	}
+	o.once = time.Time{}
+	o.ignoreUnsupported(o.control.SetWriteDeadline(time.Time{}))
+}
+
 // setReadDeadline bounds reading the request's body; zero ends that.
 func (o *reply) setReadDeadline(at time.Time) {
 	o.ignoreUnsupported(o.control.SetReadDeadline(at))
@@ -107,6 +118,7 @@ func (o *reply) Write(p []byte) (int, error) {
 // flush sends what was written.
 func (o *reply) flush() error {
 	err := o.control.Flush()
+	o.disarm()
 	if err != nil && errors.Is(err, http.ErrNotSupported) {
 		return nil
 	}

@@ -70,7 +70,7 @@ func (a *attempt) take(ev sse.Event, dst io.Writer) error {
 	if a.asm != nil {
 		return a.asm.Add(ev.Data)
 	}
-	if sig.UsageOnly && a.strip {
+	if sig.UsageOnly && a.asksUsage {
 		return nil
 	}
 	_, err = dst.Write(ev.Raw)

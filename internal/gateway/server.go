@@ -32,6 +32,7 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, armedKey{}, new(time.Time))
 		},
+		BaseContext: func(net.Listener) context.Context { return g.base },
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000,
 			MaxReadFrameSize:     1 << 20,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 )
@@ -19,6 +20,11 @@ const (
 	defaultDialTimeout = 5 * time.Second
 	idleConnTimeout    = 90 * time.Second
 	keepAlivePeriod    = 30 * time.Second
+	// pingAfter is how long an HTTP/2 connection in use may be silent before it
+	// is asked for a sign of life, and pingTimeout how long that may take: many
+	// requests share it, and would otherwise all wait for a peer that is gone.
+	pingAfter   = 5 * time.Second
+	pingTimeout = 3 * time.Second
 	// connBufferBytes is the read and the write buffer of an upstream
 	// connection. There are as many as there are streams, and a chunk of a
 	// stream is a few hundred bytes.
@@ -52,10 +58,12 @@ func (u *Upstream) transportKey() (transportKey, error) {
 }
 
 // newTransport returns a transport that passes bytes as they are. It answers
-// to the flight's own deadlines, so it has few timeouts of its own.
+// to the flight's own deadlines, so it has few timeouts of its own. Without a
+// dial of the caller's it goes by the proxies of the environment.
 func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
+	var proxy func(*http.Request) (*url.URL, error)
 	if dial == nil {
-		dial = (&net.Dialer{KeepAlive: keepAlivePeriod}).DialContext
+		dial, proxy = (&net.Dialer{KeepAlive: keepAlivePeriod}).DialContext, http.ProxyFromEnvironment
 	}
 	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: key.insecure}
 	if key.caPEM != "" {
@@ -68,6 +76,7 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	return &http.Transport{
+		Proxy: proxy,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, key.dialTimeout)
 			defer cancel()
@@ -77,6 +86,7 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 		TLSHandshakeTimeout:    key.dialTimeout,
 		ResponseHeaderTimeout:  key.headerTimeout,
 		Protocols:              &protocols,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    1 << 16,
 		IdleConnTimeout:        idleConnTimeout,

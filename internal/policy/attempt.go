@@ -49,7 +49,10 @@ func (f *Flight) audible(a *attempt) bool {
 func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	f.leaveQueue(now)
 	f.backingOff = false
-	a := &f.attempts[f.n]
+	if f.n == len(f.attempts) {
+		f.attempts = append(f.attempts, new(attempt))
+	}
+	a := f.attempts[f.n]
 	f.n++
 	*a = attempt{
 		deployment: d,
@@ -205,7 +208,7 @@ func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 // number is the 1-based number of an attempt.
 func (f *Flight) number(a *attempt) int {
 	for i := range f.attempts[:f.n] {
-		if &f.attempts[i] == a {
+		if f.attempts[i] == a {
 			return i + 1
 		}
 	}

@@ -137,7 +137,7 @@ func (f *Flight) elsewhere(d *deployment) bool {
 // last one failed there. Oversized stays: the same ask will not fit later.
 func (f *Flight) tried(d *deployment) (tried bool, class spillway.FailureClass) {
 	for i := range f.attempts[:f.n] {
-		if a := &f.attempts[i]; a.deployment == d && class != spillway.FailureOversized {
+		if a := f.attempts[i]; a.deployment == d && class != spillway.FailureOversized {
 			tried, class = true, a.failed
 		}
 	}

@@ -71,7 +71,7 @@ func (f *Flight) onDeadline(now time.Time) {
 	var kept *attempt
 	tried := f.live > 0
 	for i := range f.attempts[:f.n] {
-		a := &f.attempts[i]
+		a := f.attempts[i]
 		switch {
 		case !a.live:
 		case f.audible(a) && !a.firstAt.IsZero():

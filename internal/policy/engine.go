@@ -27,6 +27,7 @@ type Engine struct {
 	queue       *admit.Queue[*Flight]
 
 	candidates []route.Candidate // scratch of one pick
+	actions    []spillway.Action // of the step under way
 	ready      []*Flight         // to be woken by the driver
 	free       []*Flight
 }
@@ -133,6 +134,7 @@ func (e *Engine) requeue(to *admit.Queue[*Flight]) {
 // not change until the flight has settled.
 func (e *Engine) Begin(now time.Time, req *spillway.Request) (*Flight, spillway.Step) {
 	f := e.take()
+	e.actions = e.actions[:0]
 	f.begin(now, req)
 	return f, f.step()
 }

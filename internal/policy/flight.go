@@ -9,12 +9,9 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/length"
 )
 
-// maxActions bounds the actions of one step: a cancel for each attempt but
-// one, a send, a forward or cut, and a settle.
-const maxActions = spillway.MaxAttempts + 3
-
 // Flight is one request's life in the core, from Begin to Release. It is not
-// safe for concurrent use: its engine's lock covers it.
+// safe for concurrent use: its engine's lock covers it. There are as many as
+// there are streams, so it has room for what most of them need.
 type Flight struct {
 	// Driver is the driver's own handle on the flight.
 	Driver any
@@ -27,9 +24,9 @@ type Flight struct {
 	deadline time.Time // when the last byte is due; zero for none
 	cutAt    time.Time // deadline less the reply margin; zero for none
 
-	attempts  [spillway.MaxAttempts]attempt
-	n         int // attempts made
-	live      int // attempts under way
+	attempts  []*attempt // those made, and behind them some to use again
+	n         int        // attempts made
+	live      int        // attempts under way
 	hedgeAt   time.Time
 	committed bool
 	settled   bool
@@ -50,10 +47,7 @@ type Flight struct {
 	readyAt  time.Time // when waiting may end
 	giveUpAt time.Time // when waiting is over, whatever the deadline
 
-	actions  [maxActions]spillway.Action
-	nActions int
-	record   spillway.Record
-	tries    [spillway.MaxAttempts]spillway.Attempt
+	record spillway.Record
 }
 
 // begin takes a new request in.
@@ -119,13 +113,12 @@ func (f *Flight) quantile() float64 {
 
 // emit adds an action to the step.
 func (f *Flight) emit(a spillway.Action) {
-	f.actions[f.nActions] = a
-	f.nActions++
+	f.engine.actions = append(f.engine.actions, a)
 }
 
 // step closes the step.
 func (f *Flight) step() spillway.Step {
-	return spillway.Step{Actions: f.actions[:f.nActions], WakeAt: f.wakeAt()}
+	return spillway.Step{Actions: f.engine.actions, WakeAt: f.wakeAt()}
 }
 
 // wakeAt is the earliest instant that the flight cares about.
@@ -146,7 +139,7 @@ func (f *Flight) wakeAt() time.Time {
 	if f.live > 0 {
 		at = earlier(at, f.hedgeAt)
 		for i := range f.attempts[:f.n] {
-			if a := &f.attempts[i]; a.live {
+			if a := f.attempts[i]; a.live {
 				at = earlier(at, a.stallAt)
 			}
 		}
@@ -169,7 +162,7 @@ func earlier(a, b time.Time) time.Time {
 // On tells the flight what happened. Events of attempts that have ended are
 // ignored.
 func (f *Flight) On(now time.Time, ev spillway.Event) spillway.Step {
-	f.nActions = 0
+	f.engine.actions = f.engine.actions[:0]
 	if f.settled {
 		return f.step()
 	}
@@ -182,7 +175,7 @@ func (f *Flight) On(now time.Time, ev spillway.Event) spillway.Step {
 		if ev.Attempt < 1 || ev.Attempt > f.n || !f.attempts[ev.Attempt-1].live {
 			break
 		}
-		f.onAttempt(now, &f.attempts[ev.Attempt-1], ev)
+		f.onAttempt(now, f.attempts[ev.Attempt-1], ev)
 	}
 	return f.step()
 }
@@ -233,7 +226,7 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
 // cancelRivals ends every attempt but a.
 func (f *Flight) cancelRivals(now time.Time, a *attempt) {
 	for i := range f.attempts[:f.n] {
-		if rival := &f.attempts[i]; rival.live && rival != a {
+		if rival := f.attempts[i]; rival.live && rival != a {
 			f.cancel(now, rival, spillway.FailureNone)
 		}
 	}
@@ -257,7 +250,7 @@ func (f *Flight) note(now time.Time, a *attempt, ev spillway.Event) {
 // onGone ends everything: nobody reads any more. It teaches nothing.
 func (f *Flight) onGone(now time.Time) {
 	for i := range f.attempts[:f.n] {
-		if a := &f.attempts[i]; a.live {
+		if a := f.attempts[i]; a.live {
 			f.recordPartial(a)
 			f.cancel(now, a, spillway.FailureGone)
 		}
@@ -280,6 +273,9 @@ func (f *Flight) Release() {
 		// A flight that is still listed to be woken is left to the collector.
 		return
 	}
-	*f = Flight{engine: e}
+	for _, a := range f.attempts[:f.n] {
+		*a = attempt{}
+	}
+	*f = Flight{engine: e, attempts: f.attempts, record: spillway.Record{Attempts: f.record.Attempts[:0]}}
 	e.free = append(e.free, f)
 }

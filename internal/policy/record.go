@@ -18,7 +18,7 @@ func (f *Flight) recordBegin(now time.Time) {
 		Window: window, Mode: q.Class.Budget.Mode,
 		TTFTObjective: cmp.Or(q.TTFT, q.Class.Objective.TTFT),
 		TBTObjective:  cmp.Or(q.TPOT, q.Class.Objective.TBT),
-		Attempts:      f.tries[:0],
+		Attempts:      f.record.Attempts[:0],
 	}
 }
 

@@ -24,10 +24,9 @@ type Ask struct {
 	Structured   bool // the answer must parse: json_object or json_schema
 	Reasoning    bool // reasoning settings are present
 	IncludeUsage bool // the client asked for usage in its stream
-	Store        bool // upstream keeps the answer; Responses do unless told not to
 	Background   bool // background is true
+	Unstreamable bool // no service streams it: best_of above 1, spoken answers
 
-	User               string
 	PreviousResponseID string
 
 	// PromptBytes is the size of what becomes prompt tokens: messages, input,
@@ -95,7 +94,6 @@ func ReadAsk(api spillway.API, body []byte) (Ask, error) {
 	var room [32]span
 	r := reader{ask: Ask{API: api, Choices: 1}}
 	r.src, r.names = body, room[:0]
-	r.ask.Store = api == spillway.APIResponses
 	ok := r.read()
 	if ok {
 		return r.ask, nil
@@ -187,6 +185,9 @@ func mix(hash uint64, text []byte) uint64 {
 	}
 	return hash
 }
+
+// SetsStreamOptions reports whether the client itself sent stream_options.
+func (a *Ask) SetsStreamOptions() bool { return a.options.present() && !a.options.null }
 
 // Fill copies the ask into r. It leaves alone what the body does not say.
 func (a *Ask) Fill(r *spillway.Request) {

@@ -11,20 +11,20 @@ import (
 
 // view is the part of an Ask that a client would recognise.
 type view struct {
-	Model, Field         string
-	Tokens, Choices      int
-	Stream, Usage        bool
-	Tools, Structured    bool
-	Reasoning, Store     bool
-	Background           bool
-	User, PreviousAnswer string
+	Model, Field          string
+	Tokens, Choices       int
+	Stream, Usage         bool
+	Tools, Structured     bool
+	Reasoning, Background bool
+	Unstreamable          bool
+	PreviousAnswer        string
 }
 
 func viewOf(a Ask) view {
 	return view{
 		Model: a.Model, Field: a.TokenField, Tokens: a.Tokens, Choices: a.Choices, Stream: a.Stream,
-		Usage: a.IncludeUsage, Tools: a.Tools, Structured: a.Structured, Reasoning: a.Reasoning, Store: a.Store,
-		Background: a.Background, User: a.User, PreviousAnswer: a.PreviousResponseID,
+		Usage: a.IncludeUsage, Tools: a.Tools, Structured: a.Structured, Reasoning: a.Reasoning,
+		Background: a.Background, Unstreamable: a.Unstreamable, PreviousAnswer: a.PreviousResponseID,
 	}
 }
 
@@ -39,7 +39,7 @@ func TestReadAsk(t *testing.T) {
 		{"empty", chat, `{}`, view{Choices: 1}},
 		{
 			"usual", chat, `{"model":"m","stream":true,"max_tokens":5,"n":2,"user":"u"}`,
-			view{Model: "m", Stream: true, Field: "max_tokens", Tokens: 5, Choices: 2, User: "u"},
+			view{Model: "m", Stream: true, Field: "max_tokens", Tokens: 5, Choices: 2},
 		},
 		{
 			"escaped names and values", chat, `{"mod\u0065l":"a\n\u00e9","max_tok\u0065ns":7}`,
@@ -57,13 +57,15 @@ func TestReadAsk(t *testing.T) {
 		{"usage", chat, `{"stream":true,"stream_options":{"x":1,"include_usage":true}}`, view{Choices: 1, Stream: true, Usage: true}},
 		{"reasoning", chat, `{"reasoning_effort":"low"}`, view{Choices: 1, Reasoning: true}},
 		{"fields of another operation", chat, `{"max_output_tokens":"x","text":"free"}`, view{Choices: 1}},
-		{"best of", text, `{"best_of":4,"n":2,"max_tokens":0}`, view{Choices: 4, Field: "max_tokens"}},
+		{"best of", text, `{"best_of":4,"n":2,"max_tokens":0}`, view{Choices: 4, Field: "max_tokens", Unstreamable: true}},
 		{
 			"responses", resp, `{"max_output_tokens":40,"max_tokens":"ignored","text":{"format":{"type":"json_object"}},"reasoning":{"effort":"low"},"previous_response_id":"r1","background":true}`,
-			view{Choices: 1, Field: "max_output_tokens", Tokens: 40, Structured: true, Reasoning: true, PreviousAnswer: "r1", Background: true, Store: true},
+			view{Choices: 1, Field: "max_output_tokens", Tokens: 40, Structured: true, Reasoning: true, PreviousAnswer: "r1", Background: true},
 		},
-		{"no text format", resp, `{"store":null,"text":{"verbosity":"low","format":null}}`, view{Choices: 1, Store: true}},
-		{"not stored", resp, `{"store":false}`, view{Choices: 1}},
+		{"no text format", resp, `{"store":null,"text":{"verbosity":"low","format":null}}`, view{Choices: 1}},
+		{"spoken", chat, `{"audio":{"format":"mp3"}}`, view{Choices: 1, Unstreamable: true}},
+		{"not spoken", chat, `{"audio":null}`, view{Choices: 1}},
+		{"best of one", text, `{"best_of":1}`, view{Choices: 1}},
 		{"embeddings", spillway.APIEmbeddings, `{"model":"e","input":["a","b"],"n":"?","max_tokens":-1}`, view{Model: "e", Choices: 1}},
 		{"other", spillway.APIOther, `{"model":"i","n":"?"}`, view{Model: "i", Choices: 1}},
 		{"other, not JSON", spillway.APIOther, "--boundary\r\n", view{Choices: 1}},
@@ -232,7 +234,6 @@ func FuzzReadAsk(f *testing.F) {
 		}
 		compare(t, fields, "model", a.Model)
 		compare(t, fields, "stream", a.Stream)
-		compare(t, fields, "user", a.User)
 		if a.TokenField != "" {
 			compare(t, fields, a.TokenField, a.Tokens)
 		} else {

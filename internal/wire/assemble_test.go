@@ -107,7 +107,7 @@ func checkCut(t *testing.T, tr transcript, events []sse.Event) {
 	var whole, cut Assembler
 	whole.Reset(tr.api)
 	cut.Reset(tr.api)
-	s := NewStream(tr.api)
+	s := newStream(tr.api)
 	failed := false
 	for _, ev := range events {
 		sig, err := s.Observe(ev)
@@ -121,7 +121,7 @@ func checkCut(t *testing.T, tr transcript, events []sse.Event) {
 		return
 	}
 	tail := s.AppendCut(nil, CutOptions{IncludeUsage: true, Usage: estimate})
-	ends := NewStream(tr.api)
+	ends := newStream(tr.api)
 	added := eventsOf(t, tail, len(tail))
 	for _, ev := range append(events[:len(events):len(events)], added...) {
 		if _, err := ends.Observe(ev); err != nil {
@@ -234,7 +234,7 @@ func TestAnswerWithout(t *testing.T) {
 		if _, err := a.Answer(nil, AnswerOptions{Truncate: true}); err != ErrNoAnswer {
 			t.Errorf("%v: %v, want ErrNoAnswer", api, err)
 		}
-		if cut := NewStream(api).AppendCut(nil, CutOptions{}); len(cut) != 0 {
+		if cut := newStream(api).AppendCut(nil, CutOptions{}); len(cut) != 0 {
 			t.Errorf("%v: cut of a stream that has not begun: %s", api, cut)
 		}
 	}
@@ -243,7 +243,7 @@ func TestAnswerWithout(t *testing.T) {
 // TestCutLines cuts a response whose objects came over several lines of data:
 // each event that ends it must still fit into one.
 func TestCutLines(t *testing.T) {
-	s := NewStream(spillway.APIResponses)
+	s := newStream(spillway.APIResponses)
 	for _, data := range []string{
 		"{\"type\":\"response.created\",\n\"response\":{\n\"id\":\"resp_1\",\r\n\"output\":[]}}",
 		"{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\n\"id\":\"msg_1\",\"type\":\"message\"}}",

@@ -45,15 +45,14 @@ func (c *cursor) fail() {
 }
 
 // enter consumes an opening bracket; more must be called next.
-func (c *cursor) enter(open byte) bool {
+func (c *cursor) enter(open byte) {
 	if c.peek() != open || c.depth >= maxNesting {
 		c.fail()
-		return false
+		return
 	}
 	c.i++
 	c.depth++
 	c.fresh = true
-	return true
 }
 
 // more reports whether another element follows inside the bracket that end
@@ -97,7 +96,7 @@ func (c *cursor) str() []byte {
 		return nil
 	}
 	start := c.i + 1
-	end := -1
+	var end int
 	if c.strict {
 		end = stringEnd(c.b, start)
 	} else {
@@ -190,7 +189,7 @@ func flat(inside []byte) bool {
 }
 
 // scalar consumes a number, true, false or null.
-func (c *cursor) scalar() []byte {
+func (c *cursor) scalar() {
 	start := c.i
 	for c.i < len(c.b) && !delimiter(c.b[c.i]) {
 		c.i++
@@ -199,7 +198,6 @@ func (c *cursor) scalar() []byte {
 	if len(raw) == 0 || c.strict && !validScalar(raw) {
 		c.fail()
 	}
-	return raw
 }
 
 // isNull consumes a null if that is what comes next.

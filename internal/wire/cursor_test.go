@@ -60,7 +60,7 @@ func FuzzAssembler(f *testing.F) {
 		var quick, slow Assembler
 		quick.Reset(op)
 		slow.Reset(op)
-		s := NewStream(op)
+		s := newStream(op)
 		for _, ev := range eventsOf(t, raw, len(raw)+1) {
 			slow.shape.spoil()
 			slow.resp.shape.spoil()

@@ -224,6 +224,24 @@ func WrongMethod(method string) Error {
 	}
 }
 
+// Unexplained is upstream's error of that status, whose own body did not come
+// whole. It keeps upstream's hint for a retry; 0 means none.
+func Unexplained(status int, retryAfter time.Duration) Error {
+	e := Error{
+		Status: status, Code: strconv.Itoa(status), Type: typeServer, RetryAfter: retryAfter,
+		Message: fmt.Sprintf("The deployment answered with status %d and did not finish saying why.", status),
+	}
+	switch {
+	case status == http.StatusTooManyRequests:
+		e.Type = typeRateLimit
+	case status == http.StatusRequestTimeout:
+		e.Type = typeTimeout
+	case status < http.StatusInternalServerError:
+		e.Type = typeInvalidRequest
+	}
+	return e
+}
+
 // BodyTooLarge is the 413; limit is what a body may have, in bytes.
 func BodyTooLarge(limit int64) Error {
 	return Error{

@@ -48,6 +48,7 @@ func TestErrorStatuses(t *testing.T) {
 		{UnknownModel(AzureV1, "m"), 404},
 		{UnknownPath(), 404},
 		{WrongMethod("PUT"), 405},
+		{Unexplained(429, 0), 429},
 		{BodyTooLarge(1), 413},
 	}
 	for _, tt := range tests {

@@ -52,8 +52,6 @@ func (r *reader) known(m *member) bool {
 		return r.promptPart(&r.instructions)
 	case "tools", "functions":
 		return r.tools(string(key))
-	case "user":
-		return r.text("user", &a.User)
 	}
 	if !a.API.Generates() {
 		return r.value()
@@ -73,7 +71,12 @@ func (r *reader) known(m *member) bool {
 	case "n":
 		return r.count("n", 1, &r.n)
 	case "best_of":
-		return r.count("best_of", 1, &r.bestOf)
+		ok := r.count("best_of", 1, &r.bestOf)
+		a.Unstreamable = a.Unstreamable || r.bestOf > 1
+		return ok
+	case "audio":
+		a.Unstreamable = a.Unstreamable || !m.null
+		return r.value()
 	case "stream_options":
 		return r.streamOptions(m)
 	case "response_format":
@@ -97,8 +100,6 @@ func (r *reader) known(m *member) bool {
 			r.cacheKey = span{}
 		}
 		return ok
-	case "store":
-		return r.boolean("store", &a.Store)
 	case "background":
 		return r.boolean("background", &a.Background)
 	}

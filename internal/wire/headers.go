@@ -34,25 +34,14 @@ const (
 	HeaderAuthorization = "Authorization"
 
 	// What deployments tell.
-	HeaderRetryAfter          = "Retry-After" // seconds or a date
-	HeaderRetryAfterMS        = "Retry-After-Ms"
-	HeaderMSRetryAfterMS      = "X-Ms-Retry-After-Ms"
-	HeaderShouldRetry         = "X-Should-Retry"
-	HeaderUtilization         = "Azure-Openai-Deployment-Utilization" // "87.5%"
-	HeaderLimitTokens         = "X-Ratelimit-Limit-Tokens"
-	HeaderLimitRequests       = "X-Ratelimit-Limit-Requests"
-	HeaderRemainingTokens     = "X-Ratelimit-Remaining-Tokens"
-	HeaderRemainingRequests   = "X-Ratelimit-Remaining-Requests"
-	HeaderResetTokens         = "X-Ratelimit-Reset-Tokens"
-	HeaderResetRequests       = "X-Ratelimit-Reset-Requests"
-	HeaderAPIMRequestID       = "Apim-Request-Id"
-	HeaderUpstreamRequestID   = "X-Request-Id"
-	HeaderRegion              = "X-Ms-Region"
-	HeaderMSDeployment        = "X-Ms-Deployment-Name" // which one served, after native spillover
-	HeaderSpilloverFrom       = "X-Ms-Spillover-From-Deployment"
-	HeaderSpilloverError      = "X-Ms-Spillover-Error"
-	HeaderSpilloverDeployment = "X-Ms-Spillover-Deployment" // asks for native spillover
-	HeaderProcessingMS        = "Openai-Processing-Ms"
+	HeaderRetryAfter        = "Retry-After" // seconds or a date
+	HeaderRetryAfterMS      = "Retry-After-Ms"
+	HeaderMSRetryAfterMS    = "X-Ms-Retry-After-Ms"
+	HeaderShouldRetry       = "X-Should-Retry"
+	HeaderUtilization       = "Azure-Openai-Deployment-Utilization" // "87.5%"
+	HeaderLimitTokens       = "X-Ratelimit-Limit-Tokens"
+	HeaderRemainingTokens   = "X-Ratelimit-Remaining-Tokens"
+	HeaderRemainingRequests = "X-Ratelimit-Remaining-Requests"
 
 	HeaderContentType = "Content-Type"
 )
@@ -92,6 +81,9 @@ func ParseRetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 // parseSpan reads a number of units, from 0 to a hundred days.
 func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
 	const most = 100 * 24 * time.Hour
+	if text == "" { // the usual case: spares the error
+		return 0, false
+	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	if err != nil || !(n >= 0 && n <= float64(most/unit)) {
 		return 0, false
@@ -102,9 +94,10 @@ func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
 // ParseSignals reads what a response says about its deployment's capacity.
 func ParseSignals(h http.Header) spillway.Signals {
 	s := spillway.NoSignals()
-	percent, ok := strings.CutSuffix(strings.TrimSpace(get(h, HeaderUtilization)), "%")
-	if n, err := strconv.ParseFloat(percent, 64); ok && err == nil && n >= 0 && n < 1e6 {
-		s.Utilization = n / 100
+	if percent, ok := strings.CutSuffix(strings.TrimSpace(get(h, HeaderUtilization)), "%"); ok {
+		if n, err := strconv.ParseFloat(percent, 64); err == nil && n >= 0 && n < 1e6 {
+			s.Utilization = n / 100
+		}
 	}
 	s.LimitTokens = signal(h, HeaderLimitTokens)
 	s.RemainingTokens = signal(h, HeaderRemainingTokens)
@@ -114,7 +107,11 @@ func ParseSignals(h http.Header) spillway.Signals {
 
 // signal reads a non-negative integer, -1 when there is none.
 func signal(h http.Header, name string) int {
-	n, err := strconv.Atoi(get(h, name))
+	text := get(h, name)
+	if text == "" { // the usual case: spares the error
+		return -1
+	}
+	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
 		return -1
 	}
@@ -205,13 +202,14 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// CopyHeader sets in dst every header of src that is not hop by hop, nor named
-// by Connection. dst shares the values of src; neither may change them in
-// place afterwards. Appending is safe.
+// CopyHeader sets in dst every header of a response that is not hop by hop, nor
+// named by Connection, nor about the server that we are in front of. dst shares
+// the values of src; neither may change them in place afterwards. Appending is
+// safe.
 func CopyHeader(dst, src http.Header) {
 	named := src["Connection"]
 	for name, values := range src {
-		if hopByHop(name) || len(named) > 0 && isNamed(named, name) {
+		if hopByHop(name) || theirs(name) || len(named) > 0 && isNamed(named, name) {
 			continue
 		}
 		dst[name] = values[:len(values):len(values)]
@@ -219,8 +217,8 @@ func CopyHeader(dst, src http.Header) {
 }
 
 // CopyRequestHeader is CopyHeader for what goes upstream: without the caller's
-// credentials and cookies, the headers that are meant for us, and those that
-// the transport sets itself.
+// credentials and cookies, what would choose whom to bill or who serves, the
+// headers that are meant for us, and those that the transport sets itself.
 func CopyRequestHeader(dst, src http.Header) {
 	named := src["Connection"]
 	for name, values := range src {
@@ -234,12 +232,23 @@ func CopyRequestHeader(dst, src http.Header) {
 // ours reports whether a request's header stays at the gateway.
 func ours(name string) bool {
 	switch name {
-	case HeaderAPIKey, HeaderAuthorization, "Cookie", "Ocp-Apim-Subscription-Key", HeaderSLOTTFTMS, HeaderSLOTPOTMS,
+	case HeaderAPIKey, HeaderAuthorization, "X-Api-Key", "Ocp-Apim-Subscription-Key", "Cookie",
+		"Openai-Organization", "Openai-Project", "X-Ms-Spillover-Deployment", HeaderSLOTTFTMS, HeaderSLOTPOTMS,
 		"Accept-Encoding", "Content-Length", "Expect", "Host":
 		return true
 	}
 	return strings.HasPrefix(name, "X-Spillway-") || strings.HasPrefix(name, "X-Forwarded-") ||
 		strings.HasPrefix(name, "X-Stainless-")
+}
+
+// theirs reports whether a response's header means its own server, so that it
+// would mislead about ours.
+func theirs(name string) bool {
+	switch name {
+	case "Set-Cookie", "Alt-Svc", "Strict-Transport-Security":
+		return true
+	}
+	return false
 }
 
 // isNamed reports whether the values of a Connection header name a header.

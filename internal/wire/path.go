@@ -32,16 +32,6 @@ func (f Family) String() string {
 	return "unknown"
 }
 
-// ParseFamily is the reverse of String.
-func ParseFamily(name string) (Family, bool) {
-	for i, n := range familyNames {
-		if n == name {
-			return Family(i), true
-		}
-	}
-	return 0, false
-}
-
 // Path is a request's path, taken apart.
 type Path struct {
 	Family     Family
@@ -140,14 +130,29 @@ func operation(escaped string) (string, bool) {
 	return b.String(), true
 }
 
-// misspelt reports whether an upstream that ignores case could take operation
-// for one with token logic, or for the path of another deployment.
+// misspelt reports whether a lenient upstream could take operation for one with
+// token logic, or for the path of another deployment. Such ones ignore case,
+// the blanks and dots at the end of a segment, and parameters within it.
+// Extensions are an older spelling of chat.
 func misspelt(operation string) bool {
-	first, _, _ := strings.Cut(operation, "/")
-	if strings.EqualFold(first, "deployments") || strings.EqualFold(first, "v1") {
+	if operationAPI(operation) != spillway.APIOther {
+		return false
+	}
+	var b strings.Builder
+	for part := range strings.SplitSeq(operation, "/") {
+		s, _ := segment(part)
+		s, _, _ = strings.Cut(s, ";")
+		if b.Len() > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteString(strings.TrimRight(strings.ToLower(s), " ."))
+	}
+	plain := b.String()
+	switch first, _, _ := strings.Cut(plain, "/"); first {
+	case "deployments", "v1", "extensions":
 		return true
 	}
-	return operationAPI(operation) != operationAPI(strings.ToLower(operation))
+	return operationAPI(plain) != spillway.APIOther
 }
 
 // operationAPI names the operations that have token logic.
@@ -184,7 +189,7 @@ func (p Path) label() string {
 		if rest != "" {
 			return "chat/stored"
 		}
-	case "assistants", "audio", "batches", "containers", "conversations", "evals", "extensions", "files",
+	case "assistants", "audio", "batches", "containers", "conversations", "evals", "files",
 		"fine_tuning", "images", "models", "moderations", "realtime", "threads", "uploads", "vector_stores", "videos":
 		return first
 	}

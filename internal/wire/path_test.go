@@ -79,6 +79,8 @@ func TestParsePathRefuses(t *testing.T) {
 		"/v1//chat/completions", "/v1/chat//completions", "/v1/../admin", "/v1/a/%2E%2E/b", "/v1/models//", "/v1/a\nb",
 		"/openai/Deployments/d/chat/completions", "/openai/%64eployments/d/chat/completions", "/v1/deployments/d/chat/completions",
 		"/openai/V1/chat/completions", "/openai/%76%31/chat/completions", "/v1/Chat/Completions", "/v1/RESPONSES", "/OPENAI/v1/models",
+		"/v1/chat/completions%20", "/v1/chat/completions.", "/v1/chat./completions", "/v1/chat;x/completions", "/v1/responses%2E%20",
+		"/v1/deployments%20/d/chat/completions", "/openai/deployments/d/extensions/chat/completions",
 	} {
 		if got, ok := ParsePath(path, ""); ok {
 			t.Errorf("ParsePath(%q) = %+v", path, got)

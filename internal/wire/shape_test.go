@@ -99,7 +99,7 @@ func agree(t *testing.T, api spillway.API, stream uint64) (matched int) {
 	var quick, slow Assembler
 	quick.Reset(api)
 	slow.Reset(api)
-	fast, plain := NewStream(api), NewStream(api)
+	fast, plain := newStream(api), newStream(api)
 	if api == spillway.APIResponses {
 		begin := []byte(`{"type":"response.created","response":{"id":"resp_1","status":"in_progress","output":[]}}`)
 		for _, item := range []string{"0", "1"} {

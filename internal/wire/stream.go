@@ -78,13 +78,6 @@ type choiceState struct {
 	finished bool
 }
 
-// NewStream returns a stream of an operation.
-func NewStream(api spillway.API) *Stream {
-	s := new(Stream)
-	s.Reset(api)
-	return s
-}
-
 // Reset makes s ready for another stream, keeping moderate buffers.
 func (s *Stream) Reset(api spillway.API) {
 	s.api = api
@@ -135,6 +128,18 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 
 // Done reports whether the end of the stream was seen.
 func (s *Stream) Done() bool { return s.done }
+
+// Finished reports whether at least so many choices have begun and every one
+// that has begun has its finish: what a stream without an end mark needs to be
+// complete.
+func (s *Stream) Finished(choices int) bool {
+	for _, c := range s.choices {
+		if !c.finished {
+			return false
+		}
+	}
+	return len(s.choices) >= choices
+}
 
 // What the holes of a Stream's shape hold.
 const (

@@ -35,7 +35,7 @@ func BenchmarkObserve(b *testing.B) {
 	for _, kind := range []string{"chat", "two", "responses"} {
 		b.Run(kind, func(b *testing.B) {
 			api, events := benchChunks(kind)
-			s := NewStream(api)
+			s := newStream(api)
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {
@@ -75,7 +75,7 @@ func BenchmarkAssemble(b *testing.B) {
 func TestObserveAllocates(t *testing.T) {
 	for _, kind := range []string{"chat", "two", "responses"} {
 		api, events := benchChunks(kind)
-		s := NewStream(api)
+		s := newStream(api)
 		var a Assembler
 		a.Reset(api)
 		pass := func() {

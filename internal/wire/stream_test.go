@@ -78,6 +78,12 @@ func eventsOf(t testing.TB, raw []byte, size int) (all []sse.Event) {
 	return all
 }
 
+func newStream(api spillway.API) *Stream {
+	s := new(Stream)
+	s.Reset(api)
+	return s
+}
+
 // story prints the signals of a stream, one line per event.
 func story(t testing.TB, s *Stream, events []sse.Event) string {
 	t.Helper()
@@ -109,7 +115,7 @@ func TestStreamTranscripts(t *testing.T) {
 	for _, tr := range transcripts(t) {
 		t.Run(tr.name, func(t *testing.T) {
 			file := filepath.Join("testdata/streams", tr.name+".signals")
-			s := NewStream(tr.api)
+			s := newStream(tr.api)
 			got := story(t, s, eventsOf(t, tr.raw, len(tr.raw)))
 			if *updateStreams {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -136,13 +142,13 @@ func TestStreamTranscripts(t *testing.T) {
 // TestStreamShapes holds what is read by shape equal to what is parsed.
 func TestStreamShapes(t *testing.T) {
 	for _, tr := range transcripts(t) {
-		s := NewStream(tr.api)
+		s := newStream(tr.api)
 		for _, ev := range eventsOf(t, tr.raw, len(tr.raw)) {
 			quick, err := s.Observe(ev)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fresh := NewStream(tr.api)
+			fresh := newStream(tr.api)
 			slow, err := fresh.Observe(ev)
 			if err != nil {
 				t.Fatal(err)
@@ -162,7 +168,7 @@ func TestObserveMalformed(t *testing.T) {
 		strings.Repeat(`{"choices":[`, 300),
 	} {
 		for _, api := range []spillway.API{spillway.APIChat, spillway.APICompletions, spillway.APIResponses} {
-			s := NewStream(api)
+			s := newStream(api)
 			if _, err := s.Observe(sse.Event{Data: []byte(good)}); err != nil {
 				t.Fatal(err)
 			}
@@ -187,7 +193,7 @@ func TestObserveErrors(t *testing.T) {
 		{"error", `{"error":{"message":"m","code":null}}`, StreamError{500, "", "", "m"}},
 	}
 	for _, tt := range tests {
-		sig, err := NewStream(spillway.APIChat).Observe(sse.Event{Name: []byte(tt.name), Data: []byte(tt.data)})
+		sig, err := newStream(spillway.APIChat).Observe(sse.Event{Name: []byte(tt.name), Data: []byte(tt.data)})
 		if err != nil || sig.Err == nil || *sig.Err != tt.want {
 			t.Errorf("%s: %+v, %v; want %+v", tt.data, sig.Err, err, tt.want)
 		}

@@ -75,10 +75,10 @@ func ParseTarget(style Family, endpoint, deployment, version string) (Target, er
 }
 
 // URL returns the escaped path and the raw query at the target for what a
-// client asked as p with rawQuery. Parameters other than api-version survive
-// byte for byte.
+// client asked as p with rawQuery. Parameters other than api-version and
+// credentials survive byte for byte.
 func (t Target) URL(p Path, rawQuery string) (path, query string) {
-	query = withoutParam(rawQuery, apiVersion)
+	query = withoutOurs(rawQuery)
 	version := t.version(p)
 	if version != "" {
 		version = apiVersion + "=" + url.QueryEscape(version)
@@ -129,20 +129,21 @@ func (t Target) version(p Path) string {
 func ofDeployment(operation string) bool {
 	first, _, _ := strings.Cut(operation, "/")
 	switch first {
-	case "chat", "completions", "embeddings", "images", "audio", "extensions":
+	case "chat", "completions", "embeddings", "images", "audio":
 		return true
 	}
 	return false
 }
 
-// withoutParam removes a parameter from a raw query.
-func withoutParam(query, name string) string {
+// withoutOurs removes from a raw query what is ours to set: the api-version, and
+// credentials.
+func withoutOurs(query string) string {
 	if query == "" {
 		return ""
 	}
 	kept := make([]string, 0, 4)
 	for part := range strings.SplitSeq(query, "&") {
-		if !isParam(part, name) {
+		if !isParam(part, apiVersion) && !isParam(part, "api-key") && !isParam(part, "subscription-key") {
 			kept = append(kept, part)
 		}
 	}

@@ -36,6 +36,27 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 	return usage, finish, true
 }
 
+// ScanFault returns the error that body, one JSON object, holds instead of an
+// answer: some servers send it with status 200. A body that has any part of an
+// answer gives nil, as does a Response that failed, which says so itself.
+func ScanFault(body []byte) (fault *StreamError) {
+	c := cursor{b: body}
+	c.enter('{')
+	for c.more('}') {
+		switch string(c.key()) {
+		case "choices", "data", "output", "status":
+			return nil
+		case "error":
+			if !c.isNull() {
+				fault = readError(&c)
+			}
+		default:
+			c.value()
+		}
+	}
+	return fault
+}
+
 // readFinishes reads the array of choices of a complete answer.
 func readFinishes(c *cursor) (finish spillway.Finish) {
 	c.enter('[')
@@ -107,25 +128,4 @@ func readDetail(c *cursor, name string) (n int) {
 		}
 	}
 	return n
-}
-
-// LooksJSON reports whether body begins and ends like a JSON object or array.
-// It tells the HTML and plain text of proxies in front of a deployment from an
-// answer at no cost; a body that passes may still be malformed.
-func LooksJSON(body []byte) bool {
-	first, last := 0, len(body)-1
-	for first <= last && space(body[first]) {
-		first++
-	}
-	for last > first && space(body[last]) {
-		last--
-	}
-	if last <= first {
-		return false
-	}
-	return body[first] == '{' && body[last] == '}' || body[first] == '[' && body[last] == ']'
-}
-
-func space(ch byte) bool {
-	return ch == ' ' || ch == '\t' || ch == '\n' || ch == '\r'
 }

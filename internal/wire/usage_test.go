@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,7 +56,7 @@ func TestScanUsageAgrees(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		s := NewStream(tr.api)
+		s := newStream(tr.api)
 		var want spillway.Usage
 		for _, ev := range eventsOf(t, tr.raw, len(tr.raw)) {
 			sig, err := s.Observe(ev)
@@ -73,13 +74,23 @@ func TestScanUsageAgrees(t *testing.T) {
 	}
 }
 
-func TestLooksJSON(t *testing.T) {
-	for body, want := range map[string]bool{
-		`{}`: true, " \r\n{\"a\":1}\n": true, `[1]`: true, `{"a"`: false, `{`: false, ``: false, ` `: false,
-		`<html>{}</html>`: false, `upstream connect error`: false, `"text"`: false, `{]`: false,
+func TestScanFault(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"error":{"code":"overloaded","message":"m"}}`:         "overloaded",
+		`{"id":"x","error":{"code":"429","message":"m"},"a":1}`: "429",
+		`{"error":"no"}`:                                       "no",
+		`{"error":null}`:                                       "",
+		`{"choices":[],"error":{"code":"x"}}`:                  "",
+		`{"error":{"code":"x"},"data":[]}`:                     "",
+		`{"status":"failed","error":{"code":"x"},"output":[]}`: "",
+		`{}`: "",
 	} {
-		if got := LooksJSON([]byte(body)); got != want {
-			t.Errorf("LooksJSON(%q) = %v", body, got)
+		got := ""
+		if fault := ScanFault([]byte(body)); fault != nil {
+			got = cmp.Or(fault.Code, fault.Message)
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
 		}
 	}
 }

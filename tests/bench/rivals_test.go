@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -18,6 +19,7 @@ import (
 const (
 	roleProxy  = "reverseproxy" // what the gateway is held against
 	rolePooled = "pooledproxy"  // the same with a buffer pool, for comparison
+	rolePump   = "pump"         // the least that net/http needs to forward a stream
 	roleReader = "reader"       // reads streams and throws them away
 )
 
@@ -65,6 +67,10 @@ func startRolePlay(role string) (addr string, end func() error, err error) {
 		handler = newReverseProxy(&base, nil)
 	case rolePooled:
 		handler = newReverseProxy(&base, make(bufferPool, 64))
+	case rolePump:
+		transport := newTransport()
+		transport.ReadBufferSize, transport.WriteBufferSize = pumpBytes, pumpBytes
+		handler = &pump{base: base, transport: transport}
 	case roleReader:
 		handler = &reader{base: base, transport: newTransport()}
 	default:
@@ -144,4 +150,36 @@ func (d *reader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	io.WriteString(w, "{}")
+}
+
+// pump forwards streams with buffers as small as the gateway's, and nothing
+// else: what it holds per stream is what net/http needs for two HTTP/1.1
+// connections and their headers.
+type pump struct {
+	base      url.URL
+	transport *http.Transport
+}
+
+// pumpBytes is the size of each of a pump's buffers.
+const pumpBytes = 2 << 10
+
+// ServeHTTP serves one request.
+func (p *pump) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := r.Clone(r.Context())
+	out.URL.Scheme, out.URL.Host, out.RequestURI = p.base.Scheme, p.base.Host, ""
+	resp, err := p.transport.RoundTrip(out)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	maps.Copy(w.Header(), resp.Header)
+	control := http.NewResponseController(w)
+	buf := make([]byte, pumpBytes)
+	for err == nil {
+		var n int
+		n, err = resp.Body.Read(buf)
+		w.Write(buf[:n])
+		control.Flush()
+	}
 }

@@ -117,20 +117,33 @@ func BenchmarkStreams(b *testing.B) {
 }
 
 // BenchmarkManyStreams holds the memory of five thousand streams. Each of them
-// must end well.
+// must end well. The pump tells how much of it is net/http's.
 func BenchmarkManyStreams(b *testing.B) {
 	load := streams{count: 5000, interval: 500 * time.Millisecond, window: 3 * time.Second}
-	for b.Loop() {
-		pace := newPacer(b, load.interval)
-		up := newDeployment(b, pace.stream)
-		mine := load.run(b, startSpillway(b, up.addr, "stream"), pace)
-		theirs := load.run(b, startRole(b, roleProxy, up.addr), pace)
-		board.add(b, score{
-			name: "5,000 streams: memory of each", value: mine.grown, limit: 40, unit: "KiB/stream",
-			detail: fmt.Sprintf("at its highest %.1f; proxy %.1f, at its highest %.1f; no errors; %.0f chunks/s",
-				mine.peak, theirs.grown, theirs.peak, mine.rate),
+	flows := make(map[string]flow)
+	for _, role := range []string{roleProxy, rolePump, roleSpillway} {
+		b.Run(role, func(b *testing.B) { // by itself, so that its files are closed again
+			for b.Loop() {
+				pace := newPacer(b, load.interval)
+				up := newDeployment(b, pace.stream)
+				c := (*child)(nil)
+				if role == roleSpillway {
+					c = startSpillway(b, up.addr, "stream")
+				} else {
+					c = startRole(b, role, up.addr)
+				}
+				flows[role] = load.run(b, c, pace)
+				b.ReportMetric(flows[role].grown, "KiB/stream")
+				b.ReportMetric(0, "ns/op")
+			}
 		})
 	}
+	mine, theirs, least := flows[roleSpillway], flows[roleProxy], flows[rolePump]
+	board.add(b, score{
+		name: "5,000 streams: memory of each", value: mine.grown, limit: 40, unit: "KiB/stream",
+		detail: fmt.Sprintf("at its highest %.1f; proxy %.1f, at its highest %.1f; a mere pump %.1f; no errors; %.0f chunks/s",
+			mine.peak, theirs.grown, theirs.peak, least.grown, mine.rate),
+	})
 }
 
 func rate(f flow) float64 { return f.rate }

@@ -28,8 +28,8 @@ type Event struct {
 	// Data is the data field, its lines joined by LF. It is nil when the block
 	// has none: a comment or a stray blank line, which carries no event.
 	Data []byte
-	// Raw is the block as it arrived. The Raws of a stream, in order, followed
-	// by Scanner.Pending are the stream.
+	// Raw is the block as it arrived. The Raws of a stream, in order, are the
+	// stream, but for an event at its end that is not complete.
 	Raw []byte
 }
 
@@ -115,10 +115,6 @@ func (s *Scanner) Finish() (Event, bool) {
 	return ev, ev.Data != nil
 }
 
-// Pending returns the bytes of the event that is not complete yet, valid
-// until the next Feed.
-func (s *Scanner) Pending() []byte { return s.carry[s.held] }
-
 // Err returns ErrTooLong once an event was too large, else nil. Nothing more
 // is found after that.
 func (s *Scanner) Err() error { return s.err }
@@ -202,15 +198,13 @@ func (s *Scanner) parse(raw []byte) Event {
 		case "event":
 			ev.Name = value
 		case "data":
-			switch {
-			case ev.Data == nil:
-				ev.Data = value
-				if value == nil { // "data" without a colon is an empty line of data
-					ev.Data = line[len(line):]
-				}
-			default:
+			if ev.Data != nil {
 				ev.Data = s.join(ev.Data, value, joining)
 				joining = true
+				continue
+			}
+			if ev.Data = value; value == nil { // "data" without a colon is an empty line of data
+				ev.Data = line[len(line):]
 			}
 		}
 	}

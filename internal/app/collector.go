@@ -1,0 +1,96 @@
+package app
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+)
+
+const (
+	// heapFloorBytes is how large the heap may grow before a collection is worth
+	// its while. A gateway at work lives on a few MiB and passes on hundreds of
+	// MiB per second: with Go's own rule, which is to collect when the heap has
+	// doubled, it would do so dozens of times a second.
+	heapFloorBytes = 64 << 20
+	// goHeapFloorBytes is Go's own floor at GOGC=100; it grows in proportion.
+	goHeapFloorBytes = 4 << 20
+	// usualPercent is what Go does above the floor.
+	usualPercent = 100
+	// mostPercent makes Go's own floor ours.
+	mostPercent = usualPercent * (heapFloorBytes / goHeapFloorBytes)
+)
+
+// collector lets the garbage collector rest while the heap is smaller than the
+// floor. Above it everything is as Go does it by itself.
+type collector struct {
+	mu      sync.Mutex
+	before  int // the percentage to put back
+	percent int // in force
+	stopped bool
+}
+
+// startCollector applies the floor until stop. It returns nil, which stops
+// well, where the operator has said in the environment how to collect.
+func startCollector() *collector {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return nil
+	}
+	c := &collector{percent: mostPercent}
+	c.before = debug.SetGCPercent(c.percent)
+	c.awaitCollection()
+	return c
+}
+
+// awaitCollection has adjust called after the next collection.
+func (c *collector) awaitCollection() {
+	// The cleanup runs once the collector has found the sentinel unreachable.
+	sentinel := new(*collector)
+	runtime.AddCleanup(sentinel, (*collector).adjust, c)
+}
+
+// adjust sets when the next collection begins, from what the last one has
+// found.
+func (c *collector) adjust() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	found := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"},
+	}
+	metrics.Read(found)
+	want := growthPercent(found[0].Value.Uint64(), found[1].Value.Uint64()+found[2].Value.Uint64())
+	// Setting the percentage stops the world for a moment, so small differences
+	// are let be.
+	if want < c.percent*4/5 || want > c.percent*5/4 {
+		debug.SetGCPercent(want)
+		c.percent = want
+	}
+	c.awaitCollection()
+}
+
+// growthPercent is by how much the heap may grow until it reaches the floor.
+// The percentage is one of the live heap and of the roots together.
+func growthPercent(liveBytes, rootBytes uint64) int {
+	if liveBytes >= heapFloorBytes {
+		return usualPercent
+	}
+	percent := (heapFloorBytes - liveBytes) * 100 / max(liveBytes+rootBytes, 1)
+	return int(min(max(percent, usualPercent), mostPercent))
+}
+
+// stop puts back what was in force before start.
+func (c *collector) stop() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.stopped = true
+		debug.SetGCPercent(c.before)
+	}
+}

@@ -1,0 +1,60 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestDrainRunsOut ends the app with requests that do not end in time: each
+// client gets a valid answer, and each record says what happened.
+func TestDrainRunsOut(t *testing.T) {
+	r := startWith(t, func(text string) string {
+		return strings.Replace(text, "drain_timeout: 10s", "drain_timeout: 300ms", 1)
+	})
+	var asked sync.WaitGroup
+	for _, stream := range []bool{false, true} {
+		asked.Go(func() {
+			resp, err := r.ask(stream, "[[tokens=2000]]")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 200 || !bytes.Contains(text, []byte(`"finish_reason":"length"`)) {
+				t.Errorf("stream %t: status %d, error %v, ends in %q", stream, resp.StatusCode, err, tail(text))
+			}
+		})
+	}
+	r.eventually("two requests", func() bool { return r.gateway.InFlight() == 2 })
+	r.cancel()
+	if err := <-r.ran; err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(); err == nil || !strings.Contains(err.Error(), "2 requests were cut off") {
+		t.Errorf("Close = %v, want 2 requests that were cut off", err)
+	}
+	asked.Wait()
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(r.path), "records.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(data, []byte("\n")); n != 2 {
+		t.Errorf("%d records, want 2", n)
+	}
+	for line := range bytes.Lines(data) {
+		var record struct {
+			Outcome string
+			Status  int
+		}
+		if err := json.Unmarshal(line, &record); err != nil || record.Outcome != "truncated_deadline" || record.Status != 200 {
+			t.Errorf("%v: record %s", err, line)
+		}
+	}
+}
