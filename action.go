@@ -44,7 +44,8 @@ type Action struct {
 // RefusalCode names an error of our own that a client can get.
 type RefusalCode string
 
-// The refusals. They appear as error.code in the body.
+// The refusals. They appear as error.code in the body, except for the deadline's,
+// which is Azure's own code for a 408.
 const (
 	RefusalNone       RefusalCode = ""
 	RefusalTooLarge   RefusalCode = "output_exceeds_window" // 400: the ask cannot finish in time
@@ -54,6 +55,7 @@ const (
 	RefusalUpstream   RefusalCode = "upstream_unavailable"  // 502: every deployment that was tried failed
 	RefusalNoHealthy  RefusalCode = "no_healthy_deployment" // 503: all are broken or paused
 	RefusalLoop       RefusalCode = "gateway_loop"          // 508: the request came round again
+	RefusalEnding     RefusalCode = "shutting_down"         // 503: the gateway ends
 )
 
 // Refusal is an error of our own, as data: the edge renders it.

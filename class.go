@@ -23,7 +23,8 @@ func (p Priority) String() string {
 	return "normal"
 }
 
-// Objective is what a class promises. A zero limb is not an objective.
+// Objective is what a class wants: deployments that keep it come first. A zero
+// limb is not an objective.
 type Objective struct {
 	TTFT time.Duration // time to first token
 	TBT  time.Duration // mean time between tokens of one answer

@@ -39,24 +39,27 @@ const (
 	// EventFailed is the failure of an attempt: Class says which, or Status
 	// does.
 	EventFailed
-	// EventGone is the client's departure.
+	// EventGone is the client's departure. Report pending progress first.
 	EventGone
+	// EventEnd is the driver's own end: what has arrived of the answer has to
+	// do. Report pending progress first.
+	EventEnd
 )
 
 // Finish is why an answer ended.
 type Finish uint8
 
-// The ends of an answer. FinishOther covers tool calls and every reason that
-// needs no decision.
+// The ends of an answer. FinishOther covers every reason that needs no decision.
 const (
 	FinishUnknown Finish = iota
 	FinishStop
 	FinishLength
 	FinishFilter
+	FinishTools
 	FinishOther
 )
 
-var finishNames = [...]string{"", "stop", "length", "content_filter", "other"}
+var finishNames = [...]string{"", "stop", "length", "content_filter", "tool_calls", "other"}
 
 // String returns the name used in records; "" when unknown.
 func (f Finish) String() string { return name(finishNames[:], uint8(f)) }

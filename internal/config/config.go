@@ -99,7 +99,7 @@ type Deployment struct {
 	OutputRatio     float64       `yaml:"output_ratio" min:"0" doc:"Input tokens that one output token weighs; 0 takes the model's published figure."`
 	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 takes the engine's own."`
 	ConnectTimeout  time.Duration `yaml:"connect_timeout" default:"5s" min:"1ms" doc:"Time to connect to the endpoint, and as much again for the TLS handshake."`
-	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"0s" min:"0s" doc:"Time to wait for the head of a response; 0 leaves it to the request's deadline."`
+	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"10m" min:"0s" doc:"Time to wait for the head of a response, besides the request's deadline; 0 leaves it to that."`
 	Auth            *Auth         `yaml:"auth" doc:"Credential for the endpoint. Styles azure and azure-v1 require it."`
 	TLS             *UpstreamTLS  `yaml:"tls" doc:"How the endpoint's certificate is verified."`
 }
@@ -149,9 +149,9 @@ type Class struct {
 type Budget struct {
 	Mode            string        `yaml:"mode" default:"window" enum:"window|clamp|reject|observe" doc:"What happens to a request that asks for more than fits: cut its answer at the deadline, lower its limit, refuse it with 400, or only record it."`
 	Quantile        float64       `yaml:"quantile" default:"0.99" min:"0.5" max:"0.999" doc:"Quantile of learned speed to count on."`
-	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget in place of the measured one; 0 is none."`
+	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget in place of the measured one, for answers that are not streamed; 0 is none. Structured output, tools and reasoning are exempt, as from clamp."`
 	Margin          time.Duration `yaml:"margin" default:"250ms" min:"1ms" doc:"Kept free before the deadline for the reply itself; never more than a tenth of the window."`
-	ClampStructured bool          `yaml:"clamp_structured" doc:"Let clamp and reject also lower requests whose answer is worthless when cut: structured output, tools, reasoning."`
+	ClampStructured bool          `yaml:"clamp_structured" doc:"Let clamp, reject and max_output_tokens also lower requests whose answer is worthless when cut: structured output, tools, reasoning."`
 }
 
 // Caller is one client that may ask.
@@ -199,7 +199,7 @@ type Queue struct {
 
 // Speed is how the speed of a deployment is learned.
 type Speed struct {
-	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Answers at one level of load below which the contractual speed counts."`
+	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Answers below which measurements are thin: those at one level of load are then taken together with all others, and if these are too few, the slower of the published speed and the measured one counts, with 2 s to the first token."`
 	Decay      time.Duration `yaml:"decay" default:"10m" min:"1s" doc:"How long an answer is remembered."`
 }
 

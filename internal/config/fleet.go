@@ -88,5 +88,11 @@ func (d *decoder) validateFleet(f *Fleet) {
 		if x.Deployment != "" && !known[x.Deployment] {
 			d.addAt(fmt.Sprintf("faults[%d].deployment", i), fmt.Sprintf("no deployment is named %q", x.Deployment), "")
 		}
+		if x.Status != 0 && x.Status < 500 {
+			d.addAt(fmt.Sprintf("faults[%d].status", i), "is not a server error", "use 500 to 599")
+		}
+		if x.Until > 0 && x.Until <= x.From {
+			d.addAt(fmt.Sprintf("faults[%d].until", i), "is not after from", "leave it out for ever")
+		}
 	}
 }

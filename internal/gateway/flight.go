@@ -193,12 +193,17 @@ func (f *flight) hear(n notice) {
 
 // wake reports the progress of what is under way, and then the wake-up.
 func (f *flight) wake() {
+	f.report()
+	f.tell(spillway.Event{Kind: spillway.EventWake})
+}
+
+// report tells the core how far the attempts are.
+func (f *flight) report() {
 	for _, a := range f.attempts {
 		if ev, any := a.progress(); any {
 			f.tell(ev)
 		}
 	}
-	f.tell(spillway.Event{Kind: spillway.EventWake})
 }
 
 // wakeNow asks for a wake-up as soon as possible. pool.mu is held.

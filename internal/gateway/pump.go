@@ -41,6 +41,7 @@ func (f *flight) reportEnd(a *attempt, err error) {
 	}
 	switch {
 	case errors.Is(err, errClientGone), f.ctx.Err() != nil && !f.mustEnd():
+		f.report()
 		f.tell(spillway.Event{Kind: spillway.EventGone})
 	case err == nil && a.fault == nil:
 		f.tell(a.event(spillway.EventDone))
@@ -156,12 +157,14 @@ func (f *flight) writeHead(a *attempt) error {
 func (f *flight) endStream(a *attempt) {
 	rec := f.core.Record()
 	var tail []byte
+	if rec.Truncated != spillway.TruncatedNot {
+		f.out.set(trailerTruncated, rec.Truncated.String())
+	}
 	switch {
 	case f.out.gone:
 		return
 	case a.short && a.shape == shapeStream:
 		tail = a.stream.AppendCut(nil, wire.CutOptions{IncludeUsage: f.ask.IncludeUsage, Usage: rec.Usage})
-		f.out.set(trailerTruncated, rec.Truncated.String())
 	case rec.Outcome != spillway.OutcomePartial:
 		return
 	case a.shape == shapeStream && a.fault != nil:

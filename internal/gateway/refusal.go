@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/wire"
 )
 
@@ -17,10 +18,9 @@ func overloaded() wire.Error {
 }
 
 func shuttingDown() wire.Error {
-	return wire.Error{
-		Status: http.StatusServiceUnavailable, Code: "shutting_down", Type: "server_error", RetryAfter: time.Second,
-		Message: "The gateway is being shut down. Please retry after 1 second.",
-	}
+	return wire.Refused(spillway.Refusal{
+		Code: spillway.RefusalEnding, Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+	}, 0)
 }
 
 func slowBody() wire.Error {

@@ -68,27 +68,10 @@ func (f *Flight) outcome(a *attempt, ev spillway.Event) spillway.Outcome {
 // tokens have arrived, upstream's own refusal where there was nothing else,
 // and an honest timeout otherwise.
 func (f *Flight) onDeadline(now time.Time) {
-	var kept *attempt
 	tried := f.live > 0
-	for i := range f.attempts[:f.n] {
-		a := f.attempts[i]
-		switch {
-		case !a.live:
-		case f.audible(a) && !a.firstAt.IsZero():
-			kept = a
-			a.failed = f.timeoutClass(now, a)
-			f.learnFailure(now, a)
-			f.end(now, a, f.soFar(now, a))
-			f.emit(spillway.Action{Kind: spillway.ActionCut, Attempt: i + 1})
-		default:
-			f.cancel(now, a, f.timeoutClass(now, a))
-		}
-	}
+	cut := f.cut(now, f.timeoutClass)
 	switch {
-	case kept != nil:
-		f.record.Truncated, f.record.Finish = spillway.TruncatedDeadline, spillway.FinishLength
-		f.recordPartial(kept)
-		f.settle(now, ending{attempt: f.number(kept), outcome: spillway.OutcomeTruncatedDeadline, status: 200})
+	case cut:
 	case !tried && f.last != nil && f.last.failed == spillway.FailureRefused:
 		f.giveUp(now)
 	case f.queued && f.n == 0:
@@ -96,6 +79,50 @@ func (f *Flight) onDeadline(now time.Time) {
 	default:
 		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
 	}
+}
+
+// onEnd ends the flight because the driver ends: with what there is of an
+// answer, or with a refusal. It teaches nothing.
+func (f *Flight) onEnd(now time.Time) {
+	committed := f.committed
+	cut := f.cut(now, func(time.Time, *attempt) spillway.FailureClass { return spillway.FailureGone })
+	switch {
+	case cut:
+	case committed:
+		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomePartial, status: 200})
+	default:
+		f.refuse(now, spillway.OutcomeRefusedQueue, spillway.Refusal{
+			Code: spillway.RefusalEnding, Status: 503, RetryAfter: time.Second,
+		})
+	}
+}
+
+// cut ends every attempt under way, each with what class says it taught. When
+// one of them has output that can be ended validly, that is the answer, and
+// the flight is settled.
+func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.FailureClass) bool {
+	var kept *attempt
+	for i := range f.attempts[:f.n] {
+		a := f.attempts[i]
+		switch {
+		case !a.live:
+		case f.req.API.Generates() && f.audible(a) && !a.firstAt.IsZero():
+			kept = a
+			a.failed = class(now, a)
+			f.learnFailure(now, a)
+			f.end(now, a, f.soFar(now, a))
+			f.emit(spillway.Action{Kind: spillway.ActionCut, Attempt: i + 1})
+		default:
+			f.cancel(now, a, class(now, a))
+		}
+	}
+	if kept == nil {
+		return false
+	}
+	f.record.Truncated, f.record.Finish = spillway.TruncatedDeadline, spillway.FinishLength
+	f.recordPartial(kept)
+	f.settle(now, ending{attempt: f.number(kept), outcome: spillway.OutcomeTruncatedDeadline, status: 200})
+	return true
 }
 
 // giveUp ends the flight without an answer: with upstream's own refusal where

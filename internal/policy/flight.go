@@ -171,6 +171,8 @@ func (f *Flight) On(now time.Time, ev spillway.Event) spillway.Step {
 		f.onWake(now)
 	case spillway.EventGone:
 		f.onGone(now)
+	case spillway.EventEnd:
+		f.onEnd(now)
 	default:
 		if ev.Attempt < 1 || ev.Attempt > f.n || !f.attempts[ev.Attempt-1].live {
 			break

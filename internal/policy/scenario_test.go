@@ -283,6 +283,8 @@ func (s *stage) event(verb string, a args) {
 		}[a["1"]]
 	case "gone":
 		ev.Kind = spillway.EventGone
+	case "end":
+		ev.Kind = spillway.EventEnd
 	default:
 		s.t.Fatalf("unknown command %q", verb)
 	}

@@ -165,7 +165,7 @@ type PoolStatus struct {
 // DeploymentStatus is one deployment of one pool.
 type DeploymentStatus struct {
 	Pool, Deployment string
-	State            string  // such as healthy, paused or open
+	State            string  // closed, open, half_open or paused
 	Utilization      float64 // by our meter, 0–1 and above
 	InFlight         int     // attempts
 }

@@ -139,11 +139,12 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 	}
 	switch r.Code {
 	case spillway.RefusalTooLarge:
-		e.Type, e.Status, e.NoRetry = typeInvalidRequest, http.StatusBadRequest, true
+		e.Type, e.Status, e.NoRetry, e.Param = typeInvalidRequest, http.StatusBadRequest, true, "max_tokens"
 		e.Message = fmt.Sprintf("The requested output cannot be generated %s: about %d tokens fit. "+
 			"Lower the token limit to that, allow more time, or read a stream.", within, r.FitTokens)
 	case spillway.RefusalDeadline:
-		e.Type, e.Status, e.Code = typeTimeout, http.StatusRequestTimeout, CodeTimeout
+		// The time that the client allows is over: its SDK's retries would be late.
+		e.Type, e.Status, e.Code, e.NoRetry = typeTimeout, http.StatusRequestTimeout, CodeTimeout, true
 		e.Message = fmt.Sprintf("The operation was timeout. No deployment produced a token %s. "+
 			"Allow more time, shorten the prompt, or read a stream.", within)
 	case spillway.RefusalQueueFull:
@@ -158,6 +159,8 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 	case spillway.RefusalNoHealthy:
 		e.Status = http.StatusServiceUnavailable
 		e.Message = "Every deployment of this model is broken or paused. " + retryAdvice(r.RetryAfter)
+	case spillway.RefusalEnding:
+		e.Message = "The gateway is being shut down. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalLoop:
 		e.Status, e.NoRetry = http.StatusLoopDetected, true
 		e.Message = "The request has passed too many gateways: a deployment's endpoint leads back here. " +

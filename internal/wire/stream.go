@@ -198,6 +198,8 @@ func finishOf(reason []byte) spillway.Finish {
 		return spillway.FinishLength
 	case "content_filter":
 		return spillway.FinishFilter
+	case "tool_calls", "function_call":
+		return spillway.FinishTools
 	}
 	return spillway.FinishOther
 }

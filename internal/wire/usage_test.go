@@ -26,7 +26,7 @@ func TestScanUsage(t *testing.T) {
 		{"usage in a message does not count", spillway.APIChat, `{"choices":[{"message":{"usage":{"prompt_tokens":9},"finish_reason":"length"},"finish_reason":"stop"}]}`, spillway.Usage{}, spillway.FinishStop, true},
 		{"no usage", spillway.APIChat, `{"choices":[{"finish_reason":null}],"usage":null}`, spillway.Usage{}, spillway.FinishUnknown, true},
 		{"length of any choice", spillway.APIChat, `{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"},{"finish_reason":"stop"}]}`, spillway.Usage{}, spillway.FinishLength, true},
-		{"tool calls", spillway.APIChat, `{"choices":[{"finish_reason":"tool_calls"}]}`, spillway.Usage{}, spillway.FinishOther, true},
+		{"tool calls", spillway.APIChat, `{"choices":[{"finish_reason":"tool_calls"}]}`, spillway.Usage{}, spillway.FinishTools, true},
 		{"completions", spillway.APICompletions, `{"choices":[{"text":"]}","finish_reason":"content_filter","index":0}]}`, spillway.Usage{}, spillway.FinishFilter, true},
 		{"embeddings", spillway.APIEmbeddings, `{"object":"list","data":[{"embedding":[0.1,-2e-3],"index":0}],"usage":{"prompt_tokens":8,"total_tokens":8}}`, spillway.Usage{Prompt: 8, Known: true}, spillway.FinishUnknown, true},
 		{"responses", spillway.APIResponses, `{"status":"completed","output":[[1,"]"],{"status":"x"}],"usage":{"input_tokens":12,"input_tokens_details":{"cached_tokens":8},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":2}}}`, u, spillway.FinishStop, true},
