@@ -81,7 +81,7 @@ func (a *App) start() error {
 	if err != nil {
 		return err
 	}
-	a.cfg = cfg
+	a.cfg, a.reloads.at = cfg, time.Now()
 	a.providers.Store(providers(cfg))
 	settings, err := build(cfg)
 	if err != nil {
@@ -157,7 +157,7 @@ func (a *App) dropped() uint64 {
 
 // status is the state of the pools for the metrics.
 func (a *App) status() telemetry.Status {
-	var s telemetry.Status
+	s := telemetry.Status{LoadedAt: a.reloads.loaded(), ReloadFailed: a.reloads.lastFailed()}
 	for _, p := range a.gateway.Status(nil) {
 		s.Pools = append(s.Pools, telemetry.PoolStatus{Pool: p.Name, Waiting: p.Waiting})
 		for _, d := range p.Deployments {

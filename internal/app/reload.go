@@ -23,8 +23,21 @@ const settle = 100 * time.Millisecond
 type reloader struct {
 	mu      sync.Mutex
 	digest  [sha256.Size]byte // of the file as last tried
+	at      time.Time         // when the configuration in force was loaded
 	reloads int
 	failed  string // why the last reload failed; "" when it did not
+}
+
+func (r *reloader) loaded() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at
+}
+
+func (r *reloader) lastFailed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed != ""
 }
 
 // state is the reloads for /readyz.
@@ -46,13 +59,20 @@ func (a *App) Reload() {
 	defer a.reloads.mu.Unlock()
 	if err != nil {
 		a.reloads.failed = err.Error()
-		if list, ok := errors.AsType[*config.Errors](err); ok {
-			a.reloads.failed = list.Brief() // whoever asks /readyz need not see the file
+		list, ok := errors.AsType[*config.Errors](err)
+		if !ok {
+			a.opts.Log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
+			return
 		}
-		a.opts.Log.Error("the configuration was not reloaded; the old one stays in force\n" + err.Error())
+		a.reloads.failed = list.Brief() // whoever asks /readyz need not see the file
+		a.opts.Log.Error("the configuration was not reloaded; the old one stays in force", "problems", len(list.Problems))
+		for _, p := range list.Problems {
+			at := fmt.Sprintf("%s:%d:%d", list.File, p.Line, p.Column)
+			a.opts.Log.Error("problem in the configuration", "at", at, "option", p.Path, "problem", p.Message, "cure", p.Cure)
+		}
 		return
 	}
-	a.reloads.failed = ""
+	a.reloads.failed, a.reloads.at = "", time.Now()
 	a.reloads.reloads++
 	a.opts.Log.Info("configuration reloaded", "reloads", a.reloads.reloads)
 }
@@ -110,10 +130,12 @@ func waitForStart(was, is *config.Config) (names []string) {
 // configuration itself was like: a change is what differs from that.
 func (a *App) readFile(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
-	if err == nil && path == a.opts.ConfigPath {
+	if path == a.opts.ConfigPath {
 		a.reloads.mu.Lock()
-		a.reloads.digest = sha256.Sum256(data)
-		a.reloads.mu.Unlock()
+		defer a.reloads.mu.Unlock()
+		if a.reloads.digest = sha256.Sum256(data); err != nil {
+			a.reloads.digest = [sha256.Size]byte{} // whatever comes next is a change
+		}
 	}
 	return data, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -126,16 +127,17 @@ func (f *flight) choosePool() *wire.Error {
 	default:
 		f.pool = f.snap.def
 	}
+	f.req.Model = name
 	if f.pool == nil {
 		switch {
 		case name != "":
+			f.req.Model = strings.ToValidUTF8(name[:min(len(name), maxUnknownName)], "")
 			return new(wire.UnknownModel(f.path.Family, name))
 		case f.path.API == spillway.APIOther:
 			return new(noModel())
 		}
 		return badRequest(&wire.BadRequest{Code: "missing_required_parameter", Param: "model", Message: "you must provide a model parameter"})
 	}
-	f.req.Model = name
 	if name == "" {
 		f.req.Model = f.pool.name
 	}
@@ -144,6 +146,9 @@ func (f *flight) choosePool() *wire.Error {
 	}
 	return nil
 }
+
+// maxUnknownName bounds what is recorded of a model's name that nobody knows.
+const maxUnknownName = 128
 
 func badRequest(err error) *wire.Error {
 	var bad *wire.BadRequest
@@ -188,12 +193,12 @@ func (f *flight) leaveBody() {
 func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.RefusalCode) {
 	rec := spillway.Record{
 		ID: f.id, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
-		Route: f.req.Route, API: f.path.API, Stream: f.req.Stream, Choices: 1,
+		Route: f.req.Route, API: f.path.API, Stream: f.req.Stream, Choices: 1, AskTokens: f.req.AskTokens,
 		Outcome: outcome, Refusal: refusal, Status: status,
 		E2E: f.g.deps.Now().Sub(f.accepted),
 	}
 	if f.req.Class != nil {
-		rec.Class = f.req.Class.Name
+		rec.Class, rec.Mode = f.req.Class.Name, f.req.Class.Budget.Mode
 	}
 	f.g.deps.Recorder.Record(&rec)
 }

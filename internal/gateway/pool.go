@@ -27,6 +27,11 @@ func (p *pool) apply(cfg policy.Config, table map[string]*upstream) error {
 	if err := p.engine.Apply(cfg); err != nil {
 		return err
 	}
+	for name, next := range table {
+		if was := p.upstreams[name]; was != nil && !next.same(was) {
+			p.engine.Forgive(name) // what it failed with may be what was mended
+		}
+	}
 	p.upstreams = table
 	p.wakeReady()
 	return nil

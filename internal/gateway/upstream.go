@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +85,11 @@ func newUpstream(name string, u *Upstream, transport *http.Transport) (*upstream
 		name: name, target: u.Target, base: *base,
 		credential: u.Credential, header: header, transport: transport,
 	}, nil
+}
+
+// same reports whether two are at the same place with the same credential.
+func (u *upstream) same(other *upstream) bool {
+	return u.target == other.target && reflect.DeepEqual(u.credential, other.credential)
 }
 
 // url returns where the deployment serves what a client asked as p.

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -154,6 +155,10 @@ func (m *Metrics) recordCall(r *spillway.Record) {
 type Status struct {
 	Pools       []PoolStatus
 	Deployments []DeploymentStatus
+	// LoadedAt is when the configuration in force was loaded, and ReloadFailed
+	// says that a later one was refused.
+	LoadedAt     time.Time
+	ReloadFailed bool
 }
 
 // PoolStatus is one pool.
@@ -174,6 +179,7 @@ type DeploymentStatus struct {
 type statusCollector struct {
 	status                                func() Status
 	utilization, inFlight, state, waiting *prometheus.Desc
+	reloaded, loadedAt                    *prometheus.Desc
 }
 
 func newStatusCollector(status func() Status) *statusCollector {
@@ -188,12 +194,16 @@ func newStatusCollector(status func() Status) *statusCollector {
 			"1 for the state that a deployment is in.", append(deployment[:2:2], "state"), nil),
 		waiting: prometheus.NewDesc("spillway_queue_length",
 			"Requests that wait for capacity.", []string{"pool"}, nil),
+		reloaded: prometheus.NewDesc("spillway_config_last_reload_successful",
+			"1 unless the last change of the configuration was refused.", nil, nil),
+		loadedAt: prometheus.NewDesc("spillway_config_last_reload_success_timestamp_seconds",
+			"When the configuration in force was loaded.", nil, nil),
 	}
 }
 
 // Describe sends the descriptions of the gauges.
 func (c *statusCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.utilization, c.inFlight, c.state, c.waiting} {
+	for _, d := range []*prometheus.Desc{c.utilization, c.inFlight, c.state, c.waiting, c.reloaded, c.loadedAt} {
 		to <- d
 	}
 }
@@ -206,6 +216,12 @@ func (c *statusCollector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	now := c.status()
+	successful := 1.0
+	if now.ReloadFailed {
+		successful = 0
+	}
+	gauge(c.reloaded, successful)
+	gauge(c.loadedAt, float64(now.LoadedAt.UnixMilli())/1000)
 	for _, p := range now.Pools {
 		gauge(c.waiting, float64(p.Waiting), p.Pool)
 	}
