@@ -108,7 +108,7 @@ func (a *attempt) begin(f *flight, t *task) {
 func (a *attempt) run() {
 	defer a.f.running.Done()
 	defer a.catch()
-	resp, err := a.ask()
+	resp, err := a.ask() //nolint:bodyclose // whoever reads the answer closes it
 	a.body.drop()
 	a.encoded.drop()
 	a.body, a.encoded = nil, nil
