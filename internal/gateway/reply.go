@@ -15,6 +15,7 @@ const writeStretch = 256 << 10
 type reply struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	flusher interface{ FlushError() error } // w, where it is one: control would look for it at every chunk
 	timeout time.Duration
 	now     func() time.Time
 
@@ -30,6 +31,9 @@ type reply struct {
 func (o *reply) open(w http.ResponseWriter, r *http.Request, now func() time.Time, timeout time.Duration) {
 	o.w, o.now, o.timeout = w, now, timeout
 	o.control = http.NewResponseController(w)
+	if o.flusher, _ = w.(interface{ FlushError() error }); o.flusher == nil {
+		o.flusher = controlled{o.control}
+	}
 	o.armed = &o.once
 	if r.ProtoMajor == 1 {
 		if shared, ok := r.Context().Value(armedKey{}).(*time.Time); ok {
@@ -37,6 +41,12 @@ func (o *reply) open(w http.ResponseWriter, r *http.Request, now func() time.Tim
 		}
 	}
 }
+
+// controlled flushes through whatever wraps the server's own writer.
+type controlled struct{ *http.ResponseController }
+
+// FlushError sends what was written.
+func (c controlled) FlushError() error { return c.Flush() }
 
 // armedKey finds, in the context of a connection, when its write deadline was
 // set. The requests of an HTTP/1 connection share it, one after the other.
@@ -117,7 +127,7 @@ func (o *reply) Write(p []byte) (int, error) {
 
 // flush sends what was written.
 func (o *reply) flush() error {
-	err := o.control.Flush()
+	err := o.flusher.FlushError()
 	o.disarm()
 	if err != nil && errors.Is(err, http.ErrNotSupported) {
 		return nil
