@@ -17,7 +17,14 @@ func lognormal(rnd *rand.Rand, mean, sigma float64) float64 {
 // warmEngine has served enough to have learned everything that it learns.
 func warmEngine(tb testing.TB) (*Engine, *spillway.Request, time.Time) {
 	tb.Helper()
-	e, err := New(testConfig(), rand.New(rand.NewPCG(1, 2)).Float64)
+	return warmEngineOf(tb, 20_000)
+}
+
+func warmEngineOf(tb testing.TB, ptu int) (*Engine, *spillway.Request, time.Time) {
+	tb.Helper()
+	cfg := testConfig()
+	cfg.Deployments[0].PTU = ptu
+	e, err := New(cfg, rand.New(rand.NewPCG(1, 2)).Float64)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -52,7 +59,12 @@ var (
 // BenchmarkBegin is the decision about one request: deadline, budget, meters,
 // route. Ending the flight is not timed.
 func BenchmarkBegin(b *testing.B) {
-	e, req, now := warmEngine(b)
+	b.Run("first_tier", func(b *testing.B) { benchmarkBegin(b, 20_000) })
+	b.Run("all_full", func(b *testing.B) { benchmarkBegin(b, 25) })
+}
+
+func benchmarkBegin(b *testing.B, ptu int) {
+	e, req, now := warmEngineOf(b, ptu)
 	b.ReportAllocs()
 	flights := make([]*Flight, 0, 256)
 	for b.Loop() {
