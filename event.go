@@ -100,4 +100,7 @@ type Event struct {
 	Usage   Usage
 	Finish  Finish
 	Signals Signals
+	// ServedBy is the deployment that Azure's own spillover moved the request
+	// to; "" when there was none.
+	ServedBy string
 }

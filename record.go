@@ -63,4 +63,5 @@ type Attempt struct {
 	Tokens      int
 	Utilization float64 // seen in the response; -1 when absent
 	Hedge       bool
+	ServedBy    string // where Azure's own spillover moved it; "" for nowhere
 }

@@ -171,6 +171,7 @@ func (a *attempt) event(kind spillway.EventKind) spillway.Event {
 	if a.resp != nil {
 		ev.Status = a.resp.StatusCode
 		ev.Signals = wire.ParseSignals(a.resp.Header)
+		ev.ServedBy = wire.ParseServedBy(a.resp.Header)
 	}
 	return ev
 }

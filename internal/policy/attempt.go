@@ -31,6 +31,7 @@ type attempt struct {
 	live      bool
 	assembled bool // streamed upstream for a client that does not stream
 	status    int
+	servedBy  string // another deployment, by Azure's own spillover: this one has learned nothing
 	failed    spillway.FailureClass
 	unusable  bool // the deployment serves nobody: it is missing, or our credential is wrong
 
@@ -168,7 +169,7 @@ func (f *Flight) hung(now time.Time, a *attempt) bool {
 // learnPace teaches the mean time between the tokens of one answer. Answers
 // that were cut count: without the slow ones a deployment would look fast.
 func (f *Flight) learnPace(now time.Time, a *attempt) {
-	if mean, tokens := f.pace(a); tokens > 0 {
+	if mean, tokens := f.pace(a); tokens > 0 && a.servedBy == "" {
 		a.deployment.speed.ObserveTBT(now, a.load, mean, tokens)
 	}
 }

@@ -23,7 +23,10 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev spillway.Event) {
 		a.tokens, a.hidden = u.Completion, u.Reasoning
 		used = capacity.Cost{Prompt: u.Prompt, Cached: u.Cached, Output: u.Completion}
 	}
-	a.status = ev.Status
+	a.status, a.servedBy = ev.Status, ev.ServedBy
+	if a.servedBy != "" {
+		used = capacity.Cost{} // it was charged there
+	}
 	a.breaker.Record(now, a.permit, true)
 	f.learnAnswer(now, a, ev)
 	a.meter.Calibrate(now, ev.Signals)
@@ -41,7 +44,7 @@ func (f *Flight) learnAnswer(now time.Time, a *attempt, ev spillway.Event) {
 	}
 	switch {
 	case f.req.API == spillway.APIEmbeddings:
-		if a.firstAt.IsZero() {
+		if a.firstAt.IsZero() && a.servedBy == "" {
 			a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
 		}
 	case f.req.API.Generates():

@@ -201,7 +201,7 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
 	if !a.firstAt.IsZero() {
 		return
 	}
-	a.firstAt, a.lastAt, a.status = now, now, ev.Status
+	a.firstAt, a.lastAt, a.status, a.servedBy = now, now, ev.Status, ev.ServedBy
 	a.tokens = max(ev.Tokens, 1)
 	f.hedgeAt = time.Time{}
 	f.recordFirstToken(now, a, ev)
@@ -217,7 +217,7 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
 		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: f.number(a)})
 	}
 	a.stallAt = time.Time{}
-	if f.audible(a) {
+	if f.audible(a) && a.servedBy == "" {
 		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
 	}
 	if f.audible(a) && f.req.API.Generates() {

@@ -61,7 +61,7 @@ func (f *Flight) recordFailure(a *attempt, ev spillway.Event) {
 
 func (f *Flight) recordEnd(now time.Time, a *attempt) {
 	t := f.try(a)
-	t.End, t.Tokens, t.Class = now.Sub(f.accepted), a.tokens, a.failed
+	t.End, t.Tokens, t.Class, t.ServedBy = now.Sub(f.accepted), a.tokens, a.failed, a.servedBy
 }
 
 func (f *Flight) recordDone(a *attempt, ev spillway.Event) {

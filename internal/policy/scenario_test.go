@@ -252,7 +252,7 @@ func (s *stage) event(verb string, a args) {
 	}
 	ev := spillway.Event{
 		Attempt: s.number(number), Tokens: s.number(a["tokens"]), Status: s.number(a["status"]),
-		RetryAfter: -1, Signals: spillway.NoSignals(), Hopeless: a["hopeless"] == "yes", Missing: a["missing"] == "yes",
+		RetryAfter: -1, Signals: spillway.NoSignals(), ServedBy: a["served_by"], Hopeless: a["hopeless"] == "yes", Missing: a["missing"] == "yes",
 	}
 	if a["after"] != "" {
 		ev.RetryAfter = s.duration(a["after"])

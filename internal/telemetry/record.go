@@ -97,5 +97,6 @@ func appendAttempt(l *line, a *spillway.Attempt) {
 	l.integer("tokens", a.Tokens)
 	l.ratio("utilization_ratio", a.Utilization)
 	l.flag("hedge", a.Hedge)
+	l.str("served_by", a.ServedBy)
 	l.b = append(l.b, '}')
 }

@@ -41,7 +41,7 @@ func fullRecord() *spillway.Record {
 			{
 				Deployment: "std-sweden", Region: "swedencentral", Tier: 1, Start: 41 * time.Millisecond,
 				End: 20 * time.Second, TTFT: 271 * time.Millisecond, Status: 200, GrantTokens: 1955,
-				Tokens: 1955, Utilization: -1, Hedge: true,
+				Tokens: 1955, Utilization: -1, Hedge: true, ServedBy: "std-native",
 			},
 		},
 	}

@@ -39,6 +39,8 @@ const (
 	HeaderMSRetryAfterMS    = "X-Ms-Retry-After-Ms"
 	HeaderShouldRetry       = "X-Should-Retry"
 	HeaderUtilization       = "Azure-Openai-Deployment-Utilization" // "87.5%"
+	HeaderSpilloverFrom     = "X-Ms-Spillover-From-Deployment"
+	HeaderServedBy          = "X-Ms-Deployment-Name"
 	HeaderLimitTokens       = "X-Ratelimit-Limit-Tokens"
 	HeaderRemainingTokens   = "X-Ratelimit-Remaining-Tokens"
 	HeaderRemainingRequests = "X-Ratelimit-Remaining-Requests"
@@ -89,6 +91,16 @@ func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(n * float64(unit)), true
+}
+
+// ParseServedBy returns the deployment that Azure's own spillover moved a
+// request to; "" when it did not. The first header's presence is what tells
+// (Microsoft, "Manage traffic with spillover for provisioned deployments").
+func ParseServedBy(h http.Header) string {
+	if get(h, HeaderSpilloverFrom) == "" {
+		return ""
+	}
+	return get(h, HeaderServedBy)
 }
 
 // ParseSignals reads what a response says about its deployment's capacity.

@@ -177,3 +177,22 @@ func TestHeaderNames(t *testing.T) {
 		}
 	}
 }
+
+func TestParseServedBy(t *testing.T) {
+	for _, tc := range []struct{ from, by, want string }{
+		{"ptu-eastus", "std-native", "std-native"},
+		{"", "ptu-eastus", ""}, // every answer names its deployment
+		{"ptu-eastus", "", ""},
+	} {
+		h := http.Header{}
+		if tc.from != "" {
+			h.Set(HeaderSpilloverFrom, tc.from)
+		}
+		if tc.by != "" {
+			h.Set(HeaderServedBy, tc.by)
+		}
+		if got := ParseServedBy(h); got != tc.want {
+			t.Errorf("from %q, by %q: %q, want %q", tc.from, tc.by, got, tc.want)
+		}
+	}
+}
