@@ -30,28 +30,21 @@ type Errors struct {
 }
 
 // Error tells every problem with its place, the line in question and the cure.
-func (e *Errors) Error() string {
-	var b strings.Builder
-	for i := range e.Problems {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(e.File)
-		e.Problems[i].write(&b)
-	}
-	return b.String()
-}
+func (e *Errors) Error() string { return e.each((*Problem).write) }
 
 // Brief tells every problem in one line with its place: no part of the file but
 // what the message itself repeats.
-func (e *Errors) Brief() string {
+func (e *Errors) Brief() string { return e.each((*Problem).writeHead) }
+
+// each writes the problems one after the other, each behind the file's name.
+func (e *Errors) each(write func(*Problem, *strings.Builder)) string {
 	var b strings.Builder
 	for i := range e.Problems {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		b.WriteString(e.File)
-		e.Problems[i].writeHead(&b)
+		write(&e.Problems[i], &b)
 	}
 	return b.String()
 }
