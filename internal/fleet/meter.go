@@ -48,16 +48,17 @@ type window struct {
 	period time.Duration
 	limit  int
 	used   int
-	start  time.Time
+	end    time.Time // of the current period
 }
 
 // advance begins a new period when the current one is over. Periods stay
 // aligned with the first.
 func (w *window) advance(now time.Time) {
-	if n := now.Sub(w.start) / w.period; n > 0 {
-		w.start = w.start.Add(n * w.period)
-		w.used = 0
+	if now.Before(w.end) {
+		return
 	}
+	w.end = w.end.Add((now.Sub(w.end)/w.period + 1) * w.period)
+	w.used = 0
 }
 
 func (w *window) full() bool { return w.limit > 0 && w.used >= w.limit }
@@ -65,7 +66,7 @@ func (w *window) full() bool { return w.limit > 0 && w.used >= w.limit }
 func (w *window) remaining() int { return max(0, w.limit-w.used) }
 
 // reset is the time until the period ends.
-func (w *window) reset(now time.Time) time.Duration { return w.start.Add(w.period).Sub(now) }
+func (w *window) reset(now time.Time) time.Duration { return w.end.Sub(now) }
 
 // decayed is a rate that forgets with time constant rateMemory.
 type decayed struct {

@@ -13,8 +13,10 @@ import (
 type Server struct {
 	d      Deployment
 	start  time.Time
-	rng    *rand.Rand
 	seed   uint64
+	own    *rand.Rand // the deployment's own sequence
+	source rand.PCG   // of seeded, set anew for every request that brings a seed
+	seeded *rand.Rand
 	faults []Fault
 
 	ptu      bucket
@@ -23,15 +25,9 @@ type Server struct {
 	prompts  decayed // input-token equivalents of prompts
 	decode   float64 // input-token equivalents per second of answers in flight
 	cache    cache
-	flights  map[uint64]flight
-	lastID   uint64
+	flights  flights
 	counts   Counts
-}
-
-// flight is an accepted request that has not completed.
-type flight struct {
-	reserved float64 // output part of the reservation, input-token equivalents
-	rate     float64 // its share of Server.decode
+	verdict  Verdict // under way
 }
 
 // NewServer returns an idle deployment. Its randomness depends only on the
@@ -41,15 +37,15 @@ func NewServer(d Deployment, seed uint64, start time.Time) *Server {
 	for _, c := range []byte(d.Name) {
 		seed = mix(seed ^ uint64(c))
 	}
-	s := &Server{d: d, start: start, seed: seed, rng: rand.New(rand.NewPCG(seed, mix(seed)))}
+	s := &Server{d: d, start: start, seed: seed, own: rand.New(rand.NewPCG(seed, mix(seed)))}
+	s.seeded = rand.New(&s.source)
 	s.ptu = bucket{drain: d.drain(), full: d.drain() * d.MeterDepth.Seconds(), at: start}
-	s.tokens = window{period: time.Minute, limit: d.TPM, start: start}
-	s.requests = window{period: d.RPMWindow, start: start}
+	s.tokens = window{period: time.Minute, limit: d.TPM, end: start.Add(time.Minute)}
+	s.requests = window{period: d.RPMWindow, end: start.Add(d.RPMWindow)}
 	if d.RPM > 0 {
 		s.requests.limit = max(1, int(float64(d.RPM)*d.RPMWindow.Minutes()))
 	}
 	s.prompts.at = start
-	s.flights = map[uint64]flight{}
 	return s
 }
 
@@ -65,12 +61,14 @@ func (s *Server) Offer(now time.Time, ask Ask) Verdict {
 	s.advance(now)
 	s.counts.Offered++
 	ask.Choices = max(1, ask.Choices)
-	rng := s.rng
+	rng := s.own
 	if ask.Seed != 0 {
-		rng = rand.New(rand.NewPCG(s.seed, ask.Seed))
+		s.source.Seed(s.seed, ask.Seed)
+		rng = s.seeded
 	}
-	v := Verdict{Status: 200}
-	s.strike(now, rng, &v)
+	v := &s.verdict
+	*v = Verdict{Status: 200}
+	s.strike(now, rng, v)
 	if s.d.Kind == spillway.Standard {
 		s.requests.used++ // unsuccessful requests count too
 	}
@@ -85,21 +83,20 @@ func (s *Server) Offer(now time.Time, ask Ask) Verdict {
 		s.accept(now, rng, &ask, &v.Plan)
 	}
 	v.Limits = s.limits(now)
-	return v
+	return *v
 }
 
 // Complete ends an accepted request that has produced that many output tokens
 // over all its choices, and corrects what was reserved for it. An unknown ID
 // is ignored, so that ending twice is harmless.
 func (s *Server) Complete(now time.Time, id uint64, produced int) {
-	f, ok := s.flights[id]
+	f, ok := s.flights.remove(id)
 	if !ok {
 		return
 	}
 	s.advance(now)
-	delete(s.flights, id)
 	s.decode -= f.rate
-	if len(s.flights) == 0 {
+	if s.flights.count() == 0 {
 		s.decode = 0 // sheds rounding
 	}
 	if s.d.Kind == spillway.Provisioned {
@@ -112,7 +109,7 @@ func (s *Server) Complete(now time.Time, id uint64, produced int) {
 // State returns the deployment as of now.
 func (s *Server) State(now time.Time) State {
 	s.advance(now)
-	st := State{Load: s.load(), InFlight: len(s.flights), Counts: s.counts}
+	st := State{Load: s.load(), InFlight: s.flights.count(), Counts: s.counts}
 	if s.d.Kind == spillway.Provisioned {
 		st.Utilization = s.ptu.utilization()
 	} else if s.tokens.limit > 0 {
@@ -122,10 +119,13 @@ func (s *Server) State(now time.Time) State {
 }
 
 func (s *Server) advance(now time.Time) {
-	s.ptu.advance(now)
+	s.prompts.advance(now)
+	if s.d.Kind == spillway.Provisioned {
+		s.ptu.advance(now)
+		return
+	}
 	s.tokens.advance(now)
 	s.requests.advance(now)
-	s.prompts.advance(now)
 }
 
 // load is the work done per second against the provisioned capacity: answers
@@ -159,8 +159,6 @@ func (s *Server) refusal(now time.Time) (Reason, time.Duration) {
 func (s *Server) accept(now time.Time, rng *rand.Rand, ask *Ask, p *Plan) {
 	s.counts.Accepted++
 	s.counts.PromptTokens += ask.PromptTokens
-	s.lastID++
-	p.ID = s.lastID
 	p.Choices = ask.Choices
 	p.CachedTokens = min(s.cache.match(now, ask.Prefix), ask.PromptTokens)
 	s.drawLength(rng, ask, p)
@@ -183,9 +181,6 @@ func (s *Server) charge(ask *Ask, p *Plan) {
 		reserve = 0
 	}
 	reserve *= ask.Choices
-	if s.d.Kind == spillway.Standard {
-		s.tokens.used += ask.PromptTokens + reserve
-	}
 	f := flight{reserved: s.d.OutputRatio * float64(reserve)}
 	if p.OutputTokens > 0 && p.TBT > 0 {
 		f.rate = s.d.OutputRatio * float64(ask.Choices) / p.TBT.Seconds()
@@ -193,8 +188,12 @@ func (s *Server) charge(ask *Ask, p *Plan) {
 	prompt := float64(ask.PromptTokens - p.CachedTokens)
 	s.prompts.sum += prompt
 	s.decode += f.rate
-	s.ptu.add(prompt + f.reserved)
-	s.flights[p.ID] = f
+	if s.d.Kind == spillway.Provisioned {
+		s.ptu.add(prompt + f.reserved)
+	} else {
+		s.tokens.used += ask.PromptTokens + reserve
+	}
+	p.ID = s.flights.add(f)
 }
 
 // drawLength fixes how many tokens each choice has and why it ends.
@@ -204,9 +203,9 @@ func (s *Server) drawLength(rng *rand.Rand, ask *Ask, p *Plan) {
 		return
 	}
 	visible := ask.OutputTokens
-	drawn := s.d.OutputMedian * math.Exp(s.d.OutputSigma*rng.NormFloat64())
+	drawn := rng.NormFloat64()
 	if visible < 0 {
-		visible = max(1, int(drawn))
+		visible = max(1, int(s.d.OutputMedian*math.Exp(s.d.OutputSigma*drawn)))
 	}
 	if s.d.Reasoning {
 		hidden := 64 * (1 + int(4*rng.ExpFloat64()))
@@ -228,7 +227,7 @@ func (s *Server) drawLength(rng *rand.Rand, ask *Ask, p *Plan) {
 // drawPace fixes when the tokens come. The per-request mean TBT is lognormal
 // around the service's mean; TTFT is lognormal around its median.
 func (s *Server) drawPace(rng *rand.Rand, ask *Ask, p *Plan) {
-	sv, slow := s.d.Service, max(p.Slow, 0)
+	sv, slow := &s.d.Service, max(p.Slow, 0)
 	if slow == 0 {
 		slow = 1
 	}

@@ -12,6 +12,8 @@ import (
 // attempt is one try at one deployment. What it holds is given back when it
 // ends, exactly once.
 type attempt struct {
+	number     int // 1-based
+	live       bool
 	deployment *deployment
 	// What gave the reservation and the permit; a new policy can replace them.
 	meter       *capacity.Meter
@@ -28,7 +30,6 @@ type attempt struct {
 	tokens  int           // output so far, over all choices
 	hidden  int           // part of tokens that was never sent: reasoning
 
-	live      bool
 	assembled bool // streamed upstream for a client that does not stream
 	status    int
 	servedBy  string // another deployment, by Azure's own spillover: this one has learned nothing
@@ -50,22 +51,16 @@ func (f *Flight) audible(a *attempt) bool {
 func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	f.leaveQueue(now)
 	f.backingOff = false
-	if f.n == len(f.attempts) {
-		f.attempts = append(f.attempts, new(attempt))
+	if f.n > len(f.others) {
+		f.others = append(f.others, new(attempt))
 	}
-	a := f.attempts[f.n]
+	a := f.attempt(f.n)
 	f.n++
-	*a = attempt{
-		deployment: d,
-		meter:      d.meter,
-		breaker:    d.breaker,
-		permit:     d.breaker.Acquire(now),
-		plan:       p,
-		start:      now,
-		load:       d.meter.Level(now),
-		live:       true,
-		assembled:  f.req.API.Generates() && !f.req.Stream && f.canAssemble(),
-	}
+	a.number = f.n
+	a.deployment, a.meter, a.breaker, a.plan = d, d.meter, d.breaker, p
+	a.permit = d.breaker.Acquire(now)
+	a.start, a.load, a.live = now, d.meter.Level(now), true
+	a.assembled = f.req.API.Generates() && !f.req.Stream && f.canAssemble()
 	a.reservation = d.meter.Reserve(now, capacity.Cost{Prompt: f.prompt, Output: p.charge})
 	d.inFlight++
 	f.live++
@@ -120,7 +115,7 @@ func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) 
 	a.failed = class
 	f.learnFailure(now, a)
 	f.end(now, a, f.soFar(now, a))
-	f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: f.number(a)})
+	f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: a.number})
 }
 
 // learnFailure ends the permit of a failed or given-up attempt.
@@ -206,14 +201,12 @@ func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 	}.Class()
 }
 
-// number is the 1-based number of an attempt.
-func (f *Flight) number(a *attempt) int {
-	for i := range f.attempts[:f.n] {
-		if f.attempts[i] == a {
-			return i + 1
-		}
+// attempt is the i-th attempt, from 0.
+func (f *Flight) attempt(i int) *attempt {
+	if i == 0 {
+		return &f.first
 	}
-	return 0
+	return f.others[i-1]
 }
 
 // Patience with silence: before the first token a multiple of the learned

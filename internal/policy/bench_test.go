@@ -123,10 +123,182 @@ func BenchmarkOn(b *testing.B) {
 	}
 }
 
+// benchLife is one way that requests travel in BenchmarkLife.
+type benchLife struct {
+	name  string
+	tiers [][]string
+	rule  spillway.BudgetRule
+	sync  spillway.SyncMode
+}
+
+var benchLives = []benchLife{
+	{"observe_pass", [][]string{{"ptu-eastus"}}, spillway.BudgetRule{Mode: spillway.BudgetObserve}, spillway.SyncPass},
+	{"clamp_stream", [][]string{{"ptu-eastus"}, {"std-sweden"}}, spillway.BudgetRule{Mode: spillway.BudgetClamp}, spillway.SyncStream},
+}
+
+// convoy returns that many flights of this kind, in a pool with room for all of
+// them.
+func (l benchLife) convoy(tb testing.TB, flights int) *convoy {
+	tb.Helper()
+	cfg := testConfig()
+	cfg.Pool.Tiers = l.tiers
+	cfg.Deployments[0].PTU = 2_000_000
+	e, err := New(cfg, rand.New(rand.NewPCG(1, 2)).Float64)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := &convoy{engine: e, now: epoch, streams: l.sync == spillway.SyncStream, ring: make([]*Flight, flights), req: &spillway.Request{
+		Caller: "search", Route: "openai/chat", API: spillway.APIChat, CanStream: true, Choices: 1, AskTokens: 4096, BodyBytes: 2000,
+		Class: &spillway.Class{Name: "sync", Window: time.Minute, Budget: l.rule, Sync: l.sync},
+	}}
+	for range max(4*flights, 2000) {
+		c.turn()
+	}
+	return c
+}
+
+// convoy holds flights at every stage of their lives: each call to turn begins
+// one and takes three others a step further, of which the last one ends.
+type convoy struct {
+	engine  *Engine
+	req     *spillway.Request
+	now     time.Time
+	streams bool
+	ring    []*Flight
+	i       int
+}
+
+func (c *convoy) turn() {
+	c.now = c.now.Add(time.Millisecond)
+	n := len(c.ring)
+	if f := c.ring[c.i]; f != nil {
+		f.On(c.now, answered)
+		f.Release()
+	}
+	if f := c.ring[(c.i+n/2)%n]; f != nil && c.streams {
+		f.On(c.now, spillway.Event{Kind: spillway.EventProgress, Attempt: 1, Tokens: 50})
+	}
+	if f := c.ring[(c.i+n-n/8)%n]; f != nil && c.streams {
+		f.On(c.now, firstToken)
+	}
+	c.ring[c.i], _ = c.engine.Begin(c.now, c.req)
+	c.i = (c.i + 1) % n
+}
+
+// BenchmarkLife is all of one request: begin, first token, progress, end and
+// release, among 3,000 others under way. What is passed through has no events
+// between its beginning and its end.
+func BenchmarkLife(b *testing.B) {
+	for _, l := range benchLives {
+		b.Run(l.name, func(b *testing.B) {
+			c := l.convoy(b, 3000)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.turn()
+			}
+		})
+	}
+}
+
+// BenchmarkQueued is a Begin that meets 5,000 waiting flights, of two callers,
+// in a full queue: one that finds no place, and one that takes the place of
+// another. The last is a client that leaves the midst of the queue, the one
+// that takes the place, and a wake of the first in the queue.
+func BenchmarkQueued(b *testing.B) {
+	b.Run("refused", func(b *testing.B) { benchmarkQueued(b, time.Minute) })
+	b.Run("evicts", func(b *testing.B) { benchmarkQueued(b, -time.Second) })
+	b.Run("leaves", benchmarkLeaves)
+}
+
+// crowd returns a pool whose only place is taken and 5,000 flights that wait.
+func crowd(tb testing.TB) (*Engine, *spillway.Request, []*Flight) {
+	tb.Helper()
+	cfg := testConfig()
+	cfg.Pool.Tiers = [][]string{{"std-westus"}}
+	cfg.Deployments[2].MaxInFlight = 1
+	cfg.Queue.MaxLength = 5000
+	e, err := New(cfg, rand.New(rand.NewPCG(1, 2)).Float64)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	class := &spillway.Class{Name: "patient", Window: time.Hour, MaxWait: time.Hour}
+	req := &spillway.Request{Caller: "b", Route: "openai/chat", API: spillway.APIChat, CanStream: true, Choices: 1, BodyBytes: 2000, Class: class}
+	other := *req
+	other.Caller = "a"
+	flights := make([]*Flight, 0, 5001)
+	for i := range cap(flights) {
+		r := req
+		if i%2 == 0 {
+			r = &other
+		}
+		f, _ := e.Begin(epoch.Add(time.Duration(i)*time.Microsecond), r)
+		flights = append(flights, f)
+	}
+	if e.Waiting() != 5000 {
+		tb.Fatalf("%d wait, want 5,000", e.Waiting())
+	}
+	return e, req, flights
+}
+
+// drain wakes whom the engine names, and gives back those that settle.
+func drain(e *Engine, now time.Time) {
+	for f := e.Ready(); f != nil; f = e.Ready() {
+		f.On(now, spillway.Event{Kind: spillway.EventWake})
+		if f.settled {
+			f.Release()
+		}
+	}
+}
+
+// benchmarkQueued begins flights of a third caller that have that much more
+// patience than those who wait. What follows from them is not timed.
+func benchmarkQueued(b *testing.B, more time.Duration) {
+	e, req, _ := crowd(b)
+	late := *req
+	late.Caller, late.Class = "c", &spillway.Class{Name: "late", Window: time.Hour + more, MaxWait: time.Hour + more}
+	now := epoch.Add(time.Second)
+	refused := make([]*Flight, 0, 256)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(-time.Nanosecond)
+		if f, _ := e.Begin(now, &late); f.settled {
+			refused = append(refused, f)
+		}
+		if i%256 == 255 {
+			b.StopTimer()
+			drain(e, now)
+			for _, f := range refused {
+				f.Release()
+			}
+			refused = refused[:0]
+			b.StartTimer()
+		}
+	}
+}
+
+func benchmarkLeaves(b *testing.B) {
+	e, req, flights := crowd(b)
+	now, next := epoch.Add(time.Second), 1
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(time.Microsecond)
+		gone := flights[next]
+		gone.On(now, spillway.Event{Kind: spillway.EventGone})
+		gone.Release()
+		flights[next], _ = e.Begin(now, req)
+		drain(e, now)
+		if next++; next == len(flights) {
+			next = 1
+		}
+	}
+}
+
 // TestNoAllocationAfterWarmUp is the bound that the benchmarks only report.
 func TestNoAllocationAfterWarmUp(t *testing.T) {
-	e, req, now := warmEngine(t)
-	if n := testing.AllocsPerRun(1000, func() { now = serve(e, req, now) }); n != 0 {
-		t.Errorf("%v allocations for one request, want none", n)
+	for _, l := range benchLives {
+		c := l.convoy(t, 100)
+		if n := testing.AllocsPerRun(1000, c.turn); n != 0 {
+			t.Errorf("%s: %v allocations for one request, want none", l.name, n)
+		}
 	}
 }

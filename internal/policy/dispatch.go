@@ -24,8 +24,13 @@ type plan struct {
 // a token limit, as long as nothing is learned. Azure documents no figure.
 const defaultCharge = 512
 
-// minLearned is how many answers a learned length needs to be sent as limit.
-const minLearned = 100
+// A learned length is sent as the limit when so many answers stand behind it,
+// and with so much room above it: an answer that is cut short is seen no longer
+// than its limit, so without room what is learned would shrink with every cut.
+const (
+	minLearned    = 300
+	rightSizeRoom = 2
+)
 
 // minResponses is the least max_output_tokens that the Responses API takes.
 const minResponses = 16
@@ -136,8 +141,8 @@ func (f *Flight) elsewhere(d *deployment) bool {
 // tried reports whether an attempt of this flight has been at d, and how the
 // last one failed there. Oversized stays: the same ask will not fit later.
 func (f *Flight) tried(d *deployment) (tried bool, class spillway.FailureClass) {
-	for i := range f.attempts[:f.n] {
-		if a := f.attempts[i]; a.deployment == d && class != spillway.FailureOversized {
+	for i := range f.n {
+		if a := f.attempt(i); a.deployment == d && class != spillway.FailureOversized {
 			tried, class = true, a.failed
 		}
 	}
@@ -216,18 +221,22 @@ func (f *Flight) plan(d *deployment, g budget.Grant) plan {
 	if !f.req.API.Generates() {
 		return p
 	}
-	learned, n := f.engine.lengths.Quantile(f.key(), 0.99)
-	if f.mayRightSize(d) && n >= minLearned && (p.grant == 0 || learned < p.grant) {
-		p.grant = max(learned, minResponses)
+	p.charge = p.grant
+	if rightSize := f.mayRightSize(d); rightSize || p.grant == 0 {
+		learned, n := f.lengths.Quantile(0.99)
+		switch {
+		case rightSize && n >= minLearned && (p.grant == 0 || rightSizeRoom*learned < p.grant):
+			p.grant = max(rightSizeRoom*learned, minResponses)
+			p.charge = p.grant
+		case p.grant > 0:
+		case n > 0:
+			p.charge = learned
+		default:
+			p.charge = defaultCharge
+		}
 	}
 	if p.grant != f.req.AskTokens {
 		p.send = p.grant
-	}
-	p.charge = p.grant
-	if p.charge == 0 {
-		if p.charge = learned; n == 0 {
-			p.charge = defaultCharge
-		}
 	}
 	p.charge *= max(f.req.Choices, 1)
 	return p

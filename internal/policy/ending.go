@@ -16,7 +16,7 @@ type ending struct {
 }
 
 // onDone ends the flight with a complete answer.
-func (f *Flight) onDone(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.note(now, a, ev)
 	used := capacity.Cost{Prompt: f.prompt, Output: a.tokens}
 	if u := ev.Usage; u.Known {
@@ -33,14 +33,13 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev spillway.Event) {
 	f.end(now, a, &used)
 	f.cancelRivals(now, a)
 	f.recordDone(a, ev)
-	f.settle(now, ending{attempt: f.number(a), outcome: f.outcome(a, ev), status: ev.Status})
+	f.settle(now, ending{attempt: a.number, outcome: f.outcome(a, ev), status: ev.Status})
 }
 
 // learnAnswer teaches pace, length and prompt size.
-func (f *Flight) learnAnswer(now time.Time, a *attempt, ev spillway.Event) {
-	lengths := f.engine.lengths
+func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event) {
 	if ev.Usage.Known {
-		lengths.ObservePrompt(now, f.key(), f.req.BodyBytes, ev.Usage.Prompt)
+		f.lengths.ObservePrompt(now, f.req.BodyBytes, ev.Usage.Prompt)
 	}
 	switch {
 	case f.req.API == spillway.APIEmbeddings:
@@ -49,12 +48,12 @@ func (f *Flight) learnAnswer(now time.Time, a *attempt, ev spillway.Event) {
 		}
 	case f.req.API.Generates():
 		f.learnPace(now, a)
-		lengths.Observe(now, f.key(), a.tokens/max(f.req.Choices, 1))
+		f.lengths.Observe(now, a.tokens/max(f.req.Choices, 1))
 	}
 }
 
 // outcome of a complete answer: whose limit ended it, if one did.
-func (f *Flight) outcome(a *attempt, ev spillway.Event) spillway.Outcome {
+func (f *Flight) outcome(a *attempt, ev *spillway.Event) spillway.Outcome {
 	switch {
 	case ev.Finish != spillway.FinishLength:
 		return spillway.OutcomeOK
@@ -105,8 +104,8 @@ func (f *Flight) onEnd(now time.Time) {
 // the flight is settled.
 func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.FailureClass) bool {
 	var kept *attempt
-	for i := range f.attempts[:f.n] {
-		a := f.attempts[i]
+	for i := range f.n {
+		a := f.attempt(i)
 		switch {
 		case !a.live:
 		case f.req.API.Generates() && f.audible(a) && !a.firstAt.IsZero():
@@ -124,7 +123,7 @@ func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.Fai
 	}
 	f.record.Truncated, f.record.Finish = spillway.TruncatedDeadline, spillway.FinishLength
 	f.recordPartial(kept)
-	f.settle(now, ending{attempt: f.number(kept), outcome: spillway.OutcomeTruncatedDeadline, status: 200})
+	f.settle(now, ending{attempt: kept.number, outcome: spillway.OutcomeTruncatedDeadline, status: 200})
 	return true
 }
 
@@ -149,7 +148,7 @@ func (f *Flight) giveUp(now time.Time) {
 	case status < 500:
 		outcome = spillway.OutcomeRefusedInvalid
 	}
-	f.settle(now, ending{attempt: f.number(f.last), outcome: outcome, status: status})
+	f.settle(now, ending{attempt: f.last.number, outcome: outcome, status: status})
 }
 
 // giveUpUnsent refuses a request that no deployment has seen.

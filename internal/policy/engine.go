@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -29,6 +28,7 @@ type Engine struct {
 	candidates []route.Candidate // scratch of one pick
 	actions    []spillway.Action // of the step under way
 	ready      []*Flight         // to be woken by the driver
+	called     int               // of them, those that the driver has been told
 	free       []*Flight
 }
 
@@ -142,14 +142,16 @@ func (e *Engine) Begin(now time.Time, req *spillway.Request) (*Flight, spillway.
 // Ready returns a flight that must be given an EventWake now, or nil when none
 // is left. Drivers ask after every Begin and On.
 func (e *Engine) Ready() *Flight {
-	for len(e.ready) > 0 {
-		f := e.ready[0]
-		e.ready = slices.Delete(e.ready, 0, 1)
+	for e.called < len(e.ready) {
+		f := e.ready[e.called]
+		e.ready[e.called] = nil
+		e.called++
 		f.woken = false
 		if !f.settled {
 			return f
 		}
 	}
+	e.ready, e.called = e.ready[:0], 0
 	return nil
 }
 
@@ -168,7 +170,9 @@ func (e *Engine) wake(f *Flight) {
 func (e *Engine) take() *Flight {
 	last := len(e.free) - 1
 	if last < 0 {
-		return &Flight{engine: e}
+		f := &Flight{engine: e}
+		f.record.Attempts = f.room[:0]
+		return f
 	}
 	f := e.free[last]
 	e.free[last] = nil

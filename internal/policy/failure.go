@@ -27,7 +27,7 @@ func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
 func (f *Flight) maxAttempts() int { return min(f.engine.cfg.Retry.Attempts(), spillway.MaxAttempts) }
 
 // onRefused pauses the deployment and goes elsewhere.
-func (f *Flight) onRefused(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	d := a.deployment
 	a.status, a.failed = ev.Status, spillway.FailureRefused
 	a.breaker.Drop(now, a.permit)
@@ -41,7 +41,7 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev spillway.Event) {
 
 // onFailed notes what the failure says about the deployment and decides what
 // comes next.
-func (f *Flight) onFailed(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 	if ev.Class == spillway.FailureNone {
 		ev.Class = retry.Classify(ev.Status)
 	}
@@ -77,20 +77,20 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev spillway.Event) {
 
 // unusable says that the deployment cannot serve anybody: it is not there, or
 // does not take our credential.
-func unusable(ev spillway.Event) bool {
+func unusable(ev *spillway.Event) bool {
 	return ev.Missing || ev.Status == 401 || ev.Status == 403
 }
 
 // next goes on after a failed attempt: nothing while a rival is under way, an
 // honest end when the client has already read some of the answer, another
 // attempt where that can help, and otherwise the failure itself.
-func (f *Flight) next(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	f.last = a
 	switch {
 	case f.live > 0:
 	case f.committed:
 		f.recordPartial(a)
-		f.settle(now, ending{attempt: f.number(a), outcome: spillway.OutcomePartial, status: 200})
+		f.settle(now, ending{attempt: a.number, outcome: spillway.OutcomePartial, status: 200})
 	case a.failed == spillway.FailureInvalid && !a.unusable,
 		ev.Hopeless,
 		!f.repeatable(a, ev),
@@ -107,6 +107,6 @@ func (f *Flight) next(now time.Time, a *attempt, ev spillway.Event) {
 // repeatable reports whether the request may be sent again. Generating twice
 // costs tokens and harms nothing. Of other operations only those may be
 // repeated that cannot have had an effect.
-func (f *Flight) repeatable(a *attempt, ev spillway.Event) bool {
+func (f *Flight) repeatable(a *attempt, ev *spillway.Event) bool {
 	return f.req.API != spillway.APIOther || ev.Replayable || a.failed == spillway.FailureRefused
 }

@@ -18,36 +18,39 @@ type Flight struct {
 
 	engine *Engine
 	req    *spillway.Request
-	prompt int // estimated tokens
+	n      int // attempts made
+	live   int // attempts under way
+
+	committed  bool
+	settled    bool
+	woken      bool // in the engine's ready list
+	queued     bool
+	evicted    bool // lost its place in the queue
+	crowded    bool // there was no place in the queue
+	tooSlow    bool // a deployment had room and not the speed
+	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
+	backingOff bool // waits until readyAt for that
+
+	first  attempt
+	others []*attempt // those made after the first, and behind them zero ones to use again
+	last   *attempt   // that failed; nil before any did
 
 	accepted time.Time
 	deadline time.Time // when the last byte is due; zero for none
 	cutAt    time.Time // deadline less the reply margin; zero for none
+	hedgeAt  time.Time
 
-	attempts  []*attempt // those made, and behind them some to use again
-	n         int        // attempts made
-	live      int        // attempts under way
-	hedgeAt   time.Time
-	committed bool
-	settled   bool
+	prompt  int // estimated tokens
+	lengths length.Source
 
-	queued   bool
-	woken    bool          // in the engine's ready list
-	evicted  bool          // lost its place in the queue
-	crowded  bool          // there was no place in the queue
-	tooSlow  bool          // a deployment had room and not the speed
-	unfit    deploymentSet // cannot serve the request in time
-	queuedAt time.Time
-
-	last         *attempt  // that failed; nil before any did
-	retrying     bool      // deployments that failed this flight may be tried again,
-	backoffUntil time.Time // from then on
-	backingOff   bool      // waits until readyAt for that
-
-	readyAt  time.Time // when waiting may end
-	giveUpAt time.Time // when waiting is over, whatever the deadline
+	unfit        deploymentSet // cannot serve the request in time
+	backoffUntil time.Time
+	queuedAt     time.Time
+	readyAt      time.Time // when waiting may end
+	giveUpAt     time.Time // when waiting is over, whatever the deadline
 
 	record spillway.Record
+	room   [1]spillway.Attempt // of the record, for what most flights need
 }
 
 // begin takes a new request in.
@@ -55,7 +58,8 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 	f.req = req
 	f.accepted = now
 	f.setDeadline(now)
-	f.prompt = f.engine.lengths.Estimate(f.key(), req.BodyBytes)
+	f.lengths = f.engine.lengths.Of(length.Key{Caller: req.Caller, Route: req.Route})
+	f.prompt = f.lengths.Estimate(req.BodyBytes)
 	f.recordBegin(now)
 	if req.ClientRetry == 0 {
 		f.engine.retries.Deposit(now)
@@ -100,9 +104,6 @@ func (f *Flight) setDeadline(now time.Time) {
 	f.cutAt = f.deadline.Add(-budget.Margin(f.req.Class.Budget, window))
 }
 
-// key is whose answers are alike.
-func (f *Flight) key() length.Key { return length.Key{Caller: f.req.Caller, Route: f.req.Route} }
-
 // quantile is what budgets are computed with.
 func (f *Flight) quantile() float64 {
 	if q := f.req.Class.Budget.Quantile; q > 0 {
@@ -138,8 +139,8 @@ func (f *Flight) wakeAt() time.Time {
 	}
 	if f.live > 0 {
 		at = earlier(at, f.hedgeAt)
-		for i := range f.attempts[:f.n] {
-			if a := f.attempts[i]; a.live {
+		for i := range f.n {
+			if a := f.attempt(i); a.live {
 				at = earlier(at, a.stallAt)
 			}
 		}
@@ -174,15 +175,17 @@ func (f *Flight) On(now time.Time, ev spillway.Event) spillway.Step {
 	case spillway.EventEnd:
 		f.onEnd(now)
 	default:
-		if ev.Attempt < 1 || ev.Attempt > f.n || !f.attempts[ev.Attempt-1].live {
+		if ev.Attempt < 1 || ev.Attempt > f.n {
 			break
 		}
-		f.onAttempt(now, f.attempts[ev.Attempt-1], ev)
+		if a := f.attempt(ev.Attempt - 1); a.live {
+			f.onAttempt(now, a, &ev)
+		}
 	}
 	return f.step()
 }
 
-func (f *Flight) onAttempt(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) onAttempt(now time.Time, a *attempt, ev *spillway.Event) {
 	switch ev.Kind {
 	case spillway.EventFirstToken:
 		f.onFirstToken(now, a, ev)
@@ -197,7 +200,7 @@ func (f *Flight) onAttempt(now time.Time, a *attempt, ev spillway.Event) {
 
 // onFirstToken keeps this attempt and ends its rivals. What the client reads
 // as it comes is committed; an answer to assemble is not.
-func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	if !a.firstAt.IsZero() {
 		return
 	}
@@ -214,7 +217,7 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
 	f.cancelRivals(now, a)
 	if !a.assembled {
 		f.committed = true
-		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: f.number(a)})
+		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: a.number})
 	}
 	a.stallAt = time.Time{}
 	if f.audible(a) && a.servedBy == "" {
@@ -227,8 +230,8 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev spillway.Event) {
 
 // cancelRivals ends every attempt but a.
 func (f *Flight) cancelRivals(now time.Time, a *attempt) {
-	for i := range f.attempts[:f.n] {
-		if rival := f.attempts[i]; rival.live && rival != a {
+	for i := range f.n {
+		if rival := f.attempt(i); rival.live && rival != a {
 			f.cancel(now, rival, spillway.FailureNone)
 		}
 	}
@@ -236,7 +239,7 @@ func (f *Flight) cancelRivals(now time.Time, a *attempt) {
 
 // note takes in what an event says of the output so far. Tokens that arrived
 // since the last report count as of now.
-func (f *Flight) note(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) note(now time.Time, a *attempt, ev *spillway.Event) {
 	a.blocked = max(a.blocked, ev.Blocked)
 	switch {
 	case ev.Kind == spillway.EventDone:
@@ -251,8 +254,8 @@ func (f *Flight) note(now time.Time, a *attempt, ev spillway.Event) {
 
 // onGone ends everything: nobody reads any more. It teaches nothing.
 func (f *Flight) onGone(now time.Time) {
-	for i := range f.attempts[:f.n] {
-		if a := f.attempts[i]; a.live {
+	for i := range f.n {
+		if a := f.attempt(i); a.live {
 			f.recordPartial(a)
 			f.cancel(now, a, spillway.FailureGone)
 		}
@@ -275,9 +278,11 @@ func (f *Flight) Release() {
 		// A flight that is still listed to be woken is left to the collector.
 		return
 	}
-	for _, a := range f.attempts[:f.n] {
-		*a = attempt{}
+	for i := 1; i < f.n; i++ {
+		*f.attempt(i) = attempt{}
 	}
-	*f = Flight{engine: e, attempts: f.attempts, record: spillway.Record{Attempts: f.record.Attempts[:0]}}
+	others, tries := f.others, f.record.Attempts[:0]
+	*f = Flight{}
+	f.engine, f.others, f.record.Attempts = e, others, tries
 	e.free = append(e.free, f)
 }

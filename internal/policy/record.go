@@ -9,17 +9,14 @@ import (
 
 // recordBegin notes what was asked. The window is already set.
 func (f *Flight) recordBegin(now time.Time) {
-	q, window := f.req, f.record.Window
-	f.record = spillway.Record{
-		ID: q.ID, Time: now, Pool: f.engine.cfg.Pool.Name, Caller: q.Caller, Tenant: q.Tenant,
-		Class: q.Class.Name, Model: q.Model, Route: q.Route, API: q.API, Policy: f.engine.cfg.Version,
-		Stream: q.Stream, Structured: q.Structured, Tools: q.Tools, Choices: q.Choices,
-		ClientRetry: q.ClientRetry, AskTokens: q.AskTokens, PromptEstimate: f.prompt,
-		Window: window, Mode: q.Class.Budget.Mode,
-		TTFTObjective: cmp.Or(q.TTFT, q.Class.Objective.TTFT),
-		TBTObjective:  cmp.Or(q.TPOT, q.Class.Objective.TBT),
-		Attempts:      f.record.Attempts[:0],
-	}
+	q, r := f.req, &f.record
+	r.ID, r.Time, r.Pool, r.Policy = q.ID, now, f.engine.cfg.Pool.Name, f.engine.cfg.Version
+	r.Caller, r.Tenant, r.Class, r.Model, r.Route, r.API = q.Caller, q.Tenant, q.Class.Name, q.Model, q.Route, q.API
+	r.Stream, r.Structured, r.Tools, r.Choices = q.Stream, q.Structured, q.Tools, q.Choices
+	r.ClientRetry, r.AskTokens, r.PromptEstimate = q.ClientRetry, q.AskTokens, f.prompt
+	r.Mode = q.Class.Budget.Mode
+	r.TTFTObjective = cmp.Or(q.TTFT, q.Class.Objective.TTFT)
+	r.TBTObjective = cmp.Or(q.TPOT, q.Class.Objective.TBT)
 }
 
 // recordSend notes an attempt.
@@ -42,16 +39,16 @@ func (f *Flight) recordPlan(a *attempt) {
 }
 
 // try is the record of an attempt.
-func (f *Flight) try(a *attempt) *spillway.Attempt { return &f.record.Attempts[f.number(a)-1] }
+func (f *Flight) try(a *attempt) *spillway.Attempt { return &f.record.Attempts[a.number-1] }
 
-func (f *Flight) recordFirstToken(now time.Time, a *attempt, ev spillway.Event) {
+func (f *Flight) recordFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	f.record.TTFT = now.Sub(f.accepted)
 	t := f.try(a)
 	t.TTFT, t.Status, t.Utilization = now.Sub(a.start), ev.Status, ev.Signals.Utilization
 	f.recordPlan(a)
 }
 
-func (f *Flight) recordFailure(a *attempt, ev spillway.Event) {
+func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
 	t := f.try(a)
 	t.Status, t.RetryAfter = ev.Status, max(ev.RetryAfter, 0)
 	if ev.Signals.Utilization >= 0 {
@@ -64,7 +61,7 @@ func (f *Flight) recordEnd(now time.Time, a *attempt) {
 	t.End, t.Tokens, t.Class, t.ServedBy = now.Sub(f.accepted), a.tokens, a.failed, a.servedBy
 }
 
-func (f *Flight) recordDone(a *attempt, ev spillway.Event) {
+func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
 	t := f.try(a)
 	t.Status = ev.Status
 	if ev.Signals.Utilization >= 0 {

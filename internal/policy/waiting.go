@@ -123,8 +123,8 @@ func (f *Flight) onTurn(now time.Time) {
 // client cannot be helped any more is ended; another is ended only when
 // somebody else can take over, or when nothing else would ever end it.
 func (f *Flight) onSilence(now time.Time) {
-	for i := range f.attempts[:f.n] {
-		a := f.attempts[i]
+	for i := range f.n {
+		a := f.attempt(i)
 		if !a.live || a.stallAt.IsZero() || now.Before(a.stallAt) {
 			continue
 		}
@@ -175,7 +175,7 @@ func (f *Flight) rival(now time.Time) (choice, bool) {
 // armHedge sets when a second attempt may start: when the first token is later
 // than usual, or later than the request wants it.
 func (f *Flight) armHedge(now time.Time, d *deployment) {
-	if !f.req.Class.Hedge || f.n != 1 || !f.audible(f.attempts[0]) {
+	if !f.req.Class.Hedge || f.n != 1 || !f.audible(&f.first) {
 		return
 	}
 	delay := retry.HedgeDelay(d.speed.TTFT(now, d.meter.Level(now), hedgeQuantile))

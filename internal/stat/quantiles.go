@@ -34,7 +34,7 @@ const (
 // different q and computed again when 1/64 of the samples, or 64, are new.
 type Quantiles struct {
 	span    time.Duration // of one generation
-	start   time.Time     // of the current generation
+	until   time.Time     // end of the current generation; zero before the first call
 	current int
 	gens    [generation]histogram
 	n       int    // samples in all generations
@@ -116,22 +116,21 @@ func (s *Quantiles) Count(now time.Time) int {
 
 // advance starts new generations until now is in the current one.
 func (s *Quantiles) advance(now time.Time) {
-	if s.start.IsZero() {
-		s.start = now
+	if now.Before(s.until) {
 		return
 	}
-	age := now.Sub(s.start)
-	if age < s.span {
+	if s.until.IsZero() {
+		s.until = now.Add(s.span)
 		return
 	}
-	steps := age / s.span
+	steps := now.Sub(s.until)/s.span + 1
 	for range min(steps, generation) {
 		s.current = (s.current + 1) % generation
 		g := &s.gens[s.current]
 		s.n -= g.n
 		g.clear()
 	}
-	s.start = s.start.Add(steps * s.span)
+	s.until = s.until.Add(steps * s.span)
 	s.epoch++
 }
 

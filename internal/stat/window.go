@@ -8,7 +8,10 @@ type Window struct {
 	width  time.Duration
 	origin time.Time // start of bucket 0; the first now
 	head   int64     // number of the newest bucket
+	from   time.Time // start of the newest bucket
+	until  time.Time // its end
 	ring   []float64 // bucket i is at i modulo len
+	newest int       // place of the newest bucket
 	total  float64
 }
 
@@ -25,10 +28,14 @@ func NewWindow(span time.Duration, buckets int) *Window {
 // Add counts n at now. What is older than the span is not counted.
 func (w *Window) Add(now time.Time, n float64) {
 	bucket := w.advance(now)
-	if bucket <= w.head-int64(len(w.ring)) {
-		return
+	at := w.newest
+	if bucket != w.head {
+		if bucket <= w.head-int64(len(w.ring)) {
+			return
+		}
+		at = int(bucket % int64(len(w.ring)))
 	}
-	w.ring[bucket%int64(len(w.ring))] += n
+	w.ring[at] += n
 	w.total += n
 }
 
@@ -42,18 +49,26 @@ func (w *Window) Sum(now time.Time) float64 {
 // of now's bucket. The total is summed afresh whenever a bucket is emptied, so
 // that rounding errors do not accumulate.
 func (w *Window) advance(now time.Time) int64 {
+	if now.Before(w.until) && !now.Before(w.from) {
+		return w.head
+	}
 	if w.origin.IsZero() {
 		w.origin = now
 	}
 	bucket := max(int64(now.Sub(w.origin)/w.width), 0)
-	if bucket <= w.head {
+	if bucket < w.head {
+		return bucket
+	}
+	w.from = w.origin.Add(time.Duration(bucket) * w.width)
+	w.until = w.from.Add(w.width)
+	if bucket == w.head {
 		return bucket
 	}
 	size := int64(len(w.ring))
 	for i := max(w.head+1, bucket-size+1); i <= bucket; i++ {
 		w.ring[i%size] = 0
 	}
-	w.head = bucket
+	w.head, w.newest = bucket, int(bucket%size)
 	w.total = 0
 	for _, v := range w.ring {
 		w.total += v

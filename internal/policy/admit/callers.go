@@ -1,13 +1,16 @@
 package admit
 
-// callers counts the places of each caller under small numbers, so that a
-// search through the queue compares no strings. A number is free again when
-// its caller holds no place.
+// callers holds the places of each caller under small numbers, so that names
+// are compared once. A number is free again when its caller holds no place.
 type callers struct {
-	ids    map[string]int32
-	names  []string
-	places []int
-	free   []int32
+	ids  map[string]int32
+	list []caller
+	free []int32
+}
+
+type caller struct {
+	name   string
+	places order
 }
 
 // nobody is the number of a caller that holds no place.
@@ -26,32 +29,29 @@ func (c *callers) held(id int32) int {
 	if id == nobody {
 		return 0
 	}
-	return c.places[id]
+	return c.list[id].places.len()
 }
 
-// add gives a caller one more place and returns its number.
+// add is the number of a caller that is about to get a place.
 func (c *callers) add(name string) int32 {
 	id := c.find(name)
 	if id == nobody {
 		if len(c.free) == 0 {
-			c.free = append(c.free, int32(len(c.names)))
-			c.names = append(c.names, "")
-			c.places = append(c.places, 0)
+			c.free = append(c.free, int32(len(c.list)))
+			c.list = append(c.list, caller{})
 		}
 		id = c.free[len(c.free)-1]
 		c.free = c.free[:len(c.free)-1]
-		c.names[id], c.ids[name] = name, id
+		c.list[id].name, c.ids[name] = name, id
 	}
-	c.places[id]++
 	return id
 }
 
-// remove takes one place back.
-func (c *callers) remove(id int32) {
-	c.places[id]--
-	if c.places[id] == 0 {
-		delete(c.ids, c.names[id])
-		c.names[id] = ""
+// left frees the number of a caller that has no place any more.
+func (c *callers) left(id int32) {
+	if l := &c.list[id]; l.places.len() == 0 {
+		delete(c.ids, l.name)
+		l.name = ""
 		c.free = append(c.free, id)
 	}
 }

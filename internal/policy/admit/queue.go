@@ -7,8 +7,6 @@
 package admit
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -59,19 +57,26 @@ type Item[T comparable] struct {
 }
 
 // Queue holds items in the order in which they are served. It is not safe for
-// concurrent use.
+// concurrent use. What it does takes no longer when more of them wait, but for
+// the search for a place among them and the room that is made there.
 type Queue[T comparable] struct {
 	cfg     Config
 	arrived uint64
 	callers callers
+	// greedy is the caller that was the last to hold more than its share. No
+	// other can: that takes a queue in which nobody else waits.
+	greedy int32
 
-	// A place holds one item; free lists those that hold none. Values are
-	// apart from the rest to make the search for one short.
-	values []T
-	ranks  []rank
-	free   []int32
-	// order lists the places from the last served to the first.
-	order []int32
+	places []place[T]
+	free   []int32     // places that hold no item
+	where  map[T]int32 // place of an item
+	order  order
+}
+
+// place holds one item.
+type place[T comparable] struct {
+	value T
+	rank  rank
 }
 
 // rank is what the order of an item depends on.
@@ -84,18 +89,21 @@ type rank struct {
 
 // NewQueue returns an empty queue.
 func NewQueue[T comparable](cfg Config) *Queue[T] {
-	return &Queue[T]{cfg: cfg, callers: callers{ids: map[string]int32{}}}
+	return &Queue[T]{
+		cfg: cfg, greedy: nobody,
+		callers: callers{ids: map[string]int32{}}, where: map[T]int32{},
+	}
 }
 
 // Len is the number of items that wait.
-func (q *Queue[T]) Len() int { return len(q.order) }
+func (q *Queue[T]) Len() int { return q.order.len() }
 
 // At is the i-th item to be served, from 0.
-func (q *Queue[T]) At(i int) T { return q.values[q.order[len(q.order)-1-i]] }
+func (q *Queue[T]) At(i int) T { return q.places[q.order.at(i)].value }
 
 // Peek is the next item to be served.
 func (q *Queue[T]) Peek() (value T, ok bool) {
-	if len(q.order) == 0 {
+	if q.Len() == 0 {
 		return value, false
 	}
 	return q.At(0), true
@@ -103,24 +111,19 @@ func (q *Queue[T]) Peek() (value T, ok bool) {
 
 // Pop takes the next item out.
 func (q *Queue[T]) Pop() (value T, ok bool) {
-	if len(q.order) == 0 {
+	if q.Len() == 0 {
 		return value, false
 	}
-	return q.take(len(q.order) - 1), true
+	return q.take(q.order.at(0)), true
 }
 
 // Remove takes value out, wherever it is, and reports whether it was there.
 func (q *Queue[T]) Remove(value T) bool {
-	// A place that is free holds the zero value, so the order decides.
-	for place, v := range q.values {
-		if v == value {
-			if at, ok := q.find(int32(place)); ok {
-				q.take(at)
-				return true
-			}
-		}
+	at, ok := q.where[value]
+	if ok {
+		q.take(at)
 	}
-	return false
+	return ok
 }
 
 // Push lets an item wait, or refuses it (accepted false) when its deadline has
@@ -139,7 +142,7 @@ func (q *Queue[T]) Push(now time.Time, item Item[T]) (evicted T, hasEvicted, acc
 		return evicted, false, false
 	}
 	r := rank{priority: item.Priority, deadline: item.Deadline, arrival: q.arrived, caller: q.callers.find(item.Caller)}
-	victim, needed := q.victim(r)
+	victim, needed := q.victim(&r)
 	if needed && victim < 0 {
 		return evicted, false, false
 	}
@@ -152,49 +155,34 @@ func (q *Queue[T]) Push(now time.Time, item Item[T]) (evicted T, hasEvicted, acc
 	return evicted, needed, true
 }
 
-// victim is the position of the item that has to go for a newcomer; needed
-// says that one has to, and -1 that none may.
-func (q *Queue[T]) victim(r rank) (at int, needed bool) {
+// victim is the place whose item has to go for a newcomer; needed says that
+// one has to, and -1 that none may.
+func (q *Queue[T]) victim(r *rank) (at int32, needed bool) {
 	share := q.cfg.placesPerCaller()
 	held := q.callers.held(r.caller)
-	if held >= share && held < len(q.order) {
-		return q.victimOf(r), true
-	}
-	if len(q.order) < q.cfg.maxLength() {
+	switch {
+	case held >= share && held < q.Len():
+		return q.behind(q.callers.list[r.caller].places.last(), r), true
+	case q.Len() < q.cfg.maxLength():
 		return -1, false
-	}
-	if len(q.order) == 0 {
+	case q.Len() == 0:
 		return -1, true
 	}
-	if before(r, q.ranks[q.order[0]]) {
-		return 0, true
+	at = q.behind(q.order.last(), r)
+	if at >= 0 || held >= share || q.callers.held(q.greedy) <= share {
+		return at, true
 	}
-	return q.victimAbove(share, r), true
+	last := q.callers.list[q.greedy].places.last()
+	if q.places[last].rank.priority > r.priority {
+		return -1, true
+	}
+	return last, true
 }
 
-// victimOf is the last item of the newcomer's own caller, if it ranks behind.
-func (q *Queue[T]) victimOf(r rank) int {
-	at := slices.IndexFunc(q.order, func(place int32) bool { return q.ranks[place].caller == r.caller })
-	if at >= 0 && before(r, q.ranks[q.order[at]]) {
+// behind is the place, if a newcomer ranks before its item, and -1 if not.
+func (q *Queue[T]) behind(at int32, r *rank) int32 {
+	if before(r, &q.places[at].rank) {
 		return at
-	}
-	return -1
-}
-
-// victimAbove is the last item, at most of the newcomer's priority, of another
-// caller that holds more than share.
-func (q *Queue[T]) victimAbove(share int, r rank) int {
-	if q.callers.held(r.caller) >= share {
-		return -1
-	}
-	for at, place := range q.order {
-		other := &q.ranks[place]
-		if other.priority > r.priority {
-			return -1
-		}
-		if q.callers.held(other.caller) > share {
-			return at
-		}
 	}
 	return -1
 }
@@ -202,54 +190,74 @@ func (q *Queue[T]) victimAbove(share int, r rank) int {
 // put gives an item a place.
 func (q *Queue[T]) put(value T, r rank) {
 	if len(q.free) == 0 {
-		q.free = append(q.free, int32(len(q.values)))
-		q.values = append(q.values, value)
-		q.ranks = append(q.ranks, rank{})
+		q.free = append(q.free, int32(len(q.places)))
+		q.places = append(q.places, place[T]{})
 	}
-	place := q.free[len(q.free)-1]
+	at := q.free[len(q.free)-1]
 	q.free = q.free[:len(q.free)-1]
-	q.values[place], q.ranks[place] = value, r
-	at, _ := slices.BinarySearchFunc(q.order, r, q.fromLast)
-	q.order = slices.Insert(q.order, at, place)
+	q.places[at] = place[T]{value, r}
+	q.where[value] = at
+	q.order.insert(q.find(&q.order, &r), at)
+	own := &q.callers.list[r.caller].places
+	own.insert(q.find(own, &r), at)
+	if own.len() > q.cfg.placesPerCaller() {
+		q.greedy = r.caller
+	}
 }
 
-// take empties the place at this position of the order.
-func (q *Queue[T]) take(at int) T {
-	place := q.order[at]
-	q.order = slices.Delete(q.order, at, at+1)
-	q.callers.remove(q.ranks[place].caller)
-	value := q.values[place]
-	var none T
-	q.values[place], q.ranks[place] = none, rank{}
-	q.free = append(q.free, place)
+// take empties a place.
+func (q *Queue[T]) take(at int32) T {
+	p := &q.places[at]
+	value, caller := p.value, p.rank.caller
+	q.order.remove(q.position(&q.order, at))
+	own := &q.callers.list[caller].places
+	own.remove(q.position(own, at))
+	q.callers.left(caller)
+	delete(q.where, value)
+	*p = place[T]{}
+	q.free = append(q.free, at)
 	return value
 }
 
-// find is the position of a place in the order.
-func (q *Queue[T]) find(place int32) (int, bool) {
-	at, ok := slices.BinarySearchFunc(q.order, q.ranks[place], q.fromLast)
-	return at, ok && q.order[at] == place
+// position is where a place is in an order.
+func (q *Queue[T]) position(o *order, at int32) int {
+	switch at {
+	case o.at(0):
+		return 0
+	case o.last():
+		return o.len() - 1
+	}
+	return q.find(o, &q.places[at].rank)
 }
 
-// fromLast compares for the order, whose first element is served last.
-func (q *Queue[T]) fromLast(place int32, r rank) int { return -compare(q.ranks[place], r) }
+// find is the position in an order of an item with this rank, or of the first
+// that is served after it.
+func (q *Queue[T]) find(o *order, r *rank) int {
+	from, to := 0, o.len()
+	for from < to {
+		mid := (from + to) / 2
+		if to-from == o.len() { // most come last
+			mid = to - 1
+		}
+		if before(&q.places[o.at(mid)].rank, r) {
+			from = mid + 1
+		} else {
+			to = mid
+		}
+	}
+	return from
+}
 
 // before reports whether a is served before b.
-func before(a, b rank) bool { return compare(a, b) < 0 }
-
-// compare orders ranks from served first to served last.
-func compare(a, b rank) int {
+func before(a, b *rank) bool {
 	if a.priority != b.priority {
-		return cmp.Compare(b.priority, a.priority)
+		return a.priority > b.priority
 	}
-	if !a.deadline.Equal(b.deadline) {
-		switch {
-		case a.deadline.IsZero():
-			return 1
-		case b.deadline.IsZero():
-			return -1
+	if c := a.deadline.Compare(b.deadline); c != 0 {
+		if a.deadline.IsZero() || b.deadline.IsZero() {
+			return b.deadline.IsZero() // none is last
 		}
-		return a.deadline.Compare(b.deadline)
+		return c < 0
 	}
-	return cmp.Compare(a.arrival, b.arrival)
+	return a.arrival < b.arrival
 }

@@ -88,9 +88,14 @@ type Grant struct {
 // Rule.ClampStructured: they are treated as window.
 func Compute(in Input) Grant {
 	if in.Rule.Mode == spillway.BudgetObserve {
-		return observe(in)
+		return observe(&in)
 	}
-	mode, fixed := in.Rule.Mode, in.Rule.MaxOutputTokens > 0 && !in.Stream
+	return compute(&in, in.Rule.Mode)
+}
+
+// compute is Compute in a mode other than observe.
+func compute(in *Input, mode spillway.BudgetMode) Grant {
+	fixed := in.Rule.MaxOutputTokens > 0 && !in.Stream
 	if in.Fragile && !in.Rule.ClampStructured {
 		mode, fixed = spillway.BudgetWindow, false
 	}
@@ -119,9 +124,8 @@ func Compute(in Input) Grant {
 }
 
 // observe grants the ask and notes what clamp would have granted.
-func observe(in Input) Grant {
-	in.Rule.Mode = spillway.BudgetClamp
-	clamped := Compute(in)
+func observe(in *Input) Grant {
+	clamped := compute(in, spillway.BudgetClamp)
 	g := Grant{
 		Budget:   clamped.Budget,
 		Bounded:  clamped.Bounded,
@@ -135,7 +139,7 @@ func observe(in Input) Grant {
 }
 
 // send sets what the deployment sees: the ask under a limit.
-func (g *Grant) send(in Input, limit int) {
+func (g *Grant) send(in *Input, limit int) {
 	ask := in.Ask
 	if ask <= 0 {
 		ask = unbounded
@@ -149,7 +153,7 @@ func (g *Grant) send(in Input, limit int) {
 
 // least is the output that must fit for an attempt to make sense: MinTokens, or
 // the ask where that is less.
-func least(in Input) int {
+func least(in *Input) int {
 	n := max(in.MinTokens, 1)
 	if in.Ask > 0 {
 		n = min(n, in.Ask)
@@ -182,7 +186,7 @@ func finite(tokens int) int {
 }
 
 // fit is how many tokens of tbt follow ttft in the time left.
-func fit(in Input, ttft, tbt time.Duration) int {
+func fit(in *Input, ttft, tbt time.Duration) int {
 	if !in.HasDeadline {
 		return unbounded
 	}
@@ -197,7 +201,7 @@ func fit(in Input, ttft, tbt time.Duration) int {
 }
 
 // fastTBT is the fastest pace, never slower than the quantile's.
-func fastTBT(in Input) time.Duration {
+func fastTBT(in *Input) time.Duration {
 	if in.FastTBT <= 0 || in.TBT <= 0 {
 		return in.TBT
 	}

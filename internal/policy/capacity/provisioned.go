@@ -156,10 +156,10 @@ func (b *bucket) learnDepth(now time.Time, retryAfter time.Duration) {
 
 // drain lowers the level by what has run out since the last call.
 func (b *bucket) drain(now time.Time) {
-	passed := now.Sub(b.at)
-	if passed <= 0 {
+	if !now.After(b.at) {
 		return
 	}
+	passed := now.Sub(b.at)
 	b.at = now
 	if b.units == 0 {
 		return

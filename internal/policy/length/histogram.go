@@ -21,11 +21,14 @@ const fullCount = 1024
 // histogram counts answers by length.
 type histogram struct {
 	n    uint16 // sum of bins
+	top  uint16 // no higher bin is in use
 	bins [binCount]uint16
 }
 
 func (h *histogram) add(tokens int) {
-	h.bins[binOf(tokens)]++
+	bin := binOf(tokens)
+	h.bins[bin]++
+	h.top = max(h.top, uint16(bin))
 	h.n++
 	if h.n < fullCount {
 		return
@@ -55,7 +58,7 @@ func (h *histogram) quantile(q float64) int {
 	// Above 0, so that the lowest quantile is that of the shortest answer.
 	rank := max(min(q, 1)*float64(h.n), math.SmallestNonzeroFloat64)
 	below := float64(h.n)
-	bin := binCount - 1
+	bin := int(h.top)
 	for ; bin > 0; bin-- {
 		below -= float64(h.bins[bin])
 		if h.bins[bin] > 0 && below < rank {

@@ -48,7 +48,7 @@ func (c Config) maxKeys() int {
 // use; it allocates only when it meets a new key.
 type Model struct {
 	maxKeys int
-	index   map[Key]int
+	index   map[Key]*entry
 	entries []*entry
 	hand    int // where the search for an idle key goes on
 	shared  entry
@@ -64,80 +64,106 @@ type entry struct {
 
 // New returns a model that knows nothing.
 func New(cfg Config) *Model {
-	return &Model{maxKeys: cfg.maxKeys(), index: make(map[Key]int)}
+	return &Model{maxKeys: cfg.maxKeys(), index: make(map[Key]*entry)}
+}
+
+// Source is one key in a model. It is looked up once and may be kept for as
+// long as the model.
+type Source struct {
+	model *Model
+	key   Key
+	entry *entry // where the key was when it was looked up; nil for nowhere
+}
+
+// Of returns a key's source, whether anything is known of it or not.
+func (m *Model) Of(key Key) Source { return Source{model: m, key: key, entry: m.index[key]} }
+
+// known is what is known of the source, or nil.
+func (s *Source) known() *entry {
+	if s.entry == nil || s.entry.key != s.key {
+		s.entry = s.model.index[s.key]
+	}
+	return s.entry
 }
 
 // Observe learns the output tokens of one answer. Answers that ended at a
 // limit count as well, at the length that they reached: without them only the
 // short ones would remain.
-func (m *Model) Observe(now time.Time, key Key, outputTokens int) {
-	m.shared.lengths.add(outputTokens)
-	if e := m.touch(now, key); e != nil {
+func (s *Source) Observe(now time.Time, outputTokens int) {
+	s.model.shared.lengths.add(outputTokens)
+	if e := s.touch(now); e != nil {
 		e.lengths.add(outputTokens)
 	}
 }
 
-// Quantile returns the q-quantile (0–1) of the output tokens of a key's
+// Quantile returns the q-quantile (0–1) of the output tokens of the source's
 // answers, within 6.3%, and the number of answers that say so, at most 1,024.
-// A key with fewer than 30 answers is answered from all keys together, if
-// those have more. With none at all it returns 0, 0.
-func (m *Model) Quantile(key Key, q float64) (tokens, n int) {
-	from := &m.shared.lengths
-	if i, ok := m.index[key]; ok {
-		if own := &m.entries[i].lengths; own.n >= minSamples || own.n >= from.n {
-			from = own
-		}
+// One with fewer than 30 answers is answered from all keys together, if those
+// have more. With none at all it returns 0, 0.
+func (s *Source) Quantile(q float64) (tokens, n int) {
+	from := &s.model.shared.lengths
+	if e := s.known(); e != nil && (e.lengths.n >= minSamples || e.lengths.n >= from.n) {
+		from = &e.lengths
 	}
 	return from.quantile(q), int(from.n)
 }
 
 // ObservePrompt learns from the reported prompt tokens of a request whose
 // prompt was bytes long.
-func (m *Model) ObservePrompt(now time.Time, key Key, bytes, tokens int) {
+func (s *Source) ObservePrompt(now time.Time, bytes, tokens int) {
 	if bytes <= 0 || tokens <= 0 {
 		return
 	}
-	m.shared.ratio.add(bytes, tokens)
-	if e := m.touch(now, key); e != nil {
+	s.model.shared.ratio.add(bytes, tokens)
+	if e := s.touch(now); e != nil {
 		e.ratio.add(bytes, tokens)
 	}
 }
 
 // Estimate returns the tokens that a prompt of that many bytes is likely to
 // be; at least 1 for a prompt that is not empty.
-func (m *Model) Estimate(key Key, bytes int) int {
+func (s *Source) Estimate(bytes int) int {
 	if bytes <= 0 {
 		return 0
 	}
-	from := &m.shared.ratio
-	if i, ok := m.index[key]; ok && m.entries[i].ratio.n > 0 {
-		from = &m.entries[i].ratio
+	from := &s.model.shared.ratio
+	if e := s.known(); e != nil && e.ratio.n > 0 {
+		from = &e.ratio
 	}
 	return max(int(float64(bytes)*from.value()+0.5), 1)
+}
+
+// touch returns the entry of the source, making one if there is room, or nil.
+func (s *Source) touch(now time.Time) *entry {
+	e := s.known()
+	if e == nil {
+		e = s.model.remember(now, s.key)
+		s.entry = e
+	}
+	if e != nil {
+		e.used = now
+	}
+	return e
 }
 
 // Keys returns the number of keys remembered on their own.
 func (m *Model) Keys() int { return len(m.entries) }
 
-// touch returns the entry of a key, making one if there is room, or nil.
-func (m *Model) touch(now time.Time, key Key) *entry {
-	if i, ok := m.index[key]; ok {
-		m.entries[i].used = now
-		return m.entries[i]
-	}
+// remember makes an entry for a new key if there is room, or returns nil.
+func (m *Model) remember(now time.Time, key Key) *entry {
 	if len(m.entries) < m.maxKeys {
-		e := &entry{key: key, used: now}
-		m.index[key] = len(m.entries)
+		e := &entry{key: key}
+		m.index[key] = e
 		m.entries = append(m.entries, e)
 		return e
 	}
 	for range min(sweep, len(m.entries)) {
-		i := m.hand
+		e := m.entries[m.hand]
 		m.hand = (m.hand + 1) % len(m.entries)
-		if e := m.entries[i]; now.Sub(e.used) >= idleAfter {
+		if now.Sub(e.used) >= idleAfter {
 			delete(m.index, e.key)
-			*e = entry{key: key, used: now}
-			m.index[key] = i
+			*e = entry{key: key}
+			m.index[key] = e
 			return e
 		}
 	}

@@ -18,9 +18,15 @@ var (
 	other = Key{Caller: "mail", Route: "azure/chat"}
 )
 
+// of is a key's source, looked up afresh.
+func of(m *Model, key Key) *Source {
+	s := m.Of(key)
+	return &s
+}
+
 func observe(m *Model, key Key, n, tokens int) {
 	for range n {
-		m.Observe(epoch, key, tokens)
+		of(m, key).Observe(epoch, tokens)
 	}
 }
 
@@ -43,7 +49,7 @@ func TestQuantile(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := New(Config{})
 			tc.learn(m)
-			if tokens, n := m.Quantile(chat, tc.q); tokens != tc.tokens || n != tc.n {
+			if tokens, n := of(m, chat).Quantile(tc.q); tokens != tc.tokens || n != tc.n {
 				t.Errorf("Quantile(%v) = %d, %d, want %d, %d", tc.q, tokens, n, tc.tokens, tc.n)
 			}
 		})
@@ -56,9 +62,9 @@ func TestQuantileAccuracy(t *testing.T) {
 		q := rapid.Float64Range(0, 1).Draw(t, "q")
 		m := New(Config{})
 		for _, v := range values {
-			m.Observe(epoch, chat, v)
+			of(m, chat).Observe(epoch, v)
 		}
-		got, n := m.Quantile(chat, q)
+		got, n := of(m, chat).Quantile(q)
 		slices.Sort(values)
 		rank := q * float64(len(values))
 		low := values[max(int(math.Ceil(rank-1e-9))-1, 0)]
@@ -88,11 +94,11 @@ func TestFollows(t *testing.T) {
 	observe(m, chat, 100_000, 1000)
 	observe(m, chat, 1, 100_000)
 	observe(m, chat, 3000, 100)
-	if got, n := m.Quantile(chat, 0.8); got < 94 || got > 106 || n > 1024 {
+	if got, n := of(m, chat).Quantile(0.8); got < 94 || got > 106 || n > 1024 {
 		t.Errorf("0.8 quantile = %d of %d, want about 100 of at most 1024", got, n)
 	}
 	observe(m, chat, 10_000, 100)
-	if got, _ := m.Quantile(chat, 1); got > 106 {
+	if got, _ := of(m, chat).Quantile(1); got > 106 {
 		t.Errorf("longest = %d, want the answer of 100,000 tokens forgotten", got)
 	}
 }
@@ -123,21 +129,21 @@ func TestHalvingKeepsQuantiles(t *testing.T) {
 func TestEstimate(t *testing.T) {
 	m := New(Config{})
 	for _, tc := range []struct{ bytes, want int }{{0, 0}, {-1, 0}, {1, 1}, {4000, 1000}} {
-		if got := m.Estimate(chat, tc.bytes); got != tc.want {
+		if got := of(m, chat).Estimate(tc.bytes); got != tc.want {
 			t.Errorf("knowing nothing: Estimate(%d) = %d, want %d", tc.bytes, got, tc.want)
 		}
 	}
 	for range 200 {
-		m.ObservePrompt(epoch, chat, 2000, 1000) // twice the tokens per byte
+		of(m, chat).ObservePrompt(epoch, 2000, 1000) // twice the tokens per byte
 	}
-	if got := m.Estimate(chat, 4000); got < 1980 || got > 2000 {
+	if got := of(m, chat).Estimate(4000); got < 1980 || got > 2000 {
 		t.Errorf("after 200 prompts at a half: Estimate(4000) = %d, want about 2000", got)
 	}
-	if got := m.Estimate(other, 4000); got < 1980 || got > 2000 {
+	if got := of(m, other).Estimate(4000); got < 1980 || got > 2000 {
 		t.Errorf("an unknown key learns from all: Estimate(4000) = %d, want about 2000", got)
 	}
-	m.ObservePrompt(epoch, other, 0, 10)
-	m.ObservePrompt(epoch, other, 10, 0)
+	of(m, other).ObservePrompt(epoch, 0, 10)
+	of(m, other).ObservePrompt(epoch, 10, 0)
 	if m.Keys() != 1 {
 		t.Errorf("reports without a size made a key")
 	}
@@ -148,30 +154,30 @@ func TestKeysAreBounded(t *testing.T) {
 	key := func(i int) Key { return Key{Caller: fmt.Sprint(i), Route: "r"} }
 	for i := range 4 {
 		for range 50 {
-			m.Observe(epoch, key(i), 10*(i+1))
+			of(m, key(i)).Observe(epoch, 10*(i+1))
 		}
 	}
 	late := epoch.Add(30 * time.Minute)
 	for range 50 {
-		m.Observe(late, key(9), 200)
+		of(m, key(9)).Observe(late, 200)
 	}
-	if _, n := m.Quantile(key(9), 0.5); n != 250 || m.Keys() != 4 {
+	if _, n := of(m, key(9)).Quantile(0.5); n != 250 || m.Keys() != 4 {
 		t.Errorf("with no idle key: answered from %d answers with %d keys, want from all 250 with 4", n, m.Keys())
 	}
 	for i := range 3 { // all but key 3 are used
-		m.Observe(late, key(i), 10*(i+1))
+		of(m, key(i)).Observe(late, 10*(i+1))
 	}
 	later := epoch.Add(time.Hour)
 	for range 50 {
-		m.Observe(later, key(9), 10)
+		of(m, key(9)).Observe(later, 10)
 	}
-	if got, n := m.Quantile(key(9), 0.5); got != 10 || n != 50 || m.Keys() != 4 {
+	if got, n := of(m, key(9)).Quantile(0.5); got != 10 || n != 50 || m.Keys() != 4 {
 		t.Errorf("a new key replaces the idle one: %d of %d with %d keys, want 10 of 50 with 4", got, n, m.Keys())
 	}
-	if _, n := m.Quantile(key(0), 0.5); n != 51 {
+	if _, n := of(m, key(0)).Quantile(0.5); n != 51 {
 		t.Errorf("a key in use has %d answers, want 51", n)
 	}
-	if _, n := m.Quantile(key(3), 0.5); n < 250 {
+	if _, n := of(m, key(3)).Quantile(0.5); n < 250 {
 		t.Errorf("the replaced key is answered from %d answers, want from all", n)
 	}
 }
@@ -189,28 +195,49 @@ func BenchmarkRequest(b *testing.B) {
 	lengths := make([]int, 1024)
 	for i := range lengths {
 		lengths[i] = int(300 * math.Exp(0.8*r.NormFloat64()))
-		m.Observe(epoch, chat, lengths[i])
+		of(m, chat).Observe(epoch, lengths[i])
 	}
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
 		i++
-		m.Estimate(chat, 8000)
-		m.Quantile(chat, 0.9)
-		m.Observe(epoch, chat, lengths[i&1023])
-		m.ObservePrompt(epoch, chat, 8000, 2100)
+		s := m.Of(chat)
+		s.Estimate(8000)
+		s.Quantile(0.9)
+		s.Observe(epoch, lengths[i&1023])
+		s.ObservePrompt(epoch, 8000, 2100)
 	}
 }
 
 func TestNoAllocations(t *testing.T) {
 	m := New(Config{})
-	m.Observe(epoch, chat, 100)
+	of(m, chat).Observe(epoch, 100)
 	if n := testing.AllocsPerRun(3000, func() {
-		m.Estimate(chat, 8000)
-		m.Quantile(chat, 0.9)
-		m.Observe(epoch, chat, 250)
-		m.ObservePrompt(epoch, chat, 8000, 2100)
+		of(m, chat).Estimate(8000)
+		of(m, chat).Quantile(0.9)
+		of(m, chat).Observe(epoch, 250)
+		of(m, chat).ObservePrompt(epoch, 8000, 2100)
 	}); n != 0 {
 		t.Errorf("%v allocations per request, want 0", n)
+	}
+}
+
+// A source that is kept follows its key when the place is given to another,
+// and when the key comes back.
+func TestSourceIsKept(t *testing.T) {
+	m := New(Config{MaxKeys: 1})
+	first, second := m.Of(chat), m.Of(other)
+	first.Observe(epoch, 100)
+	second.Observe(epoch, 7) // not remembered: the place is taken
+	if m.Keys() != 1 || second.known() != nil {
+		t.Errorf("%d keys, the second %v", m.Keys(), second.known())
+	}
+	second.Observe(epoch.Add(idleAfter), 7)
+	if first.known() != nil || second.known() == nil || second.known().lengths.n != 1 {
+		t.Errorf("the place was not given away: %v, %v", first.known(), second.known())
+	}
+	first.Observe(epoch.Add(2*idleAfter), 100)
+	if second.known() != nil || first.known() == nil || first.known().lengths.n != 1 {
+		t.Errorf("the place did not come back: %v, %v", first.known(), second.known())
 	}
 }
