@@ -1,0 +1,143 @@
+package report
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// unit is how a figure is written for people.
+type unit uint8
+
+const (
+	unitRate   unit = iota // 884.2
+	unitShare              // a rate that may be tiny: 1.93%, 0.017%
+	unitWhole              // a share near the whole: 98.4%
+	unitTokens             // 1,955
+	unitMillis             // 9.6 ms, 52.6 s
+	unitUSD                // 0.412
+)
+
+// format writes a value with as many digits as matter.
+func (u unit) format(v float64) string {
+	switch u {
+	case unitShare:
+		return formatShare(v)
+	case unitWhole:
+		return formatWhole(v)
+	case unitTokens:
+		return thousands(math.Round(v))
+	case unitMillis:
+		return formatMillis(v)
+	case unitUSD:
+		return significant(v, 3)
+	case unitRate:
+	}
+	return significant(v, 4)
+}
+
+// formatShare writes a rate as a percentage with two decimals, and with two
+// significant digits where those decimals would hide it. Nothing is "0".
+func formatShare(v float64) string {
+	p := 100 * v
+	switch {
+	case p == 0:
+		return "0"
+	case p >= 9.995:
+		return strconv.FormatFloat(p, 'f', 1, 64) + "%"
+	case p >= 0.0995:
+		return strconv.FormatFloat(p, 'f', 2, 64) + "%"
+	case p < 0.0001:
+		return "<0.0001%"
+	}
+	return significant(p, 2) + "%"
+}
+
+// formatWhole writes a share near one, with more digits the nearer it is. Only
+// one is "100%".
+func formatWhole(v float64) string {
+	p := 100 * v
+	switch {
+	case p == 100:
+		return "100%"
+	case p >= 99.95 && p < 100:
+		return strconv.FormatFloat(math.Floor(1000*p)/1000, 'f', 3, 64) + "%"
+	}
+	return strconv.FormatFloat(p, 'f', 1, 64) + "%"
+}
+
+// formatMillis writes milliseconds, as seconds from one second on.
+func formatMillis(ms float64) string {
+	switch {
+	case ms >= 999_500:
+		return thousands(math.Round(ms/1000)) + " s"
+	case ms >= 999.5:
+		return significant(ms/1000, 3) + " s"
+	}
+	return significant(ms, 3) + " ms"
+}
+
+// significant writes a number with that many significant digits, whole ones
+// always in full.
+func significant(v float64, digits int) string {
+	if v == 0 {
+		return "0"
+	}
+	whole := int(math.Floor(math.Log10(math.Abs(v)))) + 1
+	if math.Abs(v) >= math.Pow(10, float64(whole))-0.5*math.Pow(10, float64(whole-digits)) {
+		whole++ // it is rounded up to the next power of ten
+	}
+	decimals := max(digits-whole, 0)
+	if decimals == 0 {
+		return thousands(math.Round(v))
+	}
+	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+// thousands writes a whole number with commas.
+func thousands(v float64) string {
+	digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
+	var b strings.Builder
+	if v < 0 {
+		b.WriteString(minus)
+	}
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	return b.String()
+}
+
+const minus = "−"
+
+// change writes how far v is from base: −62%, +8%, ×12; "" where there is
+// nothing to compare with or hardly a difference.
+func change(base, v float64) string {
+	if base <= 0 || v < 0 {
+		return ""
+	}
+	percent := 100 * (v/base - 1)
+	switch {
+	case math.Abs(percent) < 0.95:
+		return ""
+	case percent >= 900:
+		return "×" + significant(v/base, 2)
+	case percent > -100 && math.Round(percent) == -100: // never quite all
+		return minus + strconv.FormatFloat(math.Floor(-10*percent)/10, 'f', 1, 64) + "%"
+	case percent < 0:
+		return minus + strconv.FormatFloat(-percent, 'f', 0, 64) + "%"
+	}
+	return "+" + strconv.FormatFloat(percent, 'f', 0, 64) + "%"
+}
+
+// formatNumber writes a number with the digits that it has, rounded to six
+// significant ones.
+func formatNumber(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	unit := math.Pow(10, 6-math.Ceil(math.Log10(math.Abs(v))))
+	return strconv.FormatFloat(math.Round(v*unit)/unit, 'f', -1, 64)
+}

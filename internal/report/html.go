@@ -1,0 +1,227 @@
+package report
+
+import (
+	_ "embed" // of the page
+	"fmt"
+	"html/template"
+	"io"
+)
+
+//go:embed page.html
+var pageText string
+
+// page is what the template shows.
+type page struct {
+	Title, Provenance string
+	From, To          string // the first policy and the proposed one; To is "" with one policy
+	Cards             []card
+	Verdicts          []verdict
+	Plots             []plot
+	Names             []string
+	Groups            []tableGroup
+	Notes             []string
+}
+
+// card is one figure before and after.
+type card struct{ Title, Before, After, Change, Class string }
+
+type verdict struct{ Name, Text string }
+
+// plot is a picture with what it shows and how to read it.
+type plot struct {
+	Title, Caption string
+	Legend         []legend
+	SVG            template.HTML
+}
+
+// legend explains one class of marks.
+type legend struct{ Class, Text string }
+
+type tableGroup struct {
+	Title string
+	Rows  []tableRow
+}
+
+type tableRow struct {
+	Title string
+	Cells []tableCell
+}
+
+// tableCell is a figure with its change and its band over seeds.
+type tableCell struct{ Value, Change, Class, Band string }
+
+// WriteHTML writes the comparison as one page that needs nothing else: style
+// and pictures are in it, and no script.
+func WriteHTML(w io.Writer, c Comparison) error {
+	t, err := template.New("page").Parse(pageText)
+	if err != nil {
+		return fmt.Errorf("reading the page's template: %w", err)
+	}
+	if err := t.Execute(w, newPage(c)); err != nil {
+		return fmt.Errorf("writing the comparison: %w", err)
+	}
+	return nil
+}
+
+func newPage(c Comparison) page {
+	p := page{Title: c.Title, Provenance: provenance(c), Plots: plots(c)}
+	if p.Title == "" {
+		p.Title = "Policies compared"
+	}
+	if len(c.Policies) == 0 {
+		return p
+	}
+	base, last := c.Policies[0], c.Policies[len(c.Policies)-1]
+	p.From = base.Name
+	if len(c.Policies) > 1 {
+		p.To = last.Name
+		for _, s := range c.Policies[1:] {
+			p.Verdicts = append(p.Verdicts, verdict{s.Name, Verdict(base, s)})
+		}
+	}
+	p.Cards = cards(base, last, len(c.Policies) > 1)
+	for _, s := range c.Policies {
+		p.Names = append(p.Names, s.Name)
+		for _, model := range s.UnpricedModels {
+			p.Notes = append(p.Notes, s.Name+": no cost, because no price is known for "+model+".")
+		}
+	}
+	for _, g := range groups {
+		if rows := tableRows(g, c.Policies); len(rows) > 0 {
+			p.Groups = append(p.Groups, tableGroup{g.title, rows})
+		}
+	}
+	return p
+}
+
+// cards are the figures that decide, of the first policy and the proposed one.
+func cards(base, last Summary, compare bool) []card {
+	var all []card
+	for _, key := range []string{
+		"rate_408", "rate_429", "truncated_rate", "completion_tokens_per_request", "call_e2e_ms.p99", "attainment",
+	} {
+		f, _ := figureOf(key)
+		if _, ok := f.value(&base); !ok {
+			continue
+		}
+		one := card{Title: f.title, Before: cell(f, &base)}
+		if compare {
+			one.After = cell(f, &last)
+			one.Change, one.Class = changeOf(f, &base, &last)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// changeOf returns how a figure changed, and "better" or "worse" where that
+// can be said of a change.
+func changeOf(f figure, base, s *Summary) (text, class string) {
+	before, ok := f.value(base)
+	after, also := f.value(s)
+	if !ok || !also || before == after {
+		return "", ""
+	}
+	switch {
+	case f.unit == unitWhole:
+		points := 100 * (after - before)
+		if points < 0.05 && points > -0.05 {
+			return "", ""
+		}
+		text = fmt.Sprintf("%+.1f pts", points)
+		if points < 0 {
+			text = minus + text[1:]
+		}
+	case after == 0:
+		text = "gone"
+	case before == 0:
+		text = "new"
+	default:
+		text = change(before, after)
+	}
+	if text == "" || f.sense == neutral {
+		return text, ""
+	}
+	if (after > before) == (f.sense == more) {
+		return text, "better"
+	}
+	return text, "worse"
+}
+
+func tableRows(g group, policies []Summary) []tableRow {
+	var rows []tableRow
+	for _, f := range g.figures {
+		if !anyHas(f, policies) {
+			continue
+		}
+		row := tableRow{Title: f.title}
+		for i := range policies {
+			one := tableCell{Value: cell(f, &policies[i])}
+			if i > 0 {
+				one.Change, one.Class = changeOf(f, &policies[0], &policies[i])
+			}
+			if b, ok := policies[i].Bands[f.key]; ok && b.Low != b.High {
+				if band := formatBand(f.key, policies[i].Bands); band != one.Value {
+					one.Band = band
+				}
+			}
+			row.Cells = append(row.Cells, one)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// plots draws what the comparison has data for.
+func plots(c Comparison) []plot {
+	var all []plot
+	if len(c.Policies) > 0 {
+		all = append(all, plot{
+			Title:   "Errors, and what was cut to avoid them",
+			Caption: "One linear scale for all three. A policy that truncates trades a whole answer for one in time: read the third column with the first.",
+			SVG:     template.HTML(plotErrors(c.Policies)), //nolint:gosec // every text in it is escaped where it is drawn
+		}, plot{
+			Title:   "Work per call",
+			Caption: "All tokens that were generated for a call, its retries included. What a client did not get was paid for, and took capacity from others.",
+			Legend:  []legend{{"cgood", "the client got"}, {"cwaste", "wasted"}},
+			SVG:     template.HTML(plotTokens(c.Policies)), //nolint:gosec // as above
+		}, plot{
+			Title:   "Latency",
+			Caption: "Logarithmic axes. The first two are of tries that were answered, the third of those and of timeouts; the last is of every call that ended, failed ones too, with its retries and the waits between them.",
+			Legend:  []legend{{"p50", "p50"}, {"p95", "p95"}, {"p99", "p99, with its value"}},
+			SVG:     template.HTML(plotLatency(c.Policies)), //nolint:gosec // as above
+		})
+	}
+	if len(c.Sweep) > 0 {
+		all = append(all, plot{
+			Title:   "The frontier",
+			Caption: "Every circle is one setting: nearer to the lower left is better, and a larger one generates more tokens per call. Zero has a place of its own on a logarithmic axis.",
+			Legend:  append(parameters(c.Sweep), legend{"mark", "compared policy"}),
+			SVG:     template.HTML(plotFrontier(c)), //nolint:gosec // as above
+		})
+	}
+	if len(c.Depths) > 0 {
+		var names []legend
+		for i, p := range c.Depths[0].Policies {
+			names = append(names, legend{hue(i), p.Name})
+		}
+		all = append(all, plot{
+			Title:   "What the depth of the PTU meter changes",
+			Caption: "How much burst a provisioned deployment takes before it refuses is not published. A policy that depends on it moves here.",
+			Legend:  names,
+			SVG:     template.HTML(plotDepths(c.Depths)), //nolint:gosec // as above
+		})
+	}
+	return all
+}
+
+// parameters lists those of a sweep in the order of their colours.
+func parameters(points []Point) []legend {
+	var all []legend
+	for i, p := range points {
+		if i == 0 || p.Parameter != points[i-1].Parameter {
+			all = append(all, legend{hue(len(all)), p.Parameter})
+		}
+	}
+	return all
+}
