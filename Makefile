@@ -80,6 +80,10 @@ bench: ## benchmarks, compared with the run before
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count $(COUNT) $(PKG) | tee .cache/bench/new.txt
 	@[ ! -f .cache/bench/old.txt ] || $(call tool,benchstat) .cache/bench/old.txt .cache/bench/new.txt
 
+.PHONY: incident
+incident: build ## the reference incident in real time over sockets, beside what simulate predicts; minutes
+	go test ./tests/incident -run Fidelity -real-time -count 1 -v -timeout 15m
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PKG)); do \

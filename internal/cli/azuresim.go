@@ -26,10 +26,11 @@ func (c *azuresimCommand) Run(w *world) error {
 		Deployments: azuresim.DefaultFleet(), Keys: c.Key, Seed: c.Seed, TimeScale: c.TimeScale, Filters: !c.NoFilters,
 	}
 	if c.Fleet != "" {
-		var err error
-		if cfg.Deployments, cfg.Faults, err = loadFleet(c.Fleet); err != nil {
+		f, err := loadFleet(c.Fleet)
+		if err != nil {
 			return w.refuse(err)
 		}
+		cfg.Deployments, cfg.Faults = f.Deployments, f.Faults
 	}
 	sim, err := azuresim.New(cfg)
 	if err != nil {

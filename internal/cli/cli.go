@@ -22,6 +22,10 @@ const (
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Serve clients. Without a configuration: an embedded demo fleet, so that it runs with no cloud account."`
 	Azuresim azuresimCommand `cmd:"" help:"Stand in for Azure OpenAI over HTTP: provisioned and standard deployments, and their faults."`
+	Load     loadCommand     `cmd:"" help:"Load a target open-loop with a trace or at a rate: percentiles from intended start, goodput, errors."`
+	Workload workloadCommand `cmd:"" help:"Describe, generate and convert traces of traffic."`
+	Plan     planCommand     `cmd:"" help:"How many PTUs for this traffic and service level, alone or with standard spillover, at which cost."`
+	Simulate simulateCommand `cmd:"" help:"Try policies on a workload, in virtual time, and compare them."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print the effective one."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

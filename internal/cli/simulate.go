@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/app"
+	"github.com/spillway-ai/spillway/internal/config"
+	"github.com/spillway-ai/spillway/internal/fleet"
+	"github.com/spillway-ai/spillway/internal/report"
+	"github.com/spillway-ai/spillway/internal/whatif"
+)
+
+type simulateCommand struct {
+	traffic  `embed:""`
+	Policy   []string        `type:"path" placeholder:"FILE" help:"Gateway configuration to try; may be repeated. With --scenario incident: in place of its own policies."`
+	Fleet    string          `type:"path" placeholder:"FILE" help:"Fleet file. Without one: the deployments of the configurations, at the usual speeds."`
+	Baseline string          `placeholder:"NAME" help:"Deployment that clients call without a gateway in the first column. The first of the fleet where it is not given; none for none."`
+	Seeds    int             `default:"1" help:"Runs of every policy, each with another seed; the report shows the band."`
+	Seed     uint64          `default:"1" help:"The first seed. Equal seeds give equal results."`
+	Window   time.Duration   `default:"60s" help:"Objective: time to the last byte of an answer that is not streamed."`
+	TTFT     time.Duration   `name:"ttft" help:"Objective: time to the first token; 0 is none."`
+	TBT      time.Duration   `name:"tbt" help:"Objective: mean time between the tokens of an answer; 0 is none."`
+	Retries  int             `default:"2" help:"How often a client's SDK tries again after 408, 409, 429 or 5xx."`
+	Stream   int             `name:"stream-above" placeholder:"TOKENS" help:"Clients that can stream do so when they would take more output tokens than this."`
+	Depths   []time.Duration `placeholder:"DURATION" help:"Further depths of the PTU meter to try. With --scenario incident: 10s,30s,60s,120s."`
+	Sweep    []string        `sep:"none" placeholder:"cap[=N,...]|quantile[=Q,...]" help:"Draw the frontier of a fixed cap, or of the measured cap's quantile; may be repeated."`
+	NoOracle bool            `help:"Leave out the bound of what any policy could reach."`
+	Format   string          `enum:"text,json,html" default:"text" help:"text, json or html."`
+	HTML     string          `name:"html" type:"path" placeholder:"FILE" help:"Write the page with plots, too."`
+	Output   string          `short:"o" type:"path" placeholder:"FILE" help:"Write here instead of standard output."`
+}
+
+// Help is what the command's help says beyond its options.
+func (c *simulateCommand) Help() string {
+	return `Policies meet the same calls, of which each has the same length and luck under
+every policy, in virtual time. docs/SIMULATE.md describes the model and the JSON.
+
+  spillway simulate --scenario incident
+  spillway simulate --workload traffic.csv --policy now.yaml --policy then.yaml --sweep cap --html report.html`
+}
+
+// Run simulates and writes the comparison.
+func (c *simulateCommand) Run(w *world) error {
+	study, err := c.study()
+	if err != nil {
+		return w.refuse(err)
+	}
+	bar := newProgress(w.stderr, "simulating")
+	study.OnProgress = bar.set
+	comparison, err := study.Run(w.ctx)
+	bar.end()
+	if err != nil {
+		return fmt.Errorf("simulating: %w", err)
+	}
+	if c.HTML != "" {
+		if err := writeFile(c.HTML, func(f io.Writer) error { return report.WriteHTML(f, comparison) }); err != nil {
+			return err
+		}
+	}
+	write := map[string]func(io.Writer, report.Comparison) error{
+		"text": report.WriteText, "json": report.WriteJSON, "html": report.WriteHTML,
+	}[c.Format]
+	if c.Output != "" {
+		return writeFile(c.Output, func(f io.Writer) error { return write(f, comparison) })
+	}
+	return write(w.stdout, comparison)
+}
+
+// study puts together what is compared, and checks all of it.
+func (c *simulateCommand) study() (*whatif.Study, error) {
+	calls, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	if c.Seeds < 1 {
+		return nil, errors.New("--seeds: at least one run is needed")
+	}
+	client := fleet.OpenAISDK()
+	client.Retries = c.Retries
+	s := &whatif.Study{
+		Title: calls.title, Open: calls.open, Span: calls.span, Client: client, NoOracle: c.NoOracle, Now: time.Now,
+		Objective: whatif.Objective{Window: c.Window, TTFT: c.TTFT, TBT: c.TBT},
+	}
+	for i := range c.Seeds {
+		s.Seeds = append(s.Seeds, c.Seed+uint64(i))
+	}
+	if err := c.policies(s); err != nil {
+		return nil, err
+	}
+	if err := c.sweeps(s); err != nil {
+		return nil, err
+	}
+	s.Depths = c.Depths
+	if s.Depths == nil && c.Scenario == incident {
+		s.Depths = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute}
+	}
+	s.DepthPolicies = []whatif.Policy{s.Policies[0]}
+	if last := len(s.Policies) - 1; last > 0 {
+		s.DepthPolicies = append(s.DepthPolicies, s.Policies[last])
+	}
+	return s, s.Check()
+}
+
+// incident is the scenario that has a fleet and policies of its own.
+const incident = "incident"
+
+// policies fills in the fleet and the policies.
+func (c *simulateCommand) policies(s *whatif.Study) error {
+	var err error
+	configs, err := loadConfigs(c.Policy)
+	if err != nil {
+		return err
+	}
+	own := c.Scenario == incident
+	switch {
+	case c.Fleet != "":
+		s.Fleet, err = loadFleet(c.Fleet)
+	case own:
+		s.Fleet, err = app.IncidentFleet(c.Scale)
+	case len(configs) > 0:
+		s.Fleet, err = app.FleetOf(configs...)
+	default:
+		err = errors.New("what is the fleet? Give --fleet, or a --policy whose deployments are the fleet")
+	}
+	if err != nil {
+		return err
+	}
+	if own && len(configs) == 0 {
+		s.Policies, err = app.IncidentPolicies(c.Scale)
+		return err
+	}
+	if c.Baseline != "none" {
+		s.Policies = append(s.Policies, whatif.Policy{
+			Name: "baseline", Direct: cmp.Or(c.Baseline, s.Fleet.Deployments[0].Name),
+		})
+	}
+	for i, cfg := range configs {
+		p, err := app.Policy(policyName(c.Policy[i]), cfg)
+		if err != nil {
+			return err
+		}
+		p.StreamLong = c.Stream
+		s.Policies = append(s.Policies, p)
+	}
+	if len(s.Policies) == 0 {
+		return errors.New("nothing to compare: give a --policy, or leave out --baseline none")
+	}
+	return nil
+}
+
+// loadConfigs reads gateway configurations.
+func loadConfigs(paths []string) ([]*config.Config, error) {
+	var configs []*config.Config
+	for _, path := range paths {
+		cfg, err := config.Load(path, unsetIsEmpty, os.ReadFile)
+		if err != nil {
+			return nil, err
+		}
+		configs = append(configs, cfg)
+	}
+	return configs, nil
+}
+
+// unsetIsEmpty is the environment of a simulation: it calls nobody, so that it
+// needs no credential.
+func unsetIsEmpty(name string) (string, bool) {
+	if v, ok := os.LookupEnv(name); ok {
+		return v, true
+	}
+	return "unset", true
+}
+
+// policyName is what a policy is called: its file without what follows the
+// name.
+func policyName(path string) string {
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	return name
+}
+
+// writeFile writes a file whole, or leaves what was there.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // it is not there any more when all went well
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// sweeps adds the variants of --sweep. A fixed cap varies the policy that caps,
+// where the scenario has one, and otherwise the last.
+func (c *simulateCommand) sweeps(s *whatif.Study) error {
+	for _, spec := range c.Sweep {
+		parameter, values, err := parseSweep(spec)
+		if err != nil {
+			return err
+		}
+		base := s.Policies[len(s.Policies)-1]
+		if i := slices.IndexFunc(s.Policies, func(p whatif.Policy) bool { return p.Name == sweepBase[parameter] }); i >= 0 {
+			base = s.Policies[i]
+		}
+		if base.Direct != "" {
+			return errors.New("--sweep: there is no policy to vary: give a --policy")
+		}
+		for _, v := range values {
+			s.Sweep = append(s.Sweep, whatif.Sweep(base, parameter, v))
+		}
+	}
+	return nil
+}
+
+// sweepBase is constant: the policies of the incident that a sweep varies.
+var sweepBase = map[string]string{whatif.SweepCap: "cap-2000", whatif.SweepQuantile: "measured"}

@@ -1,0 +1,275 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// textWidth is the most columns of the text.
+const textWidth = 110
+
+// boughtBy is constant: how purchases are said.
+var boughtBy = map[Purchase]string{
+	Hourly: "PTUs by the hour", Month: "PTUs reserved monthly", Year: "PTUs reserved for a year",
+}
+
+// sentence is the recommendation.
+func (p *Plan) sentence() string {
+	r := p.Recommended
+	if r == nil {
+		return fmt.Sprintf("No: no number of PTUs of %s meets %s, alone or with standard deployments.", p.Model, p.SLO)
+	}
+	cost := ""
+	if r.USD != nil {
+		cost = fmt.Sprintf(" for %s a month", dollars(r.USD.By(p.Purchase)))
+		if r.PTU > 0 {
+			cost += ", " + boughtBy[p.Purchase]
+		}
+	}
+	switch {
+	case r.PTU == 0:
+		return fmt.Sprintf("Buy no PTUs: %d standard %s of %s (%s) meet %s%s.", p.Standards, plural(p.Standards, "deployment"), p.Model, p.Scope, p.SLO, cost)
+	case r.Spill:
+		return fmt.Sprintf("Buy %s PTU of %s (%s) and spill to %d standard %s: that meets %s%s.",
+			thousands(float64(r.PTU)), p.Model, p.Scope, p.Standards, plural(p.Standards, "deployment"), p.SLO, cost)
+	}
+	return fmt.Sprintf("Buy %s PTU of %s (%s): alone they meet %s%s.", thousands(float64(r.PTU)), p.Model, p.Scope, p.SLO, cost)
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
+// WriteText writes the plan for people.
+func (p *Plan) WriteText(w io.Writer) error {
+	var b strings.Builder
+	paragraph(&b, "", p.Sentence)
+	for _, r := range p.Reasons {
+		paragraph(&b, "  - ", r)
+	}
+	b.WriteByte('\n')
+	p.writeFacts(&b)
+	p.writeFrontier(&b)
+	p.writeCertainty(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeFacts writes what was planned for, the fewest PTUs, and no policy.
+func (p *Plan) writeFacts(b *strings.Builder) {
+	wl := &p.Workload
+	simulated := "all of it"
+	if wl.SampleCalls < wl.Calls {
+		simulated = fmt.Sprintf("the busiest %s: %s calls from %s on, fluid work %s PTU",
+			span(wl.SampleSeconds), thousands(float64(wl.SampleCalls)), span(wl.SampleFrom), thousands(wl.SampleFluidPTU))
+	}
+	fact(b, "workload", fmt.Sprintf("%s calls in %s (%.4g/s) of %s + %s tokens, fluid work %s PTU; simulated: %s",
+		thousands(float64(wl.Calls)), span(wl.SpanSeconds), wl.RPS, thousands(wl.InputMean), thousands(wl.OutputMean),
+		thousands(wl.FluidPTU), simulated))
+	fact(b, "policy", p.Policy)
+	if p.Alone != nil {
+		fact(b, "PTUs alone", fmt.Sprintf("%s PTU are the fewest that meet it (from %d in steps of %d): %s",
+			thousands(float64(p.Alone.PTU)), p.Sold.Min, p.Sold.Step, p.Alone.describe()))
+	}
+	p.writeNoPolicy(b)
+	if s := p.Saving; s != nil {
+		var parts []string
+		if p.Alone != nil {
+			parts = append(parts, fmt.Sprintf("%s PTU where PTUs serve alone", less(float64(s.PTU), thousands)))
+		}
+		if s.USDPerMonth != nil {
+			parts = append(parts, fmt.Sprintf("%s a month with the recommendation, %s", less(*s.USDPerMonth, dollars), boughtBy[p.Purchase]))
+		}
+		fact(b, "policy saves", strings.Join(parts, "; "))
+	}
+	b.WriteByte('\n')
+}
+
+// less writes a saving, or what is spent instead.
+func less(v float64, format func(float64) string) string {
+	if v < 0 {
+		return "nothing: " + format(-v) + " more"
+	}
+	return format(v)
+}
+
+func (p *Plan) writeNoPolicy(b *strings.Builder) {
+	none := &p.NoPolicy
+	label := "no policy"
+	for _, r := range none.Reasons {
+		fact(b, label, r)
+		label = ""
+	}
+	var aside []string
+	for _, h := range none.Aside {
+		aside = append(aside, h.Text)
+	}
+	without := strings.Join(aside, ", ")
+	switch {
+	case none.Option == nil && len(aside) == 0:
+		fact(b, label, "no number of PTUs meets the service level with every seed")
+	case none.Option == nil:
+		fact(b, label, "nothing else is met either")
+	case len(aside) > 0:
+		fact(b, label, fmt.Sprintf("leaving %s aside it takes %s PTU: %s", without, thousands(float64(none.Option.PTU)), none.Option.describe()))
+	default:
+		fact(b, label, fmt.Sprintf("it takes %s PTU: %s", thousands(float64(none.Option.PTU)), none.Option.describe()))
+	}
+}
+
+// describe is an option in a line.
+func (o *Option) describe() string {
+	return fmt.Sprintf("408 %s, 429 %s, truncated %s, p99 %s, PTU busy %.0f%%",
+		percent(o.Rate408), percent(o.Rate429), percent(o.Truncated), millis(o.E2EP99), 100*o.Work)
+}
+
+// shownOptions bounds the rows of the frontier in the text.
+const shownOptions = 9
+
+func (p *Plan) writeFrontier(b *strings.Builder) {
+	if len(p.Frontier) == 0 {
+		return
+	}
+	const row = "%10s %13s %13s %13s %12s %8s %9s  %-13s %s\n"
+	fmt.Fprintf(b, row, "PTU", "hourly ", "1 month ", "1 year ", "standard", "spilled", "truncated", "SLO", "tightest limb")
+	for _, o := range p.shown() {
+		cells := [3]string{"?", "?", "?"}
+		standard, spilled := "?", percent(o.Spilled)
+		if o.USD != nil {
+			standard = dollars(o.StandardUSD)
+			for i, by := range purchases {
+				cells[i] = dollars(o.USD.By(by))
+				if ptu, ok := p.Cheapest[by]; ok && ptu == o.PTU {
+					cells[i] += "*"
+				} else {
+					cells[i] += " "
+				}
+			}
+		}
+		name := thousands(float64(o.PTU))
+		if !o.Spill {
+			name, standard = name+" only", "–"
+		} else if o.PTU == 0 {
+			spilled = "all"
+		}
+		met := "met"
+		if !o.Met {
+			met = fmt.Sprintf("missed %d of %d", o.Seeds-o.SeedsMet, o.Seeds)
+		}
+		fmt.Fprintf(b, row, name, cells[0], cells[1], cells[2], standard, spilled, percent(o.Truncated), met, o.tightest())
+	}
+	b.WriteString("USD a month by how PTUs are bought, standard tokens included; * is the cheapest that meets the SLO.\n\n")
+}
+
+// tightest is the limb with the least margin.
+func (o *Option) tightest() string {
+	if len(o.Limbs) == 0 {
+		return ""
+	}
+	h := slices.MinFunc(o.Limbs, func(a, b Holding) int { return cmp.Compare(a.Margin, b.Margin) })
+	if !h.Met {
+		return h.Text + " missed"
+	}
+	return fmt.Sprintf("%s, %.0f%% left", h.Text, 100*h.Margin)
+}
+
+// shown is the rows of the frontier that the text has room for: the ends, the
+// cheapest, and as many of the others as fit, evenly.
+func (p *Plan) shown() []Option {
+	keep := make([]bool, len(p.Frontier))
+	kept := 0
+	take := func(i int) {
+		if !keep[i] {
+			keep[i] = true
+			kept++
+		}
+	}
+	take(0)
+	take(len(p.Frontier) - 1)
+	for i := range p.Frontier {
+		for _, ptu := range p.Cheapest {
+			if p.Frontier[i].PTU == ptu {
+				take(i)
+			}
+		}
+	}
+	most := p.Frontier[len(p.Frontier)-1].PTU
+	for i := range p.Frontier {
+		// The first at or above each eighth of the range.
+		o := &p.Frontier[i]
+		if i > 0 && kept < shownOptions && most > 0 && 8*o.PTU/most > 8*p.Frontier[i-1].PTU/most {
+			take(i)
+		}
+	}
+	var out []Option
+	for i := range p.Frontier {
+		if keep[i] {
+			out = append(out, p.Frontier[i])
+		}
+	}
+	return out
+}
+
+func (p *Plan) writeCertainty(b *strings.Builder) {
+	if r := p.Recommended; r != nil {
+		fact(b, "how sure", fmt.Sprintf("met with %d of %d seeds at a meter depth of %.4g s; the depth is not published by Azure:",
+			r.SeedsMet, r.Seeds, p.DepthSeconds))
+		for _, d := range p.Depths {
+			o := &d.Option
+			held := "holds"
+			if r.PTU == 0 {
+				held = "does not matter"
+			} else if !o.Met {
+				held = fmt.Sprintf("missed with %d of %d seeds", o.Seeds-o.SeedsMet, o.Seeds)
+			}
+			alone := ""
+			if d.AlonePTU > 0 {
+				alone = fmt.Sprintf("; alone %s PTU", thousands(float64(d.AlonePTU)))
+			}
+			fact(b, "", fmt.Sprintf("depth %3.4g s %s: 408 %s, 429 %s, spilled %s%s",
+				d.Seconds, held, percent(o.Rate408), percent(o.Rate429), percent(o.Spilled), alone))
+		}
+	}
+	price := fmt.Sprintf("$%.4g an hour, $%.6g a month, $%.6g a year for a PTU", p.Prices.PTUHour, p.Prices.PTUMonth, p.Prices.PTUYear)
+	if p.Prices.Input > 0 {
+		price += fmt.Sprintf("; $%.4g, cached $%.4g, out $%.4g for a million standard tokens", p.Prices.Input, p.Prices.Cached, p.Prices.Output)
+	} else {
+		price += "; the price of standard tokens is not known (--price input=…,cached=…,output=…)"
+	}
+	fact(b, "prices", price)
+	fact(b, "a month", fmt.Sprintf("is %.4g h of traffic like this and 730 h of PTUs", p.Workload.HoursPerMonth))
+}
+
+// labelWidth is the room of the labels on the left.
+const labelWidth = 14
+
+// fact writes a labelled paragraph.
+func fact(b *strings.Builder, label, text string) {
+	paragraph(b, fmt.Sprintf("%-*s", labelWidth, label), text)
+}
+
+// paragraph writes text after a prefix, broken at the width and indented.
+func paragraph(b *strings.Builder, prefix, text string) {
+	column := len([]rune(prefix))
+	indent := strings.Repeat(" ", column)
+	b.WriteString(prefix)
+	for i, word := range strings.Split(text, " ") {
+		n := len([]rune(word))
+		if i > 0 && column+1+n > textWidth {
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		} else if i > 0 {
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	b.WriteByte('\n')
+}

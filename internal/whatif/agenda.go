@@ -1,0 +1,96 @@
+package whatif
+
+import "time"
+
+// agenda is the calls under way, ordered by when each next wants to be looked
+// at: a binary heap in which a call knows its place, so that it has one entry
+// however often that instant changes.
+type agenda struct{ entries []entry }
+
+type entry struct {
+	at    time.Duration
+	order uint64 // decides between equal instants
+	call  *call
+}
+
+func (e *entry) before(o *entry) bool { return e.at < o.at || e.at == o.at && e.order < o.order }
+
+// first is when something is due; false when nothing is.
+func (g *agenda) first() (time.Duration, *call, bool) {
+	if len(g.entries) == 0 {
+		return 0, nil, false
+	}
+	return g.entries[0].at, g.entries[0].call, true
+}
+
+// set enters a call, or moves it.
+func (g *agenda) set(c *call, at time.Duration) {
+	if c.place < 0 {
+		c.place = len(g.entries)
+		g.entries = append(g.entries, entry{at, c.index, c})
+		g.up(c.place)
+		return
+	}
+	was := g.entries[c.place].at
+	if g.entries[c.place].at = at; at < was {
+		g.up(c.place)
+	} else if at > was {
+		g.down(c.place)
+	}
+}
+
+// remove takes a call out.
+func (g *agenda) remove(c *call) {
+	i, last := c.place, len(g.entries)-1
+	if i < 0 {
+		return
+	}
+	c.place = -1
+	moved := g.entries[last]
+	g.entries[last] = entry{}
+	g.entries = g.entries[:last]
+	if i == last {
+		return
+	}
+	g.entries[i] = moved
+	moved.call.place = i
+	g.up(i)
+	g.down(moved.call.place)
+}
+
+func (g *agenda) up(i int) {
+	e := g.entries[i]
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !e.before(&g.entries[parent]) {
+			break
+		}
+		g.put(i, g.entries[parent])
+		i = parent
+	}
+	g.put(i, e)
+}
+
+func (g *agenda) down(i int) {
+	e := g.entries[i]
+	for {
+		child := 2*i + 1
+		if child >= len(g.entries) {
+			break
+		}
+		if right := child + 1; right < len(g.entries) && g.entries[right].before(&g.entries[child]) {
+			child = right
+		}
+		if !g.entries[child].before(&e) {
+			break
+		}
+		g.put(i, g.entries[child])
+		i = child
+	}
+	g.put(i, e)
+}
+
+func (g *agenda) put(i int, e entry) {
+	g.entries[i] = e
+	e.call.place = i
+}
