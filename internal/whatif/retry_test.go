@@ -65,7 +65,8 @@ func TestClientRetries(t *testing.T) {
 		{
 			"direct patience", sync, early(fleet.Fault{Kind: fleet.FaultStallBeforeHeaders}),
 			fleet.Client{Retries: 1, Timeout: time.Second},
-			0, []string{"0s 0 client_gone", "1.5s 200 ok"},
+			0,
+			[]string{"0s 0 client_gone", "1.5s 200 ok"},
 		},
 		{"patience with a stream", stream, nil, fleet.Client{Retries: 1, Timeout: 500 * ms}, time.Minute, []string{"0s 200 client_gone"}},
 		{"direct patience with a stream", stream, nil, fleet.Client{Retries: 1, Timeout: 500 * ms}, 0, []string{"0s 200 client_gone"}},
