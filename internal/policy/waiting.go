@@ -32,7 +32,6 @@ func (f *Flight) enqueue(now time.Time) bool {
 	})
 	if has {
 		evicted.queued, evicted.evicted = false, true
-		evicted.record.Queue += now.Sub(evicted.queuedAt)
 		f.engine.wake(evicted)
 	}
 	f.crowded = !ok
@@ -89,6 +88,7 @@ func (e *Engine) wakeQueue() {
 func (f *Flight) onWake(now time.Time) {
 	switch {
 	case f.evicted:
+		f.record.Queue += now.Sub(f.queuedAt)
 		f.refuseBusy(now, spillway.OutcomeRefusedQueue, spillway.RefusalQueueFull)
 	case f.cuttable() && !f.cutAt.IsZero() && !now.Before(f.cutAt):
 		f.onDeadline(now)

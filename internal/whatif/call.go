@@ -229,7 +229,7 @@ func (c *call) again(try *report.Try) (wait time.Duration, again bool) {
 	if try.Outcome == spillway.OutcomeClientGone {
 		status = 0 // as SDKs see it that have lost patience
 	}
-	retryAfter := refusal.RetryAfter.Truncate(time.Millisecond) // as the gateway's retry-after-ms has it
+	retryAfter := wholeMillis(refusal.RetryAfter) // as the gateway's retry-after-ms has it
 	if k := c.verdict.Attempt; k > 0 && c.attempts[k-1].status != 200 {
 		retryAfter = c.attempts[k-1].retryAfter
 	}

@@ -125,6 +125,12 @@ func (s *sim) run(calls workload.Source) error {
 		if arrives {
 			at = next.At
 		}
+		if len(s.changes) > 0 && s.changes[0].At <= at {
+			if err := s.change(arriving); err != nil {
+				return err
+			}
+			continue // what it woke may be due before what was
+		}
 		if err := s.advance(at, arriving); err != nil {
 			return err
 		}
@@ -137,8 +143,17 @@ func (s *sim) run(calls workload.Source) error {
 	}
 }
 
-// advance moves the clock, and does on the way what is done once a second and
-// at the instants of changes.
+// change moves the clock to the next change of the policy, and makes it.
+func (s *sim) change(offered bool) error {
+	next := s.changes[0]
+	s.changes = s.changes[1:]
+	if err := s.advance(max(s.clock, next.At), offered); err != nil {
+		return err
+	}
+	return s.apply(next.Pools)
+}
+
+// advance moves the clock, and does on the way what is done once a second.
 func (s *sim) advance(to time.Duration, offered bool) error {
 	for s.tick <= to {
 		if offered {
@@ -150,13 +165,6 @@ func (s *sim) advance(to time.Duration, offered bool) error {
 			return ErrStopped
 		}
 		s.tick += time.Second
-	}
-	for len(s.changes) > 0 && s.changes[0].At <= to {
-		s.clock = max(s.clock, s.changes[0].At)
-		if err := s.apply(s.changes[0].Pools); err != nil {
-			return err
-		}
-		s.changes = s.changes[1:]
 	}
 	s.clock = to
 	return nil

@@ -116,12 +116,12 @@ func AppendStreamError(dst []byte, api spillway.API, e Error) []byte {
 	return append(dst, "}\n\n"...)
 }
 
-// SetHeaders sets the content type and the hints for a retry. retry-after is
-// in whole seconds, rounded up.
+// SetHeaders sets the content type and the hints for a retry: retry-after-ms
+// and retry-after, rounded up, so that nobody comes back too early.
 func (e Error) SetHeaders(h http.Header) {
 	h.Set(HeaderContentType, "application/json")
 	if e.RetryAfter > 0 {
-		h.Set(HeaderRetryAfterMS, strconv.FormatInt(max(e.RetryAfter.Milliseconds(), 1), 10))
+		h.Set(HeaderRetryAfterMS, strconv.FormatInt(int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond), 10))
 		h.Set(HeaderRetryAfter, strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 	if e.NoRetry {
