@@ -20,7 +20,7 @@ type Comparison struct {
 
 	Seed        uint64  `json:"seed"`
 	Seeds       int     `json:"seeds"`
-	Requests    int64   `json:"requests"`     // tries simulated, over all policies and seeds
+	Requests    int64   `json:"requests"`     // tries simulated, over all that is compared
 	WallSeconds float64 `json:"wall_seconds"` // that all of it took
 }
 

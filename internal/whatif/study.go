@@ -106,6 +106,10 @@ func (s *Study) Run(ctx context.Context) (report.Comparison, error) {
 		merged := s.merge(sweep[i*len(s.Seeds) : (i+1)*len(s.Seeds)])
 		out.Sweep = append(out.Sweep, report.PointOf(v.Parameter, v.Value, merged[0]))
 	}
+	out.Requests = 0
+	for _, t := range rest {
+		out.Requests += t.out.Requests
+	}
 	out.WallSeconds = elapsed().Seconds()
 	return out, nil
 }
