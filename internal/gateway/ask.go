@@ -43,7 +43,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.up.transport.RoundTrip(req)
+	return a.up.gate.roundTrip(a.up.transport, req)
 }
 
 // request returns the request for the deployment.

@@ -133,17 +133,15 @@ func (a *attempt) report(resp *http.Response, err error) {
 	a.notify(a.read())
 }
 
-// notify reports an event to the handler.
-func (a *attempt) notify(ev spillway.Event) {
-	at := &a.events[a.sent]
-	*at = ev
+// notify reports an event to the handler: the one that event has returned last.
+func (a *attempt) notify(ev *spillway.Event) {
 	a.sent++
-	a.f.notices <- notice{event: at}
+	a.f.notices <- notice{event: ev}
 }
 
 // read reads the answer as far as this goroutine's part goes, and returns the
 // event that ends it.
-func (a *attempt) read() spillway.Event {
+func (a *attempt) read() *spillway.Event {
 	switch {
 	case a.shape == shapeRelayed && a.resp.StatusCode/100 == 3: // such as Not Modified
 		return a.event(spillway.EventFirstToken)
@@ -161,9 +159,12 @@ func (a *attempt) read() spillway.Event {
 	return a.readWhole()
 }
 
-// event returns an event of this attempt with what its response has said.
-func (a *attempt) event(kind spillway.EventKind) spillway.Event {
-	ev := spillway.Event{
+// event returns an event of this attempt with what its response has said. It
+// lies in the attempt, and until it is reported the next one takes its place:
+// passed about by value, events would make the stack of run's goroutine grow.
+func (a *attempt) event(kind spillway.EventKind) *spillway.Event {
+	ev := &a.events[a.sent]
+	*ev = spillway.Event{
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
 		Replayable: a.f.r.Method == http.MethodGet || a.f.r.Method == http.MethodHead,
 		Tokens:     a.count(), Usage: a.usage, Finish: a.finish, Blocked: time.Duration(a.blocked.Load()),

@@ -35,7 +35,7 @@ type Caller struct {
 // default.
 type Limits struct {
 	MaxBodyBytes   int64 // of a request; default 50 MiB
-	MaxHeaderBytes int   // of a request; default 64 KiB
+	MaxHeaderBytes int   // of a request, with its first line; default 64 KiB
 	// MaxAnswerBytes bounds an answer that is buffered or assembled; default
 	// 64 MiB.
 	MaxAnswerBytes int64

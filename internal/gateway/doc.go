@@ -40,6 +40,12 @@
 // configuration and the table under one lock, so that every deployment which
 // the engine names is in the table.
 //
+// # Connections
+//
+// Deployments that agree on how to connect share a transport. Before it stands
+// a gate for each deployment, so that a burst of requests does not open a
+// connection each where they can share a few.
+//
 // # Buffers
 //
 // A request body lies in one reference-counted buffer, held by the flight

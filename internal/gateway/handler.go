@@ -57,6 +57,9 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		path.API = spillway.APIOther // the list of stored completions
 	}
 	f.path = path
+	if limit := f.snap.limits.MaxHeaderBytes; headerBytes(f.r) > limit {
+		return false, new(headerTooLarge(limit))
+	}
 	who, err := f.snap.keys.identify(f.r.Header)
 	if err != nil {
 		return false, new(wire.Unauthorized(path.Family))
@@ -87,6 +90,17 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		f.req.Tenant = who.tenant // what the client says counts only where nothing is configured
 	}
 	return false, f.choosePool()
+}
+
+// headerBytes is the size of a request's header as HTTP/1.1 writes it, about.
+func headerBytes(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return size
 }
 
 // readAsk reads what the body asks for.

@@ -44,13 +44,13 @@ func (f *flight) reportEnd(a *attempt, err error) {
 		f.report()
 		f.tell(spillway.Event{Kind: spillway.EventGone})
 	case err == nil && a.fault == nil:
-		f.tell(a.event(spillway.EventDone))
+		f.tell(*a.event(spillway.EventDone))
 	case f.ctx.Err() != nil:
 		f.leave()
 	case a.fault != nil:
-		f.tell(a.refused(a.fault.Status, nil))
+		f.tell(*a.refused(a.fault.Status, nil))
 	default:
-		f.tell(a.severed())
+		f.tell(*a.severed())
 	}
 }
 

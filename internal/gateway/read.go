@@ -16,6 +16,9 @@ const (
 	// streamReadBytes is the room to read a stream into. It is held for as long
 	// as the stream runs, and a chunk is a few hundred bytes.
 	streamReadBytes = 2 << 10
+	// streamHeadBytes is the room for what comes before the first token, before
+	// it grows.
+	streamHeadBytes = 1 << 10
 	// wholeReadBytes is the room for an answer of unknown length, before it
 	// grows.
 	wholeReadBytes = 4 << 10
@@ -32,7 +35,7 @@ var errHeadTooLong = errors.New("stream holds no token within the size limit")
 
 // broken is the event of an attempt that failed without an HTTP status, or
 // whose answer is not one.
-func (a *attempt) broken(err error) spillway.Event {
+func (a *attempt) broken(err error) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureBroken
 	var op *net.OpError
@@ -49,7 +52,7 @@ func (a *attempt) broken(err error) spillway.Event {
 }
 
 // severed is the event of an answer that ended early.
-func (a *attempt) severed() spillway.Event {
+func (a *attempt) severed() *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureCut
 	return ev
@@ -66,7 +69,7 @@ func (a *attempt) readError(resp *http.Response) {
 
 // readRefusal reads an error's body, unless that is done, and returns its
 // event.
-func (a *attempt) readRefusal() spillway.Event {
+func (a *attempt) readRefusal() *spillway.Event {
 	if a.head == nil {
 		a.readError(a.resp)
 	}
@@ -74,7 +77,7 @@ func (a *attempt) readRefusal() spillway.Event {
 }
 
 // refused returns the event of an error status and its body.
-func (a *attempt) refused(status int, body []byte) spillway.Event {
+func (a *attempt) refused(status int, body []byte) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Status = status
 	if wait, ok := wire.ParseRetryAfter(a.resp.Header, a.f.g.deps.Now()); ok {
@@ -90,7 +93,7 @@ func (a *attempt) refused(status int, body []byte) spillway.Event {
 
 // readWhole reads an answer that is not a stream. One that is too large to
 // keep is handed over as it is, if it can be.
-func (a *attempt) readWhole() spillway.Event {
+func (a *attempt) readWhole() *spillway.Event {
 	f := a.f
 	room := wholeReadBytes
 	if n := a.resp.ContentLength; n >= 0 {
@@ -127,9 +130,9 @@ func (a *attempt) readWhole() spillway.Event {
 
 // readToFirstToken reads a stream until its first token, which is where the
 // handler takes over, or to its end if it has none.
-func (a *attempt) readToFirstToken() spillway.Event {
+func (a *attempt) readToFirstToken() *spillway.Event {
 	a.openStream()
-	a.head = a.f.g.buffers.get(streamReadBytes)
+	a.head = a.f.g.buffers.get(streamHeadBytes)
 	room := a.f.g.buffers.get(streamReadBytes)
 	defer room.drop()
 	buf := room.b[:cap(room.b)]
@@ -158,18 +161,18 @@ func (a *attempt) readToFirstToken() spillway.Event {
 }
 
 // assemble reads a stream to its end and builds the answer from it.
-func (a *attempt) assemble() spillway.Event {
+func (a *attempt) assemble() *spillway.Event {
 	a.openStream()
 	a.asm = new(wire.Assembler)
 	a.asm.Reset(a.f.req.API)
 	room := a.f.g.buffers.get(streamReadBytes)
 	defer room.drop()
-	buf := room.b[:cap(room.b)]
+	buf, body, now := room.b[:cap(room.b)], a.resp.Body, a.f.g.deps.Now // at hand, as in pumpEvents
 	for read := 0; ; {
 		before := a.tokens.Load()
-		n, err := a.resp.Body.Read(buf)
+		n, err := body.Read(buf)
 		read += n
-		fault := a.scan(a.f.g.deps.Now(), buf[:n], nil)
+		fault := a.scan(now(), buf[:n], nil)
 		if err != nil {
 			fault = errors.Join(fault, a.scanEnd(nil))
 		}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -21,6 +22,13 @@ func shuttingDown() wire.Error {
 	return wire.Refused(spillway.Refusal{
 		Code: spillway.RefusalEnding, Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
 	}, 0)
+}
+
+func headerTooLarge(limit int) wire.Error {
+	return wire.Error{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Code: "request_header_too_large", Type: "invalid_request_error",
+		Message: fmt.Sprintf("The request's header exceeds %d bytes.", limit),
+	}
 }
 
 func slowBody() wire.Error {

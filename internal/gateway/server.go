@@ -9,6 +9,11 @@ import (
 	"time"
 )
 
+// headerStretch is how many times MaxHeaderBytes the server itself reads of a
+// header: what is between gets an answer in the shape that clients understand,
+// and what is beyond the server's own.
+const headerStretch = 4
+
 // Server returns an http.Server that serves g over HTTP/1.1 and HTTP/2: over
 // TLS with tlsConfig, or unencrypted (h2c with prior knowledge) when it is
 // nil. Its limits are those of the configuration at this moment; they do not
@@ -28,7 +33,7 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: limits.ReadHeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
-		MaxHeaderBytes:    limits.MaxHeaderBytes,
+		MaxHeaderBytes:    limits.MaxHeaderBytes * headerStretch,
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, armedKey{}, new(time.Time))
 		},

@@ -29,6 +29,9 @@ const (
 	// connection. There are as many as there are streams, and a chunk of a
 	// stream is a few hundred bytes.
 	connBufferBytes = 2 << 10
+	// streamWindowBytes is how much of one HTTP/2 answer a deployment may send
+	// ahead of a client that is slower.
+	streamWindowBytes = 1 << 20
 	// maxUpstreamHeaderBytes bounds the headers of an answer.
 	maxUpstreamHeaderBytes = 256 << 10
 )
@@ -82,11 +85,13 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 			defer cancel()
 			return dial(ctx, network, addr)
 		},
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    key.dialTimeout,
-		ResponseHeaderTimeout:  key.headerTimeout,
-		Protocols:              &protocols,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		TLSClientConfig:       tlsConfig,
+		TLSHandshakeTimeout:   key.dialTimeout,
+		ResponseHeaderTimeout: key.headerTimeout,
+		Protocols:             &protocols,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: pingAfter, PingTimeout: pingTimeout, MaxReceiveBufferPerStream: streamWindowBytes,
+		},
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    1 << 16,
 		IdleConnTimeout:        idleConnTimeout,

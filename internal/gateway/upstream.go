@@ -65,6 +65,7 @@ type upstream struct {
 	credential Credential
 	header     http.Header
 	transport  *http.Transport
+	gate       *gate
 	reasoning  bool
 
 	// noUsage is set once the deployment has refused stream_options, as old
@@ -83,7 +84,7 @@ func newUpstream(name string, u *Upstream, transport *http.Transport) (*upstream
 	}
 	return &upstream{
 		name: name, target: u.Target, base: *base,
-		credential: u.Credential, header: header, transport: transport,
+		credential: u.Credential, header: header, transport: transport, gate: newGate(base.Scheme),
 	}, nil
 }
 

@@ -75,5 +75,14 @@ func (s sample) over(other sample) sample {
 	return ratios
 }
 
+// beyond returns the difference to other, round by round.
+func (s sample) beyond(other sample) sample {
+	differences := make(sample, len(s))
+	for i := range s {
+		differences[i] = s[i] - other[i]
+	}
+	return differences
+}
+
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

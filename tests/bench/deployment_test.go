@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,7 +20,7 @@ import (
 // well enough to be asked by Go's transport, and answers every request in the
 // same way. Answers are in Azure's form.
 type deployment struct {
-	addr   string
+	base   string               // its URL
 	answer func(net.Conn) error // called by many goroutines
 	failed atomic.Pointer[error]
 }
@@ -29,7 +32,7 @@ func newDeployment(tb testing.TB, answer func(net.Conn) error) *deployment {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := &deployment{addr: ln.Addr().String(), answer: answer}
+	d := &deployment{base: "http://" + ln.Addr().String(), answer: answer}
 	var wg sync.WaitGroup
 	wg.Go(func() { d.accept(ln) })
 	tb.Cleanup(func() {
@@ -40,6 +43,23 @@ func newDeployment(tb testing.TB, answer func(net.Conn) error) *deployment {
 		}
 	})
 	return d
+}
+
+// streamsPerConn is how many streams one HTTP/2 connection takes, a usual limit
+// of servers.
+const streamsPerConn = 100
+
+// newSharedDeployment returns one that speaks HTTP/2 over TLS until tb ends, as
+// Azure does.
+func newSharedDeployment(tb testing.TB, answer http.Handler) *deployment {
+	tb.Helper()
+	s := httptest.NewUnstartedServer(answer)
+	s.EnableHTTP2 = true
+	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streamsPerConn}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that end with their contestant
+	s.StartTLS()
+	tb.Cleanup(s.Close)
+	return &deployment{base: s.URL}
 }
 
 // accept serves connections until ln is closed. They end when their clients

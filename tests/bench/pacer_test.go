@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,9 +62,59 @@ type pacer struct {
 	ending bool       // streams end at their next turn
 }
 
+// outlet is where one stream goes, in the framing of its protocol.
+type outlet interface {
+	begin() error
+	token(*stamped) error
+	finish() error
+}
+
+// plainOutlet speaks HTTP/1.1.
+type plainOutlet struct{ conn net.Conn }
+
+func (o plainOutlet) begin() error {
+	_, err := io.WriteString(o.conn, streamStart)
+	return err
+}
+
+func (o plainOutlet) token(t *stamped) error {
+	_, err := o.conn.Write(t.raw)
+	return err
+}
+
+func (o plainOutlet) finish() error {
+	_, err := io.WriteString(o.conn, streamEnd)
+	return err
+}
+
+// sharedOutlet is one answer of net/http's server, which has its connection in
+// common with others over HTTP/2.
+type sharedOutlet struct {
+	w       io.Writer
+	control *http.ResponseController
+}
+
+func (o sharedOutlet) send(event string) error {
+	if _, err := io.WriteString(o.w, event); err != nil {
+		return err
+	}
+	return o.control.Flush()
+}
+
+func (o sharedOutlet) begin() error { return o.send(filterEvent + roleEvent) }
+
+func (o sharedOutlet) token(t *stamped) error {
+	if _, err := o.w.Write(t.event); err != nil {
+		return err
+	}
+	return o.control.Flush()
+}
+
+func (o sharedOutlet) finish() error { return o.send(finishEvent + usageEvent + doneEvent) }
+
 // paced is one stream under way.
 type paced struct {
-	conn  net.Conn
+	to    outlet
 	asked time.Time
 	begun bool
 	end   chan error // gets one value
@@ -92,8 +144,26 @@ func newPacer(tb testing.TB, interval time.Duration) *pacer {
 }
 
 // stream has one stream written to conn and returns when it has ended.
-func (p *pacer) stream(conn net.Conn) error {
-	s := &paced{conn: conn, asked: time.Now(), end: make(chan error, 1)}
+func (p *pacer) stream(conn net.Conn) error { return p.pour(plainOutlet{conn}) }
+
+// ServeHTTP answers with one stream.
+func (p *pacer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return // the contestant left; its client tells
+	}
+	for line := range strings.Lines(streamHead) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && name != "transfer-encoding" {
+			w.Header().Set(name, value)
+		}
+	}
+	if p.pour(sharedOutlet{w, http.NewResponseController(w)}) != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// pour has one stream written and returns when it has ended.
+func (p *pacer) pour(to outlet) error {
+	s := &paced{to: to, asked: time.Now(), end: make(chan error, 1)}
 	p.mu.Lock()
 	p.slots[p.next] = append(p.slots[p.next], s)
 	p.next = (p.next + 1) % len(p.slots)
@@ -109,35 +179,33 @@ func (p *pacer) write(s *paced, token *stamped) error {
 		}
 		s.begun = true
 		p.begun++
-		_, err := io.WriteString(s.conn, streamStart)
-		return err
+		return s.to.begin()
 	}
-	_, err := s.conn.Write(token.at(time.Since(p.started)))
+	token.stamp(time.Since(p.started))
 	p.written.Add(1)
-	return err
+	return s.to.token(token)
 }
 
 // finish writes the end of s. Whoever left before it began gets it too.
 func (p *pacer) finish(s *paced) error {
-	end := streamEnd
 	if !s.begun {
-		end = streamStart + end
+		if err := s.to.begin(); err != nil {
+			return err
+		}
 	}
-	_, err := io.WriteString(s.conn, end)
-	return err
+	return s.to.finish()
 }
 
 // awaitStreams waits until count streams are under way, or have failed.
-func (p *pacer) awaitStreams(tb testing.TB, count int, failed *atomic.Int64) {
-	tb.Helper()
+func (p *pacer) awaitStreams(count int, failed *atomic.Int64) error {
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for deadline := time.Now().Add(patience); p.live()+int(failed.Load()) < count; <-poll.C {
 		if time.Now().After(deadline) {
-			tb.Errorf("%d of %d streams have begun", p.live(), count)
-			return
+			return fmt.Errorf("%d of %d streams have begun", p.live(), count)
 		}
 	}
+	return nil
 }
 
 // live returns how many streams are under way.
@@ -214,20 +282,22 @@ func (p *pacer) abandon() {
 	}
 }
 
-// stamped is a framed event with room for a stamp.
+// stamped is an event with room for a stamp.
 type stamped struct {
-	raw []byte
-	off int // of the stamp
+	raw   []byte // framed
+	event []byte // in raw
+	mark  []byte // in event
 }
 
 func newStamped(event string) *stamped {
 	raw := []byte(frame(event))
-	return &stamped{raw, bytes.Index(raw, []byte(stampMark))}
+	at := bytes.Index(raw, []byte(stampMark))
+	begin := bytes.Index(raw, []byte("data:"))
+	return &stamped{raw, raw[begin : begin+len(event)], raw[at : at+len(stampMark)]}
 }
 
-// at returns the event with its stamp, valid until the next call.
-func (s *stamped) at(since time.Duration) []byte {
+// stamp puts an instant in the event.
+func (s *stamped) stamp(since time.Duration) {
 	us := uint32(since.Microseconds())
-	hex.Encode(s.raw[s.off:], []byte{byte(us >> 24), byte(us >> 16), byte(us >> 8), byte(us)})
-	return s.raw
+	hex.Encode(s.mark, []byte{byte(us >> 24), byte(us >> 16), byte(us >> 8), byte(us)})
 }

@@ -30,7 +30,7 @@ func BenchmarkProxied(b *testing.B) {
 func benchProxied(b *testing.B, kib int) {
 	up := newDeployment(b, whole(1<<10))
 	contestants := []*child{
-		startSpillway(b, up.addr, "pass"), startRole(b, roleProxy, up.addr), startRole(b, rolePooled, up.addr),
+		startSpillway(b, up.base, "pass"), startRole(b, roleProxy, up.base), startRole(b, rolePooled, up.base),
 	}
 	runs := make([]func() float64, len(contestants))
 	spent := make([]sample, len(contestants))

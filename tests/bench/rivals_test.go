@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -58,21 +59,24 @@ func play(role string) error {
 // startRolePlay starts what plays the role. It returns where that listens, and
 // its end.
 func startRolePlay(role string) (addr string, end func() error, err error) {
-	base := url.URL{Scheme: "http", Host: os.Getenv(envUpstream)}
+	base, err := url.Parse(os.Getenv(envUpstream))
+	if err != nil {
+		return "", nil, err
+	}
 	var handler http.Handler
 	switch role {
 	case roleSpillway:
 		return startInProcess()
 	case roleProxy:
-		handler = newReverseProxy(&base, nil)
+		handler = newReverseProxy(base, nil)
 	case rolePooled:
-		handler = newReverseProxy(&base, make(bufferPool, 64))
+		handler = newReverseProxy(base, make(bufferPool, 64))
 	case rolePump:
 		transport := newTransport()
 		transport.ReadBufferSize, transport.WriteBufferSize = pumpBytes, pumpBytes
-		handler = &pump{base: base, transport: transport}
+		handler = &pump{base: *base, transport: transport}
 	case roleReader:
-		handler = &reader{base: base, transport: newTransport()}
+		handler = &reader{base: *base, transport: newTransport()}
 	default:
 		return "", nil, fmt.Errorf("no role is called %q", role)
 	}
@@ -87,7 +91,10 @@ func startRolePlay(role string) (addr string, end func() error, err error) {
 // newTransport returns a transport with the gateway's settings where they
 // matter: it keeps every connection, and leaves bodies as they are.
 func newTransport() *http.Transport {
-	return &http.Transport{MaxIdleConnsPerHost: 100_000, DisableCompression: true}
+	return &http.Transport{
+		MaxIdleConnsPerHost: 100_000, DisableCompression: true, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // deployments on the loopback
+	}
 }
 
 // newReverseProxy returns the least that proxies: everything goes to base. Of

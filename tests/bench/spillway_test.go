@@ -25,8 +25,8 @@ const apiKey = "bench-0123456789abcdef0123456789abcdef"
 // routing over two tiers, metrics, and records on disk.
 const configuration = `
 deployments:
-  - {name: near, endpoint: "http://%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: eastus, auth: {api_key: upstream}}
-  - {name: far, endpoint: "http://%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: westus, auth: {api_key: upstream}}
+  - {name: near, endpoint: "%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: eastus, auth: {api_key: upstream}, tls: {insecure_skip_verify: true}}
+  - {name: far, endpoint: "%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: westus, auth: {api_key: upstream}, tls: {insecure_skip_verify: true}}
 pools:
   - {name: gpt-4o-mini, tiers: [[near], [far]]}
 classes:

@@ -1,18 +1,21 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// streams is a load of streams: how many, how often each gets a token, and for
-// how long they are watched once all have begun.
+// streams is a load of streams: how many, how often each gets a token, for how
+// long they are watched once all have begun, and how often each contestant
+// takes them.
 type streams struct {
 	count    int
 	interval time.Duration
 	window   time.Duration
+	rounds   int
 	whole    bool // clients ask for an answer that is not streamed
 }
 
@@ -50,7 +53,7 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
 			return err
 		})
 	}()
-	pace.awaitStreams(b, s.count, &failed)
+	late := pace.awaitStreams(s.count, &failed)
 	<-time.After(s.interval + 300*time.Millisecond) // what setting up has left behind
 
 	cpu, written, began := c.cpu(b), pace.written.Load(), time.Now()
@@ -66,7 +69,7 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
 	}
 	c.profileHeap()
 	pace.setEnding(true)
-	if err := <-ended; err != nil {
+	if err := errors.Join(late, <-ended); err != nil {
 		b.Logf("%s: %v", c.name, err)
 		if c.name == roleSpillway {
 			b.Fail()
@@ -80,17 +83,17 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
 // per chunk of the stream that is asked for in its place, against that of
 // reading such a stream and throwing it away.
 func BenchmarkAssemble(b *testing.B) {
-	load := streams{count: 128, interval: 10 * time.Millisecond, window: 2 * time.Second, whole: true}
+	load := streams{count: 128, interval: 10 * time.Millisecond, window: time.Second, rounds: 9, whole: true}
 	for b.Loop() {
 		pace := newPacer(b, load.interval)
 		up := newDeployment(b, pace.stream)
-		contestants := []*child{startSpillway(b, up.addr, "stream"), startRole(b, roleReader, up.addr)}
+		contestants := []*child{startSpillway(b, up.base, "stream"), startRole(b, roleReader, up.base)}
 		spent, _ := turns(b, load, contestants, pace)
 		b.ReportMetric(spent[0].median(), "cpu-µs/chunk")
 		board.add(b, score{
 			name:  "sync as stream: CPU beyond reading",
-			value: spent[0].median() - spent[1].median(), limit: 3, unit: "µs/chunk",
-			detail: fmt.Sprintf("µs per chunk: spillway %v, reader %v", spent[0], spent[1]),
+			value: spent[0].beyond(spent[1]).median(), limit: 3, unit: "µs/chunk",
+			detail: fmt.Sprintf("µs per chunk: spillway %v, reader %v; pairwise %v", spent[0], spent[1], spent[0].beyond(spent[1])),
 		})
 	}
 }
@@ -99,16 +102,16 @@ func BenchmarkAssemble(b *testing.B) {
 // ReverseProxy's. It asks for more than two processors may be able to do
 // together with the clients; what was reached is told.
 func BenchmarkStreams(b *testing.B) {
-	load := streams{count: 1000, interval: 20 * time.Millisecond, window: 3 * time.Second}
+	load := streams{count: 1000, interval: 20 * time.Millisecond, window: 2 * time.Second, rounds: 5}
 	for b.Loop() {
 		pace := newPacer(b, load.interval)
 		up := newDeployment(b, pace.stream)
-		contestants := []*child{startSpillway(b, up.addr, "stream"), startRole(b, roleProxy, up.addr)}
+		contestants := []*child{startSpillway(b, up.base, "stream"), startRole(b, roleProxy, up.base)}
 		spent, flows := turns(b, load, contestants, pace)
 		b.ReportMetric(spent[0].median(), "cpu-µs/chunk")
 		board.add(b, score{
 			name:  "1,000 streams: CPU per chunk / ReverseProxy's",
-			value: spent[0].median() / spent[1].median(), limit: 1, unit: "x",
+			value: spent[0].over(spent[1]).median(), limit: 1, unit: "x",
 			detail: fmt.Sprintf("µs per chunk: spillway %v, proxy %v; pairwise %v; %.0f chunks/s of %.0f; p99 delay %.1f ms, proxy %.1f ms",
 				spent[0], spent[1], spent[0].over(spent[1]), figures(flows[0], rate).median(),
 				float64(load.count)/load.interval.Seconds(), figures(flows[0], p99).median(), figures(flows[1], p99).median()),
@@ -116,21 +119,33 @@ func BenchmarkStreams(b *testing.B) {
 	}
 }
 
-// BenchmarkManyStreams holds the memory of five thousand streams. Each of them
-// must end well. The pump tells how much of it is net/http's.
+// BenchmarkManyStreams holds the memory of five thousand streams that begin
+// together, from deployments of either protocol. Each of them must end well.
+// The pump tells how much of it is net/http's.
 func BenchmarkManyStreams(b *testing.B) {
 	load := streams{count: 5000, interval: 500 * time.Millisecond, window: 3 * time.Second}
+	b.Run("HTTP1", func(b *testing.B) { benchManyStreams(b, "HTTP/1.1", load) })
+	b.Run("HTTP2", func(b *testing.B) { benchManyStreams(b, "HTTP/2", load) })
+}
+
+// benchManyStreams is BenchmarkManyStreams with deployments that speak proto.
+func benchManyStreams(b *testing.B, proto string, load streams) {
 	flows := make(map[string]flow)
 	for _, role := range []string{roleProxy, rolePump, roleSpillway} {
 		b.Run(role, func(b *testing.B) { // by itself, so that its files are closed again
 			for b.Loop() {
 				pace := newPacer(b, load.interval)
-				up := newDeployment(b, pace.stream)
+				up := (*deployment)(nil)
+				if proto == "HTTP/2" {
+					up = newSharedDeployment(b, pace)
+				} else {
+					up = newDeployment(b, pace.stream)
+				}
 				c := (*child)(nil)
 				if role == roleSpillway {
-					c = startSpillway(b, up.addr, "stream")
+					c = startSpillway(b, up.base, "stream")
 				} else {
-					c = startRole(b, role, up.addr)
+					c = startRole(b, role, up.base)
 				}
 				flows[role] = load.run(b, c, pace)
 				b.ReportMetric(flows[role].grown, "KiB/stream")
@@ -140,7 +155,7 @@ func BenchmarkManyStreams(b *testing.B) {
 	}
 	mine, theirs, least := flows[roleSpillway], flows[roleProxy], flows[rolePump]
 	board.add(b, score{
-		name: "5,000 streams: memory of each", value: mine.grown, limit: 40, unit: "KiB/stream",
+		name: "5,000 streams, deployment with " + proto + ": memory of each", value: mine.grown, limit: 40, unit: "KiB/stream",
 		detail: fmt.Sprintf("at its highest %.1f; proxy %.1f, at its highest %.1f; a mere pump %.1f; no errors; %.0f chunks/s",
 			mine.peak, theirs.grown, theirs.peak, least.grown, mine.rate),
 	})
@@ -149,15 +164,12 @@ func BenchmarkManyStreams(b *testing.B) {
 func rate(f flow) float64 { return f.rate }
 func p99(f flow) float64  { return millis(f.p99) }
 
-// streamRounds is how often each contestant takes a load of streams.
-const streamRounds = 3
-
 // turns lets the contestants take turns with the load. It returns the CPU per
 // chunk and all else, by contestant and round.
 func turns(b *testing.B, load streams, contestants []*child, pace *pacer) ([]sample, [][]flow) {
 	b.Helper()
 	spent, flows := make([]sample, len(contestants)), make([][]flow, len(contestants))
-	for range streamRounds {
+	for range load.rounds {
 		for i, c := range contestants {
 			f := load.run(b, c, pace)
 			spent[i] = append(spent[i], f.cpu)
