@@ -36,14 +36,14 @@ type planCommand struct {
 	TBT      time.Duration `name:"tbt" help:"Objective of attainment: mean time between tokens." placeholder:"D"`
 
 	Buy   string             `default:"month" enum:"hourly,month,year" help:"How PTUs are bought in the recommendation: hourly, month or year (reserved)."`
-	Price map[string]float64 `help:"USD instead of the published price: ptu_hour, ptu_month, ptu_year, and input, cached, output of a million tokens." placeholder:"NAME=USD"`
+	Price map[string]float64 `mapsep:"," help:"USD instead of the published price: ptu_hour, ptu_month, ptu_year, and input, cached, output of a million tokens." placeholder:"NAME=USD"`
 	Hours float64            `default:"730" help:"Hours of a month in which traffic is like the workload's." placeholder:"H"`
 
 	Depth  time.Duration   `default:"60s" help:"Depth of the PTU meter at which the plan must hold." placeholder:"D"`
 	Depths []time.Duration `default:"10s,30s,60s,120s" help:"Depths of the PTU meter to show it at." placeholder:"D"`
 	Seed   uint64          `default:"1" help:"The first seed." placeholder:"N"`
 	Seeds  int             `default:"3" help:"Seeds with each of which the plan must hold." placeholder:"N"`
-	Sample time.Duration   `help:"Simulate the busiest part of this length; without it, of at most 10 minutes and 150,000 calls." placeholder:"D"`
+	Sample time.Duration   `help:"Simulate the busiest part of this length; without it, of at most 10 minutes and 100,000 calls." placeholder:"D"`
 	Whole  bool            `help:"Simulate the whole workload."`
 	Format string          `default:"text" enum:"text,json" help:"Form of the plan: text or json." placeholder:"NAME"`
 }
@@ -130,9 +130,12 @@ func (c *planCommand) inputs() (plan.Inputs, error) {
 
 // check reports flags that make no sense.
 func (c *planCommand) check() error {
-	for name := range c.Price {
+	for name, usd := range c.Price {
 		if !slices.Contains(priceNames[:], name) {
 			return fmt.Errorf("--price: there is no %q: one of %s", name, strings.Join(priceNames[:], ", "))
+		}
+		if !(usd >= 0 && usd <= 1e9) {
+			return fmt.Errorf("--price: %s of %v USD is not within 0 and 1e9", name, usd)
 		}
 	}
 	switch {

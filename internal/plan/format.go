@@ -86,4 +86,3 @@ func (l *Limb) format(v float64) string {
 	}
 	return near(v)
 }
-

@@ -40,7 +40,7 @@ type Inputs struct {
 	Depths []time.Duration
 	Seeds  []uint64 // at least one
 	// Sample is how much of the workload to simulate: its busiest part of that
-	// length; 0 takes at most 10 minutes and 150,000 calls. Whole takes all.
+	// length; 0 takes at most 10 minutes and 100,000 calls. Whole takes all.
 	Sample time.Duration
 	Whole  bool
 	// Hours of a month in which traffic is like the workload's; 0 takes 730.

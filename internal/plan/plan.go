@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/fleet"
 	"github.com/spillway-ai/spillway/internal/report"
 )
 
@@ -61,7 +62,7 @@ func Make(in Inputs) (*Plan, error) {
 func (p *planner) head() *Plan {
 	first := &p.samples[0].part
 	n := float64(max(p.whole.calls, 1))
-	return &Plan{
+	out := &Plan{
 		Model: p.name, Scope: p.in.Scope.String(), SLO: p.in.SLO.String(), Policy: p.in.Policy.Name, Purchase: p.in.Purchase,
 		DepthSeconds: p.in.Depth.Seconds(), Seeds: len(p.in.Seeds), Standards: len(p.in.standards(p.name)),
 		Sold: Sold{Min: p.sizes.Min, Step: p.sizes.Step},
@@ -75,7 +76,17 @@ func (p *planner) head() *Plan {
 			PTUHour: p.prices.PTU.Hour, PTUMonth: p.prices.PTU.Month, PTUYear: p.prices.PTU.Year,
 			Input: p.prices.Tokens.Input, Cached: p.prices.Tokens.Cached, Output: p.prices.Tokens.Output,
 		},
+		TokenMS: tokenMS(p.in.provisioned(p.name)),
 	}
+	if standard := p.in.standards(p.name); len(standard) > 0 {
+		out.StandardTokenMS = tokenMS(&standard[0])
+	}
+	return out
+}
+
+// tokenMS is a deployment's mean time between tokens.
+func tokenMS(d *fleet.Deployment) float64 {
+	return float64(d.WithDefaults().Service.TBTMean) / float64(time.Millisecond)
 }
 
 // option is a candidate that has run with every seed.
@@ -288,6 +299,9 @@ func (p *planner) depths(chosen, alone *Option) ([]Depth, error) {
 	var out []Depth
 	for _, d := range slices.Compact(depths) {
 		s := setup{ptu: chosen.PTU, spill: chosen.Spill, depth: d}
+		if s.ptu == 0 {
+			s.depth = p.in.Depth // there is no meter
+		}
 		if err := p.all(s); err != nil {
 			return nil, err
 		}
@@ -310,11 +324,12 @@ func (p *planner) saving(of *Plan) *Saving {
 		return nil
 	}
 	var s Saving
+	cost := without.USD.By(p.in.Purchase)
 	if of.Alone != nil {
-		s.PTU = without.PTU - of.Alone.PTU
+		s.PTU, s.USD = without.PTU-of.Alone.PTU, cost-of.Alone.USD.By(p.in.Purchase)
 	}
-	if of.Recommended.USD != nil && without.USD != nil {
-		s.USDPerMonth = new(without.USD.By(p.in.Purchase) - of.Recommended.USD.By(p.in.Purchase))
+	if of.Recommended.USD != nil {
+		s.RecommendedUSD = cost - of.Recommended.USD.By(p.in.Purchase)
 	}
 	return &s
 }

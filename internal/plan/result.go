@@ -29,11 +29,15 @@ type Plan struct {
 	Depths       []Depth `json:"depths,omitempty"`
 	Seeds        int     `json:"seeds"`
 
-	Workload    Workload `json:"workload"`
-	Sold        Sold     `json:"sold"`
-	Standards   int      `json:"standard_deployments"`
-	Prices      Figures  `json:"prices"`
-	Simulations int      `json:"simulations"`
+	Workload  Workload `json:"workload"`
+	Sold      Sold     `json:"sold"`
+	Standards int      `json:"standard_deployments"`
+	Prices    Figures  `json:"prices"`
+	// TokenMS is the assumed mean time between tokens: on PTUs at 65% load,
+	// and on the first standard deployment; 0 without one.
+	TokenMS         float64 `json:"ptu_token_ms"`
+	StandardTokenMS float64 `json:"standard_token_ms"`
+	Simulations     int     `json:"simulations"`
 }
 
 // Option is one candidate. Rates are means over seeds, limbs the worst.
@@ -70,9 +74,13 @@ type NoPolicy struct {
 }
 
 // Saving is against NoPolicy's option, which may be allowed to miss limbs.
+// USD are of a month, by the plan's way of buying.
 type Saving struct {
-	PTU         int      `json:"ptu"` // of PTUs alone
-	USDPerMonth *float64 `json:"usd_per_month,omitempty"`
+	// PTU and USD are of PTUs alone; 0 where none meet the level.
+	PTU int     `json:"ptu"`
+	USD float64 `json:"usd_per_month"`
+	// RecommendedUSD is of the recommended option.
+	RecommendedUSD float64 `json:"recommended_usd_per_month"`
 }
 
 // Depth is the recommended option at a depth of the meter.

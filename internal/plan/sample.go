@@ -18,7 +18,7 @@ import (
 // most this length and so many calls.
 const (
 	defaultSample = 10 * time.Minute
-	sampleCalls   = 150_000
+	sampleCalls   = 100_000
 )
 
 // slot is the grain in which the busiest part is looked for.
@@ -46,8 +46,11 @@ type survey struct {
 	last  time.Duration
 }
 
-// maxModels bounds the models that are told apart.
-const maxModels = 64
+// Bounds of what a survey remembers.
+const (
+	maxModels = 64 // models that are told apart
+	maxSpan   = 366 * 24 * time.Hour
+)
 
 // look reads a workload to its end.
 func look(src workload.Source) (*survey, error) {
@@ -64,6 +67,9 @@ func look(src workload.Source) (*survey, error) {
 			s.first = c.At
 		}
 		s.last = c.At
+		if c.At-s.first > maxSpan {
+			return nil, fmt.Errorf("the workload is longer than %d days", maxSpan/(24*time.Hour))
+		}
 		i := int((c.At - s.first) / slot)
 		of := s.slots[c.Model]
 		if of == nil && len(s.slots) == maxModels {
@@ -124,7 +130,7 @@ func (s *survey) merged(model string) []amount {
 	return out
 }
 
-// part is a part of a workload.
+// part is a part of a workload: what comes at from or later, before until.
 type part struct {
 	from, until time.Duration
 	amount
@@ -134,7 +140,7 @@ func (p *part) span() time.Duration { return p.until - p.from }
 
 // whole is all of the workload.
 func (s *survey) whole(slots []amount) part {
-	p := part{from: s.first, until: max(s.last, s.first+time.Second)}
+	p := part{from: s.first, until: max(s.last, s.first+time.Second) + 1}
 	for i := range slots {
 		p.add(slots[i])
 	}
@@ -184,7 +190,7 @@ func (s *survey) cut(src workload.Source, p part, model string) ([]workload.Call
 	calls := make([]workload.Call, 0, p.calls)
 	for {
 		c, err := src.Next()
-		if errors.Is(err, io.EOF) || err == nil && c.At > p.until {
+		if errors.Is(err, io.EOF) || err == nil && c.At >= p.until {
 			break
 		}
 		if err != nil {

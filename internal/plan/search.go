@@ -4,14 +4,14 @@ import "slices"
 
 // fewest finds the fewest PTUs with which a candidate keeps a service level
 // with every seed, and so does the next larger size: near the limit one can
-// hold by luck. It returns 0 when not even more than enough does. about
+// hold by luck. It is exact for up to 200 steps, and to a hundredth above. It returns 0 when not even more than enough does. about
 // is a size that is thought to be near; 0 is not known.
 func (p *planner) fewest(s setup, slo SLO, about int) (int, error) {
 	place, err := p.first(s, slo, about)
 	if err != nil || place < 0 {
 		return 0, err
 	}
-	below, step := place-1, 1 // the largest place known not to do, and the next stride
+	below, stride := place-grain(place), grain(place) // below is known not to do
 	for {
 		steady, err := p.steady(s, slo, place)
 		if err != nil {
@@ -23,10 +23,10 @@ func (p *planner) fewest(s setup, slo SLO, about int) (int, error) {
 		if place >= p.largest() {
 			return 0, nil
 		}
-		below, place = place, min(place+step, p.largest())
-		step *= 2
+		below, place = place, min(place+stride, p.largest())
+		stride *= 2
 	}
-	for place-below > 1 {
+	for place-below > grain(place) {
 		middle := (place + below) / 2
 		steady, err := p.steady(s, slo, middle)
 		if err != nil {
@@ -41,15 +41,23 @@ func (p *planner) fewest(s setup, slo SLO, about int) (int, error) {
 	return p.sizes.at(place), nil
 }
 
+// grain is how near two places count as the same: seeds differ by more than a
+// hundredth.
+func grain(place int) int { return max(1, place/100) }
+
 // steady reports whether a candidate keeps a service level with every seed, at
 // a size and at the next larger one.
 func (p *planner) steady(s setup, slo SLO, place int) (bool, error) {
-	here, next := s, s
-	here.ptu, next.ptu = p.sizes.at(place), p.sizes.at(min(place+1, p.sizes.last()))
-	if err := p.all(here, next); err != nil {
-		return false, err
+	for _, i := range [...]int{place, place + grain(place)} {
+		s.ptu = p.sizes.at(min(i, p.sizes.last()))
+		if err := p.all(s); err != nil {
+			return false, err
+		}
+		if p.seedsThatHold(s, slo) < len(p.in.Seeds) {
+			return false, nil
+		}
 	}
-	return p.seedsThatHold(here, slo)+p.seedsThatHold(next, slo) == 2*len(p.in.Seeds), nil
+	return true, nil
 }
 
 // seedsThatHold counts the seeds with which a candidate keeps a service level.
@@ -122,7 +130,7 @@ func (p *planner) first(s setup, slo SLO, about int) (int, error) {
 		a = p.sizes.from(p.fluid(&p.samples[0].part))
 		b = a + a/4 + 1
 	}
-	for high-low > 1 {
+	for high-low > grain(high) {
 		a = min(a, high)
 		b = min(max(a, b), high)
 		met, err := p.holdAt(s, slo, a, b)

@@ -101,8 +101,8 @@ func parseLimb(text string) (Limb, error) {
 		l.op, bound = l.op+"=", rest
 	}
 	name, bound := strings.TrimSpace(text[:at]), strings.TrimSpace(bound)
-	for i := range shares {
-		if s := &shares[i]; name == s.name || name == s.short {
+	for _, s := range shares {
+		if name == s.name || name == s.short {
 			l.term = s.name
 			return l, l.setShare(text, bound)
 		}
@@ -133,10 +133,10 @@ func (l *Limb) setShare(text, bound string) error {
 
 // timingTerm returns the canonical form of p99_e2e or e2e_p99; "" for no such.
 func timingTerm(name string) string {
-	for i := range timings {
+	for _, t := range timings {
 		for _, p := range []string{"p50", "p95", "p99"} {
-			canonical := timings[i].name + "_" + p
-			if name == canonical || name == p+"_"+timings[i].name {
+			canonical := t.name + "_" + p
+			if name == canonical || name == p+"_"+t.name {
 				return canonical
 			}
 		}
@@ -146,17 +146,17 @@ func timingTerm(name string) string {
 
 // value is what a summary has of the limb; false where there are no data.
 func (l *Limb) value(s *report.Summary) (float64, bool) {
-	for i := range shares {
-		if shares[i].name == l.term {
-			return shares[i].of(s), s.Calls > 0
+	for _, share := range shares {
+		if share.name == l.term {
+			return share.of(s), s.Calls > 0
 		}
 	}
-	for i := range timings {
-		of, ok := strings.CutPrefix(l.term, timings[i].name+"_")
+	for _, t := range timings {
+		of, ok := strings.CutPrefix(l.term, t.name+"_")
 		if !ok {
 			continue
 		}
-		p := timings[i].of(s)
+		p := t.of(s)
 		v := map[string]float64{"p50": p.P50, "p95": p.P95, "p99": p.P99}[of]
 		return v, v > 0
 	}

@@ -66,10 +66,10 @@ func (p *Plan) writeFacts(b *strings.Builder) {
 	wl := &p.Workload
 	simulated := "all of it"
 	if wl.SampleCalls < wl.Calls {
-		simulated = fmt.Sprintf("the busiest %s: %s calls from %s on, fluid work %s PTU",
+		simulated = fmt.Sprintf("the busiest %s: %s calls from %s on, work for %s PTU",
 			span(wl.SampleSeconds), thousands(float64(wl.SampleCalls)), span(wl.SampleFrom), thousands(wl.SampleFluidPTU))
 	}
-	fact(b, "workload", fmt.Sprintf("%s calls in %s (%.4g/s) of %s + %s tokens, fluid work %s PTU; simulated: %s",
+	fact(b, "workload", fmt.Sprintf("%s calls in %s (%.4g/s) of %s + %s tokens, work for %s PTU if even; simulated: %s",
 		thousands(float64(wl.Calls)), span(wl.SpanSeconds), wl.RPS, thousands(wl.InputMean), thousands(wl.OutputMean),
 		thousands(wl.FluidPTU), simulated))
 	fact(b, "policy", p.Policy)
@@ -79,24 +79,13 @@ func (p *Plan) writeFacts(b *strings.Builder) {
 	}
 	p.writeNoPolicy(b)
 	if s := p.Saving; s != nil {
-		var parts []string
+		saved := ""
 		if p.Alone != nil {
-			parts = append(parts, fmt.Sprintf("%s PTU where PTUs serve alone", less(float64(s.PTU), thousands)))
+			saved = fmt.Sprintf("%s PTU and %s a month where PTUs serve alone; ", thousands(float64(s.PTU)), dollars(s.USD))
 		}
-		if s.USDPerMonth != nil {
-			parts = append(parts, fmt.Sprintf("%s a month with the recommendation, %s", less(*s.USDPerMonth, dollars), boughtBy[p.Purchase]))
-		}
-		fact(b, "policy saves", strings.Join(parts, "; "))
+		fact(b, "policy saves", fmt.Sprintf("%s%s a month with the recommendation (%s)", saved, dollars(s.RecommendedUSD), boughtBy[p.Purchase]))
 	}
 	b.WriteByte('\n')
-}
-
-// less writes a saving, or what is spent instead.
-func less(v float64, format func(float64) string) string {
-	if v < 0 {
-		return "nothing: " + format(-v) + " more"
-	}
-	return format(v)
 }
 
 func (p *Plan) writeNoPolicy(b *strings.Builder) {
@@ -136,8 +125,8 @@ func (p *Plan) writeFrontier(b *strings.Builder) {
 	if len(p.Frontier) == 0 {
 		return
 	}
-	const row = "%10s %13s %13s %13s %12s %8s %9s  %-13s %s\n"
-	fmt.Fprintf(b, row, "PTU", "hourly ", "1 month ", "1 year ", "standard", "spilled", "truncated", "SLO", "tightest limb")
+	const row = "%10s %11s %11s %11s %11s %7s %9s  %-7s %s\n"
+	fmt.Fprintf(b, row, "PTU", "hourly ", "1 month ", "1 year ", "standard", "spilled", "truncated", "SLO met", "tightest limb")
 	for _, o := range p.shown() {
 		cells := [3]string{"?", "?", "?"}
 		standard, spilled := "?", percent(o.Spilled)
@@ -158,10 +147,7 @@ func (p *Plan) writeFrontier(b *strings.Builder) {
 		} else if o.PTU == 0 {
 			spilled = "all"
 		}
-		met := "met"
-		if !o.Met {
-			met = fmt.Sprintf("missed %d of %d", o.Seeds-o.SeedsMet, o.Seeds)
-		}
+		met := fmt.Sprintf("%d of %d", o.SeedsMet, o.Seeds)
 		fmt.Fprintf(b, row, name, cells[0], cells[1], cells[2], standard, spilled, percent(o.Truncated), met, o.tightest())
 	}
 	b.WriteString("USD a month by how PTUs are bought, standard tokens included; * is the cheapest that meets the SLO.\n\n")
@@ -173,10 +159,24 @@ func (o *Option) tightest() string {
 		return ""
 	}
 	h := slices.MinFunc(o.Limbs, func(a, b Holding) int { return cmp.Compare(a.Margin, b.Margin) })
-	if !h.Met {
-		return h.Text + " missed"
+	if !o.Met {
+		return o.missed() + " missed"
 	}
 	return fmt.Sprintf("%s, %.0f%% left", h.Text, 100*h.Margin)
+}
+
+// missed is the limbs that some seed missed.
+func (o *Option) missed() string {
+	var out []string
+	for _, h := range o.Limbs {
+		if !h.Met {
+			out = append(out, h.Text)
+		}
+	}
+	if len(out) == 0 {
+		return "capacity" // the work is more than the deployment can go on with
+	}
+	return strings.Join(out, ", ")
 }
 
 // shown is the rows of the frontier that the text has room for: the ends, the
@@ -218,32 +218,42 @@ func (p *Plan) shown() []Option {
 
 func (p *Plan) writeCertainty(b *strings.Builder) {
 	if r := p.Recommended; r != nil {
-		fact(b, "how sure", fmt.Sprintf("met with %d of %d seeds at a meter depth of %.4g s; the depth is not published by Azure:",
+		fact(b, "how sure", fmt.Sprintf("met with %d of %d seeds at a meter depth of %.4g s. Azure does not publish the depth:",
 			r.SeedsMet, r.Seeds, p.DepthSeconds))
 		for _, d := range p.Depths {
-			o := &d.Option
-			held := "holds"
-			if r.PTU == 0 {
-				held = "does not matter"
-			} else if !o.Met {
-				held = fmt.Sprintf("missed with %d of %d seeds", o.Seeds-o.SeedsMet, o.Seeds)
-			}
-			alone := ""
-			if d.AlonePTU > 0 {
-				alone = fmt.Sprintf("; alone %s PTU", thousands(float64(d.AlonePTU)))
-			}
-			fact(b, "", fmt.Sprintf("depth %3.4g s %s: 408 %s, 429 %s, spilled %s%s",
-				d.Seconds, held, percent(o.Rate408), percent(o.Rate429), percent(o.Spilled), alone))
+			fact(b, "", d.line())
 		}
 	}
-	price := fmt.Sprintf("$%.4g an hour, $%.6g a month, $%.6g a year for a PTU", p.Prices.PTUHour, p.Prices.PTUMonth, p.Prices.PTUYear)
+	price := fmt.Sprintf("a PTU is $%.4g an hour, $%.6g reserved for a month, $%.6g for a year", p.Prices.PTUHour, p.Prices.PTUMonth, p.Prices.PTUYear)
 	if p.Prices.Input > 0 {
 		price += fmt.Sprintf("; $%.4g, cached $%.4g, out $%.4g for a million standard tokens", p.Prices.Input, p.Prices.Cached, p.Prices.Output)
 	} else {
 		price += "; the price of standard tokens is not known (--price input=…,cached=…,output=…)"
 	}
 	fact(b, "prices", price)
+	speed := fmt.Sprintf("%.3g ms between tokens on PTUs at 65%% load", p.TokenMS)
+	if p.StandardTokenMS > 0 {
+		speed += fmt.Sprintf(", %.3g ms on standard", p.StandardTokenMS)
+	}
+	fact(b, "speeds", speed+"; --fleet plans with your own")
 	fact(b, "a month", fmt.Sprintf("is %.4g h of traffic like this and 730 h of PTUs", p.Workload.HoursPerMonth))
+}
+
+// line is a depth of the meter in a line.
+func (d *Depth) line() string {
+	o := &d.Option
+	var parts []string
+	switch {
+	case o.PTU == 0:
+	case o.Met:
+		parts = append(parts, fmt.Sprintf("holds, spills %s", percent(o.Spilled)))
+	default:
+		parts = append(parts, fmt.Sprintf("misses %s with %d of %d seeds", o.missed(), o.Seeds-o.SeedsMet, o.Seeds))
+	}
+	if d.AlonePTU > 0 {
+		parts = append(parts, fmt.Sprintf("PTUs alone would take %s", thousands(float64(d.AlonePTU))))
+	}
+	return fmt.Sprintf("at %3.4g s: %s", d.Seconds, strings.Join(parts, "; "))
 }
 
 // labelWidth is the room of the labels on the left.

@@ -3,14 +3,13 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/models"
 	"github.com/spillway-ai/spillway/internal/report"
 	"github.com/spillway-ai/spillway/internal/whatif"
 	"github.com/spillway-ai/spillway/internal/workload"
-
-	"time"
 )
 
 // trial is one simulation: a candidate, and the place of its seed.
@@ -177,21 +176,24 @@ func (p *planner) simulate(t trial) (measure, error) {
 		return measure{}, fmt.Errorf("simulating %d PTU: %w", t.ptu, err)
 	}
 	m := measure{Summary: collect.Finish("", result.Totals(seed, 0))}
-	spent, standard := 0.0, amount{}
+	spent, kept := 0.0, 0.0 // at the price of standard tokens
 	for _, d := range result.Deployments {
-		if d.Kind == spillway.Provisioned {
-			m.work = p.fluid(&part{until: p.samples[t.seed].span(), amount: amount{
-				input: float64(d.PromptTokens - d.CachedTokens), output: float64(d.OutputTokens),
-			}}) / float64(d.PTU)
+		cost := p.prices.Tokens.Cost(int64(d.PromptTokens), int64(d.CachedTokens), int64(d.OutputTokens))
+		if d.Kind != spillway.Provisioned {
+			spent += cost
 			continue
 		}
-		standard.add(amount{input: float64(d.PromptTokens - d.CachedTokens), output: float64(d.OutputTokens)})
-		spent += p.prices.Tokens.Cost(int64(d.PromptTokens), int64(d.CachedTokens), int64(d.OutputTokens))
+		kept = cost
+		m.work = p.fluid(&part{until: p.samples[t.seed].span(), amount: amount{
+			input: float64(d.PromptTokens - d.CachedTokens), output: float64(d.OutputTokens),
+		}}) / float64(d.PTU)
 	}
-	if over := m.work - 1; over > 0 && spent > 0 {
-		// The meter began empty and could take more than it drains. In the long
-		// run that, too, is spilled.
-		spent *= 1 + over*float64(t.ptu)/p.fluid(&part{until: p.samples[t.seed].span(), amount: standard})
+	if t.spill && m.work > 1 {
+		// The meter began empty and took more than it drains. In the long run
+		// that, too, is spilled.
+		over := 1 - 1/m.work
+		spent += over * kept
+		m.SpilledRate += over * (1 - m.SpilledRate)
 	}
 	m.standard = spent * p.perMonth(&p.samples[t.seed].part)
 	return m, nil
@@ -200,8 +202,11 @@ func (p *planner) simulate(t trial) (measure, error) {
 // perMonth is how many times a month repeats the sample: by the work of the
 // whole workload, of which the sample may be the busiest part.
 func (p *planner) perMonth(of *part) float64 {
-	perHour := p.whole.work(&p.model) / p.whole.span().Hours()
-	return p.in.Hours * perHour / of.work(&p.model)
+	work := of.work(&p.model)
+	if work == 0 {
+		return 0
+	}
+	return p.in.Hours * p.whole.work(&p.model) / p.whole.span().Hours() / work
 }
 
 // fluid is the number of PTUs that a part's work keeps busy.

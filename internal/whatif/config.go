@@ -99,9 +99,9 @@ type Usage struct {
 
 	fleet.Counts
 	CachedTokens int
-	// Work is the mean over the offered time of the work done as a share of
-	// provisioned capacity, WorkMax its maximum over a second. They are 0 for
-	// standard deployments.
+	// Work is the work that the tokens of its answers made, as a share of the
+	// provisioned capacity of the offered time; WorkMax is the largest share
+	// that was under way in a second. They are 0 for standard deployments.
 	Work, WorkMax float64
 	// MeterP95 is the 95th percentile, by time, of the meter's utilization.
 	MeterP95 float64

@@ -207,7 +207,7 @@ func (s *sim) wakeReady(p *pool) {
 func (s *sim) conclude() {
 	s.result.Ended = s.clock
 	for _, sv := range s.order {
-		s.result.Deployments = append(s.result.Deployments, sv.usage(s.now()))
+		s.result.Deployments = append(s.result.Deployments, sv.usage(s.now(), s.result.Offered))
 	}
 }
 
@@ -233,19 +233,21 @@ const meterSteps = 201
 func (sv *server) sample(now time.Time) {
 	st := sv.State(now)
 	sv.samples++
-	sv.work += st.Load
 	sv.workMax = max(sv.workMax, st.Load)
 	sv.meter[min(int(st.Utilization*100), meterSteps-1)]++
 }
 
-// usage is what the deployment did.
-func (sv *server) usage(now time.Time) Usage {
+// usage is what the deployment did for the calls of so long a time.
+func (sv *server) usage(now time.Time, offered time.Duration) Usage {
 	d := sv.Deployment()
 	u := Usage{
 		Name: sv.name, Kind: d.Kind, Model: d.Model, PTU: d.PTU, Counts: sv.State(now).Counts, CachedTokens: sv.cached,
 	}
+	if capacity := float64(d.PTU) * float64(d.InputTPMPerPTU) * offered.Minutes(); d.Kind == spillway.Provisioned && capacity > 0 {
+		u.Work = (float64(u.PromptTokens-u.CachedTokens) + d.OutputRatio*float64(u.OutputTokens)) / capacity
+	}
 	if d.Kind == spillway.Provisioned && sv.samples > 0 {
-		u.Work, u.WorkMax = sv.work/float64(sv.samples), sv.workMax
+		u.WorkMax = sv.workMax
 		u.MeterP95 = sv.meterQuantile(0.95)
 	}
 	return u
