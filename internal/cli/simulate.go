@@ -80,8 +80,8 @@ func (c *simulateCommand) study() (*whatif.Study, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Seeds < 1 {
-		return nil, errors.New("--seeds: at least one run is needed")
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	client := fleet.OpenAISDK()
 	client.Retries = c.Retries
@@ -107,6 +107,25 @@ func (c *simulateCommand) study() (*whatif.Study, error) {
 		s.DepthPolicies = append(s.DepthPolicies, s.Policies[last])
 	}
 	return s, s.Check()
+}
+
+// check reports options that mean nothing.
+func (c *simulateCommand) check() error {
+	if c.Seeds < 1 {
+		return errors.New("--seeds: at least one run is needed")
+	}
+	if c.Retries < 0 {
+		return errors.New("--retries: must not be below zero")
+	}
+	if min(c.Window, c.TTFT, c.TBT) < 0 {
+		return errors.New("--window, --ttft, --tbt: must not be below zero")
+	}
+	for _, depth := range c.Depths {
+		if depth <= 0 {
+			return fmt.Errorf("--depths: %v is no depth: a meter needs some, such as 60s", depth)
+		}
+	}
+	return nil
 }
 
 // incident is the scenario that has a fleet and policies of its own.

@@ -94,7 +94,7 @@ func (t *traffic) trace() (opened, error) {
 		}
 		calls, span = calls+1, call.At
 	}
-	title := fmt.Sprintf("%s: %d calls in %v", filepath.Base(t.Workload), calls, span.Round(time.Second))
+	title := fmt.Sprintf("%s: %d calls in %v", filepath.Base(t.Workload), calls, span.Round(max(time.Millisecond, min(span/1000, time.Second))))
 	if src.skipped() > 0 {
 		title += fmt.Sprintf(", %d bad rows skipped", src.skipped())
 	}

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -127,9 +128,7 @@ func (t *tally) report(now time.Time) *Report {
 	for status, count := range t.statuses {
 		r.Statuses[strconv.Itoa(status)] = count
 	}
-	for what, count := range t.failures {
-		r.Failures[what] = count
-	}
+	maps.Copy(r.Failures, t.failures)
 	for m, count := range t.messages {
 		r.Messages = append(r.Messages, Message{m.status, m.text, count})
 	}

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -36,25 +37,26 @@ func (r *Runner) Snapshot() Snapshot {
 
 // String returns the snapshot as one line for people.
 func (s Snapshot) String() string {
-	line := fmt.Sprintf("%5.0fs  sent %d  in flight %d  complete %d", s.Elapsed.Seconds(), s.Offered, s.InFlight, s.Complete)
+	var line strings.Builder
+	fmt.Fprintf(&line, "%5.0fs  sent %d  in flight %d  complete %d", s.Elapsed.Seconds(), s.Offered, s.InFlight, s.Complete)
 	for _, part := range [...]struct {
 		name  string
 		count int
 	}{{"truncated", s.Truncated}, {"429", s.Throttled}, {"408", s.TimedOut}, {"errors", s.Errors}, {"retries", s.Retries}} {
 		if part.count > 0 {
-			line += fmt.Sprintf("  %s %d", part.name, part.count)
+			fmt.Fprintf(&line, "  %s %d", part.name, part.count)
 		}
 	}
 	if s.TTFTP99 > 0 {
-		line += fmt.Sprintf("  TTFT %s/%s", readable(s.TTFTP50), readable(s.TTFTP99))
+		fmt.Fprintf(&line, "  TTFT %s/%s", readable(s.TTFTP50), readable(s.TTFTP99))
 	}
 	if s.E2EP99 > 0 {
-		line += fmt.Sprintf("  E2E %s/%s", readable(s.E2EP50), readable(s.E2EP99))
+		fmt.Fprintf(&line, "  E2E %s/%s", readable(s.E2EP50), readable(s.E2EP99))
 	}
 	if s.LatenessP99 > lateAfter {
-		line += fmt.Sprintf("  late by %s", readable(s.LatenessP99))
+		fmt.Fprintf(&line, "  late by %s", readable(s.LatenessP99))
 	}
-	return line
+	return line.String()
 }
 
 // readable returns d to three digits.

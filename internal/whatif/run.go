@@ -217,7 +217,6 @@ type server struct {
 	*fleet.Server
 	cached  int
 	samples int
-	work    float64 // sum over samples
 	workMax float64
 	meter   []int32 // samples by utilization, in steps of 1%
 }

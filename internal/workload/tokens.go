@@ -82,7 +82,7 @@ func (s *sampler) draw(rng *rand.Rand) int {
 // Tables lists the built-in distributions.
 func Tables() []string {
 	var names []string
-	for _, column := range strings.Split(header(), ",") {
+	for column := range strings.SplitSeq(header(), ",") {
 		if name, ok := strings.CutSuffix(column, ".input"); ok {
 			names = append(names, name)
 		}

@@ -78,7 +78,8 @@ func (w *Writer) Flush() error {
 // start writes the header and the calls kept back.
 func (w *Writer) start() error {
 	w.started = true
-	header := "offset_ms,input_tokens,output_tokens"
+	var header strings.Builder
+	header.WriteString("offset_ms,input_tokens,output_tokens")
 	for _, c := range []struct {
 		used bool
 		name string
@@ -92,10 +93,10 @@ func (w *Writer) start() error {
 		{w.columns.Prefix, "prefix"},
 	} {
 		if c.used {
-			header += "," + c.name
+			header.WriteString("," + c.name)
 		}
 	}
-	if _, w.err = w.w.WriteString(header + "\n"); w.err != nil {
+	if _, w.err = w.w.WriteString(header.String() + "\n"); w.err != nil {
 		return w.err
 	}
 	for i := range w.first {
