@@ -10,7 +10,6 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/fleet"
 	"github.com/spillway-ai/spillway/internal/policy"
-	"github.com/spillway-ai/spillway/internal/report"
 	"github.com/spillway-ai/spillway/internal/workload"
 )
 
@@ -115,64 +114,5 @@ func TestSeed(t *testing.T) {
 	cfg.Fleet.Seed++
 	if other := records(t, cfg, calls); bytes.Equal(first, other) {
 		t.Error("the fleet's seed changes nothing")
-	}
-}
-
-// TestConservation looks at what is left when the last call is over: nothing is
-// in flight or reserved, every call has ended once, every request has a
-// record, and the tokens that were made are those that the tries tell of.
-func TestConservation(t *testing.T) {
-	calls := traffic(600, 150*time.Millisecond)
-	direct := troubled()
-	direct.Policy = Policy{Name: "direct", Direct: "ptu"}
-	for _, cfg := range []Config{troubled(), direct} {
-		t.Run(cfg.Policy.Name, func(t *testing.T) {
-			tries, last, told, made, recorded := 0, 0, 0, 0, 0
-			cfg.OnTry = func(r *report.Try) {
-				tries++
-				told += r.CompletionTokens
-				if r.Last {
-					last++
-				}
-			}
-			cfg.OnRecord = func(*spillway.Record) { recorded++ }
-			s, err := newSim(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := s.run(workload.Slice(calls)); err != nil {
-				t.Fatal(err)
-			}
-			s.conclude()
-			for _, sv := range s.order {
-				st := sv.State(s.now())
-				made += st.Counts.OutputTokens
-				if st.InFlight != 0 || st.Counts.Completed != st.Counts.Accepted {
-					t.Errorf("%s: %d in flight, %+v", sv.name, st.InFlight, st.Counts)
-				}
-			}
-			for _, p := range s.pools {
-				if n := p.engine.Waiting(); n != 0 {
-					t.Errorf("%d wait", n)
-				}
-				for _, d := range p.engine.Status(s.now(), nil) {
-					if d.InFlight != 0 || d.OutstandingTokens != 0 {
-						t.Errorf("%s: %d in flight, %v tokens reserved", d.Name, d.InFlight, d.OutstandingTokens)
-					}
-				}
-			}
-			if last != len(calls) || tries != s.result.Tries || tries == last {
-				t.Errorf("%d calls, %d ended in %d tries of %d", len(calls), last, tries, s.result.Tries)
-			}
-			if cfg.Policy.Direct == "" && recorded != tries {
-				t.Errorf("%d records of %d tries", recorded, tries)
-			}
-			if told != made || made == 0 {
-				t.Errorf("tries tell of %d tokens, %d were made", told, made)
-			}
-			if _, _, due := s.agenda.first(); due {
-				t.Error("something is still due")
-			}
-		})
 	}
 }
