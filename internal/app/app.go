@@ -24,6 +24,8 @@ type Options struct {
 	ConfigPath string
 	// Listen and Admin override the configuration's addresses.
 	Listen, Admin string
+	// Store overrides the directory of the configuration's record store.
+	Store string
 	// Stdout takes records, where the configuration sends them there.
 	Stdout io.Writer
 	Log    *slog.Logger
@@ -37,7 +39,7 @@ type App struct {
 	cfg      *config.Config // as started: what a reload cannot change comes from here
 	gateway  *gateway.Gateway
 	demo     *demo
-	writer   *telemetry.Writer // nil without records
+	outputs  []output // of records
 	data     *listener
 	admin    *listener // nil without an admin address
 	draining atomic.Bool
@@ -87,9 +89,13 @@ func (a *App) start() error {
 	if err != nil {
 		return err
 	}
-	recorders, metrics, err := a.recorders()
+	recorders, err := a.openOutputs()
 	if err != nil {
 		return err
+	}
+	metrics := a.metrics()
+	if metrics != nil {
+		recorders = append(recorders, metrics)
 	}
 	a.gateway, err = gateway.New(settings, gateway.Deps{Recorder: recorders, Logger: a.opts.Log})
 	if err != nil {
@@ -107,52 +113,12 @@ func (a *App) load() (*config.Config, error) {
 	return config.Load(a.opts.ConfigPath, os.LookupEnv, a.readFile)
 }
 
-// recorders opens what takes the records.
-func (a *App) recorders() (gateway.Recorder, *telemetry.Metrics, error) {
-	var all telemetry.Fanout
-	open := a.recordsTo()
-	if open != nil {
-		w, err := telemetry.NewWriter(open, telemetry.WriterConfig{Queue: a.cfg.Records.Queue, Log: a.opts.Log})
-		if err != nil {
-			return nil, nil, fmt.Errorf("opening the records: %w", err)
-		}
-		a.writer = w
-		all = append(all, w)
-	}
-	if !a.cfg.Metrics.Enabled {
-		return all, nil, nil
-	}
-	metrics := telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: a.dropped, Provider: a.provider})
-	return append(all, metrics), metrics, nil
-}
-
 // provider is the GenAI provider name of a deployment.
 func (a *App) provider(deployment string) string {
 	if p, ok := (*a.providers.Load())[deployment]; ok {
 		return p
 	}
 	return telemetry.DefaultProvider
-}
-
-// recordsTo is where records go; nil is nowhere.
-func (a *App) recordsTo() telemetry.Open {
-	r := a.cfg.Records
-	switch {
-	case r.Dir != "":
-		return telemetry.File(telemetry.FileConfig{
-			Path: r.Dir + "/records.jsonl", MaxBytes: int64(r.MaxFileBytes), MaxFiles: r.MaxFiles,
-		})
-	case r.Stdout:
-		return telemetry.Stream(a.opts.Stdout)
-	}
-	return nil
-}
-
-func (a *App) dropped() uint64 {
-	if a.writer == nil {
-		return 0
-	}
-	return a.writer.Dropped()
 }
 
 // status is the state of the pools for the metrics.
@@ -332,8 +298,8 @@ func (a *App) drain(ctx context.Context) error {
 func (a *App) closeBackends() error {
 	a.collector.stop()
 	var errs []error
-	if a.writer != nil {
-		errs = append(errs, a.writer.Close())
+	for _, o := range a.outputs {
+		errs = append(errs, o.Close())
 	}
 	if a.demo != nil {
 		errs = append(errs, a.demo.close())

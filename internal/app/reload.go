@@ -117,6 +117,7 @@ func waitForStart(was, is *config.Config) (names []string) {
 		{"server.drain_timeout", was.Server.DrainTimeout != is.Server.DrainTimeout},
 		{"server.max_header_bytes", was.Server.MaxHeaderBytes != is.Server.MaxHeaderBytes},
 		{"records", was.Records != is.Records},
+		{"store", was.Store != is.Store},
 		{"metrics", was.Metrics != is.Metrics},
 	} {
 		if s.differs {

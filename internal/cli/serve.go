@@ -15,6 +15,7 @@ type serveCommand struct {
 	Config string `short:"c" type:"path" help:"Configuration file. It is watched: changes apply at once."`
 	Listen string `help:"Address for clients; overrides the configuration." placeholder:"HOST:PORT"`
 	Admin  string `help:"Address for health and metrics; overrides the configuration." placeholder:"HOST:PORT"`
+	Store  string `type:"path" help:"Directory of the record store, which query and diagnose read; overrides the configuration." placeholder:"DIR"`
 }
 
 // Run serves until the context ends, and then drains.
@@ -24,7 +25,7 @@ func (c *serveCommand) Run(w *world) error {
 	defer signal.Stop(hangup)
 	log := slog.New(slog.NewTextHandler(w.stderr, nil))
 	a, err := app.Start(app.Options{
-		ConfigPath: c.Config, Listen: c.Listen, Admin: c.Admin, Stdout: w.stdout, Log: log, Reload: hangup,
+		ConfigPath: c.Config, Listen: c.Listen, Admin: c.Admin, Store: c.Store, Stdout: w.stdout, Log: log, Reload: hangup,
 	})
 	if err != nil {
 		return w.refuse(err)

@@ -42,6 +42,7 @@ type Config struct {
 	Queue       Queue        `yaml:"queue" doc:"Who may wait for capacity. Each pool has one queue."`
 	Speed       Speed        `yaml:"speed" doc:"How the speed of a deployment is learned."`
 	Records     Records      `yaml:"records" doc:"Where the record of each request goes: one JSON line, described in RECORDS.md. Nowhere unless set."`
+	Store       Store        `yaml:"store" doc:"A store of records on disk that queries and diagnosis read, described in STORE.md. None unless dir is set."`
 	Metrics     Metrics      `yaml:"metrics" doc:"Prometheus metrics on the admin address."`
 }
 
@@ -210,6 +211,15 @@ type Records struct {
 	MaxFileBytes Bytes  `yaml:"max_file_bytes" default:"64MiB" min:"4KiB" doc:"Size at which a new file is begun."`
 	MaxFiles     int    `yaml:"max_files" default:"16" min:"1" max:"10000" doc:"Files kept; the oldest is removed."`
 	Queue        int    `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
+}
+
+// Store is the record store.
+type Store struct {
+	Dir       string        `yaml:"dir" doc:"Directory of the store. One gateway writes to it; any number of processes read."`
+	MaxAge    time.Duration `yaml:"max_age" default:"2160h" min:"0s" doc:"How long records are kept, up to a day more; 0 keeps all. 2160h are 90 days."`
+	MaxBytes  Bytes         `yaml:"max_bytes" default:"16GiB" min:"0" doc:"Size on disk beyond which the oldest records go; 0 is no bound."`
+	SealAfter time.Duration `yaml:"seal_after" default:"1m" min:"1s" doc:"How long a record is readable by Spillway alone, before it stands in a Parquet file."`
+	Queue     int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
 }
 
 // Metrics is whether there are metrics.

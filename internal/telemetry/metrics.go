@@ -16,9 +16,9 @@ import (
 type MetricsConfig struct {
 	// Status is read at every scrape; nil exposes no gauges of deployments.
 	Status func() Status
-	// Dropped is the number of records lost so far, read at every scrape; nil
-	// exposes none. It must not decrease.
-	Dropped func() uint64
+	// Dropped is the number of records lost so far by what takes records, read
+	// at every scrape. They must not decrease.
+	Dropped map[string]func() uint64
 	// Provider names the provider of a deployment, in the words of
 	// gen_ai.provider.name. It is called for every record and must be quick;
 	// nil takes DefaultProvider.
@@ -58,11 +58,12 @@ func NewMetrics(cfg MetricsConfig) *Metrics {
 	if cfg.Status != nil {
 		m.registry.MustRegister(newStatusCollector(cfg.Status))
 	}
-	if cfg.Dropped != nil {
+	for output, dropped := range cfg.Dropped {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "spillway_records_dropped_total",
-			Help: "Records that were lost because the queue was full or the output failed.",
-		}, func() float64 { return float64(cfg.Dropped()) }))
+			Name:        "spillway_records_dropped_total",
+			Help:        "Records that were lost because the queue was full or the output failed.",
+			ConstLabels: prometheus.Labels{"output": output},
+		}, func() float64 { return float64(dropped()) }))
 	}
 	return m
 }

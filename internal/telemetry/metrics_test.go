@@ -32,7 +32,7 @@ func scrape(t *testing.T, m *Metrics) string {
 
 func TestMetrics(t *testing.T) {
 	m := NewMetrics(MetricsConfig{
-		Dropped:  func() uint64 { return 3 },
+		Dropped:  map[string]func() uint64{"file": func() uint64 { return 3 }, "store": func() uint64 { return 0 }},
 		Provider: func(deployment string) string { return "provider of " + deployment },
 		Status: func() Status {
 			return Status{

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/telemetry"
+)
+
+// output is one place that records go to. Close writes what is queued.
+type output struct {
+	name string // in metrics
+	recordKeeper
+}
+
+// recordKeeper takes records, and loses them rather than wait.
+type recordKeeper interface {
+	gateway.Recorder
+	Dropped() uint64
+	Close() error
+}
+
+// openOutputs opens every place that the configuration sends records to.
+func (a *App) openOutputs() (telemetry.Fanout, error) {
+	for _, open := range []func() (output, error){a.openFile, a.openStore} {
+		o, err := open()
+		if err != nil {
+			return nil, err
+		}
+		if o.recordKeeper != nil {
+			a.outputs = append(a.outputs, o)
+		}
+	}
+	var all telemetry.Fanout
+	for _, o := range a.outputs {
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+// openFile opens the JSON lines; the zero output where they go nowhere.
+func (a *App) openFile() (output, error) {
+	r := a.cfg.Records
+	var open telemetry.Open
+	name := "file"
+	switch {
+	case r.Dir != "":
+		open = telemetry.File(telemetry.FileConfig{
+			Path: r.Dir + "/records.jsonl", MaxBytes: int64(r.MaxFileBytes), MaxFiles: r.MaxFiles,
+		})
+	case r.Stdout:
+		open, name = telemetry.Stream(a.opts.Stdout), "stdout"
+	default:
+		return output{}, nil
+	}
+	w, err := telemetry.NewWriter(open, telemetry.WriterConfig{Queue: r.Queue, Log: a.opts.Log})
+	if err != nil {
+		return output{}, fmt.Errorf("opening the records: %w", err)
+	}
+	return output{name, w}, nil
+}
+
+// openStore opens the record store; the zero output where there is none.
+func (a *App) openStore() (output, error) {
+	dir := first(a.opts.Store, a.cfg.Store.Dir)
+	if dir == "" {
+		return output{}, nil
+	}
+	s := a.cfg.Store
+	w, err := store.NewWriter(store.Config{
+		Dir: dir, Queue: s.Queue, SealAfter: s.SealAfter, MaxAge: s.MaxAge, MaxBytes: int64(s.MaxBytes), Log: a.opts.Log,
+	})
+	if errors.Is(err, store.ErrLocked) {
+		return output{}, fmt.Errorf("%w: give each gateway a store.dir of its own (%s)", err, dir)
+	}
+	if err != nil {
+		return output{}, err
+	}
+	return output{"store", w}, nil
+}
+
+// metrics are those of the gateway; nil where the configuration wants none.
+func (a *App) metrics() *telemetry.Metrics {
+	if !a.cfg.Metrics.Enabled {
+		return nil
+	}
+	dropped := make(map[string]func() uint64, len(a.outputs))
+	for _, o := range a.outputs {
+		dropped[o.name] = o.Dropped
+	}
+	return telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: dropped, Provider: a.provider})
+}

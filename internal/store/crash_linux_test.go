@@ -1,0 +1,216 @@
+package store
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
+
+// crashDir tells the test binary that it is the child of TestKill, and where
+// to write.
+const crashDir = "SPILLWAY_STORE_CRASH_DIR"
+
+// TestKillChild records until it is killed, and tells of every record after it
+// was given to the writer.
+func TestKillChild(t *testing.T) {
+	dir := os.Getenv(crashDir)
+	if dir == "" {
+		t.Skip("TestKill runs it")
+	}
+	w := newTestWriter(t, Config{Dir: dir, SealRecords: 300, SealAfter: 200 * time.Millisecond})
+	life := os.Getpid()
+	for i := 0; ; i++ {
+		now := time.Now()
+		w.Record(&spillway.Record{
+			ID: fmt.Sprintf("%d-%d", life, i), Time: now, Caller: strings.Repeat("c", i%200),
+			Attempts: make([]spillway.Attempt, i%3), E2E: time.Duration(i) * time.Millisecond,
+		})
+		fmt.Println(now.UnixMicro())
+		time.Sleep(time.Millisecond)
+		if w.Dropped() > 0 {
+			t.Fatal("dropped records")
+		}
+	}
+}
+
+// life is one child: the times of the records that it told of, in
+// microseconds, and when it was killed.
+type life struct {
+	told []int64
+	end  time.Time
+}
+
+// live runs a child and kills it after a while.
+func live(t *testing.T, dir string, while time.Duration) (pid string, l life) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillChild$")
+	child.Env = append(os.Environ(), crashDir+"="+dir)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := make(chan time.Time, 1)
+	time.AfterFunc(while, func() {
+		killed <- time.Now()
+		_ = child.Process.Kill()
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		var us int64
+		if _, err := fmt.Sscan(lines.Text(), &us); err != nil {
+			t.Fatalf("the child says %q", lines.Text())
+		}
+		l.told = append(l.told, us)
+	}
+	_ = child.Wait() // killed
+	select {
+	case l.end = <-killed:
+	default:
+		t.Fatal("the child ended by itself")
+	}
+	return fmt.Sprint(child.Process.Pid), l
+}
+
+// A process that is killed at any moment, again and again in one directory,
+// loses at most the last second, tears nothing and doubles nothing.
+func TestKill(t *testing.T) {
+	rounds := 8
+	if testing.Short() {
+		rounds = 2
+	}
+	dir := t.TempDir()
+	lives := map[string]life{}
+	for range rounds {
+		pid, l := live(t, dir, time.Duration(300+rand.IntN(1500))*time.Millisecond)
+		lives[pid] = l
+	}
+	if err := newTestWriter(t, Config{Dir: dir}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{} // records of each life, which must be its first ones
+	seen := map[string]bool{}
+	records := read(t, dir, Query{})
+	for _, r := range records {
+		pid, index, _ := strings.Cut(r.ID, "-")
+		var i int
+		if _, err := fmt.Sscan(index, &i); err != nil || seen[r.ID] {
+			t.Fatalf("%s is doubled or torn", r.ID)
+		}
+		seen[r.ID] = true
+		found[pid]++
+		if len(r.Caller) != i%200 || len(r.Attempts) != i%3 || r.E2E != time.Duration(i)*time.Millisecond {
+			t.Fatalf("record %d is torn: %+v", i, r)
+		}
+		if told := lives[pid].told; i < len(told) && told[i] != r.Time.UnixMicro() {
+			t.Fatalf("record %d is of %d, want %d", i, r.Time.UnixMicro(), told[i])
+		}
+	}
+	for pid, l := range lives {
+		for i := range found[pid] {
+			if !seen[fmt.Sprint(pid, "-", i)] {
+				t.Fatalf("%s lost record %d of %d in the middle", pid, i, found[pid])
+			}
+		}
+		if found[pid] < len(l.told) {
+			if lost := l.end.Sub(time.UnixMicro(l.told[found[pid]])); lost > time.Second {
+				t.Errorf("%s lost its last %v", pid, lost)
+			}
+		}
+	}
+	t.Logf("%d lives, %d records, %d files", len(lives), len(records), len(namesIn(t, dir)))
+}
+
+// smallDisk is a file system of its own with little room.
+func smallDisk(t *testing.T, bytes int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", bytes)); err != nil {
+		t.Skipf("needs the right to mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// A full disk costs counted records and nothing else: what was written stays,
+// and when there is room it goes on by itself.
+func TestFullDisk(t *testing.T) {
+	dir := smallDisk(t, 512<<10)
+	w := newTestWriter(t, Config{Dir: dir, SealRecords: 400, Queue: 1000})
+	sent := 0
+	send := func() {
+		t.Helper()
+		for range 500 {
+			w.Record(&spillway.Record{ID: fmt.Sprint(sent), Time: accepted.Add(time.Duration(sent) * time.Millisecond)})
+			sent++
+		}
+		for w.length() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	// The writer has what it wrote in hand no later than when it takes more.
+	settled := func() uint64 {
+		t.Helper()
+		send()
+		send()
+		return w.Dropped()
+	}
+	send()
+	if w.Dropped() > 0 {
+		t.Fatal("dropped on an empty disk")
+	}
+	ballast := filepath.Join(dir, "ballast")
+	fillUp(t, ballast)
+	for w.Dropped() == 0 && sent < 100_000 {
+		send()
+	}
+	if settled() == 0 {
+		t.Fatal("the disk never ran full")
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	full := settled()
+	if got := settled(); got != full {
+		t.Errorf("dropped %d with room, %d before", got, full)
+	}
+	if err := w.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	got := read(t, dir, Query{})
+	seen := map[string]bool{}
+	for _, r := range got {
+		if seen[r.ID] {
+			t.Fatalf("record %s is there twice", r.ID)
+		}
+		seen[r.ID] = true
+	}
+	if len(got)+int(w.Dropped()) != sent || !seen["0"] || !seen[fmt.Sprint(sent-1)] {
+		t.Errorf("%d records and %d dropped of %d", len(got), w.Dropped(), sent)
+	}
+}
+
+// fillUp writes until there is no room.
+func fillUp(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 64 << 10; size > 0; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+}

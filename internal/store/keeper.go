@@ -1,0 +1,201 @@
+package store
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// keepEvery is how often segments are looked at without cause: for their
+	// age.
+	keepEvery = time.Minute
+	// retryEvery is the pause after work that failed.
+	retryEvery = 5 * time.Second
+	// writeBufferBytes gathers the small writes of a segment.
+	writeBufferBytes = 256 << 10
+)
+
+// errStopped ends a merge that nobody waits for.
+var errStopped = errors.New("the store is being closed")
+
+// keeper seals tails, merges segments and removes what is too old or too much.
+// It works on what it finds in the directory, so that a restart after a crash
+// is nothing special.
+type keeper struct {
+	cfg Config
+	// open is the number of the first record of the tail that is being
+	// written, or that will be next: those before it are the keeper's.
+	open atomic.Int64
+	wake chan struct{} // a tail is done; capacity 1
+	stop chan struct{} // closed by end
+	done chan struct{} // closed when the goroutine has ended
+
+	// Owned by the goroutine.
+	failed  bool
+	lastErr error
+}
+
+func newKeeper(cfg Config, next int64) *keeper {
+	k := &keeper{cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	k.open.Store(next)
+	return k
+}
+
+// end waits for the last tails to be sealed.
+func (k *keeper) end() error {
+	close(k.stop)
+	<-k.done
+	return k.lastErr
+}
+
+func (k *keeper) run() {
+	defer close(k.done)
+	timer := time.NewTimer(keepEvery)
+	defer timer.Stop()
+	for {
+		k.note(k.work(time.Now()))
+		pause := keepEvery
+		if k.failed {
+			pause = retryEvery
+		}
+		timer.Reset(pause)
+		select {
+		case <-k.wake:
+		case <-timer.C:
+		case <-k.stop:
+			k.note(k.seal())
+			return
+		}
+	}
+}
+
+// note remembers an error and tells of the first of a row.
+func (k *keeper) note(err error) {
+	if errors.Is(err, errStopped) {
+		return
+	}
+	k.lastErr = err
+	switch {
+	case err != nil && !k.failed:
+		k.failed = true
+		k.cfg.Log.Error("keeping the records failed; it is tried again", slog.Any("error", err))
+	case err == nil && k.failed:
+		k.failed = false
+		k.cfg.Log.Info("records are kept again")
+	}
+}
+
+// work does all that is due: what makes room first.
+func (k *keeper) work(now time.Time) error {
+	l, err := list(k.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(removeAll(k.cfg.Dir, l.covered), removeAll(k.cfg.Dir, retire(l, k.cfg, now)))
+	return errors.Join(err, k.seal(), k.merge())
+}
+
+// retire returns the segments that are to go: those whose last record is older
+// than MaxAge, and then the oldest, as long as there are more than MaxBytes.
+func retire(l *listing, cfg Config, now time.Time) []string {
+	var names []string
+	var total int64
+	for _, t := range l.tails {
+		total += t.bytes
+	}
+	var kept []segmentFile
+	for _, s := range l.segments {
+		if cfg.MaxAge > 0 && s.to.Add(time.Second).Before(now.Add(-cfg.MaxAge)) {
+			names = append(names, s.name)
+			continue
+		}
+		total += s.bytes
+		kept = append(kept, s)
+	}
+	for _, s := range kept {
+		if cfg.MaxBytes <= 0 || total <= cfg.MaxBytes {
+			break
+		}
+		total -= s.bytes
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// seal turns every tail that is done into a segment.
+func (k *keeper) seal() error {
+	l, err := list(k.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	open := k.open.Load() // after the listing: a tail that is begun since is not in it
+	var errs []error
+	for _, t := range l.tails {
+		if t.first >= open {
+			continue
+		}
+		if l.sealed(t.first) { // its segment was written, and then it could not be removed
+			errs = append(errs, removeAll(k.cfg.Dir, []string{t.name}))
+			continue
+		}
+		if err := k.sealTail(t); err != nil {
+			errs = append(errs, fmt.Errorf("seal %s: %w", t.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (k *keeper) sealTail(t tailFile) error {
+	path := filepath.Join(k.cfg.Dir, t.name)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	parsed, err := parseTail(data)
+	switch {
+	case err != nil && len(data) > 0:
+		k.cfg.Log.Error("a tail cannot be read and is put aside", slog.String("path", path), slog.Any("error", err))
+		return os.Rename(path, path+unreadableSuffix)
+	case err != nil || len(parsed.rows) == 0:
+		return os.Remove(path)
+	}
+	if parsed.torn > 0 {
+		k.cfg.Log.Warn("the end of a tail was torn and is left out", slog.String("path", path), slog.Int("bytes", parsed.torn))
+	}
+	parsed.sort()
+	last := t.first + int64(len(parsed.rows)) - 1
+	err = k.writeSegment(t.first, last, func(w *segmentWriter) error {
+		for _, r := range parsed.rows {
+			if err := w.addRow(&parsed.layout, r.body); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// writeSegment writes the segment of the records first to last.
+func (k *keeper) writeSegment(first, last int64, fill func(*segmentWriter) error) error {
+	return writeWhole(k.cfg.Dir, func(f *os.File) (string, error) {
+		buffered := bufio.NewWriterSize(f, writeBufferBytes)
+		w := newSegmentWriter(buffered)
+		if err := fill(w); err != nil {
+			return "", err
+		}
+		if err := w.close(); err != nil {
+			return "", err
+		}
+		from, to := w.span()
+		return nameSegment(from, to, first, last), buffered.Flush()
+	})
+}
