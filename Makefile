@@ -33,11 +33,19 @@ run: build ## build and start the gateway on an embedded fleet; needs no cloud a
 build: ## build bin/spillway
 	@CGO_ENABLED=0 go build -trimpath -o bin/spillway ./cmd/spillway
 
+.PHONY: analyst
+analyst: ## build bin/spillway-analyst, which runs queries; needs a C compiler
+	@cd analyst && CGO_ENABLED=1 go build -trimpath -ldflags '-s -w' -o ../bin/spillway-analyst .
+
+.PHONY: queries
+queries: ## the tests of queries, with DuckDB and Microsoft's parser of KQL
+	cd analyst && go test -timeout 5m ./...
+
 .PHONY: test
-test: setup check race clients ## everything that CI runs; installs what it needs
+test: setup check race clients queries ## everything that CI runs; installs what it needs
 
 .PHONY: setup
-setup: ## install what the tests need: a C compiler, Python, Node and the client libraries
+setup: ## install what the tests need: C and C++ compilers, Python, Node and their packages
 	@scripts/setup.sh
 
 .PHONY: check
@@ -45,9 +53,11 @@ check: ## the quick checks: format, vet, structure, staticcheck, tidiness, gener
 	@out=$$($(call tool,gofumpt) -l .); [ -z "$$out" ] || { echo "run make format for: $$out"; exit 1; }
 	go vet ./...
 	cd tests/clients && go vet ./...
+	cd analyst && go vet ./...
 	go test ./internal/archtest
 	go mod tidy -diff
 	cd tests/clients && go mod tidy -diff
+	cd analyst && go mod tidy -diff
 	go fix -diff ./...
 	$(call tool,staticcheck) ./...
 	@before=$$(sha256sum $(GENERATED)); go generate ./internal/config; \

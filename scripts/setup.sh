@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: a C compiler for the race
-# detector, and Python and Node with the client libraries under test. On Debian
+# Installs what the tests need and the machine lacks: C and C++ compilers for the
+# race detector and DuckDB, and Python and Node with the client libraries under test. On Debian
 # it takes the packages from apt, as root or with sudo; elsewhere it says what
 # is missing. The libraries go into .cache/ and node_modules/. A second run
 # changes nothing.
@@ -22,10 +22,16 @@ have_cc() {
 	echo '#include <stdlib.h>' | "${CC:-gcc}" -E - >/dev/null 2>&1
 }
 
+# have_cxx: what links DuckDB.
+have_cxx() {
+	echo '#include <string>' | "${CXX:-g++}" -E -x c++ - >/dev/null 2>&1
+}
+
 # missing prints one line for each thing that is not there: the Debian
 # packages that bring it, a tab, and what it is.
 missing() {
 	have_cc || printf 'gcc libc6-dev\ta C compiler with the C library headers, for go test -race\n'
+	have_cxx || printf 'g++\ta C++ compiler with its library, for DuckDB\n'
 	have_python || printf 'python3 python3-venv\tPython 3.10 or newer with venv and pip\n'
 	have_node || printf 'nodejs npm\tNode.js 18 or newer with npm\n'
 }
@@ -68,9 +74,13 @@ if ! cmp -s "$requirements" .cache/venv/requirements.txt; then
 	cp "$requirements" .cache/venv/requirements.txt
 fi
 
-lock=tests/clients/node/package-lock.json
-if ! cmp -s "$lock" tests/clients/node/node_modules/.installed-lock.json; then
-	echo 'setup: the Node client'
-	(cd tests/clients/node && npm ci --silent --no-audit --no-fund </dev/null)
-	cp "$lock" tests/clients/node/node_modules/.installed-lock.json
-fi
+# npm_packages DIR WHAT: those of a lock file.
+npm_packages() {
+	if ! cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock.json"; then
+		echo "setup: $2"
+		(cd "$1" && npm ci --silent --no-audit --no-fund </dev/null)
+		cp "$1/package-lock.json" "$1/node_modules/.installed-lock.json"
+	fi
+}
+npm_packages tests/clients/node 'the Node client'
+npm_packages analyst/testdata/kusto "Microsoft's parser of KQL"

@@ -52,7 +52,7 @@ var rooms = []room{
 	{dir: "internal/loadgen", may: []string{".", "internal/workload", "internal/wire/..."}, clock: true},
 	{dir: "internal/telemetry", may: []string{".", "internal/stat"}, clock: true},
 	{dir: "internal/store", may: []string{"."}, clock: true},
-	{dir: "internal/kql", may: []string{"internal/telemetry"}},
+	{dir: "internal/kql", may: []string{"internal/kql/..."}, pure: true},
 	{dir: "internal/replica", may: []string{".", "internal/policy/..."}},
 	{dir: "internal/console", may: []string{".", "internal/report", "internal/diagnose"}},
 	{dir: "examples"},

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"time"
+
+	_ "github.com/duckdb/duckdb-go/v2" // the driver
+)
+
+type options struct {
+	tables  tables
+	views   views
+	memory  string
+	threads int
+}
+
+// open makes a database in memory that can read the tables' files and nothing
+// else, and whose settings cannot be changed any more.
+func open(ctx context.Context, o options) (*sql.DB, error) {
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		return nil, fmt.Errorf("opening DuckDB: %w", err)
+	}
+	db.SetMaxOpenConns(1) // the database is the connection's
+	for _, statement := range o.statements() {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			db.Close()
+			return nil, fmt.Errorf("opening the tables: %w", err)
+		}
+	}
+	return db, nil
+}
+
+func (o options) statements() []string {
+	all := []string{
+		"SET memory_limit = " + quote(o.memory),
+		"SET TimeZone = 'UTC'",
+		"SET autoinstall_known_extensions = false",
+		"SET autoload_known_extensions = false",
+		"SET temp_directory = ''",
+	}
+	if o.threads > 0 {
+		all = append(all, fmt.Sprintf("SET threads = %d", o.threads))
+	}
+	var dirs []string
+	for _, t := range o.tables {
+		for i, glob := range t.globs {
+			if full, err := filepath.Abs(glob); err == nil {
+				t.globs[i] = full
+			}
+			dirs = append(dirs, quote(fixed(t.globs[i])))
+		}
+	}
+	all = append(all, "SET allowed_directories = ["+strings.Join(dirs, ", ")+"]", "SET enable_external_access = false")
+	for _, t := range o.tables {
+		globs := make([]string, len(t.globs))
+		for i, glob := range t.globs {
+			globs[i] = quote(glob)
+		}
+		all = append(all, "CREATE VIEW "+identifier(t.name)+" AS SELECT * FROM read_parquet(["+strings.Join(globs, ", ")+"], union_by_name = true)")
+	}
+	for _, v := range o.views {
+		all = append(all, "CREATE VIEW "+identifier(v.name)+" AS "+v.sql)
+	}
+	return append(all, "SET lock_configuration = true")
+}
+
+// fixed is the directory of a glob before its first pattern.
+func fixed(glob string) string {
+	if i := strings.IndexAny(glob, "*?["); i >= 0 {
+		glob = glob[:i]
+	}
+	return filepath.Dir(glob) + "/"
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+func identifier(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+// column heads a column of the answer.
+type column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // DuckDB's
+}
+
+// answer writes the columns and rows of a query that reads.
+func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) error {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return because(ctx, err)
+	}
+	defer rows.Close()
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return fmt.Errorf("reading the columns: %w", err)
+	}
+	head := struct {
+		Columns []column `json:"columns"`
+	}{}
+	values, pointers := make([]any, len(types)), make([]any, len(types))
+	for i, t := range types {
+		head.Columns = append(head.Columns, column{t.Name(), t.DatabaseTypeName()})
+		pointers[i] = &values[i]
+	}
+	encoder := json.NewEncoder(w) // ends each value with a new line
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(head); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	for rows.Next() {
+		if err := rows.Scan(pointers...); err != nil {
+			return fmt.Errorf("reading a row: %w", err)
+		}
+		for i, v := range values {
+			values[i] = plain(v)
+		}
+		if err := encoder.Encode(values); err != nil {
+			return fmt.Errorf("writing the answer: %w", err)
+		}
+	}
+	return because(ctx, rows.Err())
+}
+
+// because names a query's failure; nil stays nil.
+func because(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errors.New("the query was cancelled")
+	}
+	return fmt.Errorf("running the query: %w", err)
+}
+
+// plain is a value as JSON holds it: datetimes in RFC 3339, and as strings
+// the numbers that JSON lacks.
+func plain(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprint(v)
+		}
+	case time.Time:
+		return v.UTC().Format("2006-01-02T15:04:05.999999Z07:00")
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	}
+	return v
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/kql"
+)
+
+// instant is what now() means in tests.
+var instant = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// rows are twelve requests, one each minute, in the columns that the tests
+// look at; every other column of the schema is null.
+const rows = `SELECT TIMESTAMP '2026-11-22 11:00:00' + to_minutes(i) AS "time", 'req_' || i AS id,
+	['ptu-eastus', 'std-sweden'][1 + i % 2] AS deployment, ['acme', 'globex', 'initech'][1 + i % 3] AS tenant, 'caller-' || (i % 2) AS caller,
+	CASE i % 4 WHEN 0 THEN 429 WHEN 3 THEN NULL ELSE 200 END AS status, CASE i % 4 WHEN 0 THEN 'throttled' WHEN 3 THEN 'client_gone' ELSE if(i = 1, 'timeout', 'ok') END AS outcome,
+	100.0 * (i + 1) AS e2e_ms, 10.0 * (i + 1) AS ttft_ms, 5.0 AS tbt_mean_ms, 1000 AS prompt_tokens, 250 AS cached_tokens, 50 * (i + 1) AS completion_tokens,
+	0 AS reasoning_tokens, CASE WHEN i > 5 THEN 2000 END AS ask_tokens, CASE WHEN i = 7 THEN 'budget' ELSE '' END AS truncated,
+	CASE WHEN i % 6 = 5 THEN 'refused' ELSE '' END AS spill, 1 + i % 2 AS attempt_count, 0 AS client_retry, i % 2 = 0 AS stream,
+	CASE WHEN i % 2 = 0
+		THEN [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 50.0, 'status': 200, 'utilization_ratio': 0.5}]
+		ELSE [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 20.0, 'status': 429, 'utilization_ratio': 1.0},
+			{'deployment': 'std-sweden', 'kind': 'standard', 'start_ms': 20.0, 'end_ms': 90.0, 'status': 200, 'utilization_ratio': NULL}] END AS attempts
+	FROM range(12) t(i)`
+
+// written writes the rows as Parquet, with all columns of the schema, and
+// returns the glob.
+func written(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var rest, element []string
+	types := map[kql.Type]string{kql.Bool: "BOOLEAN", kql.Long: "BIGINT", kql.Real: "DOUBLE", kql.String: "VARCHAR", kql.Datetime: "TIMESTAMP"}
+	for _, table := range kql.Records() {
+		for _, c := range table.Columns {
+			switch {
+			case table.Name == "requests" && !strings.Contains(rows, " AS "+c.Name+",") && !strings.Contains(rows, " AS "+c.Name+"\n") && c.Name != "time":
+				rest = append(rest, "CAST(NULL AS "+types[c.Type]+`) AS "`+c.Name+`"`)
+			case table.Name == "attempts" && !strings.Contains(" request_id request_time caller tenant class model number ", " "+c.Name+" "):
+				element = append(element, `"`+c.Name+`" `+types[c.Type])
+			}
+		}
+	}
+	query := "SELECT * REPLACE (from_json(to_json(attempts), '[{" + jsonShape(element) + "}]') AS attempts), " + strings.Join(rest, ", ") + " FROM (" + rows + ")"
+	if _, err := db.Exec("COPY (" + query + ") TO '" + filepath.Join(dir, "0.parquet") + "' (FORMAT parquet)"); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "*.parquet")
+}
+
+// jsonShape writes columns and their types as from_json takes them.
+func jsonShape(columns []string) string {
+	var all []string
+	for _, c := range columns {
+		name, typ, _ := strings.Cut(c, " ")
+		all = append(all, name+`: "`+typ+`"`)
+	}
+	return strings.Join(all, ", ")
+}
+
+// ask runs a query of Kusto and returns its rows.
+func ask(t *testing.T, glob, query string) string {
+	t.Helper()
+	q, err := kql.Translate(instant, query, kql.Records())
+	if err != nil {
+		t.Errorf("%s\n%v", query, err)
+	}
+	out, err := analyse(t, glob, q.SQL)
+	if err != nil {
+		t.Errorf("%s\n%v\n%s", query, err, q.SQL)
+	}
+	_, rows, _ := strings.Cut(out, "\n")
+	return strings.Join(strings.Fields(strings.ReplaceAll(rows, "\n", " ")), " ")
+}
+
+func analyse(t *testing.T, glob, query string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"-table", "requests=" + glob, "-view", "attempts=" + kql.AttemptsView, "-threads", "1"}, strings.NewReader(query), &out)
+	return out.String(), err
+}
+
+// TestOperators holds each operator and function against an answer worked out
+// by hand.
+func TestOperators(t *testing.T) {
+	glob := written(t)
+	for _, tt := range []struct{ query, want string }{
+		{"requests | count", "[12]"},
+		{"requests | where status == 429 | count", "[3]"},
+		{"requests | where status != 429 | count", "[9]"}, // null differs
+		{"requests | where not(status == 429) | count", "[9]"},
+		{"requests | where isnull(status) | count", "[3]"},
+		{"requests | where status > 0 | count", "[9]"},
+		{"requests | where status in (200, 429) | count", "[9]"},
+		{"requests | where status !in (200) | count", "[6]"},
+		{"requests | where time >= datetime(2026-11-22 11:10) | count", "[2]"},
+		{"requests | where time > ago(55m) | count", "[6]"},
+		{"requests | where time between (datetime(2026-11-22 11:00) .. 3m) | count", "[4]"},
+		{"requests | where e2e_ms !between (200 .. 1100) | project id", `["req_0"] ["req_11"]`},
+		{"requests | where outcome has 'gone' | count", "[3]"},
+		{"requests | where outcome has 'GONE' | count", "[3]"},
+		{"requests | where outcome has_cs 'GONE' | count", "[0]"},
+		{"requests | where outcome has 'gon' | count", "[0]"},
+		{"requests | where outcome contains 'GON' | count", "[3]"},
+		{"requests | where outcome !contains 'gon' | count", "[9]"},
+		{"requests | where outcome == 'OK' | count", "[0]"},
+		{"requests | where outcome =~ 'OK' | count", "[5]"},
+		{"requests | where outcome !~ 'OK' | count", "[7]"},
+		{"requests | where deployment startswith 'PTU' and deployment endswith 'eastus' | count", "[6]"},
+		{"requests | where deployment !startswith_cs 'PTU' | count", "[12]"},
+		{"requests | where id matches regex @'_1\\d$' | count", "[2]"},
+		{"requests | where deployment has_any ('sweden', 'mars') | count", "[6]"},
+		{"requests | where tenant in~ ('ACME') | count", "[4]"},
+		{"requests | summarize count() by tenant | order by tenant asc", `["acme",4] ["globex",4] ["initech",4]`},
+		{"requests | summarize sum(completion_tokens), avg(e2e_ms), min(e2e_ms), max(id)", `[3900,650,100,"req_9"]`},
+		{"requests | summarize percentile(e2e_ms, 50), percentiles(e2e_ms, 95, 100)", "[600,1200,1200]"},
+		{"requests | summarize countif(status == 429), dcount(tenant), sumif(completion_tokens, stream), avgif(e2e_ms, not(stream))", "[3,3,1800,700]"},
+		{"requests | summarize round(stdev(e2e_ms), 3)", "[360.555]"},
+		{"requests | where e2e_ms < 0 | summarize count(), sum(completion_tokens), stdev(e2e_ms), avg(e2e_ms), make_list(id)", "[0,0,0,null,[]]"},
+		{"requests | where e2e_ms <= 200 | summarize make_list(id), make_set(status)", `[["req_0","req_1"],[200,429]]`},
+		{"requests | summarize arg_max(e2e_ms, id, status) by stream | order by e2e_ms asc", `[true,1100,"req_10",200] [false,1200,"req_11",null]`},
+		{"requests | summarize arg_min(time, *) | project time, id, tenant", `["2026-11-22T11:00:00Z","req_0","acme"]`},
+		{"requests | where id == 'req_3' | summarize take_any(tenant, status)", `["acme",null]`},
+		{"requests | summarize count() by bin(time, 5m) | order by time asc", `["2026-11-22T11:00:00Z",5] ["2026-11-22T11:05:00Z",5] ["2026-11-22T11:10:00Z",2]`},
+		{"requests | summarize n = count(), max(time) by bin(time, 1h)", `["2026-11-22T11:00:00Z",12,"2026-11-22T11:11:00Z"]`},
+		{"requests | summarize count() by bin(time, 7d)", `["2026-11-16T00:00:00Z",12]`}, // a Monday, as 0001-01-01
+		{"requests | summarize count() by bin(e2e_ms, 500) | order by e2e_ms asc", "[0,4] [500,5] [1000,3]"},
+		{"requests | top 2 by e2e_ms | project id", `["req_11"] ["req_10"]`},
+		{"requests | top 2 by status asc | project status", "[null] [null]"},
+		{"requests | sort by status desc, e2e_ms asc | take 1 | project id", `["req_0"]`},
+		{"requests | sort by e2e_ms asc nulls last | project id | take 2", `["req_0"] ["req_1"]`},
+		{"requests | distinct tenant, stream | count", "[6]"},
+		{"requests | project a = completion_tokens / 100, b = completion_tokens / 100.0, c = completion_tokens % 40 | take 1", "[0,0.5,10]"},
+		{"requests | extend x = 1, e2e_ms = toint(e2e_ms) | project-keep id, x, e2e* | where x == 1 | take 1", `["req_0",100,1]`},
+		{"requests | summarize spread = max(time) - min(time) | project spread / 1m, spread, spread > 10m", "[11,660000000,true]"},
+		{"requests | where id == 'req_1' | join kind=inner (attempts) on $left.id == $right.request_id | project id, number, status1 | order by number asc", `["req_1",1,429] ["req_1",2,200]`},
+		{"requests | project id | join kind=leftouter (requests | where status == 429 | project id, deployment) on id | where isempty(deployment) | count", "[9]"},
+		{"attempts | where status == 429 | summarize count() by deployment", `["ptu-eastus",6]`},
+		{"union requests, attempts | count", "[30]"},
+		{"union withsource=t requests, attempts | summarize count() by t | order by t asc", `["attempts",18] ["requests",12]`},
+		{"let a = requests | where stream; let n = toscalar(a | summarize max(e2e_ms)); a | where e2e_ms == n | project id", `["req_10"]`},
+		{"let big = requests | top 2 by e2e_ms | project id; requests | where id in (big) | count", "[2]"},
+		{"print 7 / 2, -7 / 2, 7 / 2.0, 1 / 0, bin(-7, 5), bin(7.5, 2), 100000 * 100000", "[3,-3,3.5,null,-10,6,10000000000]"},
+		{"print bin(90s, 1m) / 1s, 1d / 1h, 2 * 30s == 1m, timespan(1.02:03:04) / 1s", "[60,24,true,93784]"},
+		{"print startofday(datetime(2026-11-22 13:14)), startofweek(datetime(2026-11-24)), startofmonth(datetime(2026-11-22)), startofyear(datetime(2026-11-22)), startofhour(datetime(2026-11-22 13:14))", `["2026-11-22T00:00:00Z","2026-11-22T00:00:00Z","2026-11-01T00:00:00Z","2026-01-01T00:00:00Z","2026-11-22T13:00:00Z"]`},
+		{"print hourofday(datetime(2026-11-22 13:14)), dayofweek(datetime(2026-11-23)) / 1d, dayofmonth(now()), now(-1h)", `[13,1,22,"2026-11-22T11:00:00Z"]`},
+		{"print format_datetime(datetime(2026-11-02 03:04:05.678), 'yyyy-MM-dd H:mm:ss.fff'), datetime_diff('hour', datetime(2026-11-22 11:01), datetime(2026-11-22 09:59))", `["2026-11-02 3:04:05.678",2]`},
+		{"print todatetime('2026-11-22T10:00:00+02:00'), todatetime('soon'), tolong('12'), tolong('x'), todouble('1.5'), toint(2.9), tobool('true')", `["2026-11-22T08:00:00Z",null,12,null,1.5,2,true]`},
+		{"print tostring(5), tostring(datetime(2026-11-22)), tostring(long(null)), strcat('a', 1, '-', true)", `["5","2026-11-22T00:00:00.0000000Z","","a1-true"]`},
+		{"print strlen('abc'), toupper('a'), tolower('A'), substring('abcdef', 2, 3), substring('abc', 1), indexof('abc', 'c'), replace_string('aXa', 'X', '-')", `[3,"A","a","cde","bc",2,"a-a"]`},
+		{"print split('a/b', '/')[1], split('a/b', '/')[-1], split('a', '/')[4], array_length(split('a/b', '/')), extract(@'(\\d+)', 1, 'ab12')", `["b","b","",2,"12"]`},
+		{"print coalesce(long(null), 5), coalesce('', 'x'), iff(true, 1, 2.5), case(false, 'a', true, 'b', 'c'), isempty(''), isnotempty('a'), isnull(''), isnotnull(1)", `[5,"x",1,"b",true,true,false,true]`},
+		{"print abs(-3), round(2.345, 2), ceiling(1.2), floor(7, 5), sqrt(16), sqrt(-1), pow(2, 10), round(exp(1), 3), log(1), log10(1000), log2(8), sign(-4.5), min_of(2, 1), max_of(1, 2.5)", "[3,2.35,2,5,4,null,1024,2.718,0,3,3,-1,1,2.5]"},
+		{"print log(0), isnan(0.0 / 0.0), 1.0 / 0.0, 5 in (1, 5), 'a' == 'A', null_differs = long(null) != 1, nulls = long(null) == long(null)", `[null,true,"+Inf",true,false,true,null]`},
+	} {
+		if got := ask(t, glob, tt.query); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.query, got, tt.want)
+		}
+	}
+}
+
+// TestShippedQueries runs every file of queries/.
+func TestShippedQueries(t *testing.T) {
+	glob := written(t)
+	files, err := filepath.Glob("../queries/*.kql")
+	if err != nil || len(files) < 12 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "// ") {
+			t.Errorf("%s does not begin with what it answers", file)
+		}
+		got := ask(t, glob, string(text))
+		t.Log(filepath.Base(file), got)
+		if got == "" {
+			t.Errorf("%s has no answer", file)
+		}
+	}
+}
+
+// TestConfined tries to leave the given files, to write, and to undo that.
+func TestConfined(t *testing.T) {
+	glob := written(t)
+	outside := filepath.Join(t.TempDir(), "secret.csv")
+	if err := os.WriteFile(outside, []byte("a\n1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{
+		"SELECT * FROM read_csv('" + outside + "')",
+		"SELECT * FROM '/etc/passwd'",
+		"SELECT * FROM read_parquet('https://127.0.0.1:1/x.parquet')",
+		"COPY (SELECT 1) TO '" + outside + "'",
+		"SET enable_external_access = true",
+		"SET memory_limit = '10GB'",
+		"INSTALL httpfs",
+		"LOAD httpfs",
+		"ATTACH '" + outside + ".db'",
+	} {
+		if out, err := analyse(t, glob, query); err == nil {
+			t.Errorf("%s was done: %s", query, out)
+		}
+	}
+	if got, err := os.ReadFile(outside); err != nil || string(got) != "a\n1\n" {
+		t.Errorf("the file outside is now %q, %v", got, err)
+	}
+}
+
+// TestFails has errors with their reasons.
+func TestFails(t *testing.T) {
+	if _, err := analyse(t, filepath.Join(t.TempDir(), "*.parquet"), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "No files found") {
+		t.Errorf("without files: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := run(ctx, nil, strings.NewReader("SELECT 1"), &bytes.Buffer{}); err == nil {
+		t.Error("a cancelled query was answered")
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	const endless = "SELECT sum(a.range * b.range % 7) FROM range(10000000) a, range(10000000) b"
+	if err := run(ctx, nil, strings.NewReader(endless), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "cancelled") {
+		t.Errorf("an endless query that was cancelled: %v", err)
+	}
+	if _, err := analyse(t, written(t), "SELECT list(range) FROM range(1000000000)"); err == nil || !strings.Contains(err.Error(), "Out of Memory") {
+		t.Errorf("a query that needs more memory than it may: %v", err)
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/kql"
+	"github.com/spillway-ai/spillway/internal/store"
+)
+
+// TestStore queries what the record store has written, sealed or not.
+func TestStore(t *testing.T) {
+	dir := t.TempDir()
+	w, err := store.NewWriter(store.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		r := spillway.Record{
+			ID: "req_" + string(rune('a'+i)), Time: instant.Add(time.Duration(i-30) * time.Minute), Caller: "search", Outcome: spillway.OutcomeOK, Status: 200,
+			E2E: time.Duration(i+1) * time.Second, Usage: spillway.Usage{Prompt: 100, Completion: 10, Known: true},
+			Attempts: []spillway.Attempt{
+				{Deployment: "ptu", Kind: spillway.Provisioned, Status: 429, Class: spillway.FailureRefused, Utilization: 1},
+				{Deployment: "std", Tier: 1, Start: time.Millisecond, Status: 200, Utilization: -1},
+			},
+		}
+		w.Record(&r)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rest bytes.Buffer
+	paths, unsealed, err := s.Files(store.Query{}, &rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unsealed > 0 {
+		file := filepath.Join(t.TempDir(), "unsealed.parquet")
+		if err := os.WriteFile(file, rest.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, file)
+	}
+	if len(paths) == 0 {
+		t.Fatal("the store has no file")
+	}
+	for _, tt := range []struct{ query, want string }{
+		{"requests | summarize count(), sum(completion_tokens), max(e2e_ms), min(time) by deployment, tier, outcome", `["std",1,"ok",6,60,6000,"2026-11-22T11:30:00Z"]`},
+		{"attempts | summarize count(), max(utilization_ratio) by deployment, failure, kind, number | order by number asc", `["ptu","refused","provisioned",1,6,1] ["std","","standard",2,6,null]`},
+		{"requests | where isnull(ask_tokens) and isempty(spill) and usage_known | count", "[6]"},
+		{"requests | take 1 | count", "[1]"},
+		{"requests | summarize take_any(*) | project caller", `["search"]`},
+		{"attempts | summarize take_any(*) | project caller", `["search"]`},
+	} {
+		q, err := kql.Translate(instant, tt.query, kql.Records())
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"-view", "attempts=" + kql.AttemptsView}
+		for _, p := range paths {
+			args = append(args, "-table", "requests="+p)
+		}
+		var out bytes.Buffer
+		if err := run(t.Context(), args, strings.NewReader(q.SQL), &out); err != nil {
+			t.Errorf("%s\n%v", tt.query, err)
+			continue
+		}
+		_, rows, _ := strings.Cut(out.String(), "\n")
+		if got := strings.Join(strings.Fields(rows), " "); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.query, got, tt.want)
+		}
+	}
+}

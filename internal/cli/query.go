@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/kql"
+	"github.com/spillway-ai/spillway/internal/kql/answer"
+	"github.com/spillway-ai/spillway/internal/store"
+)
+
+type queryCommand struct {
+	Query  string `arg:"" optional:"" help:"The query, in KQL: 'requests | where status == 429 | count'."`
+	File   string `short:"f" type:"path" help:"File that holds the query; - is standard input." placeholder:"FILE"`
+	Store  string `default:"." type:"path" help:"Directory of the records." placeholder:"DIR"`
+	Format string `default:"text" enum:"text,json,csv,html" help:"Form of the answer: text, json, csv or html."`
+	Memory string `default:"1GB" help:"Most memory that the query may use." placeholder:"SIZE"`
+}
+
+// analystName is the program that runs queries.
+const analystName = "spillway-analyst"
+
+// Run translates the query, has it answered, and shows the answer. A query
+// that is wrong is a "no".
+func (c *queryCommand) Run(w *world) error {
+	text, err := c.text()
+	if err != nil {
+		return err
+	}
+	q, err := kql.Translate(time.Now(), text, kql.Records())
+	if wrong, ok := errors.AsType[*kql.Error](err); ok {
+		fmt.Fprintln(w.stderr, wrong)
+		return errNo
+	}
+	if err != nil {
+		return err
+	}
+	lines, err := c.ask(w.ctx, q)
+	if err != nil {
+		return err
+	}
+	a, err := answer.Read(bytes.NewReader(lines), q)
+	if err != nil {
+		return err
+	}
+	a.Query = strings.TrimSpace(text)
+	switch c.Format {
+	case "json":
+		return a.WriteJSON(w.stdout)
+	case "csv":
+		return a.WriteCSV(w.stdout)
+	case "html":
+		return a.WriteHTML(w.stdout)
+	}
+	return a.WriteText(w.stdout, terminalWidth(w.stdout))
+}
+
+// text is the query as given.
+func (c *queryCommand) text() (string, error) {
+	var data []byte
+	var err error
+	switch {
+	case c.Query != "" && c.File != "":
+		return "", errors.New("give a query or --file, not both")
+	case c.Query != "":
+		return c.Query, nil
+	case c.File == "":
+		return "", errors.New("what is the query? Give it as an argument, or --file FILE")
+	case c.File == "-":
+		data, err = io.ReadAll(os.Stdin)
+	default:
+		data, err = os.ReadFile(c.File)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the query: %w", err)
+	}
+	return string(data), nil
+}
+
+// tries bounds how often a query begins anew because a file that it was to
+// read was replaced meanwhile.
+const tries = 3
+
+// ask runs the query in a process of its own and returns what it printed.
+func (c *queryCommand) ask(ctx context.Context, q kql.Query) ([]byte, error) {
+	program, err := analyst()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "spillway-query-")
+	if err != nil {
+		return nil, fmt.Errorf("making room for the newest records: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // the system clears what stays
+	for try := 1; ; try++ {
+		var paths []string
+		if len(q.Tables) > 0 {
+			if paths, err = c.files(q, filepath.Join(dir, "unsealed.parquet")); err != nil {
+				return nil, err
+			}
+		}
+		out, err := c.run(ctx, program, q, paths)
+		if err == nil || try == tries || !gone(paths) {
+			return out, err
+		}
+	}
+}
+
+// files are those of the store that the query may want, and the records that
+// are in none yet as one more.
+func (c *queryCommand) files(q kql.Query, unsealed string) ([]string, error) {
+	records, err := store.Open(c.Store)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := os.Create(unsealed)
+	if err != nil {
+		return nil, fmt.Errorf("making room for the newest records: %w", err)
+	}
+	paths, n, err := records.Files(store.Query{From: q.From, To: q.To}, rest)
+	if err := errors.Join(err, rest.Close()); err != nil {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	if n > 0 {
+		paths = append(paths, unsealed)
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("no records in %s: name the directory of the record store with --store", c.Store)
+	}
+	return paths, nil
+}
+
+// gone reports whether one of the files is no longer there.
+func gone(paths []string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		_, err := os.Stat(p)
+		return errors.Is(err, os.ErrNotExist)
+	})
+}
+
+// run starts the program once.
+func (c *queryCommand) run(ctx context.Context, program string, q kql.Query, paths []string) ([]byte, error) {
+	args := []string{"-memory", c.Memory}
+	for _, p := range paths {
+		args = append(args, "-table", "requests="+p)
+	}
+	if len(paths) > 0 {
+		args = append(args, "-view", "attempts="+kql.AttemptsView)
+	}
+	var out, complaint bytes.Buffer
+	command := exec.CommandContext(ctx, program, args...)
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(q.SQL), &out, &complaint
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
+	command.WaitDelay = 5 * time.Second
+	err := command.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, errors.New("the query was cancelled")
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w\n%s", analystName, err, strings.TrimSpace(complaint.String()))
+	}
+	return out.Bytes(), nil
+}
+
+// analyst finds the program that runs queries: beside this one, or in PATH.
+func analyst() (string, error) {
+	if own, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(own), analystName)
+		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
+			return beside, nil
+		}
+	}
+	program, err := exec.LookPath(analystName)
+	if err != nil {
+		return "", fmt.Errorf("queries need the program %s, which is neither beside spillway nor in PATH: build it with make analyst, or copy it there", analystName)
+	}
+	return program, nil
+}
+
+// terminalWidth is the number of characters in a line of the terminal that w
+// is, or 0 when nothing bounds a line.
+func terminalWidth(w io.Writer) int {
+	if !isTerminal(w) {
+		return 0
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
+		return n
+	}
+	size := exec.Command("stty", "size")
+	size.Stdin, _ = w.(*os.File)
+	out, err := size.Output()
+	if err != nil {
+		return 80
+	}
+	_, columns, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	if n, err := strconv.Atoi(columns); err == nil && n > 0 {
+		return n
+	}
+	return 80
+}

@@ -1,0 +1,112 @@
+package answer
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spillway-ai/spillway/internal/kql"
+)
+
+// WriteText writes the answer for a terminal of that many columns; 0 does not
+// bound it. A chart that the query asks for stands above the table.
+func (a Answer) WriteText(w io.Writer, width int) error {
+	out := bufio.NewWriter(w)
+	if a.Render.Title != "" {
+		fmt.Fprintf(out, "%s\n\n", a.Render.Title)
+	}
+	if a.chart(out, width) {
+		fmt.Fprintln(out)
+	}
+	a.table(out, width)
+	return out.Flush()
+}
+
+// separator stands between columns.
+const separator = "  "
+
+func (a Answer) table(w io.Writer, width int) {
+	cells := make([][]string, 0, len(a.Rows)+1)
+	head := make([]string, len(a.Columns))
+	for i, c := range a.Columns {
+		head[i] = c.Name
+	}
+	cells = append(cells, head)
+	for _, row := range a.Rows {
+		line := make([]string, len(row))
+		for i, v := range row {
+			line[i] = short(v, a.Columns[i])
+		}
+		cells = append(cells, line)
+	}
+	widths := fit(cells, width)
+	for n, line := range cells {
+		writeLine(w, a.Columns, line, widths)
+		if n == 0 {
+			rule := make([]string, len(widths))
+			for i, size := range widths {
+				rule[i] = strings.Repeat("─", size)
+			}
+			fmt.Fprintln(w, strings.Join(rule, separator))
+		}
+	}
+	if len(a.Rows) == 1 {
+		fmt.Fprintln(w, "1 row")
+		return
+	}
+	fmt.Fprintf(w, "%d rows\n", len(a.Rows))
+}
+
+func writeLine(w io.Writer, columns []kql.Column, line []string, widths []int) {
+	var b strings.Builder
+	for i, text := range line {
+		if i > 0 {
+			b.WriteString(separator)
+		}
+		text = cut(text, widths[i])
+		room := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text))
+		if t := columns[i].Type; t == kql.Long || t == kql.Real || t == kql.Timespan {
+			text = room + text
+		} else {
+			text += room
+		}
+		b.WriteString(text)
+	}
+	fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+}
+
+// fit takes from the widest columns until all fit; none gets narrower than
+// four.
+func fit(cells [][]string, width int) []int {
+	widths := make([]int, len(cells[0]))
+	total := len(separator) * (len(widths) - 1)
+	for i := range widths {
+		for _, line := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(line[i]))
+		}
+		total += widths[i]
+	}
+	for ; width > 0 && total > width; total-- {
+		widest := 0
+		for i := range widths {
+			if widths[i] > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] <= 4 {
+			break
+		}
+		widths[widest]--
+	}
+	return widths
+}
+
+// cut shortens a text to so many characters.
+func cut(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:max(width-1, 0)]) + "…"
+}

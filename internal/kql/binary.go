@@ -1,0 +1,202 @@
+package kql
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+func (c *compiler) binary(e *expr, s scope) value {
+	left, right := c.expr(e.args[0], s), c.expr(e.args[1], s)
+	switch e.text {
+	case "and", "or":
+		for _, v := range []value{left, right} {
+			if v.typ != Bool {
+				c.fail(v.at, "%s needs a bool on either side, not a %s", e.text, v.typ)
+			}
+		}
+		return value{sql: "(" + left.sql + " " + strings.ToUpper(e.text) + " " + right.sql + ")", typ: Bool}
+	case "+", "-", "*", "/", "%":
+		return c.arithmetic(e, left, right)
+	case "==", "!=", "<>", "<", "<=", ">", ">=":
+		c.comparable(e, left, right)
+		return value{sql: compare(e.text, left, right), typ: Bool}
+	}
+	if left.typ != String || right.typ != String {
+		c.fail(e.span, "%s needs strings, not a %s and a %s", e.text, left.typ, right.typ)
+	}
+	return c.stringOperator(e, left, right)
+}
+
+// comparable fails unless the values' types can be compared.
+func (c *compiler) comparable(e *expr, left, right value) {
+	if left.typ == Dynamic || right.typ == Dynamic {
+		c.fail(e.span, "%s does not compare arrays: take an element", e.text)
+	}
+	if left.typ == right.typ || left.typ.numeric() && right.typ.numeric() {
+		return
+	}
+	hint := ""
+	switch {
+	case left.typ == Datetime && right.typ == String:
+		hint = ": write datetime(2026-11-22 10:00), or todatetime(…)"
+	case left.typ.numeric() && right.typ == Timespan:
+		hint = ": milliseconds are plain numbers here"
+	case left.typ.numeric() && right.typ == String:
+		hint = ": leave the quotes away"
+	}
+	c.fail(e.span, "%s cannot compare a %s with a %s%s", e.text, left.typ, right.typ, hint)
+}
+
+// compare follows the language on nulls: of two nulls nothing is known; a null
+// does not equal anything else, and differs from it; the rest is SQL's.
+func compare(op string, left, right value) string {
+	a, b := left.sql, right.sql
+	if op != "==" && op != "!=" && op != "<>" {
+		return "(" + a + " " + op + " " + b + ")"
+	}
+	equal := op == "=="
+	if left.typ == String {
+		if equal {
+			return "(" + a + " = " + b + ")"
+		}
+		return "(" + a + " <> " + b + ")"
+	}
+	same := a + " IS DISTINCT FROM " + b
+	if equal {
+		same = a + " IS NOT DISTINCT FROM " + b
+	}
+	for _, v := range []value{left, right} {
+		if v.literal != nil && !v.literal.null {
+			return "(" + same + ")"
+		}
+	}
+	return "(CASE WHEN " + a + " IS NULL AND " + b + " IS NULL THEN NULL ELSE " + same + " END)"
+}
+
+// stringOperator is one of those on two strings; all but == and those that
+// end in _cs, or match a pattern, ignore case.
+func (c *compiler) stringOperator(e *expr, left, right value) value {
+	op, negated := strings.CutPrefix(e.text, "!")
+	if op == "~" {
+		op = "=~"
+	}
+	op, sensitive := strings.CutSuffix(op, "_cs")
+	a, b := fold(left.sql, !sensitive), fold(right.sql, !sensitive)
+	var sql string
+	switch op {
+	case "=~":
+		sql = "(" + a + " = " + b + ")"
+	case "contains":
+		sql = "contains(" + a + ", " + b + ")"
+	case "startswith":
+		sql = "starts_with(" + a + ", " + b + ")"
+	case "endswith":
+		sql = "ends_with(" + a + ", " + b + ")"
+	case "has":
+		sql = hasTerm(left, right, sensitive)
+	case "matches":
+		c.checkPattern(right)
+		sql = "regexp_matches(" + left.sql + ", " + right.sql + ")"
+	}
+	if negated {
+		sql = "(NOT " + sql + ")"
+	}
+	return value{sql: sql, typ: Bool}
+}
+
+// checkPattern fails on a regular expression that does not compile: the
+// syntax is RE2's here as there.
+func (c *compiler) checkPattern(v value) {
+	if v.literal == nil {
+		c.fail(v.at, "a regular expression must be a plain string")
+	}
+	if _, err := regexp.Compile(v.literal.text); err != nil {
+		c.fail(v.at, "%v", err)
+	}
+}
+
+// hasTerm looks for a whole term: what stands beside it is no letter or digit.
+func hasTerm(text, term value, sensitive bool) string {
+	const before, after = `(^|[^\p{L}\p{N}])`, `($|[^\p{L}\p{N}])`
+	pattern := "'" + before + "' || regexp_escape(" + fold(term.sql, !sensitive) + ") || '" + after + "'"
+	if term.literal != nil {
+		literal := term.literal.text
+		if !sensitive {
+			literal = strings.ToLower(literal)
+		}
+		pattern = quoteString(before + regexp.QuoteMeta(literal) + after)
+	}
+	return "regexp_matches(" + fold(text.sql, !sensitive) + ", " + pattern + ")"
+}
+
+// arithmetic is + - * / and %, with their meaning for times.
+func (c *compiler) arithmetic(e *expr, left, right value) value {
+	if e.text == "+" || e.text == "-" {
+		if left.typ == Datetime || right.typ == Datetime {
+			return c.addition(e.text, left, right, e.span)
+		}
+	}
+	l, r := left.typ, right.typ
+	var typ Type
+	switch {
+	case l.numeric() && r.numeric():
+		if typ = Real; l == Long && r == Long {
+			typ = Long
+		}
+	case l == Timespan && r == Timespan && e.text != "*":
+		if typ = Timespan; e.text == "/" {
+			return value{sql: "(CAST(" + left.sql + " AS DOUBLE) / nullif(" + right.sql + ", 0))", typ: Real}
+		}
+	case l == Timespan && r.numeric() && (e.text == "*" || e.text == "/"), l.numeric() && r == Timespan && e.text == "*":
+		return value{sql: "CAST(round(CAST(" + left.sql + " AS DOUBLE) " + e.text + " " + right.sql + ") AS BIGINT)", typ: Timespan}
+	default:
+		hint := ""
+		if l == String || r == String {
+			hint = "; strcat joins strings, todouble reads numbers"
+		}
+		c.fail(e.span, "%s is not defined for a %s and a %s%s", e.text, l, r, hint)
+	}
+	a, op := left.sql, e.text
+	if left.narrow && right.narrow {
+		a = "CAST(" + a + " AS BIGINT)"
+	}
+	if typ == Long && op == "/" {
+		op = "//" // whole, towards zero
+	}
+	return value{sql: "(" + a + " " + op + " " + right.sql + ")", typ: typ}
+}
+
+// addition is + and - where a datetime takes part.
+func (c *compiler) addition(op string, left, right value, at span) value {
+	switch {
+	case left.typ == Datetime && right.typ == Timespan:
+		if at, ok := moved(op, left.literal, right.literal); ok {
+			return literalValue(datetimeLiteral(at))
+		}
+		return value{sql: "(" + left.sql + " " + op + " to_microseconds(" + right.sql + "))", typ: Datetime}
+	case left.typ == Timespan && right.typ == Datetime && op == "+":
+		return value{sql: "(" + right.sql + " + to_microseconds(" + left.sql + "))", typ: Datetime}
+	case left.typ == Datetime && right.typ == Datetime && op == "-":
+		return value{sql: "(epoch_us(" + left.sql + ") - epoch_us(" + right.sql + "))", typ: Timespan}
+	}
+	c.fail(at, "%s is not defined for a %s and a %s", op, left.typ, right.typ)
+	return value{}
+}
+
+// moved is a datetime plus or minus a timespan, where both are spelt out and
+// there is such a datetime.
+func moved(op string, datetime, timespan *literal) (time.Time, bool) {
+	if datetime == nil || timespan == nil || datetime.null || timespan.null {
+		return time.Time{}, false
+	}
+	micros := timespan.micros
+	if op == "-" {
+		micros = -micros
+	}
+	if micros != 0 && (datetime.micros+micros > datetime.micros) != (micros > 0) {
+		return time.Time{}, false
+	}
+	at := time.UnixMicro(datetime.micros + micros).UTC()
+	return at, at.Year() >= 1 && at.Year() <= 9999
+}

@@ -1,0 +1,274 @@
+package kql
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+func buildIff(k *called) value {
+	t, elem := k.unify(k.args[1], k.args[2])
+	return value{sql: fill("CASE WHEN $1 THEN $2 ELSE $3 END", k.args), typ: t, elem: elem}
+}
+
+func buildCase(k *called) value {
+	n := len(k.args)
+	if n%2 == 0 {
+		k.c.fail(k.e.span, "case takes conditions and values in pairs, and a last value for the rest")
+	}
+	results := []value{k.args[n-1]}
+	var b strings.Builder
+	b.WriteString("CASE")
+	for i := 0; i+1 < n; i += 2 {
+		if k.args[i].typ != Bool {
+			k.fail(i, "case needs a condition here, not a %s", k.args[i].typ)
+		}
+		b.WriteString(" WHEN " + k.args[i].sql + " THEN " + k.args[i+1].sql)
+		results = append(results, k.args[i+1])
+	}
+	t, elem := k.unify(results...)
+	return value{sql: b.String() + " ELSE " + k.args[n-1].sql + " END", typ: t, elem: elem}
+}
+
+func buildCoalesce(k *called) value {
+	t, elem := k.unify(k.args...)
+	if t != String {
+		return value{sql: "coalesce(" + join(k.args) + ")", typ: t, elem: elem}
+	}
+	var all []string
+	for _, v := range k.args {
+		all = append(all, "nullif("+v.sql+", '')")
+	}
+	return value{sql: "coalesce(" + strings.Join(all, ", ") + ", '')", typ: String}
+}
+
+func buildIsNull(k *called) value    { return isNull(k.args[0], "false", " IS NULL") }
+func buildIsNotNull(k *called) value { return isNull(k.args[0], "true", " IS NOT NULL") }
+
+func isNull(v value, ofString, test string) value {
+	if v.typ == String {
+		return value{sql: ofString, typ: Bool}
+	}
+	return value{sql: "(" + v.sql + test + ")", typ: Bool}
+}
+
+func buildIsEmpty(k *called) value    { return isEmpty(k.args[0], " = ''", " IS NULL") }
+func buildIsNotEmpty(k *called) value { return isEmpty(k.args[0], " <> ''", " IS NOT NULL") }
+
+func isEmpty(v value, ofString, test string) value {
+	if v.typ == String {
+		return value{sql: "(" + v.sql + ofString + ")", typ: Bool}
+	}
+	return value{sql: "(" + v.sql + test + ")", typ: Bool}
+}
+
+func buildLeast(k *called) value {
+	t, _ := k.unify(k.args...)
+	return value{sql: "least(" + join(k.args) + ")", typ: t}
+}
+
+func buildGreatest(k *called) value {
+	t, _ := k.unify(k.args...)
+	return value{sql: "greatest(" + join(k.args) + ")", typ: t}
+}
+
+// text is a value as a string, never null.
+func (k *called) text(i int) string {
+	v := k.args[i]
+	switch v.typ {
+	case String:
+		return v.sql
+	case Datetime:
+		return "coalesce(strftime(" + v.sql + ", '%Y-%m-%dT%H:%M:%S.%f0Z'), '')"
+	case Timespan:
+		k.fail(i, "a timespan does not become a string: divide it by 1s for a number")
+	case Dynamic:
+		return "coalesce(CAST(to_json(" + v.sql + ") AS VARCHAR), '')"
+	}
+	return "coalesce(CAST(" + v.sql + " AS VARCHAR), '')"
+}
+
+func buildToString(k *called) value { return value{sql: k.text(0), typ: String} }
+
+func buildStrcat(k *called) value {
+	all := make([]string, len(k.args))
+	for i := range k.args {
+		all[i] = k.text(i)
+	}
+	return value{sql: "concat(" + strings.Join(all, ", ") + ")", typ: String}
+}
+
+func buildToLong(k *called) value {
+	v := k.args[0]
+	switch v.typ {
+	case Datetime, Timespan, Dynamic:
+		k.fail(0, "%s does not take a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
+	case Real:
+		return value{sql: "TRY_CAST(trunc(" + v.sql + ") AS BIGINT)", typ: Long}
+	}
+	return value{sql: "TRY_CAST(" + v.sql + " AS BIGINT)", typ: Long}
+}
+
+func buildToDouble(k *called) value {
+	v := k.args[0]
+	if v.typ == Datetime || v.typ == Timespan || v.typ == Dynamic {
+		k.fail(0, "%s does not take a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
+	}
+	return value{sql: "TRY_CAST(" + v.sql + " AS DOUBLE)", typ: Real}
+}
+
+func buildToDatetime(k *called) value {
+	switch v := k.args[0]; v.typ {
+	case Datetime:
+		return v
+	case String:
+		return value{sql: "CAST(TRY_CAST(" + v.sql + " AS TIMESTAMPTZ) AS TIMESTAMP)", typ: Datetime}
+	default:
+		k.fail(0, "todatetime needs a string, not a %s", v.typ)
+	}
+	return value{}
+}
+
+func buildToBool(k *called) value {
+	v := k.args[0]
+	if v.typ == Datetime || v.typ == Timespan || v.typ == Dynamic {
+		k.fail(0, "tobool does not take a %s", v.typ)
+	}
+	return value{sql: "TRY_CAST(" + v.sql + " AS BOOLEAN)", typ: Bool}
+}
+
+func buildSubstring(k *called) value {
+	sql := "substring($1, $2 + 1)"
+	if len(k.args) == 3 {
+		sql = "substring($1, $2 + 1, $3)"
+	}
+	return value{sql: "coalesce(" + fill(sql, k.args) + ", '')", typ: String}
+}
+
+func buildSplit(k *called) value {
+	return value{sql: fill("string_split($1, $2)", k.args), typ: Dynamic, elem: String}
+}
+
+func buildExtract(k *called) value {
+	k.c.checkPattern(k.args[0])
+	group := k.args[1].literal
+	if group == nil || group.null {
+		k.fail(1, "the group must be a plain number")
+	}
+	if n, err := strconv.Atoi(group.text); err != nil || n < 0 || n > regexp.MustCompile(k.args[0].literal.text).NumSubexp() {
+		k.fail(1, "the pattern has no group %s", group.text)
+	}
+	return value{sql: fill("coalesce(regexp_extract($3, $1, $2), '')", k.args), typ: String}
+}
+
+func buildAbs(k *called) value { return value{sql: "abs(" + k.args[0].sql + ")", typ: k.args[0].typ} }
+
+func buildRound(k *called) value {
+	digits := "0"
+	if len(k.args) == 2 {
+		l := k.args[1].literal
+		if l == nil || l.null || len(l.text) > 2 {
+			k.fail(1, "the number of digits must be a plain number")
+		}
+		digits = k.args[1].sql
+	}
+	return value{sql: "round(CAST(" + k.args[0].sql + " AS DOUBLE), " + digits + ")", typ: Real}
+}
+
+func buildNow(k *called) value {
+	v := literalValue(datetimeLiteral(k.c.now))
+	if len(k.args) == 1 {
+		return k.c.addition("+", v, k.args[0], k.e.span)
+	}
+	return v
+}
+
+func buildAgo(k *called) value {
+	return k.c.addition("-", literalValue(datetimeLiteral(k.c.now)), k.args[0], k.e.span)
+}
+
+// sinceYearOne is 1970-01-01 counted from 0001-01-01, in microseconds: bins of
+// a datetime begin there.
+const sinceYearOne = "62135596800000000"
+
+// buildBin rounds down to a multiple of the second argument.
+func buildBin(k *called) value {
+	v, size := k.args[0], k.args[1]
+	if l := size.literal; l != nil && !l.null {
+		if f, err := strconv.ParseFloat(l.text, 64); err == nil && f <= 0 {
+			k.fail(1, "the size of a bin must be positive")
+		}
+	}
+	switch {
+	case v.typ == Datetime && size.typ == Timespan:
+		// time_bucket does the same in eight times the time.
+		sql := "make_timestamp((epoch_us($1) + " + sinceYearOne + ") // nullif($2, 0) * $2 - " + sinceYearOne + ")"
+		return value{sql: fill(sql, k.args), typ: Datetime}
+	case v.typ == Long && size.typ == Long, v.typ == Timespan && size.typ == Timespan:
+		if v.narrow {
+			k.args[0].sql = "CAST(" + v.sql + " AS BIGINT)"
+		}
+		return value{sql: fill("($1 - (($1 % $2) + $2) % $2)", k.args), typ: v.typ}
+	case v.typ.numeric() && size.typ.numeric():
+		return value{sql: fill("(floor($1 / nullif(CAST($2 AS DOUBLE), 0)) * $2)", k.args), typ: Real}
+	}
+	k.fail(1, "%s cannot round a %s down to a %s", k.e.text, v.typ, size.typ)
+	return value{}
+}
+
+// formats are the parts of a datetime's format, longest first, and SQL's own.
+var formats = [...][2]string{
+	{"yyyy", "%Y"},
+	{"ffffff", "%f"},
+	{"fff", "%g"},
+	{"yy", "%y"},
+	{"MM", "%m"},
+	{"dd", "%d"},
+	{"HH", "%H"},
+	{"hh", "%I"},
+	{"mm", "%M"},
+	{"ss", "%S"},
+	{"tt", "%p"},
+	{"M", "%-m"},
+	{"d", "%-d"},
+	{"H", "%-H"},
+	{"h", "%-I"},
+	{"m", "%-M"},
+	{"s", "%-S"},
+}
+
+func buildFormatDatetime(k *called) value {
+	format := k.args[1].literal
+	if format == nil {
+		k.fail(1, "the format must be a plain string")
+	}
+	var b strings.Builder
+next:
+	for rest := format.text; rest != ""; {
+		for _, f := range formats {
+			if strings.HasPrefix(rest, f[0]) {
+				b.WriteString(f[1])
+				rest = rest[len(f[0]):]
+				continue next
+			}
+		}
+		if strings.IndexByte(" /-:,._[]", rest[0]) < 0 {
+			k.fail(1, "a format has yyyy yy MM M dd d HH H hh h mm m ss s fff ffffff tt and / - : , . _ [ ] between them, not %q", rest[:1])
+		}
+		b.WriteByte(rest[0])
+		rest = rest[1:]
+	}
+	return value{sql: "coalesce(strftime(" + k.args[0].sql + ", " + quoteString(b.String()) + "), '')", typ: String}
+}
+
+func buildDatetimeDiff(k *called) value {
+	parts := []string{"year", "quarter", "month", "day", "hour", "minute", "second", "millisecond", "microsecond"}
+	part := k.args[0].literal
+	for _, p := range parts {
+		if part != nil && strings.EqualFold(p, part.text) {
+			return value{sql: "date_diff('" + p + "', " + k.args[2].sql + ", " + k.args[1].sql + ")", typ: Long}
+		}
+	}
+	k.fail(0, "datetime_diff counts one of %s", strings.Join(parts, ", "))
+	return value{}
+}

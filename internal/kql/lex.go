@@ -1,0 +1,263 @@
+package kql
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+type tokenKind uint8
+
+const (
+	tokenEnd tokenKind = iota
+	tokenName
+	tokenNumber
+	tokenTimespan // a number with a unit
+	tokenString
+	tokenPunctuation
+	tokenDatetimeText // what stands in datetime(…)
+	tokenTimespanText // what stands in timespan(…) or time(…)
+)
+
+// token is one word of a query. The text of a string is its value; of all
+// others what the query says.
+type token struct {
+	kind tokenKind
+	text string
+	span
+}
+
+func (t token) is(text string) bool {
+	return (t.kind == tokenPunctuation || t.kind == tokenName) && t.text == text
+}
+
+// describe names a token in a message.
+func (t token) describe() string {
+	switch t.kind {
+	case tokenEnd:
+		return "the end of the query"
+	case tokenString:
+		return fmt.Sprintf("string %q", t.text)
+	default:
+		return fmt.Sprintf("%q", t.text)
+	}
+}
+
+// maxQuery bounds a query's text, in bytes.
+const maxQuery = 64 << 10
+
+// punctuation, longer ones first. A word after "!" makes one operator with it.
+var punctuation = [...]string{
+	"==", "!=", "=~", "!~", "<=", ">=", "<>", "..", "=", "<", ">", "+", "-", "*", "/", "%", "(", ")", "[", "]", "{", "}", ",", ";", "|", ".", ":",
+}
+
+type lexer struct {
+	src    string
+	at     int
+	tokens []token
+}
+
+// lex splits a query; the last token is tokenEnd.
+func lex(src string) []token {
+	if len(src) > maxQuery {
+		panic(newError(src, span{}, fmt.Sprintf("the query is longer than %d bytes", maxQuery)))
+	}
+	l := &lexer{src: src}
+	for l.skip(); l.at < len(src); l.skip() {
+		l.next()
+	}
+	l.tokens = append(l.tokens, token{kind: tokenEnd, span: span{len(src), len(src)}})
+	return l.tokens
+}
+
+func (l *lexer) fail(from int, format string, args ...any) {
+	panic(newError(l.src, span{from, l.at}, fmt.Sprintf(format, args...)))
+}
+
+// skip passes white space and comments.
+func (l *lexer) skip() {
+	for l.at < len(l.src) {
+		switch {
+		case strings.IndexByte(" \t\r\n", l.src[l.at]) >= 0:
+			l.at++
+		case strings.HasPrefix(l.src[l.at:], "//"):
+			if i := strings.IndexByte(l.src[l.at:], '\n'); i >= 0 {
+				l.at += i
+			} else {
+				l.at = len(l.src)
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (l *lexer) add(kind tokenKind, from int, text string) {
+	l.tokens = append(l.tokens, token{kind, text, span{from, l.at}})
+}
+
+func (l *lexer) next() {
+	from, c := l.at, l.src[l.at]
+	switch {
+	case isLetter(c) || c == '$' && from+1 < len(l.src) && isLetter(l.src[from+1]):
+		l.at++
+		l.name(from)
+	case isDigit(c):
+		l.number(from)
+	case c == '"' || c == '\'' || c == '@' && from+1 < len(l.src) && (l.src[from+1] == '"' || l.src[from+1] == '\''):
+		l.str(from)
+	case c == '!' && from+1 < len(l.src) && isLetter(l.src[from+1]):
+		l.at++
+		l.word()
+		if strings.HasPrefix(l.src[l.at:], "~") {
+			l.at++
+		}
+		l.add(tokenPunctuation, from, l.src[from:l.at])
+	default:
+		for _, p := range punctuation {
+			if strings.HasPrefix(l.src[from:], p) {
+				l.at += len(p)
+				l.add(tokenPunctuation, from, p)
+				return
+			}
+		}
+		r, size := utf8.DecodeRuneInString(l.src[from:])
+		l.at += size
+		l.fail(from, "%q means nothing here", r)
+	}
+}
+
+// name reads a name, and what a datetime or timespan literal holds.
+func (l *lexer) name(from int) {
+	l.word()
+	text := l.src[from:l.at]
+	if strings.HasPrefix(l.src[l.at:], "~") && text == "in" {
+		l.at++
+		l.add(tokenPunctuation, from, "in~")
+		return
+	}
+	kind := tokenDatetimeText
+	switch text {
+	case "datetime", "date":
+	case "timespan", "time":
+		kind = tokenTimespanText
+	default:
+		l.add(tokenName, from, text)
+		return
+	}
+	rest := l.src[l.at:]
+	end := strings.IndexByte(rest, ')')
+	if !strings.HasPrefix(rest, "(") || end < 0 {
+		l.add(tokenName, from, text)
+		return
+	}
+	l.at += end + 1
+	l.add(kind, from, strings.TrimSpace(rest[1:end]))
+}
+
+func (l *lexer) word() {
+	for l.at < len(l.src) && (isLetter(l.src[l.at]) || isDigit(l.src[l.at])) {
+		l.at++
+	}
+}
+
+// number reads a number; with a unit behind it, a timespan.
+func (l *lexer) number(from int) {
+	l.digits()
+	if strings.HasPrefix(l.src[l.at:], ".") && l.at+1 < len(l.src) && isDigit(l.src[l.at+1]) {
+		l.at++
+		l.digits()
+	}
+	if l.at < len(l.src) && (l.src[l.at] == 'e' || l.src[l.at] == 'E') {
+		mark := l.at
+		l.at++
+		if l.at < len(l.src) && (l.src[l.at] == '+' || l.src[l.at] == '-') {
+			l.at++
+		}
+		if l.at < len(l.src) && isDigit(l.src[l.at]) {
+			l.digits()
+		} else {
+			l.at = mark
+		}
+	}
+	end := l.at
+	l.word()
+	if l.at == end {
+		l.add(tokenNumber, from, l.src[from:end])
+		return
+	}
+	if _, ok := units[l.src[end:l.at]]; !ok {
+		l.fail(from, "%q is neither a number nor a timespan: units are d, h, m, s, ms and microsecond", l.src[from:l.at])
+	}
+	l.add(tokenTimespan, from, l.src[from:l.at])
+}
+
+func (l *lexer) digits() {
+	for l.at < len(l.src) && isDigit(l.src[l.at]) {
+		l.at++
+	}
+}
+
+// str reads a string: quoted with escapes, or verbatim after @.
+func (l *lexer) str(from int) {
+	verbatim := l.src[l.at] == '@'
+	if verbatim {
+		l.at++
+	}
+	quote := l.src[l.at]
+	l.at++
+	var b strings.Builder
+	for {
+		if l.at >= len(l.src) || l.src[l.at] == '\n' {
+			l.at = min(l.at, from+1)
+			l.fail(from, "the string that begins here does not end on its line")
+		}
+		c := l.src[l.at]
+		switch {
+		case c == quote && verbatim && strings.HasPrefix(l.src[l.at+1:], string(quote)):
+			l.at += 2
+			b.WriteByte(quote)
+		case c == quote:
+			l.at++
+			text := b.String()
+			if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+				l.fail(from, "the string is not valid text")
+			}
+			l.add(tokenString, from, text)
+			return
+		case c == '\\' && !verbatim:
+			l.escape(&b)
+		default:
+			l.at++
+			b.WriteByte(c)
+		}
+	}
+}
+
+// escape reads a backslash and what follows it.
+func (l *lexer) escape(b *strings.Builder) {
+	from := l.at
+	l.at += 2
+	if l.at > len(l.src) {
+		l.at = len(l.src)
+		return
+	}
+	switch c := l.src[l.at-1]; c {
+	case 'n':
+		b.WriteByte('\n')
+	case 't':
+		b.WriteByte('\t')
+	case 'r':
+		b.WriteByte('\r')
+	case '\\', '"', '\'':
+		b.WriteByte(c)
+	default:
+		l.fail(from, `the escapes are \n \t \r \\ \" and \'; write @"…" for a string without escapes`)
+	}
+}
+
+func isLetter(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -1,0 +1,239 @@
+package kql
+
+import (
+	"strconv"
+	"strings"
+)
+
+// aggregate is an aggregate function; params as of a function. $1 stands for
+// the argument. A column of it is called prefix_ARGUMENT.
+type aggregate struct {
+	params string
+	result Type // 0: as the argument
+	sql    string
+	prefix string
+}
+
+// aggregates are all aggregate functions but those with a build of their own,
+// which have no SQL. The table is constant.
+var aggregates = map[string]aggregate{
+	"count":   {params: "", result: Long, sql: "count(*)", prefix: "count"},
+	"countif": {params: "b", result: Long, sql: "count(*) FILTER (WHERE $1)", prefix: "countif"},
+	"dcount":  {params: "a?l", result: Long, sql: "count(DISTINCT $1)", prefix: "dcount"}, "dcountif": {params: "ab", result: Long, sql: "count(DISTINCT $1) FILTER (WHERE $2)", prefix: "dcountif"},
+	"sum": {params: "a", sql: "coalesce(sum($1), 0)", prefix: "sum"}, "sumif": {params: "ab", sql: "coalesce(sum($1) FILTER (WHERE $2), 0)", prefix: "sumif"},
+	"avg": {params: "a", sql: "avg($1)", prefix: "avg"}, "avgif": {params: "ab", sql: "avg($1) FILTER (WHERE $2)", prefix: "avgif"},
+	"min": {params: "a", sql: "min($1)", prefix: "min"}, "minif": {params: "ab", sql: "min($1) FILTER (WHERE $2)", prefix: "minif"},
+	"max": {params: "a", sql: "max($1)", prefix: "max"}, "maxif": {params: "ab", sql: "max($1) FILTER (WHERE $2)", prefix: "maxif"},
+	"stdev":       {params: "n", result: Real, sql: "coalesce(stddev_samp($1), 0)", prefix: "stdev"},
+	"percentile":  {params: "an", prefix: "percentile"},
+	"percentiles": {params: "an*", prefix: "percentile"},
+	"make_list":   {params: "a?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL), [])", prefix: "list"},
+	"make_set":    {params: "a?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL)), [])", prefix: "set"},
+	"arg_max":     {}, "arg_min": {}, "take_any": {},
+}
+
+// aggregate translates one that gives one value.
+func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
+	if !s.summarize {
+		c.fail(e.span, "%s is an aggregate function: it stands in summarize, and not in another one", e.text)
+	}
+	if a.prefix == "" || e.text == "percentiles" && len(e.args) > 2 {
+		c.fail(e.span, "%s gives several columns: it stands alone", e.text)
+	}
+	inner := scope{columns: s.all}
+	args := make([]value, len(e.args))
+	for i, arg := range e.args {
+		args[i] = c.expr(arg, inner)
+	}
+	c.checkArguments(e, a.params, args)
+	name := a.prefix + "_"
+	if len(args) > 0 {
+		name += args[0].name
+	}
+	if a.prefix == "percentile" {
+		return c.percentile(e, args)
+	}
+	v := value{sql: fill(a.sql, args), typ: a.result, name: name}
+	if v.typ == 0 {
+		v.typ = args[0].typ
+		c.numericAggregate(e, &v)
+	}
+	if v.typ == Dynamic {
+		if args[0].typ == Dynamic {
+			c.fail(args[0].at, "%s does not take arrays", e.text)
+		}
+		v.elem = args[0].typ
+		if len(args) == 2 {
+			v.sql += "[1:" + c.rows(e.args[1]) + "]"
+		}
+	}
+	return v
+}
+
+// numericAggregate gives sums, means and extremes their type.
+func (c *compiler) numericAggregate(e *expr, v *value) {
+	t := v.typ
+	extreme := strings.HasPrefix(e.text, "m")
+	if t == Dynamic || !extreme && !t.numeric() && t != Timespan {
+		c.fail(e.span, "%s does not take a %s", e.text, t)
+	}
+	switch {
+	case extreme:
+		v.sql = notNull(v.sql, t)
+	case strings.HasPrefix(e.text, "avg") && t == Long:
+		v.typ = Real
+	case t == Long, t == Timespan:
+		v.sql = "CAST(" + v.sql + " AS BIGINT)"
+	}
+}
+
+// percentile is the value of the nearest rank.
+func (c *compiler) percentile(e *expr, args []value) value {
+	l := args[1].literal
+	if l == nil || l.null {
+		c.fail(args[1].at, "a percentile is a plain number from 0 to 100")
+	}
+	rank, err := strconv.ParseFloat(l.text, 64)
+	if err != nil || rank < 0 || rank > 100 {
+		c.fail(args[1].at, "a percentile is a number from 0 to 100")
+	}
+	if t := args[0].typ; !t.numeric() && t != Timespan && t != Datetime {
+		c.fail(args[0].at, "%s does not take a %s", e.text, t)
+	}
+	name := strings.ReplaceAll(strconv.FormatFloat(rank, 'f', -1, 64), ".", "_")
+	share := strconv.FormatFloat(rank/100, 'f', -1, 64)
+	return value{sql: "quantile_disc(" + args[0].sql + ", " + share + ")", typ: args[0].typ, name: "percentile_" + args[0].name + "_" + name}
+}
+
+func (o *summarizeOp) apply(c *compiler, in relation) relation {
+	out := &output{c: c}
+	s := scope{summarize: true, all: in.columns}
+	var groups []string
+	for i, n := range o.by {
+		v := c.expr(n.expr, scope{columns: in.columns})
+		if v.typ == Dynamic {
+			c.fail(v.at, "arrays cannot be grouped by")
+		}
+		out.add(n.name, v, n.name != "")
+		groups = append(groups, strconv.Itoa(i+1))
+	}
+	for _, n := range o.aggregates {
+		if v, ok := c.several(n, s, o.by); ok {
+			for i, one := range v {
+				name := ""
+				if i == 0 {
+					name = n.name
+				}
+				out.add(name, one, name != "")
+			}
+			continue
+		}
+		v := c.expr(n.expr, s)
+		out.add(n.name, v, n.name != "")
+	}
+	if len(out.columns) == 0 {
+		c.fail(o.span, "summarize needs an aggregate, such as count(), or by")
+	}
+	behind := " FROM " + in.from
+	if len(groups) > 0 {
+		behind += " GROUP BY " + strings.Join(groups, ", ")
+	}
+	return out.step(behind)
+}
+
+// several translates the aggregates that give several columns.
+func (c *compiler) several(n named, s scope, by []named) ([]value, bool) {
+	e := n.expr
+	if e.kind != exprCall {
+		return nil, false
+	}
+	switch {
+	case e.text == "percentiles" && len(e.args) > 2:
+		var all []value
+		for i := range e.args[1:] {
+			one := *e
+			one.args = []*expr{e.args[0], e.args[i+1]}
+			all = append(all, c.expr(&one, s))
+		}
+		return together(all), true
+	case e.text == "arg_max", e.text == "arg_min":
+		if len(e.args) == 0 {
+			c.fail(e.span, "%s takes what to maximize, and columns or *", e.text)
+		}
+		key := c.expr(e.args[0], scope{columns: s.all})
+		rest := c.picked(e.args[1:], s, by)
+		best := strings.TrimPrefix(e.text, "arg_") + "(" + key.sql + ")"
+		row := e.text + "(" + packed(rest) + ", " + key.sql + ")"
+		first := value{sql: notNull(best, key.typ), typ: key.typ, name: key.name, at: key.at}
+		if first.name == "" {
+			first.name = best[:3] + "_"
+		}
+		return append([]value{first}, unpacked(row, rest, key.name)...), true
+	case e.text == "take_any":
+		rest := c.picked(e.args, s, by)
+		if len(rest) == 0 {
+			c.fail(e.span, "take_any takes columns or *")
+		}
+		return unpacked("any_value("+packed(rest)+")", rest, ""), true
+	}
+	return nil, false
+}
+
+// together computes the quantiles of one expression from one sorting of its
+// values.
+func together(quantiles []value) []value {
+	shares := make([]string, len(quantiles))
+	of := ""
+	for i, v := range quantiles {
+		last := strings.LastIndex(v.sql, ", ")
+		of, shares[i] = v.sql[:last], v.sql[last+2:len(v.sql)-1]
+	}
+	list := of + ", [" + strings.Join(shares, ", ") + "])"
+	for i := range quantiles {
+		quantiles[i].sql = list + "[" + strconv.Itoa(i+1) + "]"
+	}
+	return quantiles
+}
+
+// picked are the columns that arguments name; * is all but those of by.
+func (c *compiler) picked(args []*expr, s scope, by []named) []value {
+	var all []value
+	for _, arg := range args {
+		if arg.kind != exprStar {
+			all = append(all, c.expr(arg, scope{columns: s.all}))
+			continue
+		}
+	columns:
+		for _, col := range s.all {
+			for _, b := range by {
+				if b.expr.kind == exprName && b.expr.text == col.Name {
+					continue columns
+				}
+			}
+			all = append(all, value{sql: quote(col.Name), typ: col.Type, elem: col.Elem, name: col.Name, at: arg.span})
+		}
+	}
+	return all
+}
+
+// packed is one value that holds all, so that they come from one row.
+func packed(values []value) string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = "'c" + strconv.Itoa(i) + "': " + v.sql
+	}
+	return "{" + strings.Join(all, ", ") + "}"
+}
+
+// unpacked takes a packed row apart; the column except is there already.
+func unpacked(row string, values []value, except string) []value {
+	var all []value
+	for i, v := range values {
+		if v.name != "" && v.name == except {
+			continue
+		}
+		sql := "struct_extract(" + row + ", 'c" + strconv.Itoa(i) + "')"
+		all = append(all, value{sql: notNull(sql, v.typ), typ: v.typ, elem: v.elem, name: v.name, at: v.at})
+	}
+	return all
+}

@@ -1,0 +1,208 @@
+package kql
+
+import (
+	"slices"
+	"strings"
+)
+
+// value is a translated expression.
+type value struct {
+	sql     string
+	typ     Type
+	elem    Type     // of a Dynamic
+	name    string   // what a column of it is called by itself; "" for ColumnN
+	literal *literal // when it is a constant that the query spells out
+	narrow  bool     // SQL takes it for 32 bits
+	at      span
+}
+
+// scope is what an expression may refer to.
+type scope struct {
+	columns   []Column
+	summarize bool     // aggregates are allowed, and columns only inside them
+	all       []Column // of summarize: those that its aggregates may refer to
+}
+
+// expr translates an expression.
+func (c *compiler) expr(e *expr, s scope) value {
+	if c.depth++; c.depth > 4*maxDepth {
+		c.fail(e.span, "the query nests too deep")
+	}
+	defer func() { c.depth-- }()
+	v := c.translate(e, s)
+	if len(v.sql) > maxSQL {
+		c.fail(e.span, "the expression is too large")
+	}
+	v.at = e.span
+	return v
+}
+
+func (c *compiler) translate(e *expr, s scope) value {
+	switch e.kind {
+	case exprLiteral:
+		return literalValue(e.value)
+	case exprName:
+		return c.nameValue(e, s)
+	case exprCall:
+		return c.call(e, s)
+	case exprUnary:
+		v := c.expr(e.args[0], s)
+		if !v.typ.numeric() && v.typ != Timespan {
+			c.fail(e.span, "- needs a number or a timespan, not a %s", v.typ)
+		}
+		if v.literal != nil && !v.literal.null {
+			l := *v.literal
+			l.text, l.micros = "-"+l.text, -l.micros
+			if text, minus := strings.CutPrefix(l.text, "--"); minus {
+				l.text = text
+			}
+			return literalValue(l)
+		}
+		return value{sql: "(-" + v.sql + ")", typ: v.typ}
+	case exprBinary:
+		return c.binary(e, s)
+	case exprIn:
+		return c.membership(e, s)
+	case exprBetween:
+		v, low, high := c.expr(e.args[0], s), c.expr(e.args[1], s), c.expr(e.args[2], s)
+		if v.typ == Datetime && high.typ == Timespan {
+			high = value{sql: c.addition("+", low, high, e.span).sql, typ: Datetime}
+		}
+		c.comparable(e, v, low)
+		c.comparable(e, v, high)
+		sql := "(" + v.sql + " BETWEEN " + low.sql + " AND " + high.sql + ")"
+		if e.text == "!between" {
+			sql = "(NOT " + sql + ")"
+		}
+		return value{sql: sql, typ: Bool}
+	case exprIndex:
+		v, i := c.expr(e.args[0], s), c.expr(e.args[1], s)
+		if v.typ != Dynamic || i.typ != Long {
+			c.fail(e.span, "only arrays have an index, which is a long")
+		}
+		sql := v.sql + "[CASE WHEN " + i.sql + " < 0 THEN " + i.sql + " ELSE " + i.sql + " + 1 END]"
+		if i.literal != nil && !strings.HasPrefix(i.literal.text, "-") {
+			sql = v.sql + "[" + i.sql + " + 1]"
+		}
+		return value{sql: notNull(sql, v.elem), typ: v.elem}
+	case exprToScalar:
+		r := c.pipeline(e.query)
+		col := r.columns[0]
+		return value{sql: notNull("(SELECT "+quote(col.Name)+" FROM "+r.from+" LIMIT 1)", col.Type), typ: col.Type, elem: col.Elem}
+	}
+	c.fail(e.span, "* stands only in distinct *, arg_max(…, *), arg_min(…, *) and take_any(*)")
+	return value{}
+}
+
+// notNull keeps strings from being null.
+func notNull(sql string, t Type) string {
+	if t == String {
+		return "coalesce(" + sql + ", '')"
+	}
+	return sql
+}
+
+func literalValue(l literal) value {
+	v := value{typ: l.typ, literal: &l, sql: l.text}
+	switch {
+	case l.null:
+		v.sql = "CAST(NULL AS " + sqlTypes[l.typ] + ")"
+	case l.typ == String:
+		v.sql = quoteString(l.text)
+	case strings.HasPrefix(l.text, "-"):
+		v.sql = "(" + l.text + ")"
+	}
+	v.narrow = l.typ == Long || l.typ == Timespan
+	return v
+}
+
+// nameValue is a column, or what a let names.
+func (c *compiler) nameValue(e *expr, s scope) value {
+	for _, col := range s.columns {
+		if col.Name == e.text {
+			return value{sql: quote(col.Name), typ: col.Type, elem: col.Elem, name: col.Name}
+		}
+	}
+	if b, ok := c.lets[e.text]; ok {
+		if b.value == nil {
+			c.fail(e.span, "%q is a table, not a value", e.text)
+		}
+		return *b.value
+	}
+	if s.summarize && slices.ContainsFunc(s.all, func(col Column) bool { return col.Name == e.text }) {
+		c.fail(e.span, "column %q must stand in an aggregate function, such as max(%s), or behind by", e.text, e.text)
+	}
+	names := relation{columns: append(slices.Clone(s.columns), s.all...)}.names()
+	for name, b := range c.lets {
+		if b.value != nil {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		c.fail(e.span, "%q is not known", e.text)
+	}
+	hint := suggest(e.text, names)
+	if hint == "" {
+		if hint = "; there are " + strings.Join(names, ", "); len(names) > 12 {
+			hint = "; there are " + strings.Join(names[:12], ", ") + " and others"
+		}
+	}
+	c.fail(e.span, "column %q is not known%s", e.text, hint)
+	return value{}
+}
+
+// membership is in and has_any, of a list or of a query's first column.
+func (c *compiler) membership(e *expr, s scope) value {
+	v := c.expr(e.args[0], s)
+	negated, folded := strings.HasPrefix(e.text, "!"), strings.HasSuffix(e.text, "~")
+	if (folded || e.text == "has_any") && v.typ != String {
+		c.fail(e.span, "%s needs a string, not a %s", e.text, v.typ)
+	}
+	query := e.query
+	if len(e.args) == 2 && e.args[1].kind == exprName {
+		if name := e.args[1]; c.isRelation(name.text) && !slices.Contains(relation{columns: s.columns}.names(), name.text) {
+			query = &pipeline{source: name.text, span: name.span}
+		}
+	}
+	var list []string
+	if query != nil {
+		r := c.pipeline(query)
+		col := r.columns[0]
+		if e.text == "has_any" {
+			c.fail(e.span, "has_any needs a list of strings")
+		}
+		c.comparable(e, v, value{typ: col.Type, at: e.span})
+		list = []string{"SELECT " + fold(quote(col.Name), folded) + " FROM " + r.from + " WHERE " + quote(col.Name) + " IS NOT NULL"}
+	}
+	for _, arg := range e.args[1:] {
+		if query != nil {
+			break
+		}
+		one := c.expr(arg, s)
+		c.comparable(e, v, one)
+		if e.text == "has_any" {
+			list = append(list, hasTerm(v, one, false))
+			continue
+		}
+		list = append(list, fold(one.sql, folded))
+	}
+	if e.text == "has_any" {
+		return value{sql: "(" + strings.Join(list, " OR ") + ")", typ: Bool}
+	}
+	sql := fold(v.sql, folded) + " IN (" + strings.Join(list, ", ") + ")"
+	if v.typ != String { // of a null, in is false
+		sql = "coalesce(" + sql + ", false)"
+	}
+	if negated {
+		return value{sql: "(NOT " + sql + ")", typ: Bool}
+	}
+	return value{sql: "(" + sql + ")", typ: Bool}
+}
+
+// fold makes a comparison ignore case.
+func fold(sql string, folded bool) string {
+	if folded {
+		return "lower(" + sql + ")"
+	}
+	return sql
+}
