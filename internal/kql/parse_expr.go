@@ -2,6 +2,7 @@ package kql
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,12 +69,7 @@ func (p *parser) binary(level int) *expr {
 }
 
 func isOperator(t token, level int) bool {
-	for _, op := range binaryLevels[level] {
-		if t.is(op) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(binaryLevels[level], t.is)
 }
 
 // membership reads the list or query behind in.
