@@ -1,0 +1,133 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Thresholds. A bucket with at least decodePoints answers is slow when its
+// mean is decodeFactor times the usual one of the deployment, which is the
+// lower quartile of its buckets, or the deployment is slow throughout when the
+// lower quartile itself is decodeFactor times that of another deployment of
+// its kind, or worse than decodeLimit. Slow buckets must be at least three and
+// hold a fiftieth of the answers.
+const (
+	decodePoints  = 10
+	decodeFactor  = 1.9
+	decodeLimit   = 45.0 // ms: 22 tokens per second, below every contract
+	decodeBuckets = 2
+)
+
+// slowDecode looks for deployments whose tokens come slower than they did, or
+// than elsewhere, and marks the time.
+func slowDecode(f *facts) {
+	usual := map[*deployment]float64{}
+	for _, d := range f.all {
+		usual[d] = lowerQuartile(d)
+	}
+	for _, d := range f.all {
+		if usual[d] == 0 {
+			continue
+		}
+		reference, against := usual[d], "its own usual pace"
+		if contract := f.slowest(d); usual[d] >= contract {
+			reference, against = contract/1.3, "the contractual pace"
+		}
+		for _, o := range f.all {
+			if o != d && o.kind == d.kind && o.model == d.model && usual[o] > 0 && usual[d] >= decodeFactor*usual[o] {
+				reference, against = usual[o], "that of "+o.name
+			}
+		}
+		f.slowIn(d, reference, against)
+	}
+}
+
+// slowest is the pace in ms that is too slow whatever it was before.
+func (f *facts) slowest(d *deployment) float64 {
+	if tps := d.known.TokensPerSecond; tps > 0 {
+		return 1.3 * 1000 / tps
+	}
+	return decodeLimit
+}
+
+func lowerQuartile(d *deployment) float64 {
+	var means []float64
+	for _, c := range d.cells {
+		if c.pace.n >= decodePoints {
+			means = append(means, c.pace.value())
+		}
+	}
+	if len(means) == 0 {
+		return 0
+	}
+	slices.Sort(means)
+	return means[len(means)/4]
+}
+
+func (f *facts) slowIn(d *deployment, reference float64, against string) {
+	var slow, usual []*cell
+	for _, c := range d.cells {
+		switch {
+		case c.pace.n < decodePoints:
+		case c.pace.value() >= decodeFactor*reference:
+			slow = append(slow, c)
+		default:
+			usual = append(usual, c)
+		}
+	}
+	s, u := joined(slow), joined(usual)
+	if len(slow) < decodeBuckets || s.pace.n < 0.02*(s.pace.n+u.pace.n) || s.pace.n < 30 {
+		return
+	}
+	if len(usual) > 0 && u.work > 0 && s.work/float64(len(slow)) > 2.2*u.work/float64(len(usual)) && share(s.pace.value(), reference) < 2.5 {
+		return // it is the load
+	}
+	for _, c := range d.cells {
+		c.slow = slices.Contains(slow, c)
+	}
+	spreadSlow(d)
+	late := s.late + s.lateShort + s.lateSilent
+	factor := share(s.pace.value(), reference)
+	f.report(Finding{
+		Code: SlowDecode, Subject: d.name, Confidence: 0.5 + 0.35*(factor-1), at: []*deployment{d},
+		Title:    fmt.Sprintf("%s writes slowly: %s ms between tokens, %s times %s", d.name, decimals(s.pace.value(), 1), decimals(factor, 1), against),
+		Affected: share(max(late, 0.01*s.pace.n), f.total.Tries),
+		Evidence: []Evidence{
+			{"between tokens, slow minutes", s.pace.value(), "ms", "tbt_mean_ms"},
+			{"between tokens, otherwise", cmp.Or(u.pace.value(), reference), "ms", "tbt_mean_ms"},
+			{"slow minutes", float64(len(slow)) * f.bucket.Minutes(), "count", "time"},
+			{"ran out of time meanwhile", late, "count", "outcome"},
+		},
+		RuledOut: append(f.notCapacity(d, cellPace, "the pace"), f.notLength(&s, &u)...),
+		Remedy: Remedy{
+			Text:   "move what has little time left elsewhere: measured budgets, and a second tier",
+			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
+			Spill:  d.tier == 0 && len(f.all) == 1,
+		},
+	}, slow)
+}
+
+// spreadSlow marks cells between slow ones that have too few answers to tell.
+func spreadSlow(d *deployment) {
+	for i, c := range d.cells {
+		if c.pace.n < decodePoints && (i > 0 && d.cells[i-1].slow || i+1 < len(d.cells) && d.cells[i+1].slow) {
+			c.slow = true
+			continue
+		}
+	}
+}
+
+// notLength rules out that answers had become longer.
+func (f *facts) notLength(slow, usual *cell) []RuledOut {
+	if usual.ok == 0 || slow.ok == 0 {
+		return nil
+	}
+	a, b := slow.out/max(slow.ok, 1), usual.out/max(usual.ok, 1)
+	if a > 1.3*b {
+		return nil
+	}
+	return []RuledOut{{OversizedRequests, "not the length: " + whole(a) + " tokens an answer, " + whole(b) + " otherwise"}}
+}
+
+func cellPace(c *cell) (float64, bool) { return c.pace.value(), c.pace.n >= decodePoints }

@@ -1,0 +1,119 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Thresholds: a bucket is sick when at least half of what a region was given
+// failed with 5xx, reset or cut, and at least three did; an outage is two sick
+// buckets with at most two others between them.
+const (
+	outageShare   = 0.5
+	outageFailed  = 3
+	outageBuckets = 2
+	outageGap     = 3
+)
+
+// regionalOutage looks for regions that fail while they do, and marks the time
+// for all: what happens then elsewhere is a consequence.
+func regionalOutage(f *facts) {
+	regions := map[string][]*deployment{}
+	var names []string
+	for _, d := range f.all {
+		name := d.region
+		if name == "" {
+			name = d.name
+		}
+		if regions[name] == nil {
+			names = append(names, name)
+		}
+		regions[name] = append(regions[name], d)
+	}
+	marks := map[int64]bool{}
+	for _, name := range names {
+		cells := sickCells(regions[name])
+		if len(cells) == 0 {
+			continue
+		}
+		failed, tries := 0.0, 0.0
+		for _, c := range cells {
+			failed += c.broken + c.unsentBroken
+			tries += c.tries + c.unsentBroken
+			marks[c.at] = true
+		}
+		f.report(Finding{
+			Code: RegionalOutage, Subject: name, Confidence: 0.6 + 0.4*share(failed, tries),
+			Title:    fmt.Sprintf("%s is failing: %s of what it gets ends in 5xx, reset or cut", name, percent(share(failed, tries))),
+			Affected: share(failed, f.total.Tries), at: regions[name],
+			covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true},
+			Evidence: []Evidence{
+				{"attempts that broke", failed, "count", "attempts.failure, attempts.status"},
+				{"share that broke", share(failed, tries), "share", "attempts.failure, attempts.status"},
+				{"minutes", float64(len(cells)) * f.bucket.Minutes(), "count", "time"},
+			},
+			RuledOut: f.others(regions, name),
+			Remedy: Remedy{
+				Text:   "let another region take over: a second tier, and the breaker as it comes",
+				Config: "pools:\n  - {name: " + regions[name][0].poolName() + ", tiers: [[" + regions[name][0].name + "], [standard-elsewhere]]}",
+			},
+		}, cells)
+	}
+	for _, d := range f.all {
+		for _, c := range d.cells {
+			c.sick = marks[c.at] || marks[c.at-1] // its end still echoes
+		}
+	}
+}
+
+// poolName is what the pool is called.
+func (d *deployment) poolName() string {
+	if d.pool != "" {
+		return d.pool
+	}
+	return "chat"
+}
+
+// others says how the other regions did.
+func (f *facts) others(regions map[string][]*deployment, sick string) []RuledOut {
+	broken, tries := 0.0, 0.0
+	for name, ds := range regions {
+		if name == sick {
+			continue
+		}
+		for _, d := range ds {
+			s := d.sum(anyCell)
+			broken, tries = broken+s.broken, tries+s.tries
+		}
+	}
+	if tries == 0 || share(broken, tries) > 0.05 {
+		return nil
+	}
+	return []RuledOut{{OversizedRequests, "not the requests: elsewhere " + percent(share(broken, tries)) + " of attempts break"}}
+}
+
+// sickCells are the buckets of a region's outages, in order.
+func sickCells(ds []*deployment) []*cell {
+	sums := map[int64]*cell{}
+	for _, d := range ds {
+		for _, c := range d.cells {
+			if sums[c.at] == nil {
+				sums[c.at] = &cell{at: c.at}
+			}
+			sums[c.at].join(c, false)
+		}
+	}
+	var sick []*cell
+	for _, c := range sums {
+		failed := c.broken + c.unsentBroken
+		if failed >= outageFailed && failed >= outageShare*(c.tries+c.unsentBroken) {
+			sick = append(sick, c)
+		}
+	}
+	slices.SortFunc(sick, func(a, b *cell) int { return int(a.at - b.at) })
+	return slices.DeleteFunc(sick, func(c *cell) bool {
+		return !slices.ContainsFunc(sick, func(o *cell) bool {
+			return o != c && o.at-c.at <= outageGap && c.at-o.at <= outageGap
+		})
+	})
+}
