@@ -139,7 +139,7 @@ func (c *Collector) late(o *Observation, at *cell) {
 		window = o.E2E
 	}
 	switch seen := max(o.CompletionTokens, a.Tokens); {
-	case 2*o.Queue >= o.E2E || a.Class == spillway.FailureRefused || a.Start > o.E2E/2:
+	case 4*o.Queue >= o.E2E || a.Class == spillway.FailureRefused || a.Start > o.E2E/2:
 		// It was the waiting.
 		at.waited++
 	case window < shortWindow || o.ClientTimeout > 0 && o.ClientTimeout <= o.Window:

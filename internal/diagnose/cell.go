@@ -19,6 +19,7 @@ type cell struct {
 	// Requests that were refused or failed without an attempt, and those that
 	// waited long, count at the pool's first deployment.
 	unsent, unsentBroken, waited float64
+	skipped                      float64 // sent elsewhere because the deployment is broken
 
 	work     float64 // input-token equivalents of answers
 	tokens   float64 // prompt and output tokens used
@@ -65,6 +66,7 @@ func (c *cell) join(o *cell, second bool) {
 	c.unsent += o.unsent
 	c.unsentBroken += o.unsentBroken
 	c.waited += o.waited
+	c.skipped += o.skipped
 	c.work += o.work
 	c.tokens += o.tokens
 	c.reserved += o.reserved

@@ -121,6 +121,9 @@ func (c *Collector) Add(o *Observation) {
 		}
 		at.parts[c.part(o.Time)].tries++
 	}
+	if o.Spill == spillway.SpillBroken && len(o.Attempts) > 0 && o.Attempts[0].Deployment != home.name {
+		at.skipped++
+	}
 	if o.Queue >= longWait && !o.refused() {
 		at.waited++
 	}
@@ -296,12 +299,14 @@ func (c *Collector) caller(o *Observation, home *deployment) {
 		who.byBucket[c.number(o.Time)] = at
 		c.callerCells++
 	}
-	at.requests++
-	out := o.CompletionTokens
-	if o.failed() && out == 0 {
-		out = int(c.plots.meanOutput())
+	if o.Retry <= 0 { // what is said again is no more work
+		at.requests++
+		out := o.CompletionTokens
+		if o.failed() && out == 0 {
+			out = int(c.plots.meanOutput())
+		}
+		at.work += float64(o.PromptTokens) + home.ratio*float64(out)
 	}
-	at.work += float64(o.PromptTokens) + home.ratio*float64(out)
 	at.met += one(o.refused() || o.Queue >= longWait)
 }
 

@@ -15,6 +15,7 @@ type Observation struct {
 	Stream                             bool
 
 	Outcome          spillway.Outcome
+	Spill            spillway.SpillReason // why the first tier was not used
 	Status           int // what the client got
 	Retry            int // how often the client has already tried this call
 	AskTokens        int // output tokens asked for; 0 when no limit was set
@@ -38,7 +39,7 @@ type Observation struct {
 func FromRecord(r *spillway.Record) Observation {
 	o := Observation{
 		Time: r.Time, Pool: r.Pool, Model: r.Model, Class: r.Class, Caller: r.Caller, Tenant: r.Tenant,
-		Stream: r.Stream, Outcome: r.Outcome, Status: r.Status, Retry: r.ClientRetry,
+		Stream: r.Stream, Outcome: r.Outcome, Status: r.Status, Spill: r.Spill, Retry: r.ClientRetry,
 		AskTokens: r.AskTokens * max(r.Choices, 1), PromptTokens: r.Usage.Prompt, CachedTokens: -1,
 		CompletionTokens: r.Usage.Completion, Window: r.Window, Queue: r.Queue, TTFT: r.TTFT, E2E: r.E2E,
 		TBT: r.TBTMean, Attempts: r.Attempts,

@@ -6,7 +6,8 @@ import (
 )
 
 // Thresholds: a bucket is sick when at least half of what a region was given
-// failed with 5xx, reset or cut, and at least three did; an outage is two sick
+// failed with 5xx, reset or cut, or was kept from it by a breaker that had
+// opened for that, and at least three did; an outage is two sick
 // buckets with at most two others between them.
 const (
 	outageShare   = 0.5
@@ -38,8 +39,8 @@ func regionalOutage(f *facts) {
 		}
 		failed, tries := 0.0, 0.0
 		for _, c := range cells {
-			failed += c.broken + c.unsentBroken
-			tries += c.tries + c.unsentBroken
+			failed += c.failing()
+			tries += c.offered()
 			marks[c.at] = true
 		}
 		f.report(Finding{
@@ -74,6 +75,12 @@ func (d *deployment) poolName() string {
 	return "chat"
 }
 
+// failing is what broke, and what was sent elsewhere because it would have.
+func (c *cell) failing() float64 { return c.broken + c.unsentBroken + c.skipped }
+
+// offered is what would have gone there.
+func (c *cell) offered() float64 { return c.tries + c.unsentBroken + c.skipped }
+
 // others says how the other regions did.
 func (f *facts) others(regions map[string][]*deployment, sick string) []RuledOut {
 	broken, tries := 0.0, 0.0
@@ -105,8 +112,7 @@ func sickCells(ds []*deployment) []*cell {
 	}
 	var sick []*cell
 	for _, c := range sums {
-		failed := c.broken + c.unsentBroken
-		if failed >= outageFailed && failed >= outageShare*(c.tries+c.unsentBroken) {
+		if failed := c.failing(); failed >= outageFailed && c.broken+c.unsentBroken > 0 && failed >= outageShare*c.offered() {
 			sick = append(sick, c)
 		}
 	}

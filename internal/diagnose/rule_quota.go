@@ -30,10 +30,11 @@ func standardQuota(f *facts) {
 		}
 		limit, even := partLimit(d, cells)
 		switch s := joined(cells); {
-		case f.bucket == firstBucket && even && fits(cells, limit):
-			f.bursts(d, cells, met, limit)
-		case even:
+		case f.bucket == firstBucket && even && fits(cells, limit) && f.bursts(d, cells, met, limit):
+		case even && d.told:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", whole(limit*parts)))
+		case even:
+			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", whole(limit*parts), whole(s.tokens/float64(len(cells)))))
 		case share(s.tokens, s.reserved) < 0.5:
 			f.overReserved(d, cells, [4]float64{met, 0, 1 - share(s.tokens, s.reserved), share(s.tokens, s.reserved)})
 		default:
@@ -56,8 +57,8 @@ func partLimit(d *deployment, cells []*cell) (limit float64, even bool) {
 		}
 	}
 	mean, dev := moments(n, sum, squares)
-	if rpm := float64(d.known.RPM); rpm > 0 {
-		return rpm / parts, mean >= 0.8*rpm/parts
+	if rpm := float64(d.known.RPM); d.told {
+		return rpm / parts, rpm > 0 && mean >= 0.8*rpm/parts
 	}
 	return mean, n >= burstParts && mean >= 5 && dev <= burstEven*mean+math.Sqrt(mean)/3
 }
@@ -77,7 +78,9 @@ func fits(cells []*cell, limit float64) bool {
 	return 2*good > len(cells)
 }
 
-func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) {
+// bursts reports refusals that spreading the minute's requests would have
+// avoided, if that is what they are.
+func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 	peak, mean := 0.0, 0.0
 	over, refusing := 0.0, 0.0
 	for _, c := range cells {
@@ -91,7 +94,7 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) {
 		}
 	}
 	if over < 0.3*refusing {
-		return // it is what is said again
+		return false // it is what is said again
 	}
 	mean /= float64(len(cells))
 	f.report(Finding{
@@ -111,6 +114,7 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) {
 		},
 		covers: map[Code]bool{QuotaExhausted: true},
 	}, cells)
+	return true
 }
 
 func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota string) {

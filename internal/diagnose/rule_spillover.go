@@ -42,7 +42,7 @@ func saturatedSpillover(f *facts) {
 					Text:   "spill to capacity of its own, in a region that others do not use, and let the rest wait",
 					Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [" + o.name + "], [standard-elsewhere]]}", Spill: true,
 				},
-				covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true},
+				covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true, RPMBursts: true},
 			}, cells)
 			return
 		}

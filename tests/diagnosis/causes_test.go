@@ -28,7 +28,7 @@ func causes() []cause {
 		{code: diagnose.RPMBursts, make: bursts},
 		{code: diagnose.SlowPrefill, make: slowPrefill},
 		{code: diagnose.SlowDecode, make: slowDecode, also: []diagnose.Code{diagnose.OversizedRequests}},
-		{code: diagnose.RetryAmplification, make: retries},
+		{code: diagnose.RetryAmplification, make: retries, also: []diagnose.Code{diagnose.RegionalOutage}},
 		{code: diagnose.SaturatedSpillover, make: fullSpillover},
 		{code: diagnose.RegionalOutage, make: outage},
 		{code: diagnose.ClientTimeout, make: impatient},
@@ -54,7 +54,7 @@ func saturated(w *world) {
 	w.alone()
 	from := w.minutes(5, 12)
 	w.add(w.traffic(calls{rate: 8 * (0.9 + w.rng.Float64()), clients: 8, zipf: 0.6, from: from, to: from + w.minutes(6, 12)}))
-	w.size(w.load(w.calls, 1, w.length) / w.load(w.busiest(from), 1, time.Minute) / (0.75 + 0.1*w.rng.Float64()))
+	w.sizeFirm(1/(0.75+0.1*w.rng.Float64()), from)
 }
 
 // busiest are the calls of the third minute after an instant.
@@ -77,7 +77,7 @@ func overReserved(w *world) {
 		w.calls[i].MaxTokens = limit
 	}
 	w.ptu().MeterDepth = w.pick(5*time.Second, 8*time.Second)
-	w.size(0.35 + 0.15*w.rng.Float64())
+	w.sizeFirm(0.35+0.15*w.rng.Float64(), 0)
 }
 
 // exhausted: a standard deployment whose quota of tokens is too small for the
@@ -92,7 +92,9 @@ func exhausted(w *world) {
 }
 
 // fragmented: two pools of one model, of which one is short and the other idle.
+// That they are of one model stands in the configuration alone.
 func fragmented(w *world) {
+	w.told = true
 	w.standard(1, 0)
 	perMinute := 0.0
 	for i := range w.calls {
@@ -202,5 +204,114 @@ func noisy(w *world) {
 	from := w.minutes(6, 14)
 	w.add(w.traffic(calls{rate: 10 + 8*w.rng.Float64(), client: "batch", from: from, to: from + w.minutes(5, 9)}))
 	w.add(w.traffic(calls{rate: 0.2, client: "batch"}))
-	w.size(w.load(w.calls, 1, w.length) / w.load(w.busiest(from), 1, time.Minute) / (0.7 + 0.1*w.rng.Float64()))
+	w.sizeFirm(1/(0.7+0.1*w.rng.Float64()), from)
+}
+
+// pairs are causes that can be there at the same time and leave each other
+// visible. The second is made after the first.
+func pairs() [][2]diagnose.Code {
+	return [][2]diagnose.Code{
+		{diagnose.SlowPrefill, diagnose.OversizedRequests},
+		{diagnose.CacheLoss, diagnose.OversizedRequests},
+		{diagnose.PTUSaturation, diagnose.OversizedRequests},
+		{diagnose.NoisyTenant, diagnose.OversizedRequests},
+		{diagnose.RetryAmplification, diagnose.OversizedRequests},
+		{diagnose.SaturatedSpillover, diagnose.OversizedRequests},
+		{diagnose.QuotaExhausted, diagnose.OversizedRequests},
+		{diagnose.QuotaFragmentation, diagnose.OversizedRequests},
+		{diagnose.RPMBursts, diagnose.OversizedRequests},
+		{diagnose.OverReservation, diagnose.OversizedRequests},
+		{diagnose.OversizedRequests, diagnose.RegionalOutage},
+		{diagnose.OversizedRequests, diagnose.SlowDecode},
+		{diagnose.SlowPrefill, diagnose.PTUSaturation},
+		{diagnose.SlowPrefill, diagnose.RegionalOutage},
+		{diagnose.SlowPrefill, diagnose.NoisyTenant},
+		{diagnose.SlowPrefill, diagnose.QuotaExhausted},
+		{diagnose.SlowPrefill, diagnose.SlowDecode},
+		{diagnose.CacheLoss, diagnose.RegionalOutage},
+		{diagnose.CacheLoss, diagnose.ClientTimeout},
+		{diagnose.CacheLoss, diagnose.PTUSaturation},
+		{diagnose.CacheLoss, diagnose.SlowDecode},
+		{diagnose.CacheLoss, diagnose.QuotaExhausted},
+		{diagnose.CacheLoss, diagnose.RetryAmplification},
+		{diagnose.CacheLoss, diagnose.SaturatedSpillover},
+		{diagnose.PTUSaturation, diagnose.SlowDecode},
+		{diagnose.RegionalOutage, diagnose.ClientTimeout},
+		{diagnose.NoisyTenant, diagnose.RegionalOutage},
+		{diagnose.SlowDecode, diagnose.ClientTimeout},
+	}
+}
+
+// healthy are traffic and fleets that look like trouble and are none.
+func healthy() map[string]func(w *world) {
+	return map[string]func(w *world){
+		"quiet":    func(*world) {},
+		"busy":     func(w *world) { w.size(0.8) },
+		"few":      func(w *world) { w.calls = w.traffic(calls{rate: 0.05}) },
+		"spilling": func(w *world) { w.size(1.15) }, // to standard deployments that have room
+		"long streams": func(w *world) {
+			w.add(w.traffic(calls{rate: 0.2, client: "reports", sync: 1e-9, output: workload.Lengths{Median: 6000, Sigma: 0.2, Min: 4000, Max: 9000}}))
+			w.size(0.5)
+		},
+		"long answers that fit": func(w *world) {
+			w.ptu().Service.TBTMean = 7 * time.Millisecond
+			w.add(w.traffic(calls{rate: 0.3, client: "reports", sync: 1, output: workload.Lengths{Median: 1800, Sigma: 0.1, Min: 1200, Max: 2200}}))
+			w.size(0.4)
+		},
+		"day and night": func(w *world) {
+			w.calls = w.traffic(calls{rate: 6, clients: 8, zipf: 0.6, curve: workload.Curve{Step: 3 * time.Minute, Factors: []float64{1, 2, 4, 8, 10, 8, 5, 3, 2, 1}}})
+			w.size(0.45)
+		},
+		"one large caller": func(w *world) {
+			w.add(w.traffic(calls{rate: 12, client: "batch"}))
+			w.size(0.6)
+		},
+		"a caller's rush that fits": func(w *world) {
+			from := w.minutes(5, 12)
+			w.add(w.traffic(calls{rate: 10, client: "batch", from: from, to: from + 6*time.Minute}))
+			w.size(0.3)
+		},
+		"a refusal now and then": func(w *world) {
+			w.fleet.Faults = []fleet.Fault{{Kind: fleet.FaultStatus429, Probability: 0.002}}
+		},
+		"an error now and then": func(w *world) {
+			w.fleet.Faults = []fleet.Fault{{Kind: fleet.FaultStatus5xx, Status: 500, Probability: 0.004}}
+		},
+		"long prompts": func(w *world) {
+			w.calls = w.traffic(calls{rate: 4, clients: 8, zipf: 0.6, input: workload.Lengths{Median: 3000, Sigma: 1, Min: 50, Max: 30000}})
+			w.size(0.5)
+		},
+		"a cache that works": func(w *world) {
+			w.calls = w.traffic(calls{rate: 6, clients: 6, zipf: 0.6, input: workload.Lengths{Median: 3000, Sigma: 0.4, Min: 1500, Max: 9000}})
+			w.cached(w.length)
+			w.size(0.4)
+		},
+		"no cache ever": func(w *world) {
+			w.calls = w.traffic(calls{rate: 6, clients: 6, zipf: 0.6, input: workload.Lengths{Median: 3000, Sigma: 0.4, Min: 1500, Max: 9000}})
+			w.cached(0)
+			w.size(0.4)
+		},
+		"limits far above the use": func(w *world) {
+			for i := range w.calls {
+				w.calls[i].MaxTokens = 4096
+			}
+			w.ptu().MeterDepth = time.Minute
+			w.size(0.3)
+		},
+		"quotas with room": func(w *world) { w.standard(2_000_000, 6000) },
+		"bursts with room": func(w *world) {
+			w.calls = w.traffic(calls{rate: 6, clients: 8, zipf: 0.6, bursts: workload.Bursts{Factor: 6, Length: 5 * time.Second, Period: 55 * time.Second}})
+			w.standard(0, 6*60*12)
+		},
+		"patient clients": func(w *world) { w.client.Timeout = 45 * time.Second },
+		"slow region, used little": func(w *world) {
+			w.fleet.Deployments[1].Service.TBTMean = 24 * time.Millisecond
+			w.size(1.05)
+		},
+		"embeddings": func(w *world) {
+			for i := range w.calls {
+				w.calls[i].OutputTokens, w.calls[i].MaxTokens = 0, 0
+			}
+		},
+	}
 }

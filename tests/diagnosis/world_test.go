@@ -14,6 +14,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/diagnose"
 	"github.com/spillway-ai/spillway/internal/fleet"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/policy/admit"
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 	"github.com/spillway-ai/spillway/internal/whatif"
 	"github.com/spillway-ai/spillway/internal/workload"
@@ -33,6 +34,10 @@ type world struct {
 	client fleet.Client
 	calls  []workload.Call
 	told   bool // the operator gives the capacities
+	// sizing sizes the provisioned deployment, once all calls are there; firm
+	// is that of a cause that stands or falls with it.
+	sizing func()
+	firm   bool
 }
 
 // newWorld is a healthy one: a provisioned deployment at about half of its
@@ -66,7 +71,7 @@ func newWorld(seed uint64) *world {
 
 // pool is a policy with these tiers.
 func (w *world) pool(name string, tiers ...[]string) policy.Config {
-	cfg := policy.Config{Pool: spillway.Pool{Name: name, Tiers: tiers}}
+	cfg := policy.Config{Pool: spillway.Pool{Name: name, Tiers: tiers}, Queue: admit.Config{MaxLength: 64}}
 	for _, d := range w.fleet.Deployments {
 		if slices.ContainsFunc(tiers, func(names []string) bool { return slices.Contains(names, d.Name) }) {
 			cfg.Deployments = append(cfg.Deployments, d.Deployment)
@@ -119,7 +124,7 @@ func (w *world) traffic(k calls) []workload.Call {
 		c.Input = workload.Lengths{Median: 700, Sigma: 0.9, Min: 20, Max: 8000}
 	}
 	if c.Output.Max == 0 && c.Output.Median == 0 {
-		c.Output = workload.Lengths{Median: 240, Sigma: 0.8, Min: 5, Max: 1500}
+		c.Output = workload.Lengths{Median: 240, Sigma: 0.8, Min: 5, Max: 900}
 	}
 	src, err := workload.Generate(spec, w.rng.Uint64())
 	if err != nil {
@@ -175,22 +180,37 @@ func (w *world) load(all []workload.Call, n int, during time.Duration) float64 {
 	return work / (float64(n) * inputTPMPerPTU * during.Minutes())
 }
 
-// size gives the provisioned deployment so many PTUs that the calls are that
-// share of its capacity.
+// size will give the provisioned deployment so many PTUs that the calls are
+// that share of its capacity, if no cause needs it otherwise.
 func (w *world) size(share float64) {
-	w.ptu().PTU = max(1, int(w.load(w.calls, 1, w.length)/share))
-	for i := range w.pools {
-		w.pools[i] = w.pool(w.pools[i].Pool.Name, w.pools[i].Pool.Tiers...)
+	if !w.firm {
+		w.sizing = func() { w.ptu().PTU = max(1, int(w.load(w.calls, 1, w.length)/share)) }
+	}
+}
+
+// sizeFirm is size of a cause that stands or falls with it; at zero the share
+// is that of the whole time.
+func (w *world) sizeFirm(share float64, at time.Duration) {
+	w.firm = true
+	w.sizing = func() {
+		load := w.load(w.calls, 1, w.length)
+		if at > 0 {
+			load = w.load(w.busiest(at), 1, time.Minute)
+		}
+		w.ptu().PTU = max(1, int(load/share))
 	}
 }
 
 // observations runs the world and returns what the gateway's records say.
 func (w *world) observations(tb testing.TB, take func(*diagnose.Observation)) {
 	tb.Helper()
+	if w.sizing != nil && w.ptu().Kind == spillway.Provisioned {
+		w.sizing()
+	}
 	for i := range w.pools { // what causes have changed since
-		retries, queue := w.pools[i].Retry, w.pools[i].Queue
+		retries := w.pools[i].Retry
 		w.pools[i] = w.pool(w.pools[i].Pool.Name, w.pools[i].Pool.Tiers...)
-		w.pools[i].Retry, w.pools[i].Queue = retries, queue
+		w.pools[i].Retry = retries
 	}
 	_, err := whatif.Run(whatif.Config{
 		Fleet: w.fleet, Client: w.client, Seed: w.seed,
@@ -208,8 +228,16 @@ func (w *world) observations(tb testing.TB, take func(*diagnose.Observation)) {
 // diagnosis is what is said of the world.
 func (w *world) diagnosis(tb testing.TB) diagnose.Diagnosis {
 	tb.Helper()
+	var all []diagnose.Observation
+	w.observations(tb, func(o *diagnose.Observation) {
+		kept := *o
+		kept.Attempts = slices.Clone(o.Attempts)
+		all = append(all, kept)
+	})
 	c := diagnose.NewCollector(w.knowledge())
-	w.observations(tb, c.Add)
+	for i := range all {
+		c.Add(&all[i])
+	}
 	return c.Diagnose()
 }
 
