@@ -46,6 +46,24 @@ func (c *Collector) attempt(o *Observation, a *spillway.Attempt, d *deployment, 
 	}
 }
 
+// Utilization takes what a service's own metrics say of a deployment's
+// provisioned capacity: ratio is 1 when all is used. Where there is such a
+// figure, it counts beside those that answers carry.
+func (c *Collector) Utilization(deployment string, at time.Time, ratio float64) {
+	if !(ratio >= 0) {
+		return
+	}
+	d := c.deployment(deployment, &Observation{})
+	if !d.told {
+		d.kind = spillway.Provisioned
+	}
+	cell := c.cell(d, at)
+	cell.util += ratio
+	cell.utilN++
+	cell.utilMax = max(cell.utilMax, ratio)
+	c.total.utilMetric++
+}
+
 func (c *Collector) utilization(a *spillway.Attempt, at *cell) {
 	if a.Kind != spillway.Provisioned {
 		return
@@ -69,9 +87,10 @@ func (c *Collector) accepted(o *Observation, a *spillway.Attempt, d *deployment,
 	cached := max(o.CachedTokens, 0)
 	grant := a.GrantTokens
 	if grant == 0 {
-		grant = o.AskTokens
+		grant = max(o.AskTokens, 0)
 	}
-	if grant == 0 {
+	unknown := grant == 0 && o.AskTokens < 0
+	if grant == 0 && !unknown {
 		grant = defaultReserveStandard
 		if d.kind == spillway.Provisioned {
 			grant = defaultReserveProvisioned
@@ -80,7 +99,11 @@ func (c *Collector) accepted(o *Observation, a *spillway.Attempt, d *deployment,
 			grant = 0 // nothing is generated
 		}
 	}
-	d.grants.add(float64(grant))
+	if unknown {
+		grant = out // nothing speaks for more
+	} else {
+		d.grants.add(float64(grant))
+	}
 	at.work += float64(max(o.PromptTokens-cached, 0)) + d.ratio*float64(out)
 	at.tokens += float64(o.PromptTokens + out)
 	at.reserved += float64(o.PromptTokens + grant)

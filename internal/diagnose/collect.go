@@ -56,6 +56,7 @@ type Collector struct {
 	short    sketch // s of the short windows that ran out
 	whole    sketch // s of complete answers
 	asks     sketch // output tokens asked for
+	classes  map[string]*classCount
 	outputs  sketch // output tokens of complete answers
 	lateAsks sketch // asked for by those that ran out of time
 	plots    plotData
@@ -69,6 +70,7 @@ type totals struct {
 	unlimited                                                              float64 // asked without a limit
 	ttftKnown, paceKnown, paceDerived, promptKnown, cachedKnown            float64
 	utilKnown, provisionedTries, windowKnown, generating                   float64
+	utilMetric                                                             float64 // samples of the service's metrics
 	withoutDeployment, lateUnlimited, lateAll                              float64
 	retryBuckets                                                           map[int64]*retryCell
 }
@@ -80,7 +82,7 @@ type retryCell struct{ first, tries, deep, failed float64 }
 func NewCollector(cfg Config) *Collector {
 	return &Collector{
 		cfg: cfg, bucket: firstBucket, deployments: map[string]*deployment{}, homes: map[string]*deployment{},
-		callers: map[string]*caller{}, total: totals{retryBuckets: map[int64]*retryCell{}},
+		callers: map[string]*caller{}, classes: map[string]*classCount{}, total: totals{retryBuckets: map[int64]*retryCell{}},
 	}
 }
 
@@ -98,6 +100,7 @@ func (c *Collector) Add(o *Observation) {
 		c.to = o.Time
 	}
 	c.count(o)
+	c.class(o)
 	home := c.home(o)
 	spilled := ""
 	for i := range o.Attempts {
@@ -183,6 +186,23 @@ func (c *Collector) count(o *Observation) {
 	c.asks.add(float64(o.AskTokens))
 	t.unlimited += one(o.AskTokens == 0)
 	c.plots.add(o)
+}
+
+// classCount is how many tries a class of traffic made, and how many of them
+// ran out of time.
+type classCount struct{ tries, late float64 }
+
+func (c *Collector) class(o *Observation) {
+	n := c.classes[o.Class]
+	if n == nil {
+		if len(c.classes) >= maxCallers {
+			return
+		}
+		n = &classCount{}
+		c.classes[o.Class] = n
+	}
+	n.tries++
+	n.late += one(o.late())
 }
 
 func one(yes bool) float64 {

@@ -52,6 +52,21 @@ func (c *Collector) Diagnose() Diagnosis {
 	return out
 }
 
+// className is the class that has most of what of says; "sync" where the
+// observations name none.
+func (f *facts) className(of func(*classCount) float64) string {
+	best, most := "", 0.0
+	for _, name := range slices.Sorted(maps.Keys(f.classes)) {
+		if n := of(f.classes[name]); n > most {
+			best, most = name, n
+		}
+	}
+	return cmp.Or(best, "sync")
+}
+
+func lateTries(n *classCount) float64 { return n.late }
+func allTries(n *classCount) float64  { return n.tries }
+
 // minTries is how few tries say nothing.
 const minTries = 50
 
@@ -114,7 +129,7 @@ func (f *facts) coverage() []Missing {
 		add(1-share(t.paceKnown, t.generating), "time between tokens unknown: taken from answers of 256 tokens and more")
 		add(1-share(t.cachedKnown, t.Complete), "cached tokens unknown: cache loss is not looked for there")
 	}
-	if t.provisionedTries > 0 {
+	if t.provisionedTries > 0 && t.utilMetric == 0 {
 		add(1-share(t.utilKnown, t.provisionedTries), "utilization not reported: taken from the work of answers")
 	}
 	add(share(t.withoutDeployment, t.Tries), "deployment unknown: not attributed")

@@ -132,7 +132,7 @@ func (f *facts) overReserved(d *deployment, cells []*cell, v [4]float64) {
 		covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true},
 		Remedy: Remedy{
 			Text:      "send the length that callers are known to need as the limit",
-			Config:    fmt.Sprintf("classes:\n  - {name: sync, window: 60s, right_size: true}  # answers need %s at p99", whole(d.output.quantile(0.99))),
+			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # answers need %s at p99", f.className(allTries), whole(d.output.quantile(0.99))),
 			RightSize: true,
 		},
 	}, cells)

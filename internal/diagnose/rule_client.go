@@ -55,7 +55,7 @@ func clientTimeout(f *facts) {
 		RuledOut: []RuledOut{{OversizedRequests, "not the service's window: they end at " + span(patience) + ", far from 60 s"}},
 		Remedy: Remedy{
 			Text:   "raise the clients' timeout, or stream; where neither can be, grant what fits their time",
-			Config: "classes:\n  - {name: sync, window: 60s, budget: {mode: clamp, quantile: 0.99}}  # clients: timeout ≥ 60 s",
+			Config: "classes:\n  - {name: " + f.className(lateTries) + ", window: 60s, budget: {mode: clamp, quantile: 0.99}}  # clients: timeout ≥ 60 s",
 		},
 	}, between(cells))
 }

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"fmt"
 	"math"
-	"time"
 )
 
 // Thresholds: at least five requests, and one in 2,000, ran out of a window of
@@ -66,7 +65,7 @@ func oversized(f *facts) {
 		RuledOut: append(f.notCapacity(worst, cellLate, "running out of time"), f.notDecode(worst)...),
 		Remedy: Remedy{
 			Text:      fmt.Sprintf("grant what fits (%s tokens), and stream what is longer", whole(float64(fits))),
-			Config:    fmt.Sprintf("classes:\n  - {name: sync, window: %s, budget: {mode: clamp, quantile: 0.99}}  # or max_output_tokens: %d", time.Duration(window*float64(time.Second)).Round(time.Second), fits),
+			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: %ds, budget: {mode: clamp, quantile: 0.99}}  # or budget: {mode: clamp, max_output_tokens: %d}", f.className(lateTries), int(window+0.5), fits),
 			CapTokens: fits,
 		},
 	}, between(cells))

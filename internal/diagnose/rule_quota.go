@@ -110,7 +110,7 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 		RuledOut: []RuledOut{{QuotaExhausted, "not the quota: " + whole(mean) + " first tries a minute, " + whole(parts*limit) + " are allowed"}},
 		Remedy: Remedy{
 			Text:   "let requests wait for some seconds instead of refusing them",
-			Config: "queue: {max_length: 1024}\nclasses:\n  - {name: sync, window: 60s, max_wait: 15s}", Queue: true,
+			Config: "queue: {max_length: 1024}\nclasses:\n  - {name: " + f.className(allTries) + ", window: 60s, max_wait: 15s}", Queue: true,
 		},
 		covers: map[Code]bool{QuotaExhausted: true},
 	}, cells)

@@ -228,16 +228,8 @@ func (w *world) observations(tb testing.TB, take func(*diagnose.Observation)) {
 // diagnosis is what is said of the world.
 func (w *world) diagnosis(tb testing.TB) diagnose.Diagnosis {
 	tb.Helper()
-	var all []diagnose.Observation
-	w.observations(tb, func(o *diagnose.Observation) {
-		kept := *o
-		kept.Attempts = slices.Clone(o.Attempts)
-		all = append(all, kept)
-	})
 	c := diagnose.NewCollector(w.knowledge())
-	for i := range all {
-		c.Add(&all[i])
-	}
+	w.observations(tb, c.Add)
 	return c.Diagnose()
 }
 
