@@ -201,12 +201,18 @@ func (w *world) sizeFirm(share float64, at time.Duration) {
 	}
 }
 
-// observations runs the world and returns what the gateway's records say.
-func (w *world) observations(tb testing.TB, take func(*diagnose.Observation)) {
-	tb.Helper()
+// settle sizes what is to be sized, once nothing changes any more.
+func (w *world) settle() {
 	if w.sizing != nil && w.ptu().Kind == spillway.Provisioned {
 		w.sizing()
 	}
+	w.sizing = nil
+}
+
+// observations runs the world and returns what the gateway's records say.
+func (w *world) observations(tb testing.TB, take func(*diagnose.Observation)) {
+	tb.Helper()
+	w.settle()
 	for i := range w.pools { // what causes have changed since
 		retries := w.pools[i].Retry
 		w.pools[i] = w.pool(w.pools[i].Pool.Name, w.pools[i].Pool.Tiers...)
@@ -235,6 +241,7 @@ func (w *world) diagnosis(tb testing.TB) diagnose.Diagnosis {
 
 // knowledge is what the operator gives.
 func (w *world) knowledge() diagnose.Config {
+	w.settle()
 	var cfg diagnose.Config
 	if w.told {
 		for _, d := range w.fleet.Deployments {
