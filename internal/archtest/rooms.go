@@ -40,8 +40,9 @@ var rooms = []room{
 
 	{dir: "internal/fleet", may: []string{".", "internal/stat", "internal/models"}, pure: true},
 	{dir: "internal/workload", may: []string{"."}, pure: true},
-	{dir: "internal/report", may: []string{".", "internal/stat", "internal/models"}, pure: true},
-	{dir: "internal/diagnose", may: []string{".", "internal/stat", "internal/report"}, pure: true},
+	{dir: "internal/svg", pure: true},
+	{dir: "internal/report", may: []string{".", "internal/stat", "internal/models", "internal/svg"}, pure: true},
+	{dir: "internal/diagnose", may: []string{".", "internal/stat", "internal/svg"}, pure: true},
 
 	{dir: "internal/config", may: []string{".", "internal/policy/..."}},
 	{dir: "internal/wire", may: []string{".", "internal/wire/..."}},
@@ -59,7 +60,7 @@ var rooms = []room{
 	{dir: "internal/app", may: []string{
 		".", "examples", "internal/azuresim", "internal/config", "internal/console", "internal/fleet", "internal/gateway",
 		"internal/kql", "internal/loadgen", "internal/policy/...", "internal/replica", "internal/store", "internal/telemetry",
-		"internal/whatif", "internal/wire/...", "internal/workload",
+		"internal/diagnose", "internal/report", "internal/whatif", "internal/wire/...", "internal/workload",
 	}, clock: true},
 	{dir: "internal/cli", may: []string{".", "internal/..."}, clock: true},
 	{dir: "cmd", may: []string{"internal/cli"}},

@@ -158,8 +158,8 @@ func (c *Collector) late(o *Observation, at *cell) {
 	at = c.cell(c.deployment(a.Deployment, o), o.Time.Add(a.Start))
 	c.total.lateAll++
 	window := o.Window
-	if window <= 0 {
-		window = o.E2E
+	if window <= 0 || o.E2E > 0 && o.E2E < window*9/10 {
+		window = o.E2E // the service's own was shorter
 	}
 	switch seen := max(o.CompletionTokens, a.Tokens); {
 	case 4*o.Queue >= o.E2E || a.Class == spillway.FailureRefused || a.Start > o.E2E/2:

@@ -76,7 +76,7 @@ type totals struct {
 }
 
 // retryCell is how much of a bucket's traffic was said before.
-type retryCell struct{ first, tries, deep, failed float64 }
+type retryCell struct{ first, tries, deep, failed, late, refused float64 }
 
 // NewCollector returns one that has seen nothing.
 func NewCollector(cfg Config) *Collector {
@@ -183,6 +183,8 @@ func (c *Collector) count(o *Observation) {
 	t.Failed += one(o.failed())
 	t.windowKnown += one(o.Window > 0)
 	r.failed += one(o.failed())
+	r.late += one(o.late())
+	r.refused += one(o.refused())
 	c.asks.add(float64(o.AskTokens))
 	t.unlimited += one(o.AskTokens == 0)
 	c.plots.add(o)
@@ -375,5 +377,7 @@ func (c *Collector) coarsen() {
 		at.tries += v.tries
 		at.deep += v.deep
 		at.failed += v.failed
+		at.late += v.late
+		at.refused += v.refused
 	}
 }

@@ -2,6 +2,8 @@ package diagnose
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -92,11 +94,12 @@ func (r *Remedy) Simulable() bool {
 }
 
 // Rates are what a replay of the traffic comes to, as shares of tries, and the
-// output tokens generated for each call.
+// output tokens that clients got for each call.
 type Rates struct {
 	Timeout       float64 `json:"rate_408"`
+	Cut           float64 `json:"rate_cut"` // valid answers, cut at the deadline
 	Refused       float64 `json:"rate_429"`
-	Truncated     float64 `json:"truncated"`
+	Truncated     float64 `json:"truncated"` // by a budget
 	Failed        float64 `json:"failed_calls"`
 	TokensPerCall float64 `json:"tokens_per_call"`
 }
@@ -117,12 +120,15 @@ func NewEffect(remedy *Remedy, calls int, now, then Rates) *Effect {
 		e.Text = "cap " + whole(float64(remedy.CapTokens)) + ": "
 	}
 	e.Text += fmt.Sprintf("408 %s → %s, 429 %s → %s", percent(now.Timeout), percent(then.Timeout), percent(now.Refused), percent(then.Refused))
+	if then.Cut >= 0.0001 || now.Cut >= 0.0001 {
+		e.Text += fmt.Sprintf(", cut at the deadline %s → %s", percent(now.Cut), percent(then.Cut))
+	}
 	if then.Truncated > 0 || now.Truncated > 0 {
 		e.Text += ", " + percent(then.Truncated) + " truncated"
 	}
 	if now.TokensPerCall > 0 {
 		if c := 100 * (then.TokensPerCall/now.TokensPerCall - 1); c <= -1 || c >= 1 {
-			e.Text += fmt.Sprintf(", %s%% tokens", signed(c))
+			e.Text += fmt.Sprintf(", %s%% tokens received", signed(c))
 		}
 	}
 	return e
@@ -148,8 +154,43 @@ type Diagnosis struct {
 	Findings []Finding `json:"findings"` // the gravest first
 	Coverage []Missing `json:"coverage"`
 
+	// Replay says what the predicted effects rest on; nil where there is none.
+	Replay *Replay `json:"replay,omitempty"`
+
 	DeploymentNames []string `json:"deployments"`
 	pictures        []picture
+}
+
+// Replay is the traffic served once more in virtual time, as it was: where the
+// two do not come to the same, no effect of a remedy is predicted.
+type Replay struct {
+	From       time.Time `json:"from"`
+	To         time.Time `json:"to"`
+	Calls      int       `json:"calls"`
+	Observed   Rates     `json:"observed"`
+	Replayed   Rates     `json:"replayed"`
+	Reproduced bool      `json:"reproduced"`
+}
+
+// Bounds within which a replay counts as the same: a quarter of a percentage
+// point, or half as much again as was observed.
+const (
+	replayNear   = 0.0025
+	replayFactor = 0.5
+)
+
+// NewReplay compares the two.
+func NewReplay(from, to time.Time, calls int, observed, replayed Rates) *Replay {
+	near := func(a, b float64) bool { return math.Abs(a-b) <= max(replayNear, replayFactor*a) }
+	return &Replay{
+		From: from, To: to, Calls: calls, Observed: observed, Replayed: replayed,
+		Reproduced: near(observed.Timeout+observed.Cut, replayed.Timeout+replayed.Cut) && near(observed.Refused, replayed.Refused),
+	}
+}
+
+// Simulable reports whether a replay can tell what one of the remedies does.
+func (d *Diagnosis) Simulable() bool {
+	return slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.Remedy.Simulable() })
 }
 
 // Predict asks what each remedy that can be simulated would do. ask returns nil
@@ -159,5 +200,13 @@ func (d *Diagnosis) Predict(ask func(*Finding) *Effect) {
 		if f := &d.Findings[i]; f.Remedy.Simulable() {
 			f.Effect = ask(f)
 		}
+	}
+}
+
+// Codes lists every cause.
+func Codes() []Code {
+	return []Code{
+		OversizedRequests, PTUSaturation, OverReservation, QuotaExhausted, QuotaFragmentation, RPMBursts, SlowPrefill, SlowDecode,
+		RetryAmplification, SaturatedSpillover, RegionalOutage, ClientTimeout, CacheLoss, NoisyTenant,
 	}
 }

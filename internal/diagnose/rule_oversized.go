@@ -46,17 +46,14 @@ func oversized(f *facts) {
 	if fits < 16 {
 		return // it is not the length
 	}
-	asked := "ask for no limit"
-	if f.lateAsks.n > 0 {
-		asked = "ask for " + whole(f.lateAsks.quantile(0.5)) + " tokens"
-	}
 	f.report(Finding{
 		Code: OversizedRequests, Subject: worst.name, at: []*deployment{worst},
 		Title:      fmt.Sprintf("answers too long for their window: %s run out of %s; %s surely fit", percent(share(all, f.total.Tries)), span(window), whole(float64(fits))),
 		Confidence: 0.75 + 0.2*min(1, all/50), Affected: share(all, f.total.Tries),
 		Evidence: []Evidence{
 			{"ran out of time writing", all, "count", "outcome in (timeout, truncated_deadline)"},
-			{"what they " + asked + " of; all others, p50", f.asks.quantile(0.5), "tokens", "ask_tokens"},
+			{"asked for by those, p50; 0 is no limit", f.lateAsks.quantile(0.5), "tokens", "ask_tokens"},
+			{"asked for by all, p50", f.asks.quantile(0.5), "tokens", "ask_tokens"},
 			{"between tokens, p50", p50, "ms", "tbt_mean_ms"},
 			{"between tokens, p99", p99, "ms", "tbt_mean_ms"},
 			{"fit the window at that pace", float64(fits), "tokens", "(window − ttft p99) / tbt p99"},

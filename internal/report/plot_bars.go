@@ -1,5 +1,7 @@
 package report
 
+import "github.com/spillway-ai/spillway/internal/svg"
+
 // The plots share a width, and a gutter for the policies' names.
 const (
 	plotWidth = 1000
@@ -13,9 +15,9 @@ const (
 type panel struct{ left, right, top, bottom float64 }
 
 // names writes the policies' names beside their rows.
-func (p panel) names(d *drawing, policies []Summary) {
+func (p panel) names(d *svg.Drawing, policies []Summary) {
 	for i, s := range policies {
-		d.text(gutter-12, p.row(i)+4, "name end", clip(s.Name, nameRunes))
+		d.Text(gutter-12, p.row(i)+4, "name end", clip(s.Name, nameRunes))
 	}
 }
 
@@ -23,15 +25,15 @@ func (p panel) names(d *drawing, policies []Summary) {
 func (p panel) row(i int) float64 { return p.top + rowHeight*(float64(i)+0.5) }
 
 // grid draws the panel's title, and its vertical axis lines with their values.
-func (p panel) grid(d *drawing, title string, x scale, format func(float64) string) {
-	d.text(p.left, p.top-12, "panel", title)
+func (p panel) grid(d *svg.Drawing, title string, x scale, format func(float64) string) {
+	d.Text(p.left, p.top-12, "panel", title)
 	for _, v := range x.ticks {
 		class := "grid"
 		if v == 0 {
 			class = "axis"
 		}
-		d.line(x.at(v), p.top-2, x.at(v), p.bottom, class)
-		d.text(x.at(v), p.bottom+15, "tick mid", format(v))
+		d.Line(x.at(v), p.top-2, x.at(v), p.bottom, class)
+		d.Text(x.at(v), p.bottom+15, "tick mid", format(v))
 	}
 }
 
@@ -53,7 +55,7 @@ func plotErrors(policies []Summary) string {
 		}
 	}
 	bottom := 34 + rowHeight*float64(len(policies))
-	d := newDrawing(bottom+24, "errors", "Errors and truncation by policy",
+	d := svg.New(plotWidth, bottom+24, "errors", "Errors and truncation by policy",
 		"Bars of the share of tries that ended in 408 and in 429, and of calls whose answer was truncated, for each policy.")
 	axis := linearScale(most, 4)
 	const gap, room = 26.0, 58.0 // between the panels; for the value behind the longest bar
@@ -72,11 +74,11 @@ func plotErrors(policies []Summary) string {
 			if v > 0 {
 				end = max(end, p.left+1.5)
 			}
-			d.rect(p.left, p.row(i)-barHeight/2, end-p.left, barHeight, kind.class)
-			d.text(end+6, p.row(i)+4, "value", formatShare(v))
+			d.Rect(p.left, p.row(i)-barHeight/2, end-p.left, barHeight, kind.class)
+			d.Text(end+6, p.row(i)+4, "value", formatShare(v))
 		}
 	}
-	return d.end()
+	return d.End()
 }
 
 // plotTokens draws what is generated for a call: what the client gets, and
@@ -87,7 +89,7 @@ func plotTokens(policies []Summary) string {
 		most = max(most, s.CompletionTokensPerRequest)
 	}
 	p := panel{left: gutter, right: plotWidth - 190, top: 34, bottom: 34 + rowHeight*float64(len(policies))}
-	d := newDrawing(p.bottom+24, "tokens", "Completion tokens per call by policy",
+	d := svg.New(plotWidth, p.bottom+24, "tokens", "Completion tokens per call by policy",
 		"Bars of the tokens generated for a call with all its retries, divided into those that the client got and those that were wasted.")
 	x := linearScale(most, 5).over(p.left, p.right)
 	p.names(d, policies)
@@ -96,8 +98,8 @@ func plotTokens(policies []Summary) string {
 		made := s.CompletionTokensPerRequest
 		useful := min(s.UsefulTokensPerRequest, made)
 		y := p.row(i) - barHeight/2
-		d.rect(p.left, y, x.at(useful)-p.left, barHeight, "cgood")
-		d.rect(x.at(useful), y, x.at(made)-x.at(useful), barHeight, "cwaste")
+		d.Rect(p.left, y, x.at(useful)-p.left, barHeight, "cgood")
+		d.Rect(x.at(useful), y, x.at(made)-x.at(useful), barHeight, "cwaste")
 		label := unitTokens.format(made)
 		if c := change(policies[0].CompletionTokensPerRequest, made); i > 0 && c != "" {
 			label += "\u2002" + c
@@ -105,9 +107,9 @@ func plotTokens(policies []Summary) string {
 		if wasted := made - useful; made > 0 && wasted/made >= 0.005 {
 			label += "\u2002(" + unitTokens.format(wasted) + " wasted)"
 		}
-		d.text(x.at(made)+6, p.row(i)+4, "value", label)
+		d.Text(x.at(made)+6, p.row(i)+4, "value", label)
 	}
-	return d.end()
+	return d.End()
 }
 
 // formatShareTick writes an axis's share without useless decimals.

@@ -1,6 +1,10 @@
 package report
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/spillway-ai/spillway/internal/svg"
+)
 
 // hues is the number of colours that policies and parameters take in turn.
 const hues = 6
@@ -19,7 +23,7 @@ func plotDepths(depths []Depth) string {
 		{"429, share of tries", func(p DepthPolicy) float64 { return p.Rate429 }},
 		{"408, share of tries", func(p DepthPolicy) float64 { return p.Rate408 }},
 	}
-	d := newDrawing(top+height+44, "depth", "Errors by depth of the PTU meter",
+	d := svg.New(plotWidth, top+height+44, "depth", "Errors by depth of the PTU meter",
 		"Lines of the share of 429 and of 408 against the depth of the provisioned throughput meter in seconds, for each policy, on a logarithmic axis with a place for zero.")
 	var seconds []float64
 	for _, at := range depths {
@@ -39,18 +43,18 @@ func plotDepths(depths []Depth) string {
 		x := scale{log: true, lo: shortest, hi: longest, ticks: seconds}.over(p.left+14, p.right-14)
 		y := logZeroScale(values).over(p.bottom-8, p.top+8)
 		p.frame(d, y)
-		d.text(p.left, p.top-12, "panel", kind.title)
+		d.Text(p.left, p.top-12, "panel", kind.title)
 		for _, s := range x.ticks {
-			d.text(x.at(s), p.bottom+16, "tick mid", formatNumber(s)+" s")
+			d.Text(x.at(s), p.bottom+16, "tick mid", formatNumber(s)+" s")
 		}
-		d.text((p.left+p.right)/2, p.bottom+36, "unit mid", "depth of the meter: drain time that equals 100%")
+		d.Text((p.left+p.right)/2, p.bottom+36, "unit mid", "depth of the meter: drain time that equals 100%")
 		drawDepths(d, x, y, depths, kind.at)
 	}
-	return d.end()
+	return d.End()
 }
 
 // drawDepths draws the lines, those of later policies below the first's.
-func drawDepths(d *drawing, x, y scale, depths []Depth, at func(DepthPolicy) float64) {
+func drawDepths(d *svg.Drawing, x, y scale, depths []Depth, at func(DepthPolicy) float64) {
 	for i := len(depths[0].Policies) - 1; i >= 0; i-- {
 		var xy []float64
 		for _, depth := range depths {
@@ -58,25 +62,25 @@ func drawDepths(d *drawing, x, y scale, depths []Depth, at func(DepthPolicy) flo
 				xy = append(xy, x.at(depth.Seconds), y.at(at(depth.Policies[i])))
 			}
 		}
-		d.polyline("series "+hue(i)+" dash"+strconv.Itoa(i%hues), xy)
+		d.Polyline("series "+hue(i)+" dash"+strconv.Itoa(i%hues), xy)
 		for k := 0; k+1 < len(xy); k += 2 {
 			policy := depths[k/2].Policies[i]
-			d.circle(xy[k], xy[k+1], 3.5, "point "+hue(i), policy.Name+", "+formatNumber(depths[k/2].Seconds)+" s: "+formatShare(at(policy)))
+			d.Circle(xy[k], xy[k+1], 3.5, "point "+hue(i), policy.Name+", "+formatNumber(depths[k/2].Seconds)+" s: "+formatShare(at(policy)))
 		}
 	}
 }
 
 // frame draws the horizontal axis lines of shares, and the break between zero
 // and the smallest of them.
-func (p panel) frame(d *drawing, y scale) {
+func (p panel) frame(d *svg.Drawing, y scale) {
 	for _, v := range y.ticks {
 		class := "grid"
 		if v == 0 {
 			class = "axis"
 		}
-		d.line(p.left, y.at(v), p.right, y.at(v), class)
-		d.text(p.left-8, y.at(v)+4, "tick end", formatShareTick(v))
+		d.Line(p.left, y.at(v), p.right, y.at(v), class)
+		d.Text(p.left-8, y.at(v)+4, "tick end", formatShareTick(v))
 	}
 	middle := (y.at(0) + y.at(y.lo)) / 2
-	d.text(p.left-10, middle+3, "tick end", "⋮")
+	d.Text(p.left-10, middle+3, "tick end", "⋮")
 }

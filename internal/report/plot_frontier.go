@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/spillway-ai/spillway/internal/svg"
 )
 
 // spot is one point of the frontier's plot.
@@ -19,7 +21,7 @@ type spot struct {
 func plotFrontier(c Comparison) string {
 	const height = 430.0
 	p := panel{left: 78, right: plotWidth - 30, top: 24, bottom: 24 + height}
-	d := newDrawing(p.bottom+52, "frontier", "Frontier of errors and truncation",
+	d := svg.New(plotWidth, p.bottom+52, "frontier", "Frontier of errors and truncation",
 		"Each circle is one value of a parameter: its share of truncated calls, its share of tries that ended in 408 or 429, and by its size the tokens generated for a call.")
 	var xs, ys []float64
 	most := 0.0
@@ -38,11 +40,11 @@ func plotFrontier(c Comparison) string {
 		if v == 0 {
 			class = "axis"
 		}
-		d.line(x.at(v), p.top, x.at(v), p.bottom, class)
-		d.text(x.at(v), p.bottom+17, "tick mid", formatShareTick(v))
+		d.Line(x.at(v), p.top, x.at(v), p.bottom, class)
+		d.Text(x.at(v), p.bottom+17, "tick mid", formatShareTick(v))
 	}
-	d.text((p.left+p.right)/2, p.bottom+40, "unit mid", "truncated, share of calls")
-	d.upright(16, (p.top+p.bottom)/2, "unit mid", "408 + 429, share of tries")
+	d.Text((p.left+p.right)/2, p.bottom+40, "unit mid", "truncated, share of calls")
+	d.Upright(16, (p.top+p.bottom)/2, "unit mid", "408 + 429, share of tries")
 
 	spots, lines := frontierSpots(d, c.Sweep, most, x, y)
 	for _, s := range c.Policies {
@@ -52,10 +54,10 @@ func plotFrontier(c Comparison) string {
 		})
 	}
 	for _, s := range spots {
-		d.circle(s.x, s.y, s.radius, s.class, s.hint)
+		d.Circle(s.x, s.y, s.radius, s.class, s.hint)
 	}
 	label(d, p, spots, lines)
-	return d.end()
+	return d.End()
 }
 
 // frontierScale is linear from zero where the values keep within two decades,
@@ -73,12 +75,12 @@ func frontierScale(values []float64) scale {
 
 // frontierSpots draws the lines that join the values of each parameter, and
 // returns their points and what the lines cover.
-func frontierSpots(d *drawing, points []Point, most float64, x, y scale) (spots []spot, lines []box) {
+func frontierSpots(d *svg.Drawing, points []Point, most float64, x, y scale) (spots []spot, lines []box) {
 	var xy []float64
 	series := 0
 	for i, q := range points {
 		if i > 0 && q.Parameter != points[i-1].Parameter {
-			d.polyline("series "+hue(series), xy)
+			d.Polyline("series "+hue(series), xy)
 			lines, xy = append(lines, along(xy)...), xy[:0]
 			series++
 		}
@@ -93,7 +95,7 @@ func frontierSpots(d *drawing, points []Point, most float64, x, y scale) (spots 
 		xy = append(xy, s.x, s.y)
 	}
 	if len(points) > 0 {
-		d.polyline("series "+hue(series), xy)
+		d.Polyline("series "+hue(series), xy)
 		lines = append(lines, along(xy)...)
 	}
 	return spots, lines
@@ -126,7 +128,7 @@ func along(xy []float64) []box {
 
 // label writes each spot's label where it covers the least of what is there:
 // the lines, the spots, and the labels before it.
-func label(d *drawing, p panel, spots []spot, lines []box) {
+func label(d *svg.Drawing, p panel, spots []spot, lines []box) {
 	taken := slices.Clone(lines)
 	for _, s := range spots {
 		r := 0.8 * s.radius
@@ -151,7 +153,7 @@ func label(d *drawing, p panel, spots []spot, lines []box) {
 		if s.class == "mark" {
 			class = "note strong"
 		}
-		d.text(best.left, best.bottom-3, class, s.label)
+		d.Text(best.left, best.bottom-3, class, s.label)
 	}
 }
 

@@ -1,5 +1,7 @@
 package report
 
+import "github.com/spillway-ai/spillway/internal/svg"
+
 // plotLatency draws four distributions as their 50th, 95th and 99th
 // percentiles, each on a logarithmic axis of its own.
 func plotLatency(policies []Summary) string {
@@ -14,7 +16,7 @@ func plotLatency(policies []Summary) string {
 	}
 	const gap, top, room = 30.0, 34.0, 58.0
 	block := top + rowHeight*float64(len(policies)) + 36
-	d := newDrawing(2*block-8, "latency", "Latency percentiles by policy",
+	d := svg.New(plotWidth, 2*block-8, "latency", "Latency percentiles by policy",
 		"For each policy the 50th, 95th and 99th percentile of time to first token, time between tokens, whole answer and whole call, on logarithmic axes.")
 	width := (plotWidth - gutter - gap) / 2.0
 	for k, kind := range panels {
@@ -35,20 +37,20 @@ func plotLatency(policies []Summary) string {
 			drawPercentiles(d, x, p.row(i), kind.at(&policies[i]))
 		}
 	}
-	return d.end()
+	return d.End()
 }
 
 // drawPercentiles draws one policy's range; without data it says so.
-func drawPercentiles(d *drawing, x scale, y float64, q Percentiles) {
+func drawPercentiles(d *svg.Drawing, x scale, y float64, q Percentiles) {
 	if q == (Percentiles{}) {
-		d.text(x.a, y+4, "value", "no data")
+		d.Text(x.a, y+4, "value", "no data")
 		return
 	}
-	d.line(x.at(q.P50), y, x.at(q.P99), y, "range")
-	d.circle(x.at(q.P50), y, 4.5, "p50", "p50 "+formatMillis(q.P50))
-	d.circle(x.at(q.P95), y, 3.5, "p95", "p95 "+formatMillis(q.P95))
-	d.circle(x.at(q.P99), y, 5, "p99", "p99 "+formatMillis(q.P99))
-	d.text(x.at(q.P99)+10, y+4, "value", formatMillis(q.P99))
+	d.Line(x.at(q.P50), y, x.at(q.P99), y, "range")
+	d.Circle(x.at(q.P50), y, 4.5, "p50", "p50 "+formatMillis(q.P50))
+	d.Circle(x.at(q.P95), y, 3.5, "p95", "p95 "+formatMillis(q.P95))
+	d.Circle(x.at(q.P99), y, 5, "p99", "p99 "+formatMillis(q.P99))
+	d.Text(x.at(q.P99)+10, y+4, "value", formatMillis(q.P99))
 }
 
 // formatMillisTick writes an axis's time without useless decimals.

@@ -147,13 +147,13 @@ type recordDecoder struct {
 	censored Censored
 	tally    *Tally
 	names    interner
-	recent   map[string]*recentLengths
+	recent   Lookback
 }
 
 func newRecordDecoder(censored Censored, tally *Tally) (*recordDecoder, error) {
 	switch censored {
 	case CensoredImpute, CensoredLimit, CensoredSkip:
-		return &recordDecoder{censored: censored, tally: tally, recent: map[string]*recentLengths{}}, nil
+		return &recordDecoder{censored: censored, tally: tally}, nil
 	}
 	return nil, reasonf("unknown treatment of unknown lengths %q: one of %q, %q, or none to impute", censored, CensoredLimit, CensoredSkip)
 }
@@ -195,13 +195,7 @@ func (d *recordDecoder) decode(line []byte, c *Call) (verdict, error) {
 // to its own end or to the client's limit.
 func (d *recordDecoder) length(row *recordRow, c *Call) verdict {
 	seen := max(row.completion, row.seen)
-	recent := d.recent[c.Class]
-	if recent == nil {
-		recent = &recentLengths{}
-		if len(d.recent) < maxClasses {
-			d.recent[c.Class] = recent
-		}
-	}
+	recent := d.recent.of(c.Class)
 	if o := string(row.outcome); o == "ok" || o == "ok_client_cap" {
 		c.OutputTokens = row.completion
 		recent.add(c.OutputTokens)
@@ -216,12 +210,40 @@ func (d *recordDecoder) length(row *recordRow, c *Call) verdict {
 	case d.censored == CensoredLimit:
 		c.OutputTokens = max(seen, 1)
 	default:
-		c.OutputTokens = max(recent.beyond(seen), 1)
-		if c.MaxTokens > 0 {
-			c.OutputTokens = max(seen, min(c.OutputTokens, c.MaxTokens))
-		}
+		c.OutputTokens = recent.impute(seen, c.MaxTokens)
 	}
 	return isCall
+}
+
+// Lookback finds the lengths of answers that were cut off among those of
+// answers that were not. The zero value has seen none.
+type Lookback struct{ classes map[string]*recentLengths }
+
+// Length is the output tokens of an answer of that class: of a whole one what
+// was seen, which is remembered; else a recent length of its class beyond what
+// was seen, within the limit that its client set, where there is one.
+func (l *Lookback) Length(class string, seen, limit int, whole bool) int {
+	recent := l.of(class)
+	if whole {
+		recent.add(seen)
+		return seen
+	}
+	return recent.impute(seen, limit)
+}
+
+// of is what is remembered of a class.
+func (l *Lookback) of(class string) *recentLengths {
+	recent := l.classes[class]
+	if recent == nil {
+		recent = &recentLengths{}
+		if l.classes == nil {
+			l.classes = map[string]*recentLengths{}
+		}
+		if len(l.classes) < maxClasses {
+			l.classes[class] = recent
+		}
+	}
+	return recent
 }
 
 // recentLengths remembers the lengths of recent complete answers.
@@ -234,6 +256,15 @@ type recentLengths struct {
 func (l *recentLengths) add(tokens int) {
 	l.ring[l.n%len(l.ring)] = tokens
 	l.n++
+}
+
+// impute is a length beyond what was seen, within the limit where there is one.
+func (l *recentLengths) impute(seen, limit int) int {
+	n := max(l.beyond(seen), 1)
+	if limit > 0 {
+		n = max(seen, min(n, limit))
+	}
+	return n
 }
 
 // beyond returns one of the lengths above seen, another one each time, or seen

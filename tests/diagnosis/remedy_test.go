@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/goccy/go-yaml"
@@ -58,9 +59,7 @@ func merged(t *testing.T, text, part string) string {
 func put(list []any, item map[string]any) []any {
 	for _, one := range list {
 		if there := one.(map[string]any); there["name"] == item["name"] {
-			for key, value := range item {
-				there[key] = value
-			}
+			maps.Copy(there, item)
 			return list
 		}
 	}

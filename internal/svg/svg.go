@@ -1,4 +1,6 @@
-package report
+// Package svg writes pictures for pages: looks are classes, which the page's style
+// decides for light, dark and paper.
+package svg
 
 import (
 	"html"
@@ -6,35 +8,36 @@ import (
 	"strings"
 )
 
-// drawing gathers the elements of one SVG picture. Looks are classes, so that
+// Drawing gathers the elements of one SVG picture. Looks are classes, so that
 // the page's style decides colours for light, dark and paper.
-type drawing struct{ b strings.Builder }
+type Drawing struct{ b strings.Builder }
 
-// newDrawing begins a picture as wide as all and of that height. What it shows
-// is said to those who do not see it: id must be unique in the page.
-func newDrawing(height float64, id, title, desc string) *drawing {
-	d := &drawing{}
-	d.b.WriteString(`<svg viewBox="0 0 ` + px(plotWidth) + " " + px(height) + `" role="img" aria-labelledby="` + id + `-t ` + id + `-d">` +
+// New begins a picture of that size. What it shows is said to those who do not
+// see it: id must be unique in the page.
+func New(width, height float64, id, title, desc string) *Drawing {
+	d := &Drawing{}
+	d.b.WriteString(`<svg viewBox="0 0 ` + px(width) + " " + px(height) + `" role="img" aria-labelledby="` + id + `-t ` + id + `-d">` +
 		`<title id="` + id + `-t">` + html.EscapeString(title) + `</title><desc id="` + id + `-d">` + html.EscapeString(desc) + "</desc>\n")
 	return d
 }
 
-// end returns the whole picture.
-func (d *drawing) end() string { return d.b.String() + "</svg>\n" }
+// End returns the whole picture.
+func (d *Drawing) End() string { return d.b.String() + "</svg>\n" }
 
-func (d *drawing) line(x1, y1, x2, y2 float64, class string) {
+// Line draws from one point to the other.
+func (d *Drawing) Line(x1, y1, x2, y2 float64, class string) {
 	d.b.WriteString(`<line x1="` + px(x1) + `" y1="` + px(y1) + `" x2="` + px(x2) + `" y2="` + px(y2) + `" class="` + class + "\"/>\n")
 }
 
-// rect draws a box; one without width is not drawn.
-func (d *drawing) rect(x, y, width, height float64, class string) {
+// Rect draws a box; one without width is not drawn.
+func (d *Drawing) Rect(x, y, width, height float64, class string) {
 	if width > 0 {
 		d.b.WriteString(`<rect x="` + px(x) + `" y="` + px(y) + `" width="` + px(width) + `" height="` + px(height) + `" rx="1.5" class="` + class + "\"/>\n")
 	}
 }
 
-// circle draws a circle that says hint to a pointer.
-func (d *drawing) circle(x, y, radius float64, class, hint string) {
+// Circle draws a circle that says hint to a pointer.
+func (d *Drawing) Circle(x, y, radius float64, class, hint string) {
 	d.b.WriteString(`<circle cx="` + px(x) + `" cy="` + px(y) + `" r="` + px(radius) + `" class="` + class + `">`)
 	if hint != "" {
 		d.b.WriteString("<title>" + html.EscapeString(hint) + "</title>")
@@ -42,13 +45,13 @@ func (d *drawing) circle(x, y, radius float64, class, hint string) {
 	d.b.WriteString("</circle>\n")
 }
 
-// text writes from x on, or as the classes mid and end say.
-func (d *drawing) text(x, y float64, class, s string) {
+// Text writes from x on, or as the classes mid and end say.
+func (d *Drawing) Text(x, y float64, class, s string) {
 	d.b.WriteString(`<text x="` + px(x) + `" y="` + px(y) + `" class="` + class + `">` + html.EscapeString(s) + "</text>\n")
 }
 
-// polyline draws through points given as x, y, x, y.
-func (d *drawing) polyline(class string, xy []float64) {
+// Polyline draws through points given as x, y, x, y.
+func (d *Drawing) Polyline(class string, xy []float64) {
 	d.b.WriteString(`<polyline class="` + class + `" points="`)
 	for i := 0; i+1 < len(xy); i += 2 {
 		if i > 0 {
@@ -59,8 +62,8 @@ func (d *drawing) polyline(class string, xy []float64) {
 	d.b.WriteString("\"/>\n")
 }
 
-// upright writes a text that is read from below, centred on the point.
-func (d *drawing) upright(x, y float64, class, s string) {
+// Upright writes a text that is read from below, centred on the point.
+func (d *Drawing) Upright(x, y float64, class, s string) {
 	d.b.WriteString(`<text transform="translate(` + px(x) + " " + px(y) + `) rotate(-90)" class="` + class + `">` + html.EscapeString(s) + "</text>\n")
 }
 

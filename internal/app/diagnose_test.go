@@ -1,0 +1,86 @@
+package app
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/fleet"
+	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/whatif"
+	"github.com/spillway-ai/spillway/internal/workload"
+)
+
+// incidentStore is what a gateway that only watched would have kept of the
+// reference incident, at a share of its size.
+func incidentStore(t testing.TB, dir string, scale float64) {
+	t.Helper()
+	f, err := IncidentFleet(scale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := IncidentConfig("spill-only", scale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range cfg.Pools {
+		cfg.Pools[i].Tiers = cfg.Pools[i].Tiers[:1]
+	}
+	p, err := Policy("watched", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, err := workload.Generate(workload.Incident(scale), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := store.NewWriter(store.Config{Dir: dir, Queue: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = whatif.Run(whatif.Config{
+		Fleet: f, Client: fleet.OpenAISDK(), Policy: p, Seed: 1, OnRecord: func(r *spillway.Record) { w.Record(r) },
+	}, calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil || w.Dropped() > 0 {
+		t.Fatal(err, w.Dropped())
+	}
+}
+
+// The reference incident is named, capacity is ruled out, and the cap's effect
+// is foretold.
+func TestDiagnoseIncident(t *testing.T) {
+	dir := t.TempDir()
+	if d := os.Getenv("KEEP"); d != "" {
+		dir = d
+	}
+	incidentStore(t, dir, 0.1)
+	all, err := StoreObservations(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Diagnosis{}.Diagnose(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := diagnose.WriteText(&text, &d); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + text.String())
+	if len(d.Findings) != 1 || d.Findings[0].Code != diagnose.OversizedRequests {
+		t.Fatalf("found %+v, want oversized requests and nothing else", d.Findings)
+	}
+	f := d.Findings[0]
+	if len(f.RuledOut) == 0 || !strings.HasPrefix(f.RuledOut[0].Text, "not capacity") {
+		t.Errorf("ruled out %v, want capacity first", f.RuledOut)
+	}
+	if e := f.Effect; e == nil || e.Now.Timeout < 0.01 || e.Then.Timeout > 0.002 || e.Then.TokensPerCall > 0.7*e.Now.TokensPerCall {
+		t.Errorf("effect %+v, want the 408s gone and fewer tokens", e)
+	}
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/app"
+	"github.com/spillway-ai/spillway/internal/config"
+	"github.com/spillway-ai/spillway/internal/diagnose"
+)
+
+type diagnoseCommand struct {
+	Store    string `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. That of --config when it is not given."`
+	Config   string `short:"c" type:"path" placeholder:"FILE" help:"The gateway's configuration: what deployments can do, and how traffic is served."`
+	From     string `placeholder:"TIME" help:"Only requests from then on: 2026-11-22T10:00:00Z, or a duration before now such as 6h."`
+	To       string `placeholder:"TIME" help:"Only requests before then."`
+	NoReplay bool   `help:"Do not predict what remedies would do."`
+	Format   string `enum:"text,json,html" default:"text" help:"text, json or html."`
+	Output   string `short:"o" type:"path" placeholder:"FILE" help:"Write here instead of standard output."`
+}
+
+// Help is what the command's help says beyond its options.
+func (c *diagnoseCommand) Help() string {
+	return `Says why there are 408s and 429s: causes with their evidence, what it is not, what to
+do, and what that would change, found by serving the same traffic again in virtual time.
+docs/DIAGNOSE.md tells how to read it.
+
+  spillway diagnose --store /var/lib/spillway --from 6h
+  spillway diagnose --config spillway.yaml --format html -o why.html`
+}
+
+// Run diagnoses and writes what it found.
+func (c *diagnoseCommand) Run(w *world) error {
+	d, err := c.diagnosis(w)
+	if err != nil {
+		return w.refuse(err)
+	}
+	write := map[string]func(io.Writer, *diagnose.Diagnosis) error{
+		"text": diagnose.WriteText, "json": writeDiagnosis, "html": diagnose.WriteHTML,
+	}[c.Format]
+	if c.Output != "" {
+		return writeFile(c.Output, func(f io.Writer) error { return write(f, d) })
+	}
+	return write(w.stdout, d)
+}
+
+func writeDiagnosis(w io.Writer, d *diagnose.Diagnosis) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(d)
+}
+
+func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
+	how := app.Diagnosis{NoReplay: c.NoReplay}
+	var err error
+	if how.From, err = instant("--from", c.From); err != nil {
+		return nil, err
+	}
+	if how.To, err = instant("--to", c.To); err != nil {
+		return nil, err
+	}
+	dir := c.Store
+	if c.Config != "" {
+		if how.Config, err = config.Load(c.Config, os.LookupEnv, os.ReadFile); err != nil {
+			return nil, err
+		}
+		if dir == "" {
+			dir = how.Config.Store.Dir
+		}
+	}
+	if dir == "" {
+		return nil, errors.New("whose requests? Give --store DIR, or a --config with a store")
+	}
+	all, err := app.StoreObservations(dir)
+	if err != nil {
+		return nil, err
+	}
+	d, err := how.Diagnose(w.ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	if d.Tries == 0 {
+		return nil, fmt.Errorf("no requests in %s in that time: give another --from and --to, or another --store", dir)
+	}
+	return &d, nil
+}
+
+// instant reads a time, or a duration before now; "" is the zero time.
+func instant(option, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(-d), nil
+	}
+	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%s: %q is neither a time such as 2026-11-22T10:00:00Z (UTC where no zone is given) nor a duration such as 6h", option, text)
+}

@@ -1,0 +1,142 @@
+package diagnose
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// textWidth is how long lines of prose may get.
+const textWidth = 100
+
+// WriteText writes the diagnosis for a terminal.
+func WriteText(w io.Writer, d *Diagnosis) error {
+	var b bytes.Buffer
+	if d.Tries == 0 {
+		b.WriteString("No requests in that time.\n")
+		_, err := w.Write(b.Bytes())
+		return err
+	}
+	fmt.Fprintf(&b, "%s: %s calls, %s tries at %s\n", period(d.From, d.To), whole(float64(d.Calls)), whole(float64(d.Tries)), names(d.DeploymentNames))
+	fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s, of tries\n", percent(d.Timeout), percent(d.Cut), percent(d.Refused), percent(d.Failed))
+	switch {
+	case d.Healthy:
+		b.WriteString("\nNo problem found. Looked for: " + strings.Join(looked(), ", ") + ".\n")
+	case len(d.Findings) == 0:
+		fmt.Fprintf(&b, "\nToo little to say anything: %d tries, and fewer than %d tell nothing.\n", d.Tries, minTries)
+	}
+	for i := range d.Findings {
+		writeFinding(&b, i+1, &d.Findings[i], d)
+	}
+	if r := d.Replay; r != nil {
+		writeReplay(&b, r)
+	}
+	if len(d.Coverage) > 0 {
+		b.WriteString("\nNot known:\n")
+		for _, m := range d.Coverage {
+			wrap(&b, "  "+pad(percent(m.Share), 5)+"  ", m.Text)
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// looked names all causes.
+func looked() []string {
+	var all []string
+	for _, c := range Codes() {
+		all = append(all, strings.ReplaceAll(string(c), "_", " "))
+	}
+	return all
+}
+
+func writeFinding(b *bytes.Buffer, n int, f *Finding, d *Diagnosis) {
+	fmt.Fprintf(b, "\n%d. %s  %s\n", n, strings.ToUpper(string(f.Severity)), f.Title)
+	about := string(f.Code)
+	if f.Subject != "" {
+		about += " · " + f.Subject
+	}
+	fmt.Fprintf(b, "   %s · %s · confidence %s\n", about, period(f.From, f.To), decimals(f.Confidence, 2))
+	width := 0
+	for i := range f.Evidence {
+		width = max(width, len([]rune(f.Evidence[i].Name)))
+	}
+	for i := range f.Evidence {
+		e := &f.Evidence[i]
+		fmt.Fprintf(b, "   %s  %s  %s\n", padRight(e.Name, width), pad(e.text(), 12), e.Source)
+	}
+	for _, r := range f.RuledOut {
+		wrap(b, "   it is ", r.Text)
+	}
+	wrap(b, "   do    ", f.Remedy.Text)
+	for line := range strings.Lines(f.Remedy.Config) {
+		b.WriteString("           " + strings.TrimRight(line, "\n") + "\n")
+	}
+	switch {
+	case f.Effect != nil:
+		wrap(b, "   then  ", f.Effect.Text)
+	case d.Replay != nil && d.Replay.Reproduced && f.Remedy.Simulable():
+		wrap(b, "   then  ", "this replay cannot tell")
+	}
+}
+
+func writeReplay(b *bytes.Buffer, r *Replay) {
+	text := fmt.Sprintf("%s, %s calls served again in virtual time: 408 and cut %s (observed %s), 429 %s (observed %s).",
+		period(r.From, r.To), whole(float64(r.Calls)), percent(r.Replayed.Timeout+r.Replayed.Cut), percent(r.Observed.Timeout+r.Observed.Cut),
+		percent(r.Replayed.Refused), percent(r.Observed.Refused))
+	if !r.Reproduced {
+		text += " That is too far apart to predict what a remedy would do."
+	}
+	b.WriteString("\n")
+	wrap(b, "Replay: ", text)
+}
+
+// period writes a time range in UTC.
+func period(from, to time.Time) string {
+	const day, minute = "2006-01-02 15:04", "15:04"
+	if from.Format(time.DateOnly) == to.Format(time.DateOnly) {
+		return from.Format(day) + "–" + to.Format(minute) + " UTC"
+	}
+	return from.Format(day) + " – " + to.Format(day) + " UTC"
+}
+
+// names lists some names.
+func names(all []string) string {
+	const most = 4
+	if len(all) > most {
+		return strings.Join(all[:most], ", ") + fmt.Sprintf(" and %d more", len(all)-most)
+	}
+	return strings.Join(all, ", ")
+}
+
+// wrap writes a paragraph behind a head, its further lines indented.
+func wrap(b *bytes.Buffer, head, text string) {
+	b.WriteString(head)
+	column := len([]rune(head))
+	indent := column
+	for i, word := range strings.Fields(text) {
+		n := len([]rune(word))
+		switch {
+		case i == 0:
+		case column+1+n > textWidth:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	b.WriteByte('\n')
+}
+
+func pad(s string, width int) string {
+	return strings.Repeat(" ", max(0, width-len([]rune(s)))) + s
+}
+
+func padRight(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-len([]rune(s))))
+}
