@@ -13,7 +13,6 @@ import (
 	"github.com/spillway-ai/spillway/internal/fleet"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/policy/admit"
-	"github.com/spillway-ai/spillway/internal/policy/retry"
 	"github.com/spillway-ai/spillway/internal/report"
 	"github.com/spillway-ai/spillway/internal/whatif"
 	"github.com/spillway-ai/spillway/internal/workload"
@@ -44,10 +43,11 @@ type replay struct {
 	observed tally
 	classes  map[string]*replayClass
 	retries  int // most that a client made
+	attempts int // most that one request made
 	// answers are complete ones that were not streamed to their client, heard
 	// those of them whose first token was.
 	answers, heard int
-	lengths  workload.Lookback
+	lengths        workload.Lookback
 }
 
 // replayClass is what a class of traffic showed of its windows.
@@ -102,7 +102,7 @@ func (r *replay) read(all Observations) error {
 			return err
 		}
 		r.observed.add(x.Outcome, x.Status, x.CompletionTokens, x.Retry <= 0, true)
-		r.retries = max(r.retries, x.Retry)
+		r.retries, r.attempts = max(r.retries, x.Retry), max(r.attempts, len(x.Attempts))
 		if x.Window > 0 && !x.Stream {
 			c := r.classes[x.Class]
 			if c == nil {
@@ -133,23 +133,24 @@ func (r *replay) read(all Observations) error {
 // pool is the name by which a call finds its pool.
 func (r *replay) pool(x *diagnose.Observation) string { return cmp.Or(x.Pool, x.Model, "chat") }
 
-// length is that of the answer, or what it would have been: one that ran out
-// of time was longer than what its deployment writes meanwhile.
+// length is that of the answer, or what it may have been: of one that ran out
+// of time a recent length beyond what its deployment writes meanwhile, or what
+// it asked for where there is none.
 func (r *replay) length(x *diagnose.Observation) int {
 	seen := x.CompletionTokens
 	for _, a := range x.Attempts {
 		seen = max(seen, a.Tokens)
 	}
 	whole := x.Outcome == spillway.OutcomeOK || x.Outcome == spillway.OutcomeOKClientCap
-	if x.Outcome == spillway.OutcomeTimeout || x.Outcome == spillway.OutcomeTruncatedDeadline {
-		if d := r.last(x); d != nil && d.PaceMedian > 0 {
-			seen = max(seen, int((x.E2E-x.Queue-d.FirstMedian)/d.PaceMedian))
-		}
-		if x.AskTokens > 0 {
-			return max(seen, x.AskTokens) // nobody knows where it would have ended
-		}
+	late := x.Outcome == spillway.OutcomeTimeout || x.Outcome == spillway.OutcomeTruncatedDeadline
+	if d := r.last(x); late && d != nil && d.PaceMedian > 0 {
+		seen = max(seen, int((x.E2E-x.Queue-d.FirstMedian)/d.PaceMedian))
 	}
-	return r.lengths.Length(x.Class, seen, max(x.AskTokens, 0), whole)
+	n := r.lengths.Length(x.Class, seen, max(x.AskTokens, 0), whole)
+	if late && n == seen {
+		n = max(n, x.AskTokens)
+	}
+	return n
 }
 
 // last is the deployment of the last attempt.
@@ -271,8 +272,10 @@ func (r *replay) inferred() whatif.Policy {
 		pool := pools[name]
 		if pool == nil {
 			pool = &policy.Config{Pool: spillway.Pool{Name: name}}
+			if pool.Retry.MaxAttempts = max(r.attempts, 1); r.attempts <= 1 {
+				pool.Retry.Ratio, pool.Retry.MinPerSecond = -1, -1
+			}
 			if r.o.Direct {
-				pool.Retry = retry.Config{MaxAttempts: 1, Ratio: -1, MinPerSecond: -1}
 				pool.Queue = admit.Config{MaxLength: -1}
 				pool.Pool.SpillAt = math.MaxFloat64
 			}
