@@ -148,14 +148,13 @@ func (c *Collector) speed(o *Observation, a *spillway.Attempt, d *deployment, at
 	}
 }
 
-// late adds a request that ran out of time, at the deployment's cell where it
-// began.
-func (c *Collector) late(o *Observation, at *cell) {
+// late adds a request that ran out of time, at the cell of its last attempt.
+func (c *Collector) late(o *Observation) {
 	if !o.late() || len(o.Attempts) == 0 {
 		return
 	}
 	a := &o.Attempts[len(o.Attempts)-1]
-	at = c.cell(c.deployment(a.Deployment, o), o.Time.Add(a.Start))
+	at := c.cell(c.deployment(a.Deployment, o), o.Time.Add(a.Start))
 	c.total.lateAll++
 	window := o.Window
 	if window <= 0 || o.E2E > 0 && o.E2E < window*9/10 {

@@ -1,8 +1,6 @@
 package diagnose
 
 import (
-	"time"
-
 	spillway "github.com/spillway-ai/spillway"
 )
 
@@ -145,6 +143,3 @@ type caller struct {
 }
 
 type callerCell struct{ requests, work, met float64 }
-
-// seconds of a duration, as many as buckets hold.
-func seconds(d time.Duration) float64 { return d.Seconds() }

@@ -133,7 +133,7 @@ func (c *Collector) Add(o *Observation) {
 	if spilled != "" {
 		c.spill(home, spilled, o)
 	}
-	c.late(o, at)
+	c.late(o)
 	c.caller(o, home)
 	if c.cells > maxCells || c.callerCells > maxCells {
 		c.coarsen()
