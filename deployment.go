@@ -36,6 +36,11 @@ type Deployment struct {
 	// Standard capacity per minute; 0 means not limited.
 	TPM, RPM int
 
+	// Scope and Price are what its tokens cost. A zero price takes the model's
+	// published one.
+	Scope Scope
+	Price TokenPrice
+
 	// TokensPerSecond is the contractual speed of one answer, used while
 	// measurements are thin; 0 takes the model's published latency target.
 	TokensPerSecond float64

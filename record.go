@@ -63,5 +63,8 @@ type Attempt struct {
 	Tokens      int
 	Utilization float64 // seen in the response; -1 when absent
 	Hedge       bool
-	ServedBy    string // where Azure's own spillover moved it; "" for nowhere
+	// CostUSD is what it cost by the token: 0 where capacity is paid for
+	// whether used or not, negative where the price is unknown.
+	CostUSD  float64
+	ServedBy string // where Azure's own spillover moved it; "" for nowhere
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/models"
 	"github.com/spillway-ai/spillway/internal/plan"
 	"github.com/spillway-ai/spillway/internal/whatif"
 	"github.com/spillway-ai/spillway/internal/workload"
@@ -99,7 +98,7 @@ func (c *planCommand) inputs() (plan.Inputs, error) {
 		Depth: c.Depth, Depths: c.Depths, Sample: c.Sample, Whole: c.Whole, Hours: c.Hours,
 	}
 	in.Client.Retries = c.Retries
-	for _, scope := range [...]models.Scope{models.Global, models.DataZone, models.Regional} {
+	for _, scope := range [...]spillway.Scope{spillway.Global, spillway.DataZone, spillway.Regional} {
 		if scope.String() == c.Scope {
 			in.Scope = scope
 		}

@@ -99,10 +99,20 @@ type Deployment struct {
 	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 takes the model's published figure."`
 	OutputRatio     float64       `yaml:"output_ratio" min:"0" doc:"Input tokens that one output token weighs; 0 takes the model's published figure."`
 	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 takes the engine's own."`
+	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Where it may process requests, which decides the published price."`
+	Price           *Price        `yaml:"price" doc:"What it costs where your contract differs from the published price."`
 	ConnectTimeout  time.Duration `yaml:"connect_timeout" default:"5s" min:"1ms" doc:"Time to connect to the endpoint, and as much again for the TLS handshake."`
 	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"10m" min:"0s" doc:"Time to wait for the head of a response, besides the request's deadline; 0 leaves it to that."`
 	Auth            *Auth         `yaml:"auth" doc:"Credential for the endpoint. Styles azure and azure-v1 require it."`
 	TLS             *UpstreamTLS  `yaml:"tls" doc:"How the endpoint's certificate is verified."`
+}
+
+// Price is what a deployment costs. Zero fields take the published price.
+type Price struct {
+	Input   float64 `yaml:"input" min:"0" doc:"USD per million prompt tokens that were not cached."`
+	Cached  float64 `yaml:"cached" min:"0" doc:"USD per million prompt tokens that were cached; the input price when that alone is given."`
+	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, hidden ones included."`
+	PTUHour float64 `yaml:"ptu_hour" min:"0" doc:"USD per hour of one provisioned throughput unit."`
 }
 
 // Auth is the credential for an endpoint: one of its fields is set.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -71,7 +72,16 @@ func (p *Deployment) policy() spillway.Deployment {
 		TPM: p.TPM, RPM: p.RPM,
 		TokensPerSecond: p.TokensPerSecond, Weight: p.Weight, MaxInFlight: p.MaxInFlight,
 		MaxOutputTokens: p.MaxOutputTokens, Reasoning: p.Reasoning,
+		Scope: pick(p.Scope, spillway.Global, spillway.DataZone, spillway.Regional), Price: p.Price.tokens(),
 	}
+}
+
+// tokens is the price by the token; zero where the published one applies.
+func (p *Price) tokens() spillway.TokenPrice {
+	if p == nil || p.Input == 0 && p.Output == 0 {
+		return spillway.TokenPrice{}
+	}
+	return spillway.TokenPrice{Input: p.Input, Cached: cmp.Or(p.Cached, p.Input), Output: p.Output}
 }
 
 func (c *Class) policy() *spillway.Class {

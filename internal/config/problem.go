@@ -238,7 +238,7 @@ func suggest(word string, candidates []string) string {
 		return didYouMean(best)
 	case len(candidates) == 0:
 		return ""
-	case len(candidates) <= 24:
+	case len(candidates) <= 32:
 		return "it may be " + strings.Join(candidates, ", ")
 	}
 	return ""

@@ -51,9 +51,15 @@ func TestEnumWordsBuild(t *testing.T) {
 		return o.enum
 	}
 	for _, w := range word(reflect.TypeFor[Deployment](), "kind") {
-		d := Deployment{Kind: w}
+		d := Deployment{Kind: w, Scope: "global"}
 		if got := d.policy().Kind.String(); got != w {
 			t.Errorf("kind %s became %s", w, got)
+		}
+	}
+	for _, w := range word(reflect.TypeFor[Deployment](), "scope") {
+		d := Deployment{Kind: "standard", Scope: w}
+		if got := d.policy().Scope.String(); got != w {
+			t.Errorf("scope %s became %s", w, got)
 		}
 	}
 	modes, syncs := word(reflect.TypeFor[Budget](), "mode"), word(reflect.TypeFor[Class](), "sync")

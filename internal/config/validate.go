@@ -157,6 +157,7 @@ func (d *decoder) deployment(p *Deployment, path string) {
 	if provisioned && p.RPM > 0 {
 		d.addAt(path+".rpm", "only a standard deployment has rpm", "remove it: a provisioned deployment is limited by its ptu")
 	}
+	d.price(p, path+".price")
 	if p.Style != StyleAzure && p.APIVersion != "" {
 		d.addAt(path+".api_version", "only style azure takes it", "remove it, or write style: azure")
 	}
@@ -180,6 +181,17 @@ func (d *decoder) deployment(p *Deployment, path string) {
 }
 
 // endpoint checks a deployment's base URL.
+// price checks that what is given of a price is of use.
+func (d *decoder) price(p *Deployment, path string) {
+	switch {
+	case p.Price == nil:
+	case (p.Price.Input == 0) != (p.Price.Output == 0), p.Price.Cached > 0 && p.Price.Input == 0:
+		d.addAt(path, "a price by the token has input and output", "give both, in USD per million tokens")
+	case p.Price.PTUHour > 0 && p.Kind != "provisioned":
+		d.addAt(path+".ptu_hour", "only a provisioned deployment has ptu", "did you mean kind: provisioned?")
+	}
+}
+
 func (d *decoder) endpoint(p *Deployment, path string) {
 	if p.Endpoint == "" {
 		return

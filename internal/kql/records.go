@@ -47,7 +47,7 @@ func requestColumns() []Column {
 		columnsOf(Bool, "usage_known"),
 		columnsOf(String, "deployment", "region", "kind"),
 		columnsOf(Long, "tier"),
-		columnsOf(Real, "utilization_ratio"),
+		columnsOf(Real, "utilization_ratio", "cost_usd"),
 		columnsOf(Long, "attempt_count"),
 	)
 }
@@ -65,7 +65,7 @@ func attemptColumns() []Column {
 		columnsOf(String, "failure"),
 		columnsOf(Real, "retry_after_ms"),
 		columnsOf(Long, "grant_tokens", "tokens"),
-		columnsOf(Real, "utilization_ratio"),
+		columnsOf(Real, "utilization_ratio", "cost_usd"),
 		columnsOf(Bool, "hedge"),
 		columnsOf(String, "served_by"),
 	)

@@ -80,10 +80,10 @@ func dated(rest string) bool {
 	return len(rest) >= 5 && rest[0] == '-' && strings.Trim(rest, "-0123456789") == ""
 }
 
-// Fill returns the deployment with its zero InputTPMPerPTU, OutputRatio and
-// TokensPerSecond set from what is published about its model, and the first two
-// from gpt-4o where nothing is: its speed stays unknown. Nothing is published
-// of MeterDepth, which stays as it is.
+// Fill returns the deployment with its zero InputTPMPerPTU, OutputRatio,
+// TokensPerSecond and Price set from what is published about its model, and the
+// first two from gpt-4o where nothing is: its speed and price stay unknown.
+// Nothing is published of MeterDepth, which stays as it is.
 func Fill(d spillway.Deployment) spillway.Deployment {
 	facts, known := Find(d.Model)
 	if !known {
@@ -98,6 +98,9 @@ func Fill(d spillway.Deployment) spillway.Deployment {
 	}
 	if d.TokensPerSecond <= 0 {
 		d.TokensPerSecond = facts.TokensPerSecond
+	}
+	if d.Price == (spillway.TokenPrice{}) {
+		d.Price, _ = Price(d.Model, d.Scope)
 	}
 	return d
 }

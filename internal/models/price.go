@@ -1,44 +1,10 @@
 package models
 
-import "strings"
+import (
+	"strings"
 
-// Scope is where a deployment may process its requests, which decides its
-// price.
-type Scope uint8
-
-// The scopes.
-const (
-	Global Scope = iota
-	DataZone
-	Regional
+	"github.com/spillway-ai/spillway"
 )
-
-var scopeNames = [...]string{"global", "data-zone", "regional"}
-
-// String returns the name used in configuration and reports.
-func (s Scope) String() string {
-	if int(s) < len(scopeNames) {
-		return scopeNames[s]
-	}
-	return "unknown"
-}
-
-// million is the number of tokens that a TokenPrice is for.
-const million = 1_000_000
-
-// TokenPrice is what a standard deployment charges, in USD per million tokens.
-type TokenPrice struct {
-	Input  float64 // prompt tokens that were not cached
-	Cached float64 // prompt tokens that were
-	Output float64 // completion tokens, hidden ones included
-}
-
-// Cost returns the price of an amount of tokens in USD. The cached ones are a
-// part of the prompt.
-func (p TokenPrice) Cost(prompt, cached, completion int64) float64 {
-	cached = min(max(cached, 0), prompt)
-	return (float64(prompt-cached)*p.Input + float64(cached)*p.Cached + float64(completion)*p.Output) / million
-}
 
 // PTUPrice is what one provisioned throughput unit costs, in USD, whether it
 // is used or not.
@@ -57,20 +23,20 @@ type PTUPrice struct {
 // An entry without figures is a version that is sold at another price.
 var prices = [...]struct {
 	model string
-	price TokenPrice
+	price spillway.TokenPrice
 }{
-	{"gpt-4o-mini", TokenPrice{0.15, 0.075, 0.60}},
-	{"gpt-4o", TokenPrice{2.50, 1.25, 10}},
-	{"gpt-4o-2024-05-13", TokenPrice{}},
-	{"gpt-4.1", TokenPrice{2, 0.50, 8}},
-	{"gpt-4.1-mini", TokenPrice{0.40, 0.10, 1.60}},
-	{"gpt-4.1-nano", TokenPrice{0.10, 0.025, 0.40}},
-	{"gpt-5", TokenPrice{1.25, 0.125, 10}},
-	{"gpt-5.1", TokenPrice{1.25, 0.125, 10}},
-	{"gpt-5-mini", TokenPrice{0.25, 0.025, 2}},
-	{"gpt-5-nano", TokenPrice{0.05, 0.005, 0.40}},
-	{"gpt-5.2", TokenPrice{1.75, 0.175, 14}},
-	{"gpt-5.4", TokenPrice{2.50, 0.25, 15}},
+	{"gpt-4o-mini", spillway.TokenPrice{0.15, 0.075, 0.60}},
+	{"gpt-4o", spillway.TokenPrice{2.50, 1.25, 10}},
+	{"gpt-4o-2024-05-13", spillway.TokenPrice{}},
+	{"gpt-4.1", spillway.TokenPrice{2, 0.50, 8}},
+	{"gpt-4.1-mini", spillway.TokenPrice{0.40, 0.10, 1.60}},
+	{"gpt-4.1-nano", spillway.TokenPrice{0.10, 0.025, 0.40}},
+	{"gpt-5", spillway.TokenPrice{1.25, 0.125, 10}},
+	{"gpt-5.1", spillway.TokenPrice{1.25, 0.125, 10}},
+	{"gpt-5-mini", spillway.TokenPrice{0.25, 0.025, 2}},
+	{"gpt-5-nano", spillway.TokenPrice{0.05, 0.005, 0.40}},
+	{"gpt-5.2", spillway.TokenPrice{1.75, 0.175, 14}},
+	{"gpt-5.4", spillway.TokenPrice{2.50, 0.25, 15}},
 }
 
 // nearFactor is what a standard deployment that stays in a data zone or region
@@ -79,19 +45,19 @@ const nearFactor = 1.1
 
 // Price returns the standard price of a model in a scope. Dated names are
 // those of Find. Nothing is known of models that the table does not hold.
-func Price(model string, scope Scope) (TokenPrice, bool) {
+func Price(model string, scope spillway.Scope) (spillway.TokenPrice, bool) {
 	model = strings.ToLower(model)
-	best, found := "", TokenPrice{}
+	best, found := "", spillway.TokenPrice{}
 	for _, p := range prices {
 		rest, ok := strings.CutPrefix(model, p.model)
 		if ok && (rest == "" || dated(rest)) && len(p.model) > len(best) {
 			best, found = p.model, p.price
 		}
 	}
-	if found == (TokenPrice{}) {
+	if found == (spillway.TokenPrice{}) {
 		return found, false
 	}
-	if scope != Global {
+	if scope != spillway.Global {
 		found.Input *= nearFactor
 		found.Cached *= nearFactor
 		found.Output *= nearFactor
@@ -102,14 +68,14 @@ func Price(model string, scope Scope) (TokenPrice, bool) {
 // PriceOfPTU returns the price of one PTU in a scope. Source: one public
 // account of the price page, checked by its author in June 2026; configured
 // prices should win.
-func PriceOfPTU(scope Scope) PTUPrice {
+func PriceOfPTU(scope spillway.Scope) PTUPrice {
 	price := PTUPrice{Hour: 2, Month: 260, Year: 2_652}
 	switch scope {
-	case Global:
+	case spillway.Global:
 		price.Hour = 1
-	case DataZone:
+	case spillway.DataZone:
 		price.Hour = 1.10
-	case Regional:
+	case spillway.Regional:
 	}
 	return price
 }

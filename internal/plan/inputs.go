@@ -7,7 +7,6 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/models"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/whatif"
 	"github.com/spillway-ai/spillway/internal/workload"
@@ -21,7 +20,7 @@ type Inputs struct {
 	Open   func(seed uint64) (workload.Source, error)
 	Seeded bool
 	Model  string // "" takes the workload's own
-	Scope  models.Scope
+	Scope  spillway.Scope
 	SLO    SLO
 	// Fleet has the speeds: its first provisioned deployment of the model
 	// is the one to be sized, the standard ones are what is spilled to. See DefaultFleet.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/models"
 )
 
@@ -29,8 +30,8 @@ func (s sizes) from(ptu float64) int {
 }
 
 // sizesOf is how a model is sold in a scope.
-func sizesOf(m models.Model, scope models.Scope) sizes {
-	if scope == models.Regional {
+func sizesOf(m models.Model, scope spillway.Scope) sizes {
+	if scope == spillway.Regional {
 		return sizes(m.Regional)
 	}
 	return sizes(m.Global)
@@ -40,17 +41,17 @@ func sizesOf(m models.Model, scope models.Scope) sizes {
 type Prices struct {
 	PTU models.PTUPrice
 	// Tokens is the price of the standard deployments; zero is unknown.
-	Tokens models.TokenPrice
+	Tokens spillway.TokenPrice
 }
 
 // PublishedPrices are those of package models.
-func PublishedPrices(model string, scope models.Scope) Prices {
+func PublishedPrices(model string, scope spillway.Scope) Prices {
 	tokens, _ := models.Price(model, scope)
 	return Prices{PTU: models.PriceOfPTU(scope), Tokens: tokens}
 }
 
 // known reports whether the tokens of standard deployments have a price.
-func (p *Prices) known() bool { return p.Tokens != (models.TokenPrice{}) }
+func (p *Prices) known() bool { return p.Tokens != (spillway.TokenPrice{}) }
 
 // Monthly is a month's cost in USD, by how the PTUs are bought.
 type Monthly struct {

@@ -14,8 +14,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/models"
 	"github.com/spillway-ai/spillway/internal/whatif"
 	"github.com/spillway-ai/spillway/internal/workload"
 )
@@ -63,14 +63,14 @@ func TestFewestByHand(t *testing.T) {
 	calls := even(3000, 100*time.Millisecond, workload.Call{Model: "gpt-4o-mini", PromptTokens: 1000, OutputTokens: 100, MaxTokens: 100})
 	for _, tc := range []struct {
 		name  string
-		scope models.Scope
+		scope spillway.Scope
 		keep  int // every so many calls
 		want  int
 	}{
-		{"global", models.Global, 1, 25},
-		{"regional", models.Regional, 1, 25},
-		{"a quarter of it is below the minimum", models.Global, 4, 15},
-		{"a quarter of it is below the regional minimum", models.Regional, 4, 25},
+		{"global", spillway.Global, 1, 25},
+		{"regional", spillway.Regional, 1, 25},
+		{"a quarter of it is below the minimum", spillway.Global, 4, 15},
+		{"a quarter of it is below the regional minimum", spillway.Regional, 4, 25},
 	} {
 		var some []workload.Call
 		for i := 0; i < len(calls); i += tc.keep {
@@ -107,7 +107,7 @@ func TestCheapestMixByPrice(t *testing.T) {
 	} {
 		in := inputs(t, calls, "408<0.1%,429<0.1%")
 		in.Prices = func(p Prices) Prices {
-			p.Tokens = models.TokenPrice{Input: tc.token, Cached: tc.token, Output: tc.token}
+			p.Tokens = spillway.TokenPrice{Input: tc.token, Cached: tc.token, Output: tc.token}
 			return p
 		}
 		got, err := Make(in)

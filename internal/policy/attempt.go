@@ -86,12 +86,18 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	a.live = false
 	a.deployment.inFlight--
 	f.live--
-	if used == nil {
+	switch {
+	case used == nil:
 		a.meter.Release(now, a.reservation)
-	} else {
+	case a.servedBy != "":
+		a.meter.Settle(now, a.reservation, capacity.Cost{}) // it was charged there
+	default:
 		a.meter.Settle(now, a.reservation, *used)
 	}
 	f.recordEnd(now, a)
+	if used != nil {
+		f.recordCost(a, used)
+	}
 	f.engine.wakeQueue()
 }
 

@@ -24,9 +24,6 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 		used = capacity.Cost{Prompt: u.Prompt, Cached: u.Cached, Output: u.Completion}
 	}
 	a.status, a.servedBy = ev.Status, ev.ServedBy
-	if a.servedBy != "" {
-		used = capacity.Cost{} // it was charged there
-	}
 	a.breaker.Record(now, a.permit, true)
 	f.learnAnswer(now, a, ev)
 	a.meter.Calibrate(now, ev.Signals)

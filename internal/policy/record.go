@@ -5,6 +5,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/capacity"
 )
 
 // recordBegin notes what was asked. The window is already set.
@@ -59,6 +60,19 @@ func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
 func (f *Flight) recordEnd(now time.Time, a *attempt) {
 	t := f.try(a)
 	t.End, t.Tokens, t.Class, t.ServedBy = now.Sub(f.accepted), a.tokens, a.failed, a.servedBy
+}
+
+// recordCost notes what an attempt used by the token. Provisioned capacity is
+// paid for whether used or not; what Azure's own spillover served is not of it.
+func (f *Flight) recordCost(a *attempt, used *capacity.Cost) {
+	d := a.deployment
+	switch {
+	case d.Kind == spillway.Provisioned && a.servedBy == "":
+	case d.Price == (spillway.TokenPrice{}):
+		f.try(a).CostUSD = -1
+	default:
+		f.try(a).CostUSD = d.Price.Cost(int64(used.Prompt), int64(used.Cached), int64(used.Output))
+	}
 }
 
 func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {

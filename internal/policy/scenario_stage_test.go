@@ -143,6 +143,6 @@ func (s *stage) record(name string) {
 	s.say("outcome=%v status=%d mode=%v ask=%d budget=%d granted=%d observed=%d truncated=%v spill=%v queue=%v ttft=%v e2e=%v",
 		r.Outcome, r.Status, r.Mode, r.AskTokens, r.BudgetTokens, r.GrantTokens, r.ObservedGrant, r.Truncated, r.Spill, r.Queue, r.TTFT, r.E2E)
 	for i, t := range r.Attempts {
-		s.say("#%d %s %v..%v status=%d class=%v tokens=%d", i+1, t.Deployment, t.Start, t.End, t.Status, t.Class, t.Tokens)
+		s.say("#%d %s %v..%v status=%d class=%v tokens=%d usd=%.6f", i+1, t.Deployment, t.Start, t.End, t.Status, t.Class, t.Tokens, t.CostUSD)
 	}
 }

@@ -147,7 +147,7 @@ type Totals struct {
 // is a part of Prompt.
 type Consumption struct {
 	Model                      string
-	Scope                      models.Scope
+	Scope                      spillway.Scope
 	Prompt, Cached, Completion int64
 }
 
@@ -235,7 +235,7 @@ func (c *Collector) price(s *Summary, t Totals) {
 	}
 	hour := t.PTUHourUSD
 	if hour <= 0 {
-		hour = models.PriceOfPTU(models.Global).Hour
+		hour = models.PriceOfPTU(spillway.Global).Hour
 	}
 	usd := float64(max(t.PTU, 0)) * hour * t.Duration.Hours()
 	for _, used := range t.Standard {

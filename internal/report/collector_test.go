@@ -11,7 +11,6 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // Tries as their names say. Times are such that a mistake shows.
@@ -142,7 +141,7 @@ func TestDefinitions(t *testing.T) {
 		{
 			"data zones cost a tenth more; PTU the published hour", []Try{okTry()}, Totals{
 				Duration: time.Hour, PTU: 15,
-				Standard: []Consumption{{Model: "gpt-5-mini", Scope: models.DataZone, Prompt: 1_000_000}},
+				Standard: []Consumption{{Model: "gpt-5-mini", Scope: spillway.DataZone, Prompt: 1_000_000}},
 			}, map[string]float64{"cost_usd_per_1k": 15_275},
 		},
 		{"nothing at all", nil, Totals{}, map[string]float64{"offered": 0, "rate_408": 0, "attainment": 0, "goodput_rps": 0}},

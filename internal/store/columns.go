@@ -139,6 +139,12 @@ func answeredBy() []column[record] {
 			}
 			return 0, false
 		}},
+		{name: "cost_usd", kind: ratio, optional: true, spread: true, number: func(r *record) (int64, bool) {
+			if usd, known := r.Cost(); known {
+				return ratioBits(usd)
+			}
+			return 0, false
+		}},
 		{name: "attempt_count", kind: integer, number: func(r *record) (int64, bool) {
 			return int64(len(r.Attempts)), true
 		}},
@@ -178,6 +184,7 @@ func attemptTable() []column[attempt] {
 		countOrNull("grant_tokens", func(a *attempt) *int { return &a.GrantTokens }),
 		count("tokens", func(a *attempt) *int { return &a.Tokens }),
 		share("utilization_ratio", func(a *attempt) *float64 { return &a.Utilization }),
+		spreads(share("cost_usd", func(a *attempt) *float64 { return &a.CostUSD })),
 		truth("hedge", func(a *attempt) *bool { return &a.Hedge }),
 		words("served_by", func(a *attempt) *string { return &a.ServedBy }),
 	}

@@ -109,7 +109,7 @@ func TestTailOfAnotherVersion(t *testing.T) {
 	for range 2 { // of the tail, and of the segment that is made of it
 		got := read(t, dir, Query{})
 		if len(got) != 1 || got[0].ID != "z" || got[0].Outcome != spillway.OutcomeOK || got[0].Time.UnixMicro() != 100 ||
-			len(got[0].Attempts) != 1 || got[0].Attempts[0] != (spillway.Attempt{Tier: 3, Utilization: -1}) {
+			len(got[0].Attempts) != 1 || got[0].Attempts[0] != (spillway.Attempt{Tier: 3, Utilization: -1, CostUSD: -1}) {
 			t.Errorf("got %+v", got)
 		}
 		if err := newTestWriter(t, Config{Dir: dir}).Close(); err != nil {

@@ -294,7 +294,7 @@ func (w *row) record(r *spillway.Record, c choice, in interner) {
 }
 
 // blankAttempt is an attempt of which nothing is known.
-func blankAttempt() spillway.Attempt { return spillway.Attempt{Utilization: -1} }
+func blankAttempt() spillway.Attempt { return spillway.Attempt{Utilization: -1, CostUSD: -1} }
 
 func setCells[T any](columns []column[T], chosen []int, r *T, cells []cell, in interner) {
 	for _, i := range chosen {

@@ -19,7 +19,7 @@ type Query struct {
 	From, To time.Time
 	// Columns names what is read, as in docs/STORE.md; an element of attempts
 	// is attempts.name and "attempts" is all of them. Fields of other columns
-	// stay zero, and Utilization -1. The time is always read; none means all.
+	// stay zero, and Utilization and CostUSD -1. The time is always read; none means all.
 	// Derived columns may be named and read nothing.
 	Columns []string
 }

@@ -149,7 +149,7 @@ func TestEveryField(t *testing.T) {
 	many.Attempts = slices.Repeat(full.Attempts, spillway.MaxAttempts/2)
 	odd := spillway.Record{
 		Time: accepted, Queue: -time.Millisecond, E2E: 100 * 365 * 24 * time.Hour, AskTokens: math.MinInt32,
-		Attempts: []spillway.Attempt{{Utilization: -1}, {}},
+		Attempts: []spillway.Attempt{{Utilization: -1, CostUSD: -1}, {}},
 	}
 	for name, want := range map[string]spillway.Record{"full": full, "many": many, "empty": {Time: accepted}, "odd": odd} {
 		dir := t.TempDir()
@@ -284,7 +284,7 @@ func TestColumns(t *testing.T) {
 		{[]string{"attempts.tier", "cached_tokens"}, spillway.Record{
 			Time: full.Time, Usage: spillway.Usage{Cached: full.Usage.Cached},
 			Attempts: []spillway.Attempt{
-				{Tier: full.Attempts[0].Tier, Utilization: -1}, {Tier: full.Attempts[1].Tier, Utilization: -1},
+				{Tier: full.Attempts[0].Tier, Utilization: -1, CostUSD: -1}, {Tier: full.Attempts[1].Tier, Utilization: -1, CostUSD: -1},
 			},
 		}},
 		{[]string{"attempts"}, spillway.Record{Time: full.Time, Attempts: full.Attempts}},

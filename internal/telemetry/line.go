@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"math"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -85,6 +86,15 @@ func (l *line) ratio(name string, value float64) {
 	if value >= 0 { // false for NaN
 		l.key(name)
 		l.b = strconv.AppendFloat(l.b, min(value, 1e6), 'f', 4, 64)
+	}
+}
+
+// usd writes an amount of money to the billionth; negative ones mean unknown
+// and are left out.
+func (l *line) usd(name string, value float64) {
+	if value >= 0 {
+		l.key(name)
+		l.b = strconv.AppendFloat(l.b, math.Round(value*1e9)/1e9, 'f', -1, 64)
 	}
 }
 

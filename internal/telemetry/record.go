@@ -22,6 +22,9 @@ func AppendRecord(dst []byte, r *spillway.Record) []byte {
 		l.b = append(l.b, '}')
 	}
 	if len(r.Attempts) > 0 {
+		if usd, known := r.Cost(); known {
+			l.usd("cost_usd", usd)
+		}
 		l.key("attempts")
 		l.b = append(l.b, '[')
 		for i := range r.Attempts {
@@ -96,6 +99,7 @@ func appendAttempt(l *line, a *spillway.Attempt) {
 	l.integer("grant_tokens", a.GrantTokens)
 	l.integer("tokens", a.Tokens)
 	l.ratio("utilization_ratio", a.Utilization)
+	l.usd("cost_usd", a.CostUSD)
 	l.flag("hedge", a.Hedge)
 	l.str("served_by", a.ServedBy)
 	l.b = append(l.b, '}')
