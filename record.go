@@ -68,3 +68,21 @@ type Attempt struct {
 	CostUSD  float64
 	ServedBy string // where Azure's own spillover moved it; "" for nowhere
 }
+
+// Answer is the attempt that the client heard of: the last to end of those
+// that did not fail, or else of all; nil without attempts.
+func (r *Record) Answer() *Attempt {
+	var best *Attempt
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		if best == nil {
+			best = a
+			continue
+		}
+		whole, bestWhole := a.Class == FailureNone, best.Class == FailureNone
+		if whole && !bestWhole || whole == bestWhole && a.End >= best.End {
+			best = a
+		}
+	}
+	return best
+}

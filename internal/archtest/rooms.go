@@ -42,6 +42,7 @@ var rooms = []room{
 	{dir: "internal/workload", may: []string{"."}, pure: true},
 	{dir: "internal/svg", pure: true},
 	{dir: "internal/report", may: []string{".", "internal/stat", "internal/models", "internal/svg"}, pure: true},
+	{dir: "internal/cost", may: []string{"."}, pure: true},
 	{dir: "internal/diagnose", may: []string{".", "internal/stat", "internal/svg"}, pure: true},
 
 	{dir: "internal/config", may: []string{".", "internal/policy/..."}},
@@ -60,7 +61,7 @@ var rooms = []room{
 	{dir: "internal/app", may: []string{
 		".", "examples", "internal/azuresim", "internal/config", "internal/console", "internal/fleet", "internal/gateway",
 		"internal/kql", "internal/loadgen", "internal/policy/...", "internal/replica", "internal/store", "internal/telemetry",
-		"internal/diagnose", "internal/report", "internal/whatif", "internal/wire/...", "internal/workload",
+		"internal/cost", "internal/diagnose", "internal/report", "internal/whatif", "internal/wire/...", "internal/workload",
 	}, clock: true},
 	{dir: "internal/cli", may: []string{".", "internal/..."}, clock: true},
 	{dir: "cmd", may: []string{"internal/cli"}},

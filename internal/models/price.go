@@ -15,10 +15,14 @@ type PTUPrice struct {
 	Month, Year float64
 }
 
-// prices is constant: global standard deployments, in USD per million tokens.
-// The figures are those that the public list of model prices and the Azure
-// retail price service had in mid 2026, by way of tables made from them, not
-// read from the price page itself: configured prices should win.
+// PricesAsOf is when the table of prices was made, and PricesSource from what.
+const (
+	PricesAsOf   = "2026-06"
+	PricesSource = "tables made from the public list of model prices and the Azure retail price service, not the price page itself"
+)
+
+// prices is constant: global standard deployments, in USD per million tokens,
+// as of PricesAsOf: configured prices should win.
 //
 // An entry without figures is a version that is sold at another price.
 var prices = [...]struct {

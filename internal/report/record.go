@@ -26,31 +26,17 @@ func FromRecord(r *spillway.Record) Try {
 	}
 	// The usage is that of the attempt that answered. What the others made is
 	// added from their own counts.
-	last := answering(r.Attempts)
-	if answered(r.Outcome) && r.Attempts[last].ServedBy != "" {
+	last := r.Answer()
+	if answered(r.Outcome) && last.ServedBy != "" {
 		t.Spilled = true
 	}
-	t.CompletionTokens = max(t.CompletionTokens, r.Attempts[last].Tokens)
+	t.CompletionTokens = max(t.CompletionTokens, last.Tokens)
 	for i := range r.Attempts {
-		if i != last {
-			t.CompletionTokens += r.Attempts[i].Tokens
+		if a := &r.Attempts[i]; a != last {
+			t.CompletionTokens += a.Tokens
 		}
 	}
 	return t
-}
-
-// answering returns the index of the attempt that the client heard of: the
-// last to end of those that did not fail, or else of all.
-func answering(attempts []spillway.Attempt) int {
-	best := 0
-	for i := range attempts {
-		a, b := &attempts[i], &attempts[best]
-		whole, bestWhole := a.Class == spillway.FailureNone, b.Class == spillway.FailureNone
-		if whole && !bestWhole || whole == bestWhole && a.End >= b.End {
-			best = i
-		}
-	}
-	return best
 }
 
 // met reports whether a complete answer kept its window and every limb of its

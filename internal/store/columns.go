@@ -117,7 +117,7 @@ func usage() []column[record] {
 func answeredBy() []column[record] {
 	word := func(name string, of func(*attempt) string) column[record] {
 		return column[record]{name: name, kind: text, words: func(r *record) string {
-			if a := answering(r); a != nil {
+			if a := r.Answer(); a != nil {
 				return of(a)
 			}
 			return ""
@@ -128,13 +128,13 @@ func answeredBy() []column[record] {
 		word("region", func(a *attempt) string { return a.Region }),
 		word("kind", func(a *attempt) string { return a.Kind.String() }),
 		{name: "tier", kind: integer, optional: true, number: func(r *record) (int64, bool) {
-			if a := answering(r); a != nil {
+			if a := r.Answer(); a != nil {
 				return int64(a.Tier), true
 			}
 			return 0, false
 		}},
 		{name: "utilization_ratio", kind: ratio, optional: true, number: func(r *record) (int64, bool) {
-			if a := answering(r); a != nil {
+			if a := r.Answer(); a != nil {
 				return ratioBits(a.Utilization)
 			}
 			return 0, false
@@ -149,24 +149,6 @@ func answeredBy() []column[record] {
 			return int64(len(r.Attempts)), true
 		}},
 	}
-}
-
-// answering is the attempt that the client heard of: the last to end of those
-// that did not fail, or else of all; nil without attempts.
-func answering(r *record) *attempt {
-	var best *attempt
-	for i := range r.Attempts {
-		a := &r.Attempts[i]
-		if best == nil {
-			best = a
-			continue
-		}
-		whole, bestWhole := a.Class == spillway.FailureNone, best.Class == spillway.FailureNone
-		if whole && !bestWhole || whole == bestWhole && a.End >= best.End {
-			best = a
-		}
-	}
-	return best
 }
 
 func attemptTable() []column[attempt] {

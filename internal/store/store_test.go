@@ -202,32 +202,6 @@ func TestWhatIsRounded(t *testing.T) {
 	}
 }
 
-// The attempt that the row of the request repeats.
-func TestAnswering(t *testing.T) {
-	failed := spillway.FailureBroken
-	tests := []struct {
-		name     string
-		attempts []spillway.Attempt
-		want     string
-	}{
-		{"none", nil, ""},
-		{"one", []spillway.Attempt{{Deployment: "a"}}, "a"},
-		{"after a failure", []spillway.Attempt{{Deployment: "a", Class: failed, End: 1}, {Deployment: "b", End: 2}}, "b"},
-		{"the hedge lost", []spillway.Attempt{{Deployment: "a", End: 9}, {Deployment: "b", End: 5, Hedge: true}}, "a"},
-		{"the hedge failed late", []spillway.Attempt{{Deployment: "a", End: 5}, {Deployment: "b", End: 9, Class: failed}}, "a"},
-		{"all failed", []spillway.Attempt{{Deployment: "a", End: 5, Class: failed}, {Deployment: "b", End: 9, Class: failed}}, "b"},
-	}
-	for _, tt := range tests {
-		got := ""
-		if a := answering(&spillway.Record{Attempts: tt.attempts}); a != nil {
-			got = a.Deployment
-		}
-		if got != tt.want {
-			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
-		}
-	}
-}
-
 // at is a record of a time that is known by its id.
 func at(second int, id string) spillway.Record {
 	return spillway.Record{ID: id, Time: accepted.Add(time.Duration(second) * time.Second)}

@@ -1,0 +1,132 @@
+package cost
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+)
+
+// WriteText writes the bill for a terminal.
+func WriteText(w io.Writer, b *Bill) error {
+	var out bytes.Buffer
+	const form = "2006-01-02 15:04"
+	fmt.Fprintf(&out, "%s – %s UTC, %s h: %s requests, %s (%s by the token, %s provisioned)\n",
+		b.From.Format(form), b.To.Format(form), decimals(b.Hours, 2), whole(int64(b.Total.Requests)),
+		usd(b.Total.USD()), usd(b.Total.TokenUSD), usd(b.Total.PTUUSD))
+	for _, g := range b.Groups {
+		out.WriteString("\n")
+		t := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		width := utf8.RuneCountInString(string(g.By))
+		for i := range g.Lines {
+			width = max(width, utf8.RuneCountInString(g.Lines[i].Name))
+		}
+		fmt.Fprintf(t, "%-*s\trequests\tprompt\tcached\tcompletion\treasoning\tby the token\tprovisioned\tper 1,000 requests\t\n", width, g.By)
+		for i := range g.Lines {
+			writeLine(t, &g.Lines[i], width)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	if len(b.Provisioned) > 0 {
+		out.WriteString("\n")
+		t := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprint(t, "provisioned\tPTU\tPTU hours\tan hour each\tcost\tused\tby the token it would be\t\n")
+		for _, p := range b.Provisioned {
+			would := "?"
+			if p.AllTokensUSD > 0 {
+				would = usd(p.AllTokensUSD)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Name, whole(int64(p.PTU)), decimals(p.PTUHours, 1), usd(p.HourUSD), usd(p.USD),
+				decimals(100*p.Used, 1)+"%", would)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	out.WriteString("\n")
+	for _, note := range b.notes() {
+		out.WriteString(note + "\n")
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+func writeLine(t io.Writer, l *Line, width int) {
+	each := ""
+	if l.Requests > 0 {
+		each = usd(1000 * l.USD() / float64(l.Requests))
+	}
+	fmt.Fprintf(t, "%-*s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", width, l.Name, whole(int64(l.Requests)), whole(l.PromptTokens), whole(l.CachedTokens),
+		whole(l.CompletionTokens), whole(l.ReasoningTokens), usd(l.TokenUSD), usd(l.PTUUSD), each)
+}
+
+// notes say what the figures rest on.
+func (b *Bill) notes() []string {
+	var all []string
+	t := &b.Total
+	records, usage := 0.0, 0.0
+	for _, c := range b.Checks {
+		records, usage = records+c.RecordsUSD, usage+c.UsageUSD
+	}
+	if len(b.Checks) > 0 {
+		note := "reconciled: reported usage at today's prices comes to " + usd(usage) + ", the records say " + usd(records)
+		if math.Abs(usage-records) > 0.005*math.Max(usage, records) {
+			note += ": prices have changed meanwhile"
+		}
+		all = append(all, note)
+	}
+	if t.EstimatedUSD > 0 {
+		all = append(all, "estimated: "+usd(t.EstimatedUSD)+" of attempts whose deployment reported no usage")
+	}
+	if t.UnusedUSD > 0 {
+		all = append(all, "unused: "+usd(t.UnusedUSD)+" of attempts whose answer nobody got (retries, hedges)")
+	}
+	if t.Unpriced > 0 {
+		all = append(all, "not priced: "+whole(int64(t.Unpriced))+" attempts at models without a known price: set deployments[].price")
+	}
+	if b.UnusedPTUUSD > 0 {
+		all = append(all, "idle: "+usd(b.UnusedPTUUSD)+" of provisioned deployments that did nothing, in the total and in no line")
+	}
+	if b.Prices != "" {
+		all = append(all, "prices: "+b.Prices)
+	}
+	if len(b.UnknownPTU) > 0 {
+		all = append(all, "not billed: the PTUs of "+strings.Join(b.UnknownPTU, ", ")+" are unknown: give --config")
+	}
+	return all
+}
+
+// usd writes an amount with cents, or with two digits that matter.
+func usd(v float64) string {
+	switch {
+	case v == 0:
+		return "$0"
+	case v < 0.1:
+		digits := 1 - int(math.Floor(math.Log10(v)))
+		return "$" + strconv.FormatFloat(v, 'f', digits, 64)
+	}
+	cents := strconv.FormatFloat(v, 'f', 2, 64)
+	dot := len(cents) - 3
+	n, err := strconv.ParseInt(cents[:dot], 10, 64)
+	if err != nil {
+		return "$" + cents
+	}
+	return "$" + whole(n) + cents[dot:]
+}
+
+func decimals(v float64, n int) string { return strconv.FormatFloat(v, 'f', n, 64) }
+
+// whole writes a number with commas.
+func whole(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
