@@ -136,7 +136,10 @@ func (d *deployment) sum(keep func(*cell) bool) cell {
 
 func anyCell(*cell) bool { return true }
 
-// caller is what one caller, or tenant, did.
+// callerKey is a caller, or tenant, in one pool.
+type callerKey struct{ pool, name string }
+
+// caller is what it did there.
 type caller struct {
 	name     string
 	byBucket map[int64]*callerCell

@@ -21,7 +21,7 @@ type Config struct {
 // their length; callers beyond the bound count as one.
 const (
 	maxCells       = 1 << 15
-	maxCallers     = 256
+	maxCallers     = 512
 	maxDeployments = 256
 	firstBucket    = time.Minute
 	defaultRatio   = 4 // input tokens per output token, of most models on PTU
@@ -46,7 +46,7 @@ type Collector struct {
 
 	deployments map[string]*deployment
 	homes       map[string]*deployment // of a pool: its first tier
-	callers     map[string]*caller
+	callers     map[callerKey]*caller
 	callerCells int
 
 	from, to time.Time
@@ -82,7 +82,7 @@ type retryCell struct{ first, tries, deep, failed, late, refused float64 }
 func NewCollector(cfg Config) *Collector {
 	return &Collector{
 		cfg: cfg, bucket: firstBucket, deployments: map[string]*deployment{}, homes: map[string]*deployment{},
-		callers: map[string]*caller{}, classes: map[string]*classCount{}, total: totals{retryBuckets: map[int64]*retryCell{}},
+		callers: map[callerKey]*caller{}, classes: map[string]*classCount{}, total: totals{retryBuckets: map[int64]*retryCell{}},
 	}
 }
 
@@ -304,15 +304,15 @@ func (c *Collector) spill(home *deployment, to string, o *Observation) {
 // caller adds to what the caller did.
 func (c *Collector) caller(o *Observation, home *deployment) {
 	name := cmp.Or(o.who(), unknownDeployment)
-	who := c.callers[name]
+	who := c.callers[callerKey{home.pool, name}]
 	if who == nil {
 		if len(c.callers) >= maxCallers {
 			name = others
-			who = c.callers[name]
+			who = c.callers[callerKey{home.pool, name}]
 		}
 		if who == nil {
 			who = &caller{name: name, byBucket: map[int64]*callerCell{}}
-			c.callers[name] = who
+			c.callers[callerKey{home.pool, name}] = who
 		}
 	}
 	at := who.byBucket[c.number(o.Time)]

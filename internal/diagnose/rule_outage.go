@@ -1,11 +1,13 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
 
-// Thresholds: a bucket is sick when at least half of what a region was given
+// Thresholds: a bucket is sick when at least half of what a region, or one
+// deployment of it, was given
 // failed with 5xx, reset or cut, or was kept from it by a breaker that had
 // opened for that, and at least three did; an outage is two sick
 // buckets with at most two others between them.
@@ -16,55 +18,82 @@ const (
 	outageGap     = 3
 )
 
-// regionalOutage looks for regions that fail while they do, and marks the time
-// for all: what happens then elsewhere is a consequence.
+// regionalOutage looks for regions that fail while they do, or single
+// deployments of them, and marks the time for their pools: what happens then
+// is a consequence.
 func regionalOutage(f *facts) {
 	regions := map[string][]*deployment{}
 	var names []string
 	for _, d := range f.all {
-		name := d.region
-		if name == "" {
-			name = d.name
-		}
+		name := cmp.Or(d.region, d.name)
 		if regions[name] == nil {
 			names = append(names, name)
 		}
 		regions[name] = append(regions[name], d)
 	}
-	marks := map[int64]bool{}
+	marks := map[string]map[int64]bool{} // by pool
 	for _, name := range names {
-		cells := sickCells(regions[name])
-		if len(cells) == 0 {
+		if f.outage(name, regions[name], marks) {
 			continue
 		}
-		failed, tries := 0.0, 0.0
-		for _, c := range cells {
-			failed += c.failing()
-			tries += c.offered()
-			marks[c.at] = true
+		for _, d := range regions[name] {
+			f.outage(d.name, []*deployment{d}, marks)
 		}
-		f.report(Finding{
-			Code: RegionalOutage, Subject: name, Confidence: 0.6 + 0.4*share(failed, tries),
-			Title:    fmt.Sprintf("%s is failing: %s of what it gets ends in 5xx, reset or cut", name, percent(share(failed, tries))),
-			Affected: share(failed, f.total.Tries), at: regions[name],
-			covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true},
-			Evidence: []Evidence{
-				{"attempts that broke", failed, "count", "attempts.failure, attempts.status"},
-				{"share that broke", share(failed, tries), "share", "attempts.failure, attempts.status"},
-				{"minutes", float64(len(cells)) * f.bucket.Minutes(), "count", "time"},
-			},
-			RuledOut: f.others(regions, name),
-			Remedy: Remedy{
-				Text:   "let another region take over: a second tier, and the breaker as it comes",
-				Config: "pools:\n  - {name: " + regions[name][0].poolName() + ", tiers: [[" + regions[name][0].name + "], [standard-elsewhere]]}",
-			},
-		}, cells)
 	}
 	for _, d := range f.all {
+		sick := marks[d.pool]
 		for _, c := range d.cells {
-			c.sick = marks[c.at] || marks[c.at-1] // its end still echoes
+			c.sick = sick[c.at] || sick[c.at-1] // its end still echoes
 		}
 	}
+}
+
+// outage reports that the deployments, which are those of a region or one of
+// them, failed together, if they did.
+func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64]bool) bool {
+	cells := sickCells(ds)
+	if len(cells) == 0 {
+		return false
+	}
+	failed, tries := 0.0, 0.0
+	for _, c := range cells {
+		failed += c.failing()
+		tries += c.offered()
+	}
+	var own []*deployment // that failed themselves
+	for _, d := range ds {
+		mine := sickCells([]*deployment{d})
+		if len(mine) == 0 {
+			continue
+		}
+		own = append(own, d)
+		if marks[d.pool] == nil {
+			marks[d.pool] = map[int64]bool{}
+		}
+		for _, c := range mine {
+			marks[d.pool][c.at] = true
+		}
+	}
+	if len(own) > 0 {
+		ds = own
+	}
+	f.report(Finding{
+		Code: RegionalOutage, Subject: name, Confidence: 0.6 + 0.4*share(failed, tries),
+		Title:    fmt.Sprintf("%s is failing: %s of what it gets ends in 5xx, reset or cut", name, percent(share(failed, tries))),
+		Affected: share(failed, f.total.Tries), at: ds,
+		covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true},
+		Evidence: []Evidence{
+			{"attempts that broke", failed, "count", "attempts.failure, attempts.status"},
+			{"share that broke", share(failed, tries), "share", "attempts.failure, attempts.status"},
+			{"minutes", float64(len(cells)) * f.bucket.Minutes(), "count", "time"},
+		},
+		RuledOut: f.elsewhere(ds),
+		Remedy: Remedy{
+			Text:   "let another region take over: a second tier, and the breaker as it comes",
+			Config: "pools:\n  - {name: " + ds[0].poolName() + ", tiers: [[" + ds[0].name + "], [standard-elsewhere]]}",
+		},
+	}, cells)
+	return true
 }
 
 // poolName is what the pool is called.
@@ -81,17 +110,15 @@ func (c *cell) failing() float64 { return c.broken + c.unsentBroken + c.skipped 
 // offered is what would have gone there.
 func (c *cell) offered() float64 { return c.tries + c.unsentBroken + c.skipped }
 
-// others says how the other regions did.
-func (f *facts) others(regions map[string][]*deployment, sick string) []RuledOut {
+// elsewhere says how the other deployments did.
+func (f *facts) elsewhere(sick []*deployment) []RuledOut {
 	broken, tries := 0.0, 0.0
-	for name, ds := range regions {
-		if name == sick {
+	for _, d := range f.all {
+		if slices.Contains(sick, d) {
 			continue
 		}
-		for _, d := range ds {
-			s := d.sum(anyCell)
-			broken, tries = broken+s.broken, tries+s.tries
-		}
+		s := d.sum(anyCell)
+		broken, tries = broken+s.broken, tries+s.tries
 	}
 	if tries == 0 || share(broken, tries) > 0.05 {
 		return nil

@@ -1,8 +1,8 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -16,12 +16,28 @@ const (
 	noisyAlone  = 2 // callers at least
 )
 
-// noisyTenant looks for one caller whose rush is what makes capacity short.
+// noisyTenant looks, in each pool, for one caller whose rush is what makes
+// capacity short.
 func noisyTenant(f *facts) {
+	var pools []string
+	for _, d := range f.all {
+		if !slices.Contains(pools, d.pool) {
+			pools = append(pools, d.pool)
+		}
+	}
+	for _, pool := range pools {
+		f.noisy(pool)
+	}
+}
+
+func (f *facts) noisy(pool string) {
 	short := map[int64]bool{}
 	var at []*deployment
 	var cells []*cell
 	for _, d := range f.all {
+		if d.pool != pool {
+			continue
+		}
 		pressed, _ := f.pressedEnough(d)
 		for _, c := range pressed {
 			short[c.at] = true
@@ -31,41 +47,44 @@ func noisyTenant(f *facts) {
 			at = append(at, d)
 		}
 	}
-	if len(short) == 0 || len(f.callers) < noisyAlone {
-		return
+	var callers []*caller
+	for key, who := range f.callers {
+		if key.pool == pool {
+			callers = append(callers, who)
+		}
 	}
+	slices.SortFunc(callers, func(a, b *caller) int { return cmp.Compare(a.name, b.name) })
 	calmTime := float64(len(f.total.retryBuckets) - len(short))
-	if calmTime < 2 {
+	if len(short) == 0 || len(callers) < noisyAlone || calmTime < 2 {
 		return
 	}
-	shortWork, calmWork, shortMet := 0.0, 0.0, 0.0
-	for _, who := range f.callers {
-		a, b, m := who.work(short)
-		shortWork, calmWork, shortMet = shortWork+a, calmWork+b, shortMet+m
+	sum := callerShare{}
+	for _, who := range callers {
+		sum.add(who.work(short))
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.callers)) {
-		who := f.callers[name]
-		mine, before, met := who.work(short)
-		then, usual := mine/float64(len(short)), before/calmTime
-		rest, restUsual := (shortWork-mine)/float64(len(short)), (calmWork-before)/calmTime
-		if name == others || share(mine, shortWork) < noisyShare || then < noisyFactor*usual || rest > noisyOthers*restUsual || restUsual == 0 {
+	for _, who := range callers {
+		mine := who.work(short)
+		then, usual := mine.short/float64(len(short)), mine.calm/calmTime
+		rest, restUsual := (sum.short-mine.short)/float64(len(short)), (sum.calm-mine.calm)/calmTime
+		if who.name == others || share(mine.short, sum.short) < noisyShare || then < noisyFactor*usual || rest > noisyOthers*restUsual || restUsual == 0 {
 			continue
 		}
 		f.report(Finding{
-			Code: NoisyTenant, Subject: name, at: at, Confidence: 0.6 + 0.4*share(mine, shortWork),
-			Title:    fmt.Sprintf("%s takes the capacity of all: %s of the work when it is short, %s otherwise", name, percent(share(mine, shortWork)), percent(share(before, calmWork))),
-			Affected: share(shortMet, f.total.Tries),
+			Code: NoisyTenant, Subject: who.name, at: at, Confidence: 0.6 + 0.4*share(mine.short, sum.short),
+			Title: fmt.Sprintf("%s takes the capacity of all: %s of the work when it is short, %s otherwise",
+				who.name, percent(share(mine.short, sum.short)), percent(share(mine.calm, sum.calm))),
+			Affected: share(sum.met, f.total.Tries),
 			Evidence: []Evidence{
-				{"its share of the work, short minutes", share(mine, shortWork), "share", "caller, tenant, usage"},
-				{"its share otherwise", share(before, calmWork), "share", "the same"},
+				{"its share of the work, short minutes", share(mine.short, sum.short), "share", "caller, tenant, usage"},
+				{"its share otherwise", share(mine.calm, sum.calm), "share", "the same"},
 				{"against its own usual", share(then, max(usual, 1)), "ratio", "the same"},
-				{"others refused or waiting for it", shortMet - met, "count", "outcome, queue_ms"},
+				{"others refused or waiting for it", sum.met - mine.met, "count", "outcome, queue_ms"},
 			},
 			RuledOut: []RuledOut{{PTUSaturation, "not growth: the others do " + decimals(share(rest, restUsual), 1) + " times their usual"}},
 			Remedy: Remedy{
 				Text:        "give it a class of low priority, and a deployment of its own if it must be fast",
-				Config:      "classes:\n  - {name: bulk, window: 60s, priority: low}\ncallers:\n  - {name: " + name + ", class: bulk}",
-				LowPriority: name,
+				Config:      "classes:\n  - {name: bulk, window: 60s, priority: low}\ncallers:\n  - {name: " + who.name + ", class: bulk}",
+				LowPriority: who.name,
 			},
 			covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true, OverReservation: true, RPMBursts: true},
 		}, between(cells))
@@ -73,15 +92,22 @@ func noisyTenant(f *facts) {
 	}
 }
 
+// callerShare is a caller's work while capacity is short and otherwise, and
+// how many of its requests met that.
+type callerShare struct{ short, calm, met float64 }
+
+func (s *callerShare) add(o callerShare) {
+	s.short, s.calm, s.met = s.short+o.short, s.calm+o.calm, s.met+o.met
+}
+
 // work divides what a caller did by the time in which capacity was short.
-func (w *caller) work(short map[int64]bool) (then, otherwise, met float64) {
+func (w *caller) work(short map[int64]bool) (s callerShare) {
 	for n, c := range w.byBucket {
 		if short[n] {
-			then += c.work
-			met += c.met
+			s.add(callerShare{short: c.work, met: c.met})
 		} else {
-			otherwise += c.work
+			s.calm += c.work
 		}
 	}
-	return then, otherwise, met
+	return s
 }
