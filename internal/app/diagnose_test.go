@@ -84,3 +84,22 @@ func TestDiagnoseIncident(t *testing.T) {
 		t.Errorf("effect %+v, want the 408s gone and fewer tokens", e)
 	}
 }
+
+// A million records of the incident, with the replay of its worst minutes.
+// Values are for all of them; the target is 10 s.
+func BenchmarkDiagnose(b *testing.B) {
+	const scale = 1.86 // of 540,000 calls
+	dir := b.TempDir()
+	incidentStore(b, dir, scale)
+	all, err := StoreObservations(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		d, err := Diagnosis{}.Diagnose(b.Context(), all)
+		if err != nil || len(d.Findings) == 0 || d.Findings[0].Effect == nil {
+			b.Fatal(err, d.Findings)
+		}
+		b.ReportMetric(float64(d.Tries), "records")
+	}
+}

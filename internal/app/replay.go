@@ -48,13 +48,14 @@ type replay struct {
 	// those of them whose first token was.
 	answers, heard int
 	lengths        workload.Lookback
+	unseen         *unseen
 }
 
 // replayClass is what a class of traffic showed of its windows.
 type replayClass struct{ windows []time.Duration }
 
 // tally counts how tries ended.
-type tally struct{ tries, calls, timeout, cut, refused, truncated, failed, tokens int }
+type tally struct{ tries, calls, timeout, cut, refused, truncated, failed, tokens, generated int }
 
 func (t *tally) add(outcome spillway.Outcome, status, tokens int, first, last bool) {
 	t.tries++
@@ -83,13 +84,13 @@ func (t *tally) rates() diagnose.Rates {
 	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
 	return diagnose.Rates{
 		Timeout: share(t.timeout, t.tries), Cut: share(t.cut, t.tries), Refused: share(t.refused, t.tries),
-		Truncated: share(t.truncated, t.tries), Failed: share(t.failed, t.calls), TokensPerCall: share(t.tokens, t.calls),
+		Truncated: share(t.truncated, t.tries), Failed: share(t.failed, t.calls), TokensPerCall: share(t.tokens, t.calls), Generated: share(t.generated, t.calls),
 	}
 }
 
 // read gathers the calls that are to be replayed.
 func (r *replay) read(all Observations) error {
-	r.classes = map[string]*replayClass{}
+	r.classes, r.unseen = map[string]*replayClass{}, newUnseen()
 	from, to := r.from, r.to
 	if from.Before(r.o.From) {
 		from = r.o.From
@@ -124,8 +125,10 @@ func (r *replay) read(all Observations) error {
 			At: x.Time.Sub(r.from), Client: cmp.Or(x.Tenant, x.Caller), Class: x.Class, Model: r.pool(x),
 			PromptTokens: x.PromptTokens, MaxTokens: max(x.AskTokens, 0), Stream: x.Stream, OutputTokens: r.length(x),
 		}
+		r.note(x, len(r.calls))
 		r.calls = append(r.calls, call)
 	}
+	r.unseen.resolve(r.calls, r.deployment)
 	slices.SortStableFunc(r.calls, func(a, b workload.Call) int { return cmp.Compare(a.At, b.At) })
 	return r.ctx.Err()
 }
@@ -153,12 +156,31 @@ func (r *replay) length(x *diagnose.Observation) int {
 	return n
 }
 
+// note remembers what tells of the lengths of answers that nobody saw.
+func (r *replay) note(x *diagnose.Observation, index int) {
+	kind := kindOfCall{x.Class, x.AskTokens}
+	switch {
+	case x.Outcome == spillway.OutcomeOK || x.Outcome == spillway.OutcomeOKClientCap:
+		r.unseen.whole[kind] = append(r.unseen.whole[kind], x.CompletionTokens)
+	case x.Outcome == spillway.OutcomeTimeout && x.CompletionTokens == 0 && len(x.Attempts) > 0:
+		last := x.Attempts[len(x.Attempts)-1]
+		if last.Tokens == 0 {
+			k := lateKind{kind, last.Deployment, (x.E2E - last.Start).Round(time.Second)}
+			r.unseen.late[k] = append(r.unseen.late[k], index)
+		}
+	}
+}
+
 // last is the deployment of the last attempt.
 func (r *replay) last(x *diagnose.Observation) *diagnose.Served {
 	if len(x.Attempts) == 0 {
 		return nil
 	}
-	name := x.Attempts[len(x.Attempts)-1].Deployment
+	return r.deployment(x.Attempts[len(x.Attempts)-1].Deployment)
+}
+
+// deployment is the one of that name; nil for none.
+func (r *replay) deployment(name string) *diagnose.Served {
 	for i := range r.served {
 		if r.served[i].Name == name {
 			return &r.served[i]
@@ -203,7 +225,10 @@ func (r *replay) run(cfg whatif.Config, calls []workload.Call) (diagnose.Rates, 
 	var t tally
 	cfg.Seed, cfg.Fleet.Seed = 1, 1
 	cfg.Start = r.from
-	cfg.OnTry = func(x *report.Try) { t.add(x.Outcome, x.Status, x.UsefulTokens, x.Retry == 0, true) }
+	cfg.OnTry = func(x *report.Try) {
+		t.add(x.Outcome, x.Status, x.UsefulTokens, x.Retry == 0, true)
+		t.generated += x.CompletionTokens
+	}
 	cfg.OnProgress = func(time.Duration) bool { return r.ctx.Err() == nil }
 	if _, err := whatif.Run(cfg, workload.Slice(calls)); err != nil {
 		return diagnose.Rates{}, err

@@ -102,7 +102,7 @@ func (c *Collector) accepted(o *Observation, a *spillway.Attempt, d *deployment,
 	if unknown {
 		grant = out // nothing speaks for more
 	} else {
-		d.grants.add(float64(grant))
+		d.grants.add(grant)
 	}
 	at.work += float64(max(o.PromptTokens-cached, 0)) + d.ratio*float64(out)
 	at.tokens += float64(o.PromptTokens + out)
@@ -172,7 +172,7 @@ func (c *Collector) late(o *Observation) {
 	default:
 		at.late++
 		c.windows.add(window.Seconds())
-		c.lateAsks.add(float64(o.AskTokens))
+		c.lateAsks.add(o.AskTokens)
 		c.total.lateUnlimited += one(o.AskTokens == 0)
 	}
 }

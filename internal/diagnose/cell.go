@@ -108,8 +108,9 @@ type deployment struct {
 	last     *cell
 	cells    []*cell // sorted, once all are there
 
-	pace, ttft, output, grants sketch
-	spilledTo                  map[string]*spill
+	pace, ttft, output sketch
+	grants             choices
+	spilledTo          map[string]*spill
 }
 
 // spill counts requests that this deployment's pool sent on to another tier.

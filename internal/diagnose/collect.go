@@ -51,14 +51,14 @@ type Collector struct {
 
 	from, to time.Time
 	total    totals
-	windows  sketch // of what ran out of a long window, s
-	gone     sketch // s after which clients left
-	short    sketch // s of the short windows that ran out
-	whole    sketch // s of complete answers
-	asks     sketch // output tokens asked for
+	windows  sketch  // of what ran out of a long window, s
+	gone     sketch  // s after which clients left
+	short    sketch  // s of the short windows that ran out
+	whole    sketch  // s of complete answers
+	asks     choices // output tokens asked for
 	classes  map[string]*classCount
-	outputs  sketch // output tokens of complete answers
-	lateAsks sketch // asked for by those that ran out of time
+	outputs  sketch  // output tokens of complete answers
+	lateAsks choices // asked for by those that ran out of time
 	plots    plotData
 }
 
@@ -185,7 +185,7 @@ func (c *Collector) count(o *Observation) {
 	r.failed += one(o.failed())
 	r.late += one(o.late())
 	r.refused += one(o.refused())
-	c.asks.add(float64(o.AskTokens))
+	c.asks.add(o.AskTokens)
 	t.unlimited += one(o.AskTokens == 0)
 	c.plots.add(o)
 }

@@ -198,8 +198,11 @@ func (f *facts) notCapacity(d *deployment, of func(*cell) (float64, bool), what 
 	var out []RuledOut
 	if p95, r, ok := d.utilizationP95(of); ok && p95 < 0.95 {
 		text := "not capacity: utilization p95 " + percent(p95)
-		if r < 0.5 {
+		switch {
+		case math.Abs(r) < 0.3:
 			text += ", uncorrelated with " + what + ", r = " + decimals(r, 2)
+		case r < 0:
+			text += ", inverse to " + what + ", r = " + decimals(r, 2)
 		}
 		out = append(out, RuledOut{PTUSaturation, text})
 	} else if met, all := pressureOf(d); d.kind == spillway.Standard || !ok {

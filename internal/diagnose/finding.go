@@ -93,8 +93,9 @@ func (r *Remedy) Simulable() bool {
 	return r.CapTokens > 0 || r.RightSize || r.Spill || r.OnePool || r.Queue || r.FewRetries || r.LowPriority != ""
 }
 
-// Rates are what a replay of the traffic comes to, as shares of tries, and the
-// output tokens that clients got for each call.
+// Rates are what a replay of the traffic comes to, as shares of tries, and for
+// each call the output tokens that its client got and those that were
+// generated for it; 0 where the latter are unknown.
 type Rates struct {
 	Timeout       float64 `json:"rate_408"`
 	Cut           float64 `json:"rate_cut"` // valid answers, cut at the deadline
@@ -102,6 +103,7 @@ type Rates struct {
 	Truncated     float64 `json:"truncated"` // by a budget
 	Failed        float64 `json:"failed_calls"`
 	TokensPerCall float64 `json:"tokens_per_call"`
+	Generated     float64 `json:"generated_per_call"`
 }
 
 // Effect compares a replay of the traffic as it is served now with one under
@@ -126,12 +128,17 @@ func NewEffect(remedy *Remedy, calls int, now, then Rates) *Effect {
 	if then.Truncated > 0 || now.Truncated > 0 {
 		e.Text += ", " + percent(then.Truncated) + " truncated"
 	}
-	if now.TokensPerCall > 0 {
-		if c := 100 * (then.TokensPerCall/now.TokensPerCall - 1); c <= -1 || c >= 1 {
-			e.Text += fmt.Sprintf(", %s%% tokens received", signed(c))
-		}
-	}
+	e.Text += change(now.Generated, then.Generated, "tokens generated") + change(now.TokensPerCall, then.TokensPerCall, "received")
 	return e
+}
+
+// change is by how much something differs, if it does.
+func change(now, then float64, what string) string {
+	c := 100 * (then/max(now, 1e-9) - 1)
+	if now <= 0 || c > -1 && c < 1 {
+		return ""
+	}
+	return fmt.Sprintf(", %s%% %s", signed(c), what)
 }
 
 // Missing is something that was not known, and what it costs.

@@ -1,6 +1,10 @@
 package diagnose
 
-import "math"
+import (
+	"maps"
+	"math"
+	"slices"
+)
 
 // The sketch's resolution: sixteen buckets an octave, so that an answer is
 // within 4.4% of the value.
@@ -38,6 +42,46 @@ func (s *sketch) quantile(q float64) float64 {
 		}
 	}
 	return middle(sketchBins - 1)
+}
+
+// maxChoices bounds the values that choices tells apart.
+const maxChoices = 256
+
+// choices is a distribution of numbers that people choose, such as limits:
+// exact as long as they are few.
+type choices struct {
+	counts map[int]float64 // nil once there are too many
+	many   bool
+	sketch
+}
+
+func (c *choices) add(v int) {
+	if v <= 0 {
+		return
+	}
+	c.sketch.add(float64(v))
+	if c.many {
+		return
+	}
+	if c.counts == nil {
+		c.counts = map[int]float64{}
+	}
+	if c.counts[v]++; len(c.counts) > maxChoices {
+		c.counts, c.many = nil, true
+	}
+}
+
+func (c *choices) quantile(q float64) float64 {
+	if c.many {
+		return c.sketch.quantile(q)
+	}
+	rank, seen := q*float64(c.n), 0.0
+	for _, v := range slices.Sorted(maps.Keys(c.counts)) {
+		if seen += c.counts[v]; seen >= rank {
+			return float64(v)
+		}
+	}
+	return 0
 }
 
 // peak returns the value around which most stand, and the share of all that is

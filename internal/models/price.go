@@ -26,21 +26,21 @@ const (
 //
 // An entry without figures is a version that is sold at another price.
 var prices = [...]struct {
-	model string
-	price spillway.TokenPrice
+	model                 string
+	input, cached, output float64
 }{
-	{"gpt-4o-mini", spillway.TokenPrice{0.15, 0.075, 0.60}},
-	{"gpt-4o", spillway.TokenPrice{2.50, 1.25, 10}},
-	{"gpt-4o-2024-05-13", spillway.TokenPrice{}},
-	{"gpt-4.1", spillway.TokenPrice{2, 0.50, 8}},
-	{"gpt-4.1-mini", spillway.TokenPrice{0.40, 0.10, 1.60}},
-	{"gpt-4.1-nano", spillway.TokenPrice{0.10, 0.025, 0.40}},
-	{"gpt-5", spillway.TokenPrice{1.25, 0.125, 10}},
-	{"gpt-5.1", spillway.TokenPrice{1.25, 0.125, 10}},
-	{"gpt-5-mini", spillway.TokenPrice{0.25, 0.025, 2}},
-	{"gpt-5-nano", spillway.TokenPrice{0.05, 0.005, 0.40}},
-	{"gpt-5.2", spillway.TokenPrice{1.75, 0.175, 14}},
-	{"gpt-5.4", spillway.TokenPrice{2.50, 0.25, 15}},
+	{"gpt-4o-mini", 0.15, 0.075, 0.60},
+	{"gpt-4o", 2.50, 1.25, 10},
+	{"gpt-4o-2024-05-13", 0, 0, 0},
+	{"gpt-4.1", 2, 0.50, 8},
+	{"gpt-4.1-mini", 0.40, 0.10, 1.60},
+	{"gpt-4.1-nano", 0.10, 0.025, 0.40},
+	{"gpt-5", 1.25, 0.125, 10},
+	{"gpt-5.1", 1.25, 0.125, 10},
+	{"gpt-5-mini", 0.25, 0.025, 2},
+	{"gpt-5-nano", 0.05, 0.005, 0.40},
+	{"gpt-5.2", 1.75, 0.175, 14},
+	{"gpt-5.4", 2.50, 0.25, 15},
 }
 
 // nearFactor is what a standard deployment that stays in a data zone or region
@@ -55,7 +55,7 @@ func Price(model string, scope spillway.Scope) (spillway.TokenPrice, bool) {
 	for _, p := range prices {
 		rest, ok := strings.CutPrefix(model, p.model)
 		if ok && (rest == "" || dated(rest)) && len(p.model) > len(best) {
-			best, found = p.model, p.price
+			best, found = p.model, spillway.TokenPrice{Input: p.input, Cached: p.cached, Output: p.output}
 		}
 	}
 	if found == (spillway.TokenPrice{}) {

@@ -14,12 +14,12 @@ func TestPrice(t *testing.T) {
 		want  spillway.TokenPrice
 		known bool
 	}{
-		{"gpt-4o-mini", spillway.Global, spillway.TokenPrice{0.15, 0.075, 0.60}, true},
-		{"gpt-4o-mini-2024-07-18", spillway.Global, spillway.TokenPrice{0.15, 0.075, 0.60}, true},
-		{"gpt-5-mini", spillway.DataZone, spillway.TokenPrice{0.275, 0.0275, 2.20}, true},
-		{"gpt-5-mini", spillway.Regional, spillway.TokenPrice{0.275, 0.0275, 2.20}, true},
-		{"GPT-5-nano", spillway.Global, spillway.TokenPrice{0.05, 0.005, 0.40}, true},
-		{"gpt-4o-2024-11-20", spillway.Global, spillway.TokenPrice{2.50, 1.25, 10}, true},
+		{"gpt-4o-mini", spillway.Global, spillway.TokenPrice{Input: 0.15, Cached: 0.075, Output: 0.60}, true},
+		{"gpt-4o-mini-2024-07-18", spillway.Global, spillway.TokenPrice{Input: 0.15, Cached: 0.075, Output: 0.60}, true},
+		{"gpt-5-mini", spillway.DataZone, spillway.TokenPrice{Input: 0.275, Cached: 0.0275, Output: 2.20}, true},
+		{"gpt-5-mini", spillway.Regional, spillway.TokenPrice{Input: 0.275, Cached: 0.0275, Output: 2.20}, true},
+		{"GPT-5-nano", spillway.Global, spillway.TokenPrice{Input: 0.05, Cached: 0.005, Output: 0.40}, true},
+		{"gpt-4o-2024-11-20", spillway.Global, spillway.TokenPrice{Input: 2.50, Cached: 1.25, Output: 10}, true},
 		{"gpt-4o-2024-05-13", spillway.Global, spillway.TokenPrice{}, false},
 		{"gpt-5-codex", spillway.Global, spillway.TokenPrice{}, false},
 		{"", spillway.Global, spillway.TokenPrice{}, false},
@@ -38,8 +38,8 @@ func TestPricesAreOrdered(t *testing.T) {
 			t.Errorf("%s is there twice", p.model)
 		}
 		seen[p.model] = true
-		if p.price != (spillway.TokenPrice{}) && !(0 < p.price.Cached && p.price.Cached < p.price.Input && p.price.Input < p.price.Output) {
-			t.Errorf("%s: %+v is not cached < input < output", p.model, p.price)
+		if p.input != 0 && !(0 < p.cached && p.cached < p.input && p.input < p.output) {
+			t.Errorf("%s: %+v is not cached < input < output", p.model, p)
 		}
 	}
 }

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/workload"
+)
+
+// Answers of two kinds, of which the long ones often run out of time: what is
+// guessed of those that nobody saw has their mean and spread.
+func TestUnseenLengths(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	d := &diagnose.Served{Name: "ptu", FirstMedian: 300 * time.Millisecond, PaceMedian: 8200 * time.Microsecond, PaceSigma: 0.56}
+	u := newUnseen()
+	var calls []workload.Call
+	var truth []float64
+	const window = time.Minute
+	for range 20_000 {
+		tokens, ask := 50+rng.IntN(200), 4096
+		if rng.IntN(4) == 0 {
+			tokens, ask = 3000+rng.IntN(5000), 16384
+		}
+		pace := float64(d.PaceMedian) * math.Exp(d.PaceSigma*rng.NormFloat64())
+		kind := kindOfCall{"sync", ask}
+		if float64(d.FirstMedian)+pace*float64(tokens) <= float64(window) {
+			u.whole[kind] = append(u.whole[kind], tokens)
+		} else {
+			truth = append(truth, float64(tokens))
+			k := lateKind{kind, d.Name, window}
+			u.late[k] = append(u.late[k], len(calls))
+		}
+		calls = append(calls, workload.Call{MaxTokens: ask, OutputTokens: ask}) // what is known without a guess
+	}
+	u.resolve(calls, func(string) *diagnose.Served { return d })
+	var guess []float64
+	for _, indices := range u.late {
+		for _, i := range indices {
+			guess = append(guess, float64(calls[i].OutputTokens))
+		}
+	}
+	for _, q := range []float64{0.1, 0.5, 0.9} {
+		if a, b := at(truth, q), at(guess, q); math.Abs(a-b) > 0.06*a {
+			t.Errorf("quantile %v of %d lengths is %v, guessed %v", q, len(truth), a, b)
+		}
+	}
+}
+
+func at(values []float64, q float64) float64 {
+	slices.Sort(values)
+	return values[int(q*float64(len(values)-1))]
+}
+
+// Where complete answers cannot explain what ran out of time, the calls keep
+// what they asked for.
+func TestUnseenWithoutAnExplanation(t *testing.T) {
+	d := &diagnose.Served{Name: "ptu", FirstMedian: 300 * time.Millisecond, PaceMedian: 8 * time.Millisecond, PaceSigma: 0.5}
+	u := newUnseen()
+	kind := kindOfCall{"sync", 16384}
+	u.whole[kind] = slices.Repeat([]int{100}, 500)
+	calls := make([]workload.Call, 50)
+	for i := range calls {
+		calls[i].OutputTokens = 16384
+		u.late[lateKind{kind, "ptu", time.Minute}] = append(u.late[lateKind{kind, "ptu", time.Minute}], i)
+	}
+	u.resolve(calls, func(string) *diagnose.Served { return d })
+	for i := range calls {
+		if calls[i].OutputTokens != 16384 {
+			t.Fatalf("call %d was given %d tokens", i, calls[i].OutputTokens)
+		}
+	}
+}
