@@ -10,7 +10,7 @@ import (
 // mean is decodeFactor times the usual one of the deployment, which is the
 // lower quartile of its buckets, or the deployment is slow throughout when the
 // lower quartile itself is decodeFactor times that of another deployment of
-// its kind, or worse than decodeLimit. Slow buckets must be at least three and
+// its kind, or worse than decodeLimit. Slow buckets must be at least two and
 // hold a fiftieth of the answers.
 const (
 	decodePoints  = 10

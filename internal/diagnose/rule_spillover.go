@@ -3,7 +3,7 @@ package diagnose
 import "fmt"
 
 // Thresholds: at least twenty requests spilled from one tier to another that
-// was refusing as well: a fifth and more of its attempts, in the buckets in
+// was refusing as well: 15% and more of its attempts, in the buckets in
 // which the first was short.
 const (
 	spilledLeast   = 20
