@@ -93,7 +93,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 		p, _ := models.Price(model, spillway.Global)
 		return p
 	})
-	b.Prices = "as configured, else those of " + models.PricesAsOf + " from " + models.PricesSource
+	b.Prices = "as configured, else as published in " + models.PricesAsOf + " (docs/COST.md)"
 	if b.Total.Requests == 0 {
 		return nil, fmt.Errorf("no requests in %s in that time: give another --from and --to, or another --store", dir)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/fleet"
 	"github.com/spillway-ai/spillway/internal/report"
+	"github.com/spillway-ai/spillway/internal/store"
 	"github.com/spillway-ai/spillway/internal/whatif"
 )
 
@@ -32,6 +33,7 @@ type simulateCommand struct {
 	Stream   int             `name:"stream-above" placeholder:"TOKENS" help:"Clients that can stream do so when they would take more output tokens than this."`
 	Depths   []time.Duration `placeholder:"DURATION" help:"Further depths of the PTU meter to try. With --scenario incident: 10s,30s,60s,120s."`
 	Sweep    []string        `sep:"none" placeholder:"cap[=N,...]|quantile[=Q,...]" help:"Draw the frontier of a fixed cap, or of the measured cap's quantile; may be repeated."`
+	Store    string          `type:"path" placeholder:"DIR" help:"Keep the records of the last policy there, as a gateway would, for query, diagnose and cost: as if the traffic had ended just now."`
 	NoOracle bool            `help:"Leave out the bound of what any policy could reach."`
 	Format   string          `enum:"text,json,html" default:"text" help:"text, json or html."`
 	HTML     string          `name:"html" type:"path" placeholder:"FILE" help:"Write the page with plots, too."`
@@ -44,6 +46,7 @@ func (c *simulateCommand) Help() string {
 every policy, in virtual time. docs/SIMULATE.md describes the model and the JSON.
 
   spillway simulate --scenario incident
+  spillway simulate --scenario incident --scale 0.1 --policy examples/incident/watch.yaml --store /tmp/watched
   spillway simulate --workload traffic.csv --policy now.yaml --policy then.yaml --sweep cap --html report.html`
 }
 
@@ -55,7 +58,7 @@ func (c *simulateCommand) Run(w *world) error {
 	}
 	bar := newProgress(w.stderr, "simulating")
 	study.OnProgress = bar.set
-	comparison, err := study.Run(w.ctx)
+	comparison, err := c.simulate(w, study)
 	bar.end()
 	if err != nil {
 		return fmt.Errorf("simulating: %w", err)
@@ -72,6 +75,24 @@ func (c *simulateCommand) Run(w *world) error {
 		return writeFile(c.Output, func(f io.Writer) error { return write(f, comparison) })
 	}
 	return write(w.stdout, comparison)
+}
+
+// simulate runs the study, and keeps its records if that is wanted.
+func (c *simulateCommand) simulate(w *world, s *whatif.Study) (report.Comparison, error) {
+	if c.Store == "" {
+		return s.Run(w.ctx)
+	}
+	records, err := store.NewWriter(store.Config{Dir: c.Store, Queue: 1 << 20})
+	if err != nil {
+		return report.Comparison{}, err
+	}
+	s.OnRecord, s.Start = records.Record, time.Now().Add(-s.Span)
+	comparison, err := s.Run(w.ctx)
+	err = errors.Join(err, records.Close())
+	if n := records.Dropped(); err == nil && n > 0 {
+		err = fmt.Errorf("%s could not take %d records in time: give a --duration, or a faster disk", c.Store, n)
+	}
+	return comparison, err
 }
 
 // study puts together what is compared, and checks all of it.

@@ -220,7 +220,7 @@ func nameOf(d Dimension, r *spillway.Record) string {
 	case ByClass:
 		name = r.Class
 	case ByModel:
-		name = r.Model
+		name = cmp.Or(r.Model, r.Pool)
 	case ByDeployment:
 	}
 	return cmp.Or(name, nobody)

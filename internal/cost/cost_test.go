@@ -167,6 +167,18 @@ func TestLinesAreBounded(t *testing.T) {
 	}
 }
 
+// A terminal shows the dearest lines, and the others as one.
+func TestShortened(t *testing.T) {
+	lines := make([]Line, 50)
+	for i := range lines {
+		lines[i] = Line{Requests: 1, TokenUSD: 1}
+	}
+	short := shortened(lines)
+	if last := short[len(short)-1]; len(short) != maxShown || last.Name != "(31 more)" || last.Requests != 31 || last.TokenUSD != 31 {
+		t.Errorf("got %d lines, the last %+v", len(short), last)
+	}
+}
+
 func TestUSD(t *testing.T) {
 	for v, want := range map[float64]string{0: "$0", 0.000123: "$0.00012", 0.0999: "$0.100", 0.25: "$0.25", 1234567.891: "$1,234,567.89", 12: "$12.00"} {
 		if got := usd(v); got != want {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,6 +20,7 @@ func WriteText(w io.Writer, b *Bill) error {
 		b.From.Format(form), b.To.Format(form), decimals(b.Hours, 2), whole(int64(b.Total.Requests)),
 		usd(b.Total.USD()), usd(b.Total.TokenUSD), usd(b.Total.PTUUSD))
 	for _, g := range b.Groups {
+		g.Lines = shortened(g.Lines)
 		out.WriteString("\n")
 		t := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
 		width := utf8.RuneCountInString(string(g.By))
@@ -55,6 +57,28 @@ func WriteText(w io.Writer, b *Bill) error {
 	}
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// maxShown bounds the lines of one group in a terminal.
+const maxShown = 20
+
+// shortened puts the cheapest lines into one, where there are too many.
+func shortened(lines []Line) []Line {
+	if len(lines) <= maxShown {
+		return lines
+	}
+	rest := Line{Name: fmt.Sprintf("(%d more)", len(lines)-maxShown+1)}
+	for i := range lines[maxShown-1:] {
+		l := &lines[maxShown-1+i]
+		rest.Requests += l.Requests
+		rest.PromptTokens += l.PromptTokens
+		rest.CachedTokens += l.CachedTokens
+		rest.CompletionTokens += l.CompletionTokens
+		rest.ReasoningTokens += l.ReasoningTokens
+		rest.TokenUSD += l.TokenUSD
+		rest.PTUUSD += l.PTUUSD
+	}
+	return append(slices.Clone(lines[:maxShown-1]), rest)
 }
 
 func writeLine(t io.Writer, l *Line, width int) {

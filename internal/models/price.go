@@ -15,14 +15,13 @@ type PTUPrice struct {
 	Month, Year float64
 }
 
-// PricesAsOf is when the table of prices was made, and PricesSource from what.
-const (
-	PricesAsOf   = "2026-06"
-	PricesSource = "tables made from the public list of model prices and the Azure retail price service, not the price page itself"
-)
+// PricesAsOf is when the prices of the table were in force.
+const PricesAsOf = "June 2026"
 
 // prices is constant: global standard deployments, in USD per million tokens,
-// as of PricesAsOf: configured prices should win.
+// as of PricesAsOf. Source: tables made from the public list of model prices
+// and the Azure retail price service, not the price page itself; configured
+// prices should win.
 //
 // An entry without figures is a version that is sold at another price.
 var prices = [...]struct {

@@ -34,6 +34,10 @@ type Study struct {
 	Sweep []Variant
 	// NoOracle leaves out the bound of what any policy could reach.
 	NoOracle bool
+	// OnRecord is told the records of the last policy at the first seed, by one
+	// goroutine; nil for nobody. They begin at Start, where it is not zero.
+	OnRecord func(*spillway.Record)
+	Start    time.Time
 	// Workers bounds the simulations at one time; 0 takes one per processor.
 	Workers int
 	// Now measures how long things take; nil leaves that out.
@@ -49,6 +53,7 @@ type task struct {
 	fleet  fleet.Config
 	seed   uint64
 	oracle bool // the bound, instead of a policy
+	keep   bool // its records are told
 	bound  int  // calls; 0 where it is not known
 	out    report.Summary
 }
@@ -72,6 +77,7 @@ func (s *Study) Check() error {
 func (s *Study) Run(ctx context.Context) (report.Comparison, error) {
 	elapsed := s.stopwatch()
 	main := s.tasks(s.Policies, s.Fleet)
+	main[len(main)-len(s.Seeds)].keep = true
 	var oracles, depths, sweep []*task
 	if !s.NoOracle {
 		for _, seed := range s.Seeds {
@@ -209,6 +215,9 @@ func (s *Study) runOne(ctx context.Context, t *task, progress *meter) error {
 			told = share
 		}
 		return ctx.Err() == nil
+	}
+	if t.keep {
+		cfg.OnRecord, cfg.Start = s.OnRecord, s.Start
 	}
 	elapsed, collect := s.stopwatch(), report.NewCollector()
 	cfg.Policy, cfg.OnTry = *t.policy, collect.Add
