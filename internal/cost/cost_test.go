@@ -178,11 +178,3 @@ func TestShortened(t *testing.T) {
 		t.Errorf("got %d lines, the last %+v", len(short), last)
 	}
 }
-
-func TestUSD(t *testing.T) {
-	for v, want := range map[float64]string{0: "$0", 0.000123: "$0.00012", 0.0999: "$0.100", 0.25: "$0.25", 1234567.891: "$1,234,567.89", 12: "$12.00"} {
-		if got := usd(v); got != want {
-			t.Errorf("usd(%v) = %s, want %s", v, got, want)
-		}
-	}
-}

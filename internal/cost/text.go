@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // WriteText writes the bill for a terminal.
@@ -17,8 +19,8 @@ func WriteText(w io.Writer, b *Bill) error {
 	var out bytes.Buffer
 	const form = "2006-01-02 15:04"
 	fmt.Fprintf(&out, "%s – %s UTC, %s h: %s requests, %s (%s by the token, %s provisioned)\n",
-		b.From.Format(form), b.To.Format(form), decimals(b.Hours, 2), whole(int64(b.Total.Requests)),
-		usd(b.Total.USD()), usd(b.Total.TokenUSD), usd(b.Total.PTUUSD))
+		b.From.Format(form), b.To.Format(form), decimals(b.Hours, 2), numeral.Whole(float64(b.Total.Requests)),
+		numeral.USD(b.Total.USD()), numeral.USD(b.Total.TokenUSD), numeral.USD(b.Total.PTUUSD))
 	for _, g := range b.Groups {
 		g.Lines = shortened(g.Lines)
 		out.WriteString("\n")
@@ -42,9 +44,9 @@ func WriteText(w io.Writer, b *Bill) error {
 		for _, p := range b.Provisioned {
 			would := "?"
 			if p.AllTokensUSD > 0 {
-				would = usd(p.AllTokensUSD)
+				would = numeral.USD(p.AllTokensUSD)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Name, whole(int64(p.PTU)), decimals(p.PTUHours, 1), usd(p.HourUSD), usd(p.USD),
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Name, numeral.Whole(float64(p.PTU)), decimals(p.PTUHours, 1), numeral.USD(p.HourUSD), numeral.USD(p.USD),
 				decimals(100*p.Used, 1)+"%", would)
 		}
 		if err := t.Flush(); err != nil {
@@ -84,10 +86,10 @@ func shortened(lines []Line) []Line {
 func writeLine(t io.Writer, l *Line, width int) {
 	each := ""
 	if l.Requests > 0 {
-		each = usd(1000 * l.USD() / float64(l.Requests))
+		each = numeral.USD(1000 * l.USD() / float64(l.Requests))
 	}
-	fmt.Fprintf(t, "%-*s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", width, l.Name, whole(int64(l.Requests)), whole(l.PromptTokens), whole(l.CachedTokens),
-		whole(l.CompletionTokens), whole(l.ReasoningTokens), usd(l.TokenUSD), usd(l.PTUUSD), each)
+	fmt.Fprintf(t, "%-*s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", width, l.Name, numeral.Whole(float64(l.Requests)), numeral.Whole(float64(l.PromptTokens)), numeral.Whole(float64(l.CachedTokens)),
+		numeral.Whole(float64(l.CompletionTokens)), numeral.Whole(float64(l.ReasoningTokens)), numeral.USD(l.TokenUSD), numeral.USD(l.PTUUSD), each)
 }
 
 // notes say what the figures rest on.
@@ -99,23 +101,23 @@ func (b *Bill) notes() []string {
 		records, usage = records+c.RecordsUSD, usage+c.UsageUSD
 	}
 	if len(b.Checks) > 0 {
-		note := "reconciled: reported usage at today's prices comes to " + usd(usage) + ", the records say " + usd(records)
+		note := "reconciled: reported usage at today's prices comes to " + numeral.USD(usage) + ", the records say " + numeral.USD(records)
 		if math.Abs(usage-records) > 0.005*math.Max(usage, records) {
 			note += ": prices have changed meanwhile"
 		}
 		all = append(all, note)
 	}
 	if t.EstimatedUSD > 0 {
-		all = append(all, "estimated: "+usd(t.EstimatedUSD)+" of attempts whose deployment reported no usage")
+		all = append(all, "estimated: "+numeral.USD(t.EstimatedUSD)+" of attempts whose deployment reported no usage")
 	}
 	if t.UnusedUSD > 0 {
-		all = append(all, "unused: "+usd(t.UnusedUSD)+" of attempts whose answer nobody got (retries, hedges)")
+		all = append(all, "unused: "+numeral.USD(t.UnusedUSD)+" of attempts whose answer nobody got (retries, hedges)")
 	}
 	if t.Unpriced > 0 {
-		all = append(all, "not priced: "+whole(int64(t.Unpriced))+" attempts at models without a known price: set deployments[].price")
+		all = append(all, "not priced: "+numeral.Whole(float64(t.Unpriced))+" attempts at models without a known price: set deployments[].price")
 	}
 	if b.UnusedPTUUSD > 0 {
-		all = append(all, "idle: "+usd(b.UnusedPTUUSD)+" of provisioned deployments that did nothing, in the total and in no line")
+		all = append(all, "idle: "+numeral.USD(b.UnusedPTUUSD)+" of provisioned deployments that did nothing, in the total and in no line")
 	}
 	if b.Prices != "" {
 		all = append(all, "prices: "+b.Prices)
@@ -126,31 +128,4 @@ func (b *Bill) notes() []string {
 	return all
 }
 
-// usd writes an amount with cents, or with two digits that matter.
-func usd(v float64) string {
-	switch {
-	case v == 0:
-		return "$0"
-	case v < 0.1:
-		digits := 1 - int(math.Floor(math.Log10(v)))
-		return "$" + strconv.FormatFloat(v, 'f', digits, 64)
-	}
-	cents := strconv.FormatFloat(v, 'f', 2, 64)
-	dot := len(cents) - 3
-	n, err := strconv.ParseInt(cents[:dot], 10, 64)
-	if err != nil {
-		return "$" + cents
-	}
-	return "$" + whole(n) + cents[dot:]
-}
-
 func decimals(v float64, n int) string { return strconv.FormatFloat(v, 'f', n, 64) }
-
-// whole writes a number with commas.
-func whole(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}

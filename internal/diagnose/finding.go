@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // Code names a cause. Codes are stable.
@@ -119,7 +121,7 @@ type Effect struct {
 func NewEffect(remedy *Remedy, calls int, now, then Rates) *Effect {
 	e := &Effect{Calls: calls, Now: now, Then: then}
 	if remedy.CapTokens > 0 {
-		e.Text = "cap " + whole(float64(remedy.CapTokens)) + ": "
+		e.Text = "cap " + numeral.Whole(float64(remedy.CapTokens)) + ": "
 	}
 	e.Text += fmt.Sprintf("408 %s → %s, 429 %s → %s", percent(now.Timeout), percent(then.Timeout), percent(now.Refused), percent(then.Refused))
 	if then.Cut >= 0.0001 || now.Cut >= 0.0001 {

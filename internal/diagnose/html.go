@@ -6,6 +6,8 @@ import (
 	"html/template"
 	"io"
 	"strings"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 //go:embed page.html
@@ -35,7 +37,7 @@ type legend struct{ Class, Text string }
 // and pictures are in it, and no script.
 func WriteHTML(w io.Writer, d *Diagnosis) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"percent": percent, "whole": func(n int) string { return whole(float64(n)) }, "period": period,
+		"percent": percent, "whole": func(n int) string { return numeral.Whole(float64(n)) }, "period": period,
 		"value": func(e Evidence) string { return e.text() }, "decimals": func(v float64) string { return decimals(v, 2) },
 		"rates": func(r Rates) string {
 			return fmt.Sprintf("408 %s, cut %s, 429 %s", percent(r.Timeout), percent(r.Cut), percent(r.Refused))
@@ -47,7 +49,7 @@ func WriteHTML(w io.Writer, d *Diagnosis) error {
 	p := page{
 		Diagnosis: d, Period: period(d.From, d.To), Plots: d.pictures, Looked: strings.Join(looked(), ", "),
 		Cards: []card{
-			{"calls", whole(float64(d.Calls)), whole(float64(d.Tries)) + " tries"},
+			{"calls", numeral.Whole(float64(d.Calls)), numeral.Whole(float64(d.Tries)) + " tries"},
 			{"408", percent(d.Timeout), "of tries"},
 			{"cut at the deadline", percent(d.Cut), "of tries, valid answers"},
 			{"429", percent(d.Refused), "of tries"},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/numeral"
 	"github.com/spillway-ai/spillway/internal/svg"
 )
 
@@ -165,7 +166,7 @@ func (f *facts) lengthPicture() picture {
 	for _, tokens := range []float64{16, 64, 256, 1024, 4096, 16384} {
 		x := left + column*4*math.Log2(tokens/8)
 		d.Line(x, top, x, bottom, "grid")
-		d.Text(x, bottom+18, "mid", whole(tokens)+" tokens")
+		d.Text(x, bottom+18, "mid", numeral.Whole(tokens)+" tokens")
 	}
 	for _, s := range []float64{0.5, 2, 8, 60} {
 		y := bottom - row*4*math.Log2(s*8)

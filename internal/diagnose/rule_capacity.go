@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // Thresholds. Want of capacity is looked at when at least twenty requests, and
@@ -132,7 +133,7 @@ func (f *facts) overReserved(d *deployment, cells []*cell, v [4]float64) {
 		covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true},
 		Remedy: Remedy{
 			Text:      "send the length that callers are known to need as the limit",
-			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # answers need %s at p99", f.className(allTries), whole(d.output.quantile(0.99))),
+			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # answers need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
 			RightSize: true,
 		},
 	}, cells)

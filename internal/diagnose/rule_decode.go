@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // Thresholds. A bucket with at least decodePoints answers is slow when its
@@ -127,7 +129,7 @@ func (f *facts) notLength(slow, usual *cell) []RuledOut {
 	if a > 1.3*b {
 		return nil
 	}
-	return []RuledOut{{OversizedRequests, "not the length: " + whole(a) + " tokens an answer, " + whole(b) + " otherwise"}}
+	return []RuledOut{{OversizedRequests, "not the length: " + numeral.Whole(a) + " tokens an answer, " + numeral.Whole(b) + " otherwise"}}
 }
 
 func cellPace(c *cell) (float64, bool) { return c.pace.value(), c.pace.n >= decodePoints }

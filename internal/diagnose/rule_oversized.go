@@ -3,6 +3,8 @@ package diagnose
 import (
 	"fmt"
 	"math"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // Thresholds: at least five requests, and one in 2,000, ran out of a window of
@@ -48,7 +50,7 @@ func oversized(f *facts) {
 	}
 	f.report(Finding{
 		Code: OversizedRequests, Subject: worst.name, at: []*deployment{worst},
-		Title:      fmt.Sprintf("answers too long for their window: %s run out of %s; %s surely fit", percent(share(all, f.total.Tries)), span(window), whole(float64(fits))),
+		Title:      fmt.Sprintf("answers too long for their window: %s run out of %s; %s surely fit", percent(share(all, f.total.Tries)), span(window), numeral.Whole(float64(fits))),
 		Confidence: 0.75 + 0.2*min(1, all/50), Affected: share(all, f.total.Tries),
 		Evidence: []Evidence{
 			{"ran out of time writing", all, "count", "outcome in (timeout, truncated_deadline)"},
@@ -61,7 +63,7 @@ func oversized(f *facts) {
 		},
 		RuledOut: append(f.notCapacity(worst, cellLate, "running out of time"), f.notDecode(worst)...),
 		Remedy: Remedy{
-			Text:      fmt.Sprintf("grant what fits (%s tokens), and stream what is longer", whole(float64(fits))),
+			Text:      fmt.Sprintf("grant what fits (%s tokens), and stream what is longer", numeral.Whole(float64(fits))),
 			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: %ds, budget: {mode: clamp, quantile: 0.99}}  # or budget: {mode: clamp, max_output_tokens: %d}", f.className(lateTries), int(window+0.5), fits),
 			CapTokens: fits,
 		},

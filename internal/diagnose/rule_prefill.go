@@ -1,6 +1,10 @@
 package diagnose
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
 
 // Thresholds: over calm time, the first token waits at least prefillWait on
 // account of a long prompt (the 95th percentile of prompts), that is at least
@@ -29,7 +33,7 @@ func slowPrefill(f *facts) {
 		p95 := d.ttft.quantile(0.95)
 		f.report(Finding{
 			Code: SlowPrefill, Subject: d.name, at: []*deployment{d},
-			Title:      fmt.Sprintf("%s reads prompts for long: %s of the first token's wait at %s prompt tokens", d.name, span(wait/1000), whole(long)),
+			Title:      fmt.Sprintf("%s reads prompts for long: %s of the first token's wait at %s prompt tokens", d.name, span(wait/1000), numeral.Whole(long)),
 			Confidence: 0.45 + 0.5*r, Affected: max(0.001, share(s.lateSilent, f.total.Tries)),
 			Evidence: []Evidence{
 				{"first token, p95", p95, "ms", "attempts.ttft_ms"},

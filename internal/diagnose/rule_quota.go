@@ -5,6 +5,7 @@ import (
 	"math"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // Thresholds. A standard deployment that refuses does so for requests when its
@@ -32,13 +33,13 @@ func standardQuota(f *facts) {
 		switch s := joined(cells); {
 		case f.bucket == firstBucket && even && fits(cells, limit) && f.bursts(d, cells, met, limit):
 		case even && d.told:
-			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", whole(limit*parts)))
+			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", numeral.Whole(limit*parts)))
 		case even:
-			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", whole(limit*parts), whole(s.tokens/float64(len(cells)))))
+			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", numeral.Whole(limit*parts), numeral.Whole(s.tokens/float64(len(cells)))))
 		case share(s.tokens, s.reserved) < 0.5:
 			f.overReserved(d, cells, [4]float64{met, 0, 1 - share(s.tokens, s.reserved), share(s.tokens, s.reserved)})
 		default:
-			f.exhausted(d, cells, met, fmt.Sprintf("%s tokens per minute", whole(s.tokens/float64(len(cells))/f.bucket.Minutes())))
+			f.exhausted(d, cells, met, fmt.Sprintf("%s tokens per minute", numeral.Whole(s.tokens/float64(len(cells))/f.bucket.Minutes())))
 		}
 	}
 }
@@ -99,7 +100,7 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 	mean /= float64(len(cells))
 	f.report(Finding{
 		Code: RPMBursts, Subject: d.name, at: []*deployment{d}, Confidence: 0.75 + 0.2*min(1, peak/limit-1),
-		Title:    fmt.Sprintf("%s refuses bursts: %s requests in 10 s where %s are let in; the minute would fit", d.name, whole(peak), whole(limit)),
+		Title:    fmt.Sprintf("%s refuses bursts: %s requests in 10 s where %s are let in; the minute would fit", d.name, numeral.Whole(peak), numeral.Whole(limit)),
 		Affected: share(f.clientsRefused(d, met), f.total.Tries),
 		Evidence: []Evidence{
 			{"let in per 10 s while it refuses", limit, "count", "attempts.start_ms, attempts.status"},
@@ -107,7 +108,7 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 			{"first tries in those minutes", mean, "per_minute", "time, client_retry 0"},
 			{"limit", parts * limit, "per_minute", "ten-second limit × 6"},
 		},
-		RuledOut: []RuledOut{{QuotaExhausted, "not the quota: " + whole(mean) + " first tries a minute, " + whole(parts*limit) + " are allowed"}},
+		RuledOut: []RuledOut{{QuotaExhausted, "not the quota: " + numeral.Whole(mean) + " first tries a minute, " + numeral.Whole(parts*limit) + " are allowed"}},
 		Remedy: Remedy{
 			Text:   "let requests wait for some seconds instead of refusing them",
 			Config: "queue: {max_length: 1024}\nclasses:\n  - {name: " + f.className(allTries) + ", window: 60s, max_wait: 15s}", Queue: true,

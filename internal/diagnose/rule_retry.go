@@ -1,6 +1,10 @@
 package diagnose
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
 
 // Thresholds: in at least two buckets, and a fiftieth of all tries, clients
 // come back often: two and more tries for each call, of which at least a tenth
@@ -46,7 +50,7 @@ func retryAmplification(f *facts) {
 			{"of them fail again", share(sum.failed, sum.tries), "share", "outcome"},
 			{"first tries", sum.first, "count", "client_retry 0"},
 		},
-		RuledOut: []RuledOut{{NoisyTenant, "not more work: " + whole(sum.first/float64(n)/f.bucket.Minutes()) + " calls a minute behind " + whole(sum.tries/float64(n)/f.bucket.Minutes()) + " tries"}},
+		RuledOut: []RuledOut{{NoisyTenant, "not more work: " + numeral.Whole(sum.first/float64(n)/f.bucket.Minutes()) + " calls a minute behind " + numeral.Whole(sum.tries/float64(n)/f.bucket.Minutes()) + " tries"}},
 		Remedy: Remedy{
 			Text:       "two retries at most in the clients; a retry budget and waits in the gateway",
 			Config:     "retry: {ratio: 0.2, min_per_second: 10}  # clients: max_retries=2",

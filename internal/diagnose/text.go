@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // textWidth is how long lines of prose may get.
@@ -19,7 +21,7 @@ func WriteText(w io.Writer, d *Diagnosis) error {
 		_, err := w.Write(b.Bytes())
 		return err
 	}
-	fmt.Fprintf(&b, "%s: %s calls, %s tries at %s\n", period(d.From, d.To), whole(float64(d.Calls)), whole(float64(d.Tries)), names(d.DeploymentNames))
+	fmt.Fprintf(&b, "%s: %s calls, %s tries at %s\n", period(d.From, d.To), numeral.Whole(float64(d.Calls)), numeral.Whole(float64(d.Tries)), names(d.DeploymentNames))
 	fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s, of tries\n", percent(d.Timeout), percent(d.Cut), percent(d.Refused), percent(d.Failed))
 	switch {
 	case d.Healthy:
@@ -84,7 +86,7 @@ func writeFinding(b *bytes.Buffer, n int, f *Finding, d *Diagnosis) {
 
 func writeReplay(b *bytes.Buffer, r *Replay) {
 	text := fmt.Sprintf("%s, %s calls served again in virtual time: 408 and cut %s (observed %s), 429 %s (observed %s).",
-		period(r.From, r.To), whole(float64(r.Calls)), percent(r.Replayed.Timeout+r.Replayed.Cut), percent(r.Observed.Timeout+r.Observed.Cut),
+		period(r.From, r.To), numeral.Whole(float64(r.Calls)), percent(r.Replayed.Timeout+r.Replayed.Cut), percent(r.Observed.Timeout+r.Observed.Cut),
 		percent(r.Replayed.Refused), percent(r.Observed.Refused))
 	if !r.Reproduced {
 		text += " That is too far apart to predict what a remedy would do."

@@ -3,25 +3,9 @@ package plan
 import (
 	"math"
 	"strconv"
-	"strings"
-)
 
-// percent writes a share with two decimals, or with two digits where those
-// would hide it.
-func percent(v float64) string {
-	p := 100 * v
-	switch {
-	case p == 0:
-		return "0"
-	case p >= 9.995:
-		return strconv.FormatFloat(p, 'f', 1, 64) + "%"
-	case p >= 0.0995:
-		return strconv.FormatFloat(p, 'f', 2, 64) + "%"
-	case p < 0.0001:
-		return "<0.0001%"
-	}
-	return strconv.FormatFloat(p, 'g', 2, 64) + "%"
-}
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
 
 // near writes a share near the whole, rounded down so that only the whole is
 // 100%.
@@ -45,20 +29,7 @@ func dollars(v float64) string {
 	if v < 0 {
 		return "−" + dollars(-v)
 	}
-	return "$" + thousands(v)
-}
-
-// thousands writes a whole number with commas.
-func thousands(v float64) string {
-	digits := strconv.FormatFloat(math.Abs(math.Round(v)), 'f', 0, 64)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
+	return "$" + numeral.Whole(v)
 }
 
 // span writes seconds the way people say them: 45 s, 10 min, 2.5 h, 14 d.
@@ -82,7 +53,7 @@ func (l *Limb) format(v float64) string {
 	case l.timed():
 		return millis(v)
 	case l.upper():
-		return percent(v)
+		return numeral.Share(v)
 	}
 	return near(v)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/fleet"
+	"github.com/spillway-ai/spillway/internal/numeral"
 	"github.com/spillway-ai/spillway/internal/report"
 )
 
@@ -173,9 +174,9 @@ func (p *planner) reason(l *Limb, h *Holding, s setup) string {
 	case "truncated_rate":
 		return best + ". That share of the answers is longer than what fits the window at the speed that can be relied on: stream them, widen the window, or allow more."
 	case "attainment", "complete_rate":
-		return fmt.Sprintf("%s. Of the calls %s are truncated and %s fail at any size; the rest misses an objective.", best, percent(o.Truncated), percent(o.Errors))
+		return fmt.Sprintf("%s. Of the calls %s are truncated and %s fail at any size; the rest misses an objective.", best, numeral.Share(o.Truncated), numeral.Share(o.Errors))
 	case "error_rate":
-		return fmt.Sprintf("%s, of which 408 %s of tries: answers longer than the window fail at any size.", best, percent(o.Rate408))
+		return fmt.Sprintf("%s, of which 408 %s of tries: answers longer than the window fail at any size.", best, numeral.Share(o.Rate408))
 	}
 	if l.timed() {
 		return best + ". An idle deployment is no faster: its speed and the length of the answers decide, not its size."

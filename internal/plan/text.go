@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // textWidth is the most columns of the text.
@@ -34,9 +36,9 @@ func (p *Plan) sentence() string {
 		return fmt.Sprintf("Buy no PTUs: %d standard %s of %s (%s) meet %s%s.", p.Standards, plural(p.Standards, "deployment"), p.Model, p.Scope, p.SLO, cost)
 	case r.Spill:
 		return fmt.Sprintf("Buy %s PTU of %s (%s) and spill to %d standard %s: that meets %s%s.",
-			thousands(float64(r.PTU)), p.Model, p.Scope, p.Standards, plural(p.Standards, "deployment"), p.SLO, cost)
+			numeral.Whole(float64(r.PTU)), p.Model, p.Scope, p.Standards, plural(p.Standards, "deployment"), p.SLO, cost)
 	}
-	return fmt.Sprintf("Buy %s PTU of %s (%s): alone they meet %s%s.", thousands(float64(r.PTU)), p.Model, p.Scope, p.SLO, cost)
+	return fmt.Sprintf("Buy %s PTU of %s (%s): alone they meet %s%s.", numeral.Whole(float64(r.PTU)), p.Model, p.Scope, p.SLO, cost)
 }
 
 func plural(n int, word string) string {
@@ -67,21 +69,21 @@ func (p *Plan) writeFacts(b *strings.Builder) {
 	simulated := "all of it"
 	if wl.SampleCalls < wl.Calls {
 		simulated = fmt.Sprintf("the busiest %s: %s calls from %s on, work for %s PTU",
-			span(wl.SampleSeconds), thousands(float64(wl.SampleCalls)), span(wl.SampleFrom), thousands(wl.SampleFluidPTU))
+			span(wl.SampleSeconds), numeral.Whole(float64(wl.SampleCalls)), span(wl.SampleFrom), numeral.Whole(wl.SampleFluidPTU))
 	}
 	fact(b, "workload", fmt.Sprintf("%s calls in %s (%.4g/s) of %s + %s tokens, work for %s PTU if even; simulated: %s",
-		thousands(float64(wl.Calls)), span(wl.SpanSeconds), wl.RPS, thousands(wl.InputMean), thousands(wl.OutputMean),
-		thousands(wl.FluidPTU), simulated))
+		numeral.Whole(float64(wl.Calls)), span(wl.SpanSeconds), wl.RPS, numeral.Whole(wl.InputMean), numeral.Whole(wl.OutputMean),
+		numeral.Whole(wl.FluidPTU), simulated))
 	fact(b, "policy", p.Policy)
 	if p.Alone != nil {
 		fact(b, "PTUs alone", fmt.Sprintf("%s PTU are the fewest that meet it (from %d in steps of %d): %s",
-			thousands(float64(p.Alone.PTU)), p.Sold.Min, p.Sold.Step, p.Alone.describe()))
+			numeral.Whole(float64(p.Alone.PTU)), p.Sold.Min, p.Sold.Step, p.Alone.describe()))
 	}
 	p.writeNoPolicy(b)
 	if s := p.Saving; s != nil {
 		saved := ""
 		if p.Alone != nil {
-			saved = fmt.Sprintf("%s PTU and %s a month where PTUs serve alone; ", thousands(float64(s.PTU)), dollars(s.USD))
+			saved = fmt.Sprintf("%s PTU and %s a month where PTUs serve alone; ", numeral.Whole(float64(s.PTU)), dollars(s.USD))
 		}
 		fact(b, "policy saves", fmt.Sprintf("%s%s a month with the recommendation (%s)", saved, dollars(s.RecommendedUSD), boughtBy[p.Purchase]))
 	}
@@ -106,16 +108,16 @@ func (p *Plan) writeNoPolicy(b *strings.Builder) {
 	case none.Option == nil:
 		fact(b, label, "nothing else is met either")
 	case len(aside) > 0:
-		fact(b, label, fmt.Sprintf("leaving %s aside it takes %s PTU: %s", without, thousands(float64(none.Option.PTU)), none.Option.describe()))
+		fact(b, label, fmt.Sprintf("leaving %s aside it takes %s PTU: %s", without, numeral.Whole(float64(none.Option.PTU)), none.Option.describe()))
 	default:
-		fact(b, label, fmt.Sprintf("it takes %s PTU: %s", thousands(float64(none.Option.PTU)), none.Option.describe()))
+		fact(b, label, fmt.Sprintf("it takes %s PTU: %s", numeral.Whole(float64(none.Option.PTU)), none.Option.describe()))
 	}
 }
 
 // describe is an option in a line.
 func (o *Option) describe() string {
 	return fmt.Sprintf("408 %s, 429 %s, truncated %s, p99 %s, PTU busy %.0f%%",
-		percent(o.Rate408), percent(o.Rate429), percent(o.Truncated), millis(o.E2EP99), 100*o.Work)
+		numeral.Share(o.Rate408), numeral.Share(o.Rate429), numeral.Share(o.Truncated), millis(o.E2EP99), 100*o.Work)
 }
 
 // shownOptions bounds the rows of the frontier in the text.
@@ -129,7 +131,7 @@ func (p *Plan) writeFrontier(b *strings.Builder) {
 	fmt.Fprintf(b, row, "PTU", "hourly ", "1 month ", "1 year ", "standard", "spilled", "truncated", "SLO met", "tightest limb")
 	for _, o := range p.shown() {
 		cells := [3]string{"?", "?", "?"}
-		standard, spilled := "?", percent(o.Spilled)
+		standard, spilled := "?", numeral.Share(o.Spilled)
 		if o.USD != nil {
 			standard = dollars(o.StandardUSD)
 			for i, by := range purchases {
@@ -141,14 +143,14 @@ func (p *Plan) writeFrontier(b *strings.Builder) {
 				}
 			}
 		}
-		name := thousands(float64(o.PTU))
+		name := numeral.Whole(float64(o.PTU))
 		if !o.Spill {
 			name, standard = name+" only", "–"
 		} else if o.PTU == 0 {
 			spilled = "all"
 		}
 		met := fmt.Sprintf("%d of %d", o.SeedsMet, o.Seeds)
-		fmt.Fprintf(b, row, name, cells[0], cells[1], cells[2], standard, spilled, percent(o.Truncated), met, o.tightest())
+		fmt.Fprintf(b, row, name, cells[0], cells[1], cells[2], standard, spilled, numeral.Share(o.Truncated), met, o.tightest())
 	}
 	b.WriteString("USD a month by how PTUs are bought, standard tokens included; * is the cheapest that meets the SLO.\n\n")
 }
@@ -246,12 +248,12 @@ func (d *Depth) line() string {
 	switch {
 	case o.PTU == 0:
 	case o.Met:
-		parts = append(parts, fmt.Sprintf("holds, spills %s", percent(o.Spilled)))
+		parts = append(parts, fmt.Sprintf("holds, spills %s", numeral.Share(o.Spilled)))
 	default:
 		parts = append(parts, fmt.Sprintf("misses %s with %d of %d seeds", o.missed(), o.Seeds-o.SeedsMet, o.Seeds))
 	}
 	if d.AlonePTU > 0 {
-		parts = append(parts, fmt.Sprintf("PTUs alone would take %s", thousands(float64(d.AlonePTU))))
+		parts = append(parts, fmt.Sprintf("PTUs alone would take %s", numeral.Whole(float64(d.AlonePTU))))
 	}
 	return fmt.Sprintf("at %3.4g s: %s", d.Seconds, strings.Join(parts, "; "))
 }

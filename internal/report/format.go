@@ -3,7 +3,8 @@ package report
 import (
 	"math"
 	"strconv"
-	"strings"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // unit is how a figure is written for people.
@@ -22,35 +23,18 @@ const (
 func (u unit) format(v float64) string {
 	switch u {
 	case unitShare:
-		return formatShare(v)
+		return numeral.Share(v)
 	case unitWhole:
 		return formatWhole(v)
 	case unitTokens:
-		return thousands(math.Round(v))
+		return numeral.Whole(math.Round(v))
 	case unitMillis:
 		return formatMillis(v)
 	case unitUSD:
-		return significant(v, 3)
+		return numeral.Significant(v, 3)
 	case unitRate:
 	}
-	return significant(v, 4)
-}
-
-// formatShare writes a rate as a percentage with two decimals, and with two
-// significant digits where those decimals would hide it. Nothing is "0".
-func formatShare(v float64) string {
-	p := 100 * v
-	switch {
-	case p == 0:
-		return "0"
-	case p >= 9.995:
-		return strconv.FormatFloat(p, 'f', 1, 64) + "%"
-	case p >= 0.0995:
-		return strconv.FormatFloat(p, 'f', 2, 64) + "%"
-	case p < 0.0001:
-		return "<0.0001%"
-	}
-	return significant(p, 2) + "%"
+	return numeral.Significant(v, 4)
 }
 
 // formatWhole writes a share near one, with more digits the nearer it is. Only
@@ -70,47 +54,12 @@ func formatWhole(v float64) string {
 func formatMillis(ms float64) string {
 	switch {
 	case ms >= 999_500:
-		return thousands(math.Round(ms/1000)) + " s"
+		return numeral.Whole(math.Round(ms/1000)) + " s"
 	case ms >= 999.5:
-		return significant(ms/1000, 3) + " s"
+		return numeral.Significant(ms/1000, 3) + " s"
 	}
-	return significant(ms, 3) + " ms"
+	return numeral.Significant(ms, 3) + " ms"
 }
-
-// significant writes a number with that many significant digits, whole ones
-// always in full.
-func significant(v float64, digits int) string {
-	if v == 0 {
-		return "0"
-	}
-	whole := int(math.Floor(math.Log10(math.Abs(v)))) + 1
-	if math.Abs(v) >= math.Pow(10, float64(whole))-0.5*math.Pow(10, float64(whole-digits)) {
-		whole++ // it is rounded up to the next power of ten
-	}
-	decimals := max(digits-whole, 0)
-	if decimals == 0 {
-		return thousands(math.Round(v))
-	}
-	return strconv.FormatFloat(v, 'f', decimals, 64)
-}
-
-// thousands writes a whole number with commas.
-func thousands(v float64) string {
-	digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
-	var b strings.Builder
-	if v < 0 {
-		b.WriteString(minus)
-	}
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
-}
-
-const minus = "−"
 
 // change writes how far v is from base: −62%, +8%, ×12; "" where there is
 // nothing to compare with or hardly a difference.
@@ -123,11 +72,11 @@ func change(base, v float64) string {
 	case math.Abs(percent) < 0.95:
 		return ""
 	case percent >= 900:
-		return "×" + significant(v/base, 2)
+		return "×" + numeral.Significant(v/base, 2)
 	case percent > -100 && math.Round(percent) == -100: // never quite all
-		return minus + strconv.FormatFloat(math.Floor(-10*percent)/10, 'f', 1, 64) + "%"
+		return numeral.Minus + strconv.FormatFloat(math.Floor(-10*percent)/10, 'f', 1, 64) + "%"
 	case percent < 0:
-		return minus + strconv.FormatFloat(-percent, 'f', 0, 64) + "%"
+		return numeral.Minus + strconv.FormatFloat(-percent, 'f', 0, 64) + "%"
 	}
 	return "+" + strconv.FormatFloat(percent, 'f', 0, 64) + "%"
 }

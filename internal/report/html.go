@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 //go:embed page.html
@@ -130,7 +132,7 @@ func changeOf(f figure, base, s *Summary) (text, class string) {
 		}
 		text = fmt.Sprintf("%+.1f pts", points)
 		if points < 0 {
-			text = minus + text[1:]
+			text = numeral.Minus + text[1:]
 		}
 	case after == 0:
 		text = "gone"

@@ -1,6 +1,9 @@
 package report
 
-import "github.com/spillway-ai/spillway/internal/svg"
+import (
+	"github.com/spillway-ai/spillway/internal/numeral"
+	"github.com/spillway-ai/spillway/internal/svg"
+)
 
 // The plots share a width, and a gutter for the policies' names.
 const (
@@ -75,7 +78,7 @@ func plotErrors(policies []Summary) string {
 				end = max(end, p.left+1.5)
 			}
 			d.Rect(p.left, p.row(i)-barHeight/2, end-p.left, barHeight, kind.class)
-			d.Text(end+6, p.row(i)+4, "value", formatShare(v))
+			d.Text(end+6, p.row(i)+4, "value", numeral.Share(v))
 		}
 	}
 	return d.End()

@@ -3,6 +3,7 @@ package report
 import (
 	"strconv"
 
+	"github.com/spillway-ai/spillway/internal/numeral"
 	"github.com/spillway-ai/spillway/internal/svg"
 )
 
@@ -65,7 +66,7 @@ func drawDepths(d *svg.Drawing, x, y scale, depths []Depth, at func(DepthPolicy)
 		d.Polyline("series "+hue(i)+" dash"+strconv.Itoa(i%hues), xy)
 		for k := 0; k+1 < len(xy); k += 2 {
 			policy := depths[k/2].Policies[i]
-			d.Circle(xy[k], xy[k+1], 3.5, "point "+hue(i), policy.Name+", "+formatNumber(depths[k/2].Seconds)+" s: "+formatShare(at(policy)))
+			d.Circle(xy[k], xy[k+1], 3.5, "point "+hue(i), policy.Name+", "+formatNumber(depths[k/2].Seconds)+" s: "+numeral.Share(at(policy)))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/spillway-ai/spillway/internal/numeral"
 	"github.com/spillway-ai/spillway/internal/svg"
 )
 
@@ -88,8 +89,8 @@ func frontierSpots(d *svg.Drawing, points []Point, most float64, x, y scale) (sp
 		s := spot{
 			x: x.at(q.TruncatedRate), y: y.at(errors), class: "bubble " + hue(series),
 			radius: 3 + 15*math.Sqrt(q.CompletionTokensPerRequest/max(most, 1)), label: formatValue(q.Value),
-			hint: q.Parameter + " " + formatValue(q.Value) + ": 408 + 429 " + formatShare(errors) + ", truncated " +
-				formatShare(q.TruncatedRate) + ", " + unitTokens.format(q.CompletionTokensPerRequest) + " tokens per call",
+			hint: q.Parameter + " " + formatValue(q.Value) + ": 408 + 429 " + numeral.Share(errors) + ", truncated " +
+				numeral.Share(q.TruncatedRate) + ", " + unitTokens.format(q.CompletionTokensPerRequest) + " tokens per call",
 		}
 		spots = append(spots, s)
 		xy = append(xy, s.x, s.y)

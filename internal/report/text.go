@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // The terminal's layout: labels, then one column for each policy, with what
@@ -72,7 +74,7 @@ func provenance(c Comparison) string {
 		s = fmt.Sprintf("means of %d seeds from %d", c.Seeds, c.Seed)
 	}
 	if c.Requests > 0 {
-		s += "; " + thousands(float64(c.Requests)) + " tries"
+		s += "; " + numeral.Whole(float64(c.Requests)) + " tries"
 		if c.WallSeconds > 0 {
 			s += " in " + formatMillis(1000*c.WallSeconds)
 		}
@@ -258,7 +260,7 @@ func (t *textTable) depths(depths []Depth) {
 		for _, d := range depths {
 			cells := []string{left("  "+formatValue(d.Seconds)+" s", 8)}
 			for _, p := range d.from(from) {
-				cells = append(cells, right(formatShare(p.Rate408)+" / "+formatShare(p.Rate429), nameWidth))
+				cells = append(cells, right(numeral.Share(p.Rate408)+" / "+numeral.Share(p.Rate429), nameWidth))
 			}
 			t.line(cells...)
 		}
@@ -285,8 +287,8 @@ func (t *textTable) sweep(points []Point) {
 		if p.CostUSDPer1K != nil {
 			cost = unitUSD.format(*p.CostUSDPer1K)
 		}
-		t.line(left("  "+formatValue(p.Value), 10), right(formatShare(p.Rate408), 11), right(formatShare(p.Rate429), 11),
-			right(formatShare(p.TruncatedRate), 12), right(unitTokens.format(p.CompletionTokensPerRequest), 14),
+		t.line(left("  "+formatValue(p.Value), 10), right(numeral.Share(p.Rate408), 11), right(numeral.Share(p.Rate429), 11),
+			right(numeral.Share(p.TruncatedRate), 12), right(unitTokens.format(p.CompletionTokensPerRequest), 14),
 			right(unitRate.format(p.GoodputRPS), 13), right(cost, 13))
 	}
 }
@@ -295,7 +297,7 @@ func (t *textTable) sweep(points []Point) {
 // quantile with the digits that it has.
 func formatValue(v float64) string {
 	if v >= 1 || v == 0 {
-		return thousands(v)
+		return numeral.Whole(v)
 	}
 	return fmt.Sprintf("%.4g", v)
 }

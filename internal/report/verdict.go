@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // Verdict says in a line what a policy changes against base: its errors, its
@@ -26,7 +28,7 @@ func Verdict(base, s Summary) string {
 		parts = append(parts, "p99 of calls "+formatMillis(before)+" → "+formatMillis(after))
 	}
 	if s.TruncatedRate > 0 {
-		parts = append(parts, "truncates "+formatShare(s.TruncatedRate))
+		parts = append(parts, "truncates "+numeral.Share(s.TruncatedRate))
 	} else {
 		parts = append(parts, "truncates nothing")
 	}
@@ -40,13 +42,13 @@ func fewerErrors(name string, before, after float64) string {
 	case before == 0 && after == 0:
 		return ""
 	case before == 0:
-		return "new " + name + " (" + formatShare(after) + ")"
+		return "new " + name + " (" + numeral.Share(after) + ")"
 	case after == 0:
 		return "no " + name + " left"
 	case math.Abs(after/before-1) < 0.1:
 		return "as many " + name + " as before"
 	case after > before:
-		return name + " × " + significant(after/before, 2)
+		return name + " × " + numeral.Significant(after/before, 2)
 	}
 	kept := after / before
 	decimals := 0.0 // as many nines as it has
