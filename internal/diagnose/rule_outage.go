@@ -74,6 +74,9 @@ func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64
 			marks[d.pool][c.at] = true
 		}
 	}
+	if len(own) == 1 && len(ds) > 1 {
+		return f.outage(own[0].name, own, marks) // not the region
+	}
 	if len(own) > 0 {
 		ds = own
 	}
