@@ -46,7 +46,7 @@ var rooms = []room{
 	{dir: "internal/cost", may: []string{".", "internal/numeral"}, pure: true},
 	{dir: "internal/diagnose", may: []string{".", "internal/numeral", "internal/stat", "internal/svg"}, pure: true},
 
-	{dir: "internal/config", may: []string{".", "internal/policy/..."}},
+	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
 	{dir: "internal/wire", may: []string{".", "internal/wire/..."}},
 	{dir: "internal/gateway", may: []string{".", "internal/policy", "internal/wire/..."}, clock: true},
 	{dir: "internal/whatif", may: []string{".", "internal/policy", "internal/fleet", "internal/report", "internal/workload"}},

@@ -1,25 +1,39 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spillway-ai/spillway/internal/config"
 )
 
 type checkCommand struct {
-	Config string `arg:"" type:"path" help:"Configuration file."`
-	Quiet  bool   `short:"q" help:"Do not print the effective configuration."`
+	Config     string `arg:"" type:"path" help:"Configuration file."`
+	Quiet      bool   `short:"q" help:"Do not print the effective configuration."`
+	WithoutEnv bool   `name:"without-env" help:"Environment variables need not be set: for a check where there are no secrets."`
+	Strict     bool   `help:"Warnings count as errors."`
 }
 
-// Run prints the effective configuration, or every error with its place.
+// Run prints the effective configuration and warnings, or every error with its
+// place.
 func (c *checkCommand) Run(w *world) error {
-	cfg, err := config.Load(c.Config, os.LookupEnv, os.ReadFile)
+	env := os.LookupEnv
+	if c.WithoutEnv {
+		env = unsetIsEmpty
+	}
+	cfg, warnings, err := config.Check(c.Config, env, os.ReadFile)
 	if err != nil {
 		return w.refuse(err)
+	}
+	if warnings != nil {
+		fmt.Fprintf(w.stderr, "warnings:\n%v\n", warnings)
+		if c.Strict {
+			return errNo
+		}
 	}
 	if c.Quiet {
 		return nil
 	}
-	_, err = w.stdout.Write(cfg.Effective())
+	_, err = w.stdout.Write(cfg.InEffect().Effective())
 	return err
 }

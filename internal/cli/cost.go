@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
@@ -66,7 +65,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 	var deployments []cost.Deployment
 	dir := c.Store
 	if c.Config != "" {
-		cfg, err := config.Load(c.Config, os.LookupEnv, os.ReadFile)
+		cfg, err := loadToRead(c.Config)
 		if err != nil {
 			return nil, err
 		}

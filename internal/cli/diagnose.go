@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/app"
-	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/diagnose"
 )
 
@@ -66,7 +64,7 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 	}
 	dir := c.Store
 	if c.Config != "" {
-		if how.Config, err = config.Load(c.Config, os.LookupEnv, os.ReadFile); err != nil {
+		if how.Config, err = loadToRead(c.Config); err != nil {
 			return nil, err
 		}
 		if dir == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -200,7 +201,7 @@ func (c *simulateCommand) policies(s *whatif.Study) error {
 func loadConfigs(paths []string) ([]*config.Config, error) {
 	var configs []*config.Config
 	for _, path := range paths {
-		cfg, err := config.Load(path, unsetIsEmpty, os.ReadFile)
+		cfg, err := loadToRead(path)
 		if err != nil {
 			return nil, err
 		}
@@ -209,8 +210,19 @@ func loadConfigs(paths []string) ([]*config.Config, error) {
 	return configs, nil
 }
 
-// unsetIsEmpty is the environment of a simulation: it calls nobody, so that it
-// needs no credential.
+// loadToRead reads the configuration for a command that calls nobody: it needs
+// no credential.
+func loadToRead(path string) (*config.Config, error) {
+	return config.Load(path, unsetIsEmpty, func(name string) ([]byte, error) {
+		data, err := os.ReadFile(name)
+		if name != path && errors.Is(err, fs.ErrNotExist) {
+			return []byte("unset"), nil
+		}
+		return data, err
+	})
+}
+
+// unsetIsEmpty is an environment in which every variable has a value.
 func unsetIsEmpty(name string) (string, bool) {
 	if v, ok := os.LookupEnv(name); ok {
 		return v, true

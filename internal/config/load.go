@@ -34,7 +34,11 @@ func Load(path string, env func(string) (string, bool), readFile func(string) ([
 
 // Parse is Load for a file whose bytes are at hand; name is its name in errors.
 func Parse(name string, data []byte, env func(string) (string, bool), readFile func(string) ([]byte, error)) (*Config, error) {
-	d := newDecoder(env, readFile)
+	return newDecoder(env, readFile).config(name, data)
+}
+
+// config reads a whole configuration.
+func (d *decoder) config(name string, data []byte) (*Config, error) {
 	c := &Config{}
 	if root, ok := d.parse(data); ok {
 		fillDefaults(reflect.ValueOf(c).Elem())

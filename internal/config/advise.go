@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/spillway-ai/spillway/internal/models"
+)
+
+// Check is Load that also returns what is valid and probably not meant; nil
+// for nothing.
+func Check(path string, env func(string) (string, bool), readFile func(string) ([]byte, error)) (c *Config, warnings *Errors, err error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	d := newDecoder(env, readFile)
+	c, err = d.config(path, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.advise(c)
+	if found, ok := d.err(path).(*Errors); ok {
+		warnings = found
+	}
+	return c, warnings, nil
+}
+
+// shellVariable is a reference to the environment in another language. It is
+// constant.
+var shellVariable = regexp.MustCompile(`^\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?$`)
+
+// advise notes what is probably not meant.
+func (d *decoder) advise(c *Config) {
+	pooled, used := map[string]bool{}, map[string]bool{c.Anonymous: true}
+	for _, p := range c.Pools {
+		for _, tier := range p.Tiers {
+			for _, name := range tier {
+				pooled[name] = true
+			}
+		}
+	}
+	for i := range c.Callers {
+		x, path := &c.Callers[i], fmt.Sprintf("callers[%d]", i)
+		used[x.Class] = true
+		d.literal(path+".key", x.Key)
+		for k, key := range x.Keys {
+			d.literal(fmt.Sprintf("%s.keys[%d]", path, k), key)
+		}
+	}
+	for i := range c.Deployments {
+		x, path := &c.Deployments[i], fmt.Sprintf("deployments[%d]", i)
+		if !pooled[x.Name] {
+			d.addAt(path, "serves nobody: it is in no pool", "name it in a pool's tiers, or remove it")
+		}
+		if x.Auth != nil {
+			d.literal(path+".auth.api_key", x.Auth.APIKey)
+			d.literal(path+".auth.bearer", x.Auth.Bearer)
+		}
+		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
+			d.addAt(path+".model", "nothing is known of it on provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
+		}
+	}
+	for i := range c.Classes {
+		if !used[c.Classes[i].Name] {
+			d.addAt(fmt.Sprintf("classes[%d]", i), "no caller has it", "give it to a caller, or remove it")
+		}
+	}
+}
+
+// literal notes a secret that looks like a variable and is taken as it stands.
+func (d *decoder) literal(path string, s Secret) {
+	if name := shellVariable.FindStringSubmatch(s.Reveal()); name != nil {
+		d.addAt(path, "is taken as it stands, with its $", "write \"${env:"+name[1]+"}\" for the variable's value")
+	}
+}
+
+// InEffect is the configuration with the figures that models bring where
+// nothing else is given.
+func (c *Config) InEffect() *Config {
+	filled := *c
+	filled.Deployments = slices.Clone(c.Deployments)
+	for i := range filled.Deployments {
+		x := &filled.Deployments[i]
+		d := models.Fill(x.policy())
+		x.TokensPerSecond = d.TokensPerSecond
+		if x.Kind == "provisioned" {
+			x.InputTPMPerPTU, x.OutputRatio = d.InputTPMPerPTU, d.OutputRatio
+		}
+	}
+	return &filled
+}
