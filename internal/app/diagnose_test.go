@@ -22,12 +22,9 @@ func incidentStore(t testing.TB, dir string, scale float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := IncidentConfig("spill-only", scale)
+	cfg, err := IncidentConfig("watch", scale)
 	if err != nil {
 		t.Fatal(err)
-	}
-	for i := range cfg.Pools {
-		cfg.Pools[i].Tiers = cfg.Pools[i].Tiers[:1]
 	}
 	p, err := Policy("watched", cfg)
 	if err != nil {
@@ -64,7 +61,19 @@ func TestDiagnoseIncident(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Diagnosis{}.Diagnose(t.Context(), all)
+	cfg, err := IncidentConfig("watch", 0.1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, how := range map[string]Diagnosis{"inferred": {}, "configured": {Config: cfg}} {
+		t.Run(name, func(t *testing.T) { oversizedAlone(t, how, all) })
+	}
+}
+
+// oversizedAlone holds a diagnosis of the incident to what is known of it.
+func oversizedAlone(t *testing.T, how Diagnosis, all Observations) {
+	t.Helper()
+	d, err := how.Diagnose(t.Context(), all)
 	if err != nil {
 		t.Fatal(err)
 	}

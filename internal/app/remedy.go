@@ -3,6 +3,7 @@ package app
 import (
 	"maps"
 	"slices"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
@@ -52,7 +53,10 @@ func (r *replay) remedied(remedy *diagnose.Remedy) (whatif.Config, []workload.Ca
 func changeClasses(p *whatif.Policy, remedy *diagnose.Remedy) {
 	change := func(c *spillway.Class) *spillway.Class {
 		next := *c
-		if remedy.CapTokens > 0 && next.Window > 0 {
+		if remedy.CapTokens > 0 {
+			if window := time.Duration(remedy.WindowS) * time.Second; next.Window <= 0 || next.Window > window {
+				next.Window = window
+			}
 			next.Budget = spillway.BudgetRule{Mode: spillway.BudgetClamp, MaxOutputTokens: remedy.CapTokens}
 			next.Sync = spillway.SyncStream
 		}

@@ -82,6 +82,7 @@ type Remedy struct {
 	Config string `json:"config,omitempty"` // a part of spillway.yaml
 
 	CapTokens   int    `json:"cap_tokens,omitempty"`
+	WindowS     int    `json:"window_s,omitempty"` // that the cap is for
 	RightSize   bool   `json:"right_size,omitempty"`
 	Spill       bool   `json:"spill,omitempty"`        // add standard capacity as the next tier
 	OnePool     bool   `json:"one_pool,omitempty"`     // all deployments of the model serve all

@@ -65,7 +65,7 @@ func oversized(f *facts) {
 		Remedy: Remedy{
 			Text:      fmt.Sprintf("grant what fits (%s tokens), and stream what is longer", numeral.Whole(float64(fits))),
 			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: %ds, budget: {mode: clamp, quantile: 0.99}}  # or budget: {mode: clamp, max_output_tokens: %d}", f.className(lateTries), int(window+0.5), fits),
-			CapTokens: fits,
+			CapTokens: fits, WindowS: int(window + 0.5),
 		},
 	}, between(cells))
 }
