@@ -121,7 +121,7 @@ func TestSketch(t *testing.T) {
 		exact.add(4096 + 4096*(i%4/3))
 	}
 	for _, q := range []float64{0.01, 0.5, 0.99} {
-		if got, want := s.quantile(q), 10_000*q; math.Abs(got-want) > 0.045*want {
+		if got, want := s.quantile(q), 10_000*q; math.Abs(got-want) > 0.012*want {
 			t.Errorf("quantile %v is %v, want %v", q, got, want)
 		}
 	}
@@ -131,7 +131,7 @@ func TestSketch(t *testing.T) {
 	for i := range 1000 {
 		exact.add(100_000 + i)
 	}
-	if got := exact.quantile(0.5); math.Abs(got-4096) > 0.045*4096 {
+	if got := exact.quantile(0.5); math.Abs(got-4096) > 0.012*4096 {
 		t.Errorf("of many limits the median is %v, want about 4096", got)
 	}
 }

@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// The sketch's resolution: sixteen buckets an octave, so that an answer is
-// within 4.4% of the value.
+// The sketch's resolution: 64 bins an octave, so that an answer is within 1.1%
+// of the value.
 const (
-	sketchSub  = 16
+	sketchSub  = 64
 	sketchLow  = -14 // octave of 2^-14
 	sketchBins = 48 * sketchSub
 )
 
-// sketch is a distribution of positive values in 3 KiB.
+// sketch is a distribution of positive values in 12 KiB.
 type sketch struct {
 	n    int
 	bins [sketchBins]uint32
@@ -30,7 +30,7 @@ func (s *sketch) add(v float64) {
 	s.n++
 }
 
-// quantile returns the middle of the bucket that holds it; 0 without values.
+// quantile returns the middle of the bin that holds it; 0 without values.
 func (s *sketch) quantile(q float64) float64 {
 	if s.n == 0 {
 		return 0
@@ -84,19 +84,32 @@ func (c *choices) quantile(q float64) float64 {
 	return 0
 }
 
-// peak returns the value around which most stand, and the share of all that is
-// in its bucket and the two beside it.
+// peakBins is how wide a peak is: a fifth of its value.
+const peakBins = sketchSub * 3 / 16
+
+// peak returns the middle of the values where most stand close together, and
+// the share of all that does.
 func (s *sketch) peak() (v, share float64) {
-	best, most := 0, uint32(0)
-	for i := 1; i+1 < sketchBins; i++ {
-		if sum := s.bins[i-1] + s.bins[i] + s.bins[i+1]; sum > most || sum == most && s.bins[i] > s.bins[best] {
-			best, most = i, sum
+	end, most, sum := 0, uint32(0), uint32(0)
+	for i, n := range s.bins {
+		sum += n
+		if i >= peakBins {
+			sum -= s.bins[i-peakBins]
+		}
+		if sum > most {
+			end, most = i, sum
 		}
 	}
-	return middle(best), float64(most) / float64(max(s.n, 1))
+	seen := uint32(0)
+	for i := max(end-peakBins+1, 0); i <= end; i++ {
+		if seen += s.bins[i]; 2*seen >= most && most > 0 {
+			return middle(i), float64(most) / float64(max(s.n, 1))
+		}
+	}
+	return 0, 0
 }
 
-// middle is the value in the middle of a bucket.
+// middle is the value in the middle of a bin.
 func middle(bin int) float64 {
 	return math.Ldexp(1+(float64(bin%sketchSub)+0.5)/sketchSub, bin/sketchSub+sketchLow)
 }
