@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/genai"
 	"github.com/spillway-ai/spillway/internal/telemetry"
 )
 
@@ -118,7 +119,7 @@ func (a *App) provider(deployment string) string {
 	if p, ok := (*a.providers.Load())[deployment]; ok {
 		return p
 	}
-	return telemetry.DefaultProvider
+	return genai.DefaultProvider
 }
 
 // status is the state of the pools for the metrics.

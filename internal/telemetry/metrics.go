@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/genai"
 )
 
 // MetricsConfig says where Metrics finds what records do not hold. The zero
@@ -21,7 +22,7 @@ type MetricsConfig struct {
 	Dropped map[string]func() uint64
 	// Provider names the provider of a deployment, in the words of
 	// gen_ai.provider.name. It is called for every record and must be quick;
-	// nil takes DefaultProvider.
+	// nil takes genai.DefaultProvider.
 	Provider func(deployment string) string
 }
 
@@ -77,8 +78,14 @@ func newVectors() vectors {
 	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	}
-	genAI := []string{"pool", "class", genAIOperationName, genAIProviderName, genAIRequestModel}
-	with := func(label string) []string { return append(genAI[:len(genAI):len(genAI)], label) }
+	seconds := func(name string) string { return genai.Prometheus(name, "seconds") }
+	genAI := []string{
+		"pool", "class", genai.Prometheus(genai.OperationName, ""),
+		genai.Prometheus(genai.ProviderName, ""), genai.Prometheus(genai.RequestModel, ""),
+	}
+	with := func(attribute string) []string {
+		return append(genAI[:len(genAI):len(genAI)], genai.Prometheus(attribute, ""))
+	}
 	return vectors{
 		requests: counter("spillway_requests_total",
 			"Requests, by how they ended.", "pool", "class", "outcome"),
@@ -89,17 +96,17 @@ func newVectors() vectors {
 		truncated: counter("spillway_truncated_total",
 			"Answers that the gateway made shorter than the client allowed, by cause.", "pool", "class", "cause"),
 		granted: histogram("spillway_granted_tokens",
-			"Output tokens that were sent upstream as the limit.", tokenBuckets, "pool", "class"),
+			"Output tokens that were sent upstream as the limit.", genai.TokenBuckets(), "pool", "class"),
 		queue: histogram("spillway_queue_seconds",
-			"Time that requests waited for capacity.", durationBuckets, "pool", "class"),
-		duration: histogram(genAIOperationDuration,
-			"Time from acceptance to the last byte.", durationBuckets, with(errorType)...),
-		tokens: histogram(genAITokenUsage,
-			"Tokens used, by type.", tokenBuckets, with(genAITokenType)...),
-		first: histogram(genAITimeToFirstToken,
-			"Time from acceptance to the first output.", firstBuckets, genAI...),
-		perOutput: histogram(genAITimePerOutputToken,
-			"Mean time per output token after the first.", perOutputBuckets, genAI...),
+			"Time that requests waited for capacity.", genai.DurationBuckets(), "pool", "class"),
+		duration: histogram(seconds(genai.OperationDuration),
+			"Time from acceptance to the last byte.", genai.DurationBuckets(), with(genai.ErrorType)...),
+		tokens: histogram(genai.Prometheus(genai.TokenUsage, ""),
+			"Tokens used, by type.", genai.TokenBuckets(), with(genai.TokenType)...),
+		first: histogram(seconds(genai.TimeToFirstToken),
+			"Time from acceptance to the first output.", genai.FirstTokenBuckets(), genAI...),
+		perOutput: histogram(seconds(genai.TimePerOutputToken),
+			"Mean time per output token after the first.", genai.PerOutputTokenBuckets(), genAI...),
 	}
 }
 
@@ -107,6 +114,9 @@ func newVectors() vectors {
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
+
+// Gatherer reads the metrics, for those who pass them on.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
 // Record counts r.
 func (m *Metrics) Record(r *spillway.Record) {

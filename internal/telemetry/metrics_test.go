@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/genai"
 )
 
 // scrape returns the lines of the exposition, without the runtime's own and
@@ -113,7 +114,7 @@ func TestRecordsDoNotAllocate(t *testing.T) {
 }
 
 func BenchmarkMetricsRecord(b *testing.B) {
-	m := NewMetrics(MetricsConfig{Provider: func(string) string { return DefaultProvider }})
+	m := NewMetrics(MetricsConfig{Provider: func(string) string { return genai.DefaultProvider }})
 	r := fullRecord()
 	m.Record(r)
 	b.ReportAllocs()

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/genai"
 )
 
 // The sizes of the enumerations that label series, one more than the last.
@@ -158,33 +159,23 @@ func (m *Metrics) call(r *spillway.Record) *callSeries {
 // provider is that of the last deployment tried.
 func (m *Metrics) provider(r *spillway.Record) string {
 	if m.cfg.Provider == nil || len(r.Attempts) == 0 {
-		return DefaultProvider
+		return genai.DefaultProvider
 	}
 	return m.cfg.Provider(r.Attempts[len(r.Attempts)-1].Deployment)
 }
 
 func (m *Metrics) buildCall(k seriesKey) *callSeries {
-	operation := genAIOperations[bounded(uint8(k.api), len(genAIOperations))]
+	operation := genai.Operation(k.api)
 	with := func(v *prometheus.HistogramVec, more ...string) prometheus.Observer {
 		return v.WithLabelValues(append([]string{k.pool, k.class, operation, k.provider, k.model}, more...)...)
 	}
 	return &callSeries{
-		duration:  with(m.vecs.duration, failure(k.outcome)),
-		input:     with(m.vecs.tokens, "input"),
-		output:    with(m.vecs.tokens, "output"),
+		duration:  with(m.vecs.duration, genai.Error(k.outcome)),
+		input:     with(m.vecs.tokens, genai.TokenInput),
+		output:    with(m.vecs.tokens, genai.TokenOutput),
 		first:     with(m.vecs.first),
 		perOutput: with(m.vecs.perOutput),
 	}
-}
-
-// failure is error.type: empty for an answer that is valid in the end.
-func failure(o spillway.Outcome) string {
-	switch o {
-	case spillway.OutcomeOK, spillway.OutcomeOKClientCap,
-		spillway.OutcomeTruncatedBudget, spillway.OutcomeTruncatedDeadline:
-		return ""
-	}
-	return o.String()
 }
 
 // trySeries are the series of one deployment.
