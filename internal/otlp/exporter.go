@@ -57,6 +57,11 @@ func New(cfg Config) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	return start(cfg, res, c), nil
+}
+
+// start begins to send.
+func start(cfg Config, res *resource.Resource, c *client) *Exporter {
 	e := &Exporter{
 		cfg: cfg, client: c, queue: newQueue(cfg.Queue), closing: make(chan struct{}), failed: map[string]bool{},
 		tracer: newTracer(res, cfg.SampleRatio), logger: newLogger(res),
@@ -68,7 +73,7 @@ func New(cfg Config) (*Exporter, error) {
 	if cfg.Metrics {
 		e.work.Go(func() { e.sendMetrics(newMeter(cfg, res)) })
 	}
-	return e, nil
+	return e
 }
 
 // describe is the gateway's resource.
@@ -123,8 +128,11 @@ func (e *Exporter) Close() error {
 		if lost := e.Dropped() - before; lost > 0 {
 			e.cfg.Log.Warn("the collector did not take all records before the end", slog.Uint64("lost", lost))
 		}
-		err = e.client.shutdown(e.ctx)
 		e.cancel()
+		// What is left to do waits for nobody.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		err = e.client.shutdown(ctx)
 	})
 	return err
 }

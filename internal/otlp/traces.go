@@ -2,9 +2,8 @@ package otlp
 
 import (
 	"context"
-	"encoding/binary"
+	"crypto/sha256"
 	"encoding/hex"
-	"hash/fnv"
 	"strings"
 
 	"go.opentelemetry.io/otel/codes"
@@ -69,19 +68,16 @@ func identify(r *spillway.Record) identity {
 		copy(id.trace[:], own)
 	}
 	if !id.trace.IsValid() {
-		h := fnv.New128a()
-		h.Write([]byte(r.ID))
-		h.Sum(id.trace[:0])
+		sum := sha256.Sum256([]byte(r.ID))
+		copy(id.trace[:], sum[:])
 	}
 	return id
 }
 
 // spanID is that of a request, or of one of its attempts, from 1.
 func spanID(request string, attempt byte) (id trace.SpanID) {
-	h := fnv.New64a()
-	h.Write([]byte(request))
-	h.Write([]byte{attempt})
-	binary.BigEndian.PutUint64(id[:], max(h.Sum64(), 1))
+	sum := sha256.Sum256(append([]byte(request), attempt))
+	copy(id[:], sum[:])
 	return id
 }
 
