@@ -27,6 +27,7 @@ func newLogger(res *resource.Resource) *logger {
 	l := &logger{}
 	provider := sdklog.NewLoggerProvider(
 		sdklog.WithProcessor(&l.emitted), sdklog.WithResource(res), sdklog.WithAttributeCountLimit(-1),
+		sdklog.WithAllowKeyDuplication(), // there is none, which takes time to find out
 	)
 	l.logger = provider.Logger(scope)
 	return l
