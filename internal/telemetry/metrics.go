@@ -41,6 +41,7 @@ type Metrics struct {
 // vectors are the metric families.
 type vectors struct {
 	requests, attempts, spills, truncated *prometheus.CounterVec
+	attained, retries, hedges             *prometheus.CounterVec
 	granted, queue                        *prometheus.HistogramVec
 	duration, tokens, first, perOutput    *prometheus.HistogramVec
 }
@@ -51,7 +52,7 @@ func NewMetrics(cfg MetricsConfig) *Metrics {
 	m := &Metrics{cfg: cfg, registry: prometheus.NewRegistry(), vecs: newVectors()}
 	v := &m.vecs
 	m.registry.MustRegister(
-		v.requests, v.attempts, v.spills, v.truncated, v.granted, v.queue,
+		v.requests, v.attempts, v.spills, v.truncated, v.attained, v.retries, v.hedges, v.granted, v.queue,
 		v.duration, v.tokens, v.first, v.perOutput,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -95,6 +96,12 @@ func newVectors() vectors {
 			"Requests that were sent beyond the first tier, by reason.", "pool", "reason"),
 		truncated: counter("spillway_truncated_total",
 			"Answers that the gateway made shorter than the client allowed, by cause.", "pool", "class", "cause"),
+		attained: counter("spillway_attained_total",
+			"Requests that were answered completely and within their window and objectives.", "pool", "class"),
+		retries: counter("spillway_retries_total",
+			"Attempts after the first of their request, hedges left out.", "pool", "class"),
+		hedges: counter("spillway_hedges_total",
+			"Attempts that were sent beside another one whose first token was late.", "pool", "class"),
 		granted: histogram("spillway_granted_tokens",
 			"Output tokens that were sent upstream as the limit.", genai.TokenBuckets(), "pool", "class"),
 		queue: histogram("spillway_queue_seconds",
@@ -138,10 +145,26 @@ func (m *Metrics) recordPool(r *spillway.Record) {
 	if c := s.truncated[bounded(uint8(r.Truncated), numTruncations)]; c != nil {
 		c.Inc()
 	}
+	if attained(r) {
+		s.attained.Inc()
+	}
+	if len(r.Attempts) > 1 {
+		s.countRetries(r.Attempts)
+	}
 	if r.GrantTokens > 0 {
 		s.granted.Observe(float64(r.GrantTokens))
 	}
 	s.queue.Observe(r.Queue.Seconds())
+}
+
+// attained reports whether a request was answered completely and met every
+// limb of its objective.
+func attained(r *spillway.Record) bool {
+	if r.Outcome != spillway.OutcomeOK && r.Outcome != spillway.OutcomeOKClientCap {
+		return false
+	}
+	within := func(is, objective time.Duration) bool { return objective <= 0 || is <= objective }
+	return within(r.E2E, r.Window) && within(r.TTFT, r.TTFTObjective) && within(r.TBTMean, r.TBTObjective)
 }
 
 // recordCall counts what the conventions for generative AI name.

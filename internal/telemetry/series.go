@@ -106,6 +106,20 @@ type poolSeries struct {
 	spills         [numSpills]prometheus.Counter      // nil for none
 	truncated      [numTruncations]prometheus.Counter // as spills
 	granted, queue prometheus.Observer
+
+	attained, retries, hedges prometheus.Counter
+}
+
+// countRetries counts the attempts after the first.
+func (s *poolSeries) countRetries(attempts []spillway.Attempt) {
+	for i := range attempts {
+		switch {
+		case attempts[i].Hedge:
+			s.hedges.Inc()
+		case i > 0:
+			s.retries.Inc()
+		}
+	}
 }
 
 func (m *Metrics) pool(pool, class string) *poolSeries {
@@ -122,6 +136,10 @@ func (m *Metrics) buildPool(k seriesKey) *poolSeries {
 	s := &poolSeries{
 		granted: m.vecs.granted.WithLabelValues(k.pool, k.class),
 		queue:   m.vecs.queue.WithLabelValues(k.pool, k.class),
+
+		attained: m.vecs.attained.WithLabelValues(k.pool, k.class),
+		retries:  m.vecs.retries.WithLabelValues(k.pool, k.class),
+		hedges:   m.vecs.hedges.WithLabelValues(k.pool, k.class),
 	}
 	for i, outcome := range spillway.Outcomes() {
 		s.requests[i] = m.vecs.requests.WithLabelValues(k.pool, k.class, outcome.String())
