@@ -29,7 +29,7 @@ func TestTraceParent(t *testing.T) {
 					}))
 					w.upstream("east", "http://east.test")
 				})
-				w.want(w.post(chat("5", ""), "traceparent", tt.header, "Authorization", "Bearer "+tt.key), tt.status)
+				w.want(w.post(chat("5", ""), "traceparent", tt.header, "api-key", tt.key), tt.status)
 				if got := w.record().TraceParent; got != tt.want {
 					t.Errorf("recorded %q, want %q", got, tt.want)
 				}
