@@ -248,38 +248,3 @@ func TestResource(t *testing.T) {
 		}
 	}
 }
-
-// What a record costs in all: kept, made a trace and an event, encoded and sent
-// over HTTP on loopback, where it is thrown away.
-func BenchmarkSend(b *testing.B) {
-	for name, plain := range map[string]bool{"gzip": false, "none": true} {
-		b.Run(name, func(b *testing.B) {
-			c := startWeb(b, (*httptest.Server).Start)
-			cfg := Config{Endpoint: c.URL, Protocol: HTTP, Plain: plain, Traces: true, Logs: true, SampleRatio: 1}.withDefaults()
-			res, err := describe(cfg)
-			if err != nil {
-				b.Fatal(err)
-			}
-			way, err := newClient(cfg)
-			if err != nil {
-				b.Fatal(err)
-			}
-			e := &Exporter{
-				cfg: cfg, client: way, queue: newQueue(maxBatch), failed: map[string]bool{}, ctx: b.Context(),
-				tracer: newTracer(res, 1), logger: newLogger(res),
-			}
-			b.ReportAllocs()
-			n := 0
-			for b.Loop() {
-				record(e, 1)
-				if n++; n%maxBatch == 0 {
-					e.sendBatch()
-				}
-			}
-			e.sendBatch()
-			if e.Dropped() != 0 {
-				b.Errorf("%d dropped", e.Dropped())
-			}
-		})
-	}
-}

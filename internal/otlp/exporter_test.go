@@ -248,39 +248,3 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 		t.Errorf("recording allocates %v times", got)
 	}
 }
-
-// What the request path pays.
-func BenchmarkRecord(b *testing.B) {
-	q := newQueue(1 << 20)
-	r := plain()
-	batch := make([]*item, 0, maxBatch)
-	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		q.put(r)
-		if n++; n%maxBatch == 0 {
-			b.StopTimer()
-			batch = q.take(batch)
-			q.release(batch)
-			b.StartTimer()
-		}
-	}
-}
-
-// What spans and events cost, besides the request path.
-func BenchmarkConvert(b *testing.B) {
-	for name, cfg := range map[string]Config{
-		"traces": {Traces: true, SampleRatio: 1}, "logs": {Logs: true}, "both": {Traces: true, Logs: true, SampleRatio: 1},
-	} {
-		b.Run(name, func(b *testing.B) {
-			e := &Exporter{cfg: cfg, tracer: newTracer(resource.Empty(), 1), logger: newLogger(resource.Empty())}
-			var it item
-			it.keep(plain())
-			batch := []*item{&it}
-			b.ReportAllocs()
-			for b.Loop() {
-				e.convert(batch)
-			}
-		})
-	}
-}
