@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+
+	spillway "github.com/spillway-ai/spillway"
 )
 
 // webCollector takes OTLP over HTTP, and answers what it is told.
@@ -143,12 +146,21 @@ type rpcCollector struct {
 	spans, events int
 	keys          []string
 	partial       bool
+	got           chan struct{} // hears of each message, where it is not nil
+}
+
+// arrived tells that a message has arrived.
+func (c *rpcCollector) arrived() {
+	if c.got != nil {
+		c.got <- struct{}{}
+	}
 }
 
 type traceService struct{ *rpcCollector }
 
 // Export takes spans.
 func (s traceService) Export(ctx context.Context, r *tracev1.ExportTraceServiceRequest) (*tracev1.ExportTraceServiceResponse, error) {
+	defer s.arrived()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	md, _ := metadata.FromIncomingContext(ctx)
@@ -169,6 +181,7 @@ type logService struct{ *rpcCollector }
 
 // Export takes events.
 func (s logService) Export(_ context.Context, r *logsv1.ExportLogsServiceRequest) (*logsv1.ExportLogsServiceResponse, error) {
+	defer s.arrived()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, rl := range r.ResourceLogs {
@@ -246,5 +259,41 @@ func TestResource(t *testing.T) {
 		if got := byName(res.Attributes())[name].AsString(); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
+	}
+}
+
+// The largest message that there can be is one that collectors take.
+func TestLargestMessage(t *testing.T) {
+	c, address, ca := startRPC(t)
+	c.got = make(chan struct{}, 2)
+	e, err := New(Config{Endpoint: address, CAFile: ca, Traces: true, Logs: true, Timeout: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := whole()
+	text := strings.Repeat("x", maxTextBytes)
+	r.Model, r.Tenant, r.Pool, r.Caller, r.Class = text, text, text[:128], text[:128], text[:128]
+	for range spillway.MaxAttempts - len(r.Attempts) {
+		r.Attempts = append(r.Attempts, r.Attempts[1])
+	}
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		a.Deployment, a.Region, a.ServedBy, a.RetryAfter, a.Utilization = text[:128], text[:128], text, time.Second, 1
+	}
+	for range maxBatch {
+		e.Record(r)
+	}
+	for range 2 {
+		select {
+		case <-c.got:
+		case <-time.After(time.Minute):
+			t.Fatal("no message has arrived")
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if e.Dropped() != 0 || c.events != maxBatch || c.spans != maxBatch*(1+spillway.MaxAttempts) {
+		t.Errorf("%d dropped; the collector has %d events and %d spans", e.Dropped(), c.events, c.spans)
 	}
 }

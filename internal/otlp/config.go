@@ -20,8 +20,9 @@ const (
 
 	// flushEvery bounds how long a record waits for its batch.
 	flushEvery = time.Second
-	// maxBatch is how many records go in one message.
-	maxBatch = 512
+	// maxBatch is how many records go in one message, which gRPC takes up to
+	// 4 MiB of, whatever the records hold.
+	maxBatch = 256
 	// retryFor is how long a batch is tried again, as OpenTelemetry advises.
 	retryFor = time.Minute
 	// firstPause and longestPause bound the pauses between these tries.
