@@ -42,10 +42,10 @@ queries: ## the tests of queries, with DuckDB and Microsoft's parser of KQL
 	cd analyst && go test -timeout 5m ./...
 
 .PHONY: test
-test: setup check race clients queries ## everything that CI runs; installs what it needs
+test: setup check race clients telemetry queries ## everything that CI runs; installs what it needs
 
 .PHONY: setup
-setup: ## install what the tests need: C and C++ compilers, Python, Node and their packages
+setup: ## install what the tests need: C and C++ compilers, Python, Node, Prometheus and packages
 	@scripts/setup.sh
 
 .PHONY: check
@@ -53,10 +53,12 @@ check: ## the quick checks: format, vet, structure, staticcheck, tidiness, gener
 	@out=$$($(call tool,gofumpt) -l .); [ -z "$$out" ] || { echo "run make format for: $$out"; exit 1; }
 	go vet ./...
 	cd tests/clients && go vet ./...
+	cd tests/telemetry && go vet ./...
 	cd analyst && go vet ./...
 	go test ./internal/archtest
 	go mod tidy -diff
 	cd tests/clients && go mod tidy -diff
+	cd tests/telemetry && go mod tidy -diff
 	cd analyst && go mod tidy -diff
 	go fix -diff ./...
 	$(call tool,staticcheck) ./...
@@ -71,6 +73,10 @@ race: ## the Go tests, with the race detector where there is anything to race
 .PHONY: clients
 clients: build ## the tests with openai-python, openai-node and openai-go
 	cd tests/clients && go test -count 1 -timeout 10m -parallel 16 ./...
+
+.PHONY: telemetry
+telemetry: build ## the tests with an OpenTelemetry collector and Prometheus
+	cd tests/telemetry && go test -count 1 -timeout 10m ./...
 
 .PHONY: format
 format: ## format the Go code and apply go fix

@@ -18,6 +18,8 @@ type Record struct {
 	Route  string
 	API    API
 	Policy string // version of the policy that decided
+	// TraceParent is the client's W3C trace context, valid; "" when it sent none.
+	TraceParent string
 
 	Stream          bool
 	Structured      bool

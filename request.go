@@ -63,6 +63,8 @@ type Request struct {
 	Pin string
 	// Hops counts the gateways that the request has already passed.
 	Hops int
+	// TraceParent is the client's W3C trace context, valid; "" when it sent none.
+	TraceParent string
 }
 
 // Usage is what an answer consumed, in tokens. Known is false when the

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks: C and C++ compilers for the
-# race detector and DuckDB, and Python and Node with the client libraries under test. On Debian
+# race detector and DuckDB, Python and Node with the client libraries under test, and Prometheus. On Debian
 # it takes the packages from apt, as root or with sudo; elsewhere it says what
 # is missing. The libraries go into .cache/ and node_modules/. A second run
 # changes nothing.
@@ -27,6 +27,28 @@ have_cxx() {
 	echo '#include <string>' | "${CXX:-g++}" -E -x c++ - >/dev/null 2>&1
 }
 
+# have_prometheus: that of the machine, or the one unpacked below.
+have_prometheus() {
+	[ -x .cache/prometheus/usr/bin/promtool ] || { command -v prometheus && command -v promtool; } >/dev/null
+}
+
+# unpack_prometheus takes the programs out of Debian's package without
+# installing it, which would start a service.
+unpack_prometheus() {
+	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+	local dir
+	dir=$(mktemp -d) || return 1
+	# shellcheck disable=SC2064 # the directory of now
+	trap "rm -rf '$dir'" EXIT
+	if ! (cd "$dir" && apt-get download -qq prometheus) 2>/dev/null; then
+		as_root apt-get update -qq </dev/null || return 1
+		(cd "$dir" && apt-get download -qq prometheus) 2>/dev/null || return 1
+	fi
+	dpkg-deb -x "$dir"/prometheus_*.deb "$dir/unpacked" || return 1
+	mkdir -p .cache/prometheus/usr/bin
+	mv "$dir/unpacked/usr/bin/"* .cache/prometheus/usr/bin/
+}
+
 # missing prints one line for each thing that is not there: the Debian
 # packages that bring it, a tab, and what it is.
 missing() {
@@ -36,15 +58,19 @@ missing() {
 	have_node || printf 'nodejs npm\tNode.js 18 or newer with npm\n'
 }
 
-install_packages() {
-	local as_root=()
-	if [ "$(id -u)" -ne 0 ]; then
-		if ! sudo -n true 2>/dev/null; then return 1; fi
-		as_root=(sudo -n)
+# as_root runs a command as root, where it can.
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo -n "$@" 2>/dev/null
 	fi
+}
+
+install_packages() {
 	command -v apt-get >/dev/null || return 1
-	"${as_root[@]}" apt-get update -qq </dev/null
-	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+	as_root apt-get update -qq </dev/null || return 1
+	as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
 }
 
@@ -62,6 +88,14 @@ if [ -n "$need" ]; then
 		echo "On Debian and its relatives: apt-get install $(cut -f1 <<<"$need" | xargs)"
 	} >&2
 	exit 1
+fi
+
+if ! have_prometheus; then
+	echo 'setup: Prometheus'
+	if ! unpack_prometheus; then
+		echo 'setup: the tests need prometheus and promtool, which this machine does not have' >&2
+		exit 1
+	fi
 fi
 
 # The stamps are copies of what was installed.

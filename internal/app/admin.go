@@ -16,7 +16,7 @@ func (a *App) adminServer(metrics *telemetry.Metrics) *http.Server {
 		answer(w, http.StatusOK, map[string]any{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
-	if metrics != nil {
+	if metrics != nil && a.cfg.Metrics.Enabled {
 		mux.Handle("GET /metrics", metrics.Handler())
 	}
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}

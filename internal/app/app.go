@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/genai"
 	"github.com/spillway-ai/spillway/internal/telemetry"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	Listen, Admin string
 	// Store overrides the directory of the configuration's record store.
 	Store string
+	// Version is the program's, for telemetry.
+	Version string
 	// Stdout takes records, where the configuration sends them there.
 	Stdout io.Writer
 	Log    *slog.Logger
@@ -46,6 +49,9 @@ type App struct {
 	// providers are the GenAI provider names of the deployments that are not
 	// Azure's; a reload replaces them.
 	providers atomic.Pointer[map[string]string]
+	// counts are the metrics; nil until they are made, and where nobody wants
+	// them.
+	counts atomic.Pointer[telemetry.Metrics]
 	// certificate is the listener's; a reload reads it again.
 	certificate atomic.Pointer[tls.Certificate]
 	reloads     reloader
@@ -118,7 +124,7 @@ func (a *App) provider(deployment string) string {
 	if p, ok := (*a.providers.Load())[deployment]; ok {
 		return p
 	}
-	return telemetry.DefaultProvider
+	return genai.DefaultProvider
 }
 
 // status is the state of the pools for the metrics.

@@ -6,7 +6,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/gateway"
-	"github.com/spillway-ai/spillway/internal/telemetry"
+	"github.com/spillway-ai/spillway/internal/genai"
 	"github.com/spillway-ai/spillway/internal/wire"
 )
 
@@ -91,7 +91,7 @@ func providers(cfg *config.Config) *map[string]string {
 	out := map[string]string{}
 	for _, d := range cfg.Deployments {
 		if d.Style == config.StyleOpenAI {
-			out[d.Name] = telemetry.ProviderOpenAI
+			out[d.Name] = genai.ProviderOpenAI
 		}
 	}
 	return &out

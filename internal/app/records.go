@@ -24,7 +24,7 @@ type recordKeeper interface {
 
 // openOutputs opens every place that the configuration sends records to.
 func (a *App) openOutputs() (telemetry.Fanout, error) {
-	for _, open := range []func() (output, error){a.openFile, a.openStore} {
+	for _, open := range []func() (output, error){a.openFile, a.openStore, a.openOTLP} {
 		o, err := open()
 		if err != nil {
 			return nil, err
@@ -83,12 +83,14 @@ func (a *App) openStore() (output, error) {
 
 // metrics are those of the gateway; nil where the configuration wants none.
 func (a *App) metrics() *telemetry.Metrics {
-	if !a.cfg.Metrics.Enabled {
+	if !a.cfg.Metrics.Enabled && !a.sendsMetrics() {
 		return nil
 	}
 	dropped := make(map[string]func() uint64, len(a.outputs))
 	for _, o := range a.outputs {
 		dropped[o.name] = o.Dropped
 	}
-	return telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: dropped, Provider: a.provider})
+	m := telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: dropped, Provider: a.provider})
+	a.counts.Store(m)
+	return m
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -119,6 +120,7 @@ func waitForStart(was, is *config.Config) (names []string) {
 		{"records", was.Records != is.Records},
 		{"store", was.Store != is.Store},
 		{"metrics", was.Metrics != is.Metrics},
+		{"otlp", !reflect.DeepEqual(was.OTLP, is.OTLP)},
 	} {
 		if s.differs {
 			names = append(names, s.name)

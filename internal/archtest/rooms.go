@@ -53,14 +53,16 @@ var rooms = []room{
 	{dir: "internal/plan", may: []string{".", "internal/numeral", "internal/models", "internal/fleet", "internal/policy/...", "internal/report", "internal/whatif", "internal/workload"}, pure: true},
 	{dir: "internal/azuresim", may: []string{".", "internal/fleet", "internal/wire/..."}, clock: true},
 	{dir: "internal/loadgen", may: []string{".", "internal/workload", "internal/wire/..."}, clock: true},
-	{dir: "internal/telemetry", may: []string{".", "internal/stat"}, clock: true},
+	{dir: "internal/genai", may: []string{"."}, pure: true},
+	{dir: "internal/telemetry", may: []string{".", "internal/stat", "internal/genai"}, clock: true},
+	{dir: "internal/otlp", may: []string{".", "internal/genai"}, clock: true},
 	{dir: "internal/store", may: []string{"."}, clock: true},
 	{dir: "internal/kql", may: []string{"internal/kql/..."}, pure: true},
 	{dir: "internal/replica", may: []string{".", "internal/policy/..."}},
 	{dir: "internal/console", may: []string{".", "internal/report", "internal/diagnose"}},
 	{dir: "examples"},
 	{dir: "internal/app", may: []string{
-		".", "examples", "internal/azuresim", "internal/config", "internal/console", "internal/fleet", "internal/gateway",
+		".", "examples", "internal/azuresim", "internal/config", "internal/console", "internal/fleet", "internal/gateway", "internal/genai", "internal/otlp",
 		"internal/kql", "internal/loadgen", "internal/policy/...", "internal/replica", "internal/store", "internal/telemetry",
 		"internal/cost", "internal/diagnose", "internal/report", "internal/whatif", "internal/wire/...", "internal/workload",
 	}, clock: true},
@@ -74,6 +76,7 @@ var rooms = []room{
 // replaced in one place.
 var behind = map[string]string{
 	"github.com/go-json-experiment/json": "internal/wire",
+	"go.opentelemetry.io":                "internal/otlp",
 }
 
 // pureModules are the modules that pure rooms may import: they are pure too.

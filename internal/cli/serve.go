@@ -25,6 +25,7 @@ func (c *serveCommand) Run(w *world) error {
 	defer signal.Stop(hangup)
 	log := slog.New(slog.NewTextHandler(w.stderr, nil))
 	a, err := app.Start(app.Options{
+		Version:    version(),
 		ConfigPath: c.Config, Listen: c.Listen, Admin: c.Admin, Store: c.Store, Stdout: w.stdout, Log: log, Reload: hangup,
 	})
 	if err != nil {

@@ -44,6 +44,7 @@ type Config struct {
 	Records     Records      `yaml:"records" doc:"Where the record of each request goes: one JSON line, described in RECORDS.md. Nowhere unless set."`
 	Store       Store        `yaml:"store" doc:"A store of records on disk that queries and diagnosis read, described in STORE.md. None unless dir is set."`
 	Metrics     Metrics      `yaml:"metrics" doc:"Prometheus metrics on the admin address."`
+	OTLP        OTLP         `yaml:"otlp" doc:"Traces, metrics and logs for an OpenTelemetry collector, described in OTLP.md. None unless endpoint is set."`
 }
 
 // Server is where the gateway listens and what it bears.

@@ -69,6 +69,7 @@ func (d *decoder) validate(c *Config) {
 		}
 		d.oneOf("routing.default_pool", "pool", c.Routing.DefaultPool, pools)
 	}
+	d.otlp(&c.OTLP)
 	if c.Retry.MaxDelay < c.Retry.BaseDelay {
 		d.addAt("retry.max_delay", fmt.Sprintf("is less than base_delay, %s", formatDuration(c.Retry.BaseDelay)), "")
 	}

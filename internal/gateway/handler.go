@@ -57,6 +57,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		path.API = spillway.APIOther // the list of stored completions
 	}
 	f.path = path
+	f.req.TraceParent = wire.TraceParent(f.r.Header)
 	if limit := f.snap.limits.MaxHeaderBytes; headerBytes(f.r) > limit {
 		return false, new(headerTooLarge(limit))
 	}
@@ -209,7 +210,7 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 		ID: f.id, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
 		Route: f.req.Route, API: f.path.API, Stream: f.req.Stream, Choices: 1, AskTokens: f.req.AskTokens,
 		Outcome: outcome, Refusal: refusal, Status: status,
-		E2E: f.g.deps.Now().Sub(f.accepted),
+		TraceParent: f.req.TraceParent, E2E: f.g.deps.Now().Sub(f.accepted),
 	}
 	if f.req.Class != nil {
 		rec.Class, rec.Mode = f.req.Class.Name, f.req.Class.Budget.Mode

@@ -34,7 +34,7 @@ func concat(parts ...[]Column) []Column {
 func requestColumns() []Column {
 	return concat(
 		columnsOf(Datetime, "time"),
-		columnsOf(String, "id", "pool", "caller", "tenant", "class", "model", "route", "api", "policy"),
+		columnsOf(String, "id", "pool", "caller", "tenant", "class", "model", "route", "api", "policy", "traceparent"),
 		columnsOf(Bool, "stream", "structured", "tools"),
 		columnsOf(Long, "choices", "client_retry", "ask_tokens", "prompt_estimate_tokens"),
 		columnsOf(Real, "window_ms", "ttft_objective_ms", "tbt_objective_ms"),

@@ -15,7 +15,7 @@ func (f *Flight) recordBegin(now time.Time) {
 	r.Caller, r.Tenant, r.Class, r.Model, r.Route, r.API = q.Caller, q.Tenant, q.Class.Name, q.Model, q.Route, q.API
 	r.Stream, r.Structured, r.Tools, r.Choices = q.Stream, q.Structured, q.Tools, q.Choices
 	r.ClientRetry, r.AskTokens, r.PromptEstimate = q.ClientRetry, q.AskTokens, f.prompt
-	r.Mode = q.Class.Budget.Mode
+	r.Mode, r.TraceParent = q.Class.Budget.Mode, q.TraceParent
 	r.TTFTObjective = cmp.Or(q.TTFT, q.Class.Objective.TTFT)
 	r.TBTObjective = cmp.Or(q.TPOT, q.Class.Objective.TBT)
 }

@@ -45,6 +45,7 @@ func identity() []column[record] {
 		words("route", func(r *record) *string { return &r.Route }),
 		names("api", func(r *record) *spillway.API { return &r.API }),
 		words("policy", func(r *record) *string { return &r.Policy }),
+		words("traceparent", func(r *record) *string { return &r.TraceParent }),
 	}
 }
 

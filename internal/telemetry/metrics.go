@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/genai"
 )
 
 // MetricsConfig says where Metrics finds what records do not hold. The zero
@@ -21,7 +22,7 @@ type MetricsConfig struct {
 	Dropped map[string]func() uint64
 	// Provider names the provider of a deployment, in the words of
 	// gen_ai.provider.name. It is called for every record and must be quick;
-	// nil takes DefaultProvider.
+	// nil takes genai.DefaultProvider.
 	Provider func(deployment string) string
 }
 
@@ -40,6 +41,7 @@ type Metrics struct {
 // vectors are the metric families.
 type vectors struct {
 	requests, attempts, spills, truncated *prometheus.CounterVec
+	attained, retries, hedges             *prometheus.CounterVec
 	granted, queue                        *prometheus.HistogramVec
 	duration, tokens, first, perOutput    *prometheus.HistogramVec
 }
@@ -50,7 +52,7 @@ func NewMetrics(cfg MetricsConfig) *Metrics {
 	m := &Metrics{cfg: cfg, registry: prometheus.NewRegistry(), vecs: newVectors()}
 	v := &m.vecs
 	m.registry.MustRegister(
-		v.requests, v.attempts, v.spills, v.truncated, v.granted, v.queue,
+		v.requests, v.attempts, v.spills, v.truncated, v.attained, v.retries, v.hedges, v.granted, v.queue,
 		v.duration, v.tokens, v.first, v.perOutput,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -77,8 +79,14 @@ func newVectors() vectors {
 	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	}
-	genAI := []string{"pool", "class", genAIOperationName, genAIProviderName, genAIRequestModel}
-	with := func(label string) []string { return append(genAI[:len(genAI):len(genAI)], label) }
+	seconds := func(name string) string { return genai.Prometheus(name, "seconds") }
+	genAI := []string{
+		"pool", "class", genai.Prometheus(genai.OperationName, ""),
+		genai.Prometheus(genai.ProviderName, ""), genai.Prometheus(genai.RequestModel, ""),
+	}
+	with := func(attribute string) []string {
+		return append(genAI[:len(genAI):len(genAI)], genai.Prometheus(attribute, ""))
+	}
 	return vectors{
 		requests: counter("spillway_requests_total",
 			"Requests, by how they ended.", "pool", "class", "outcome"),
@@ -88,18 +96,24 @@ func newVectors() vectors {
 			"Requests that were sent beyond the first tier, by reason.", "pool", "reason"),
 		truncated: counter("spillway_truncated_total",
 			"Answers that the gateway made shorter than the client allowed, by cause.", "pool", "class", "cause"),
+		attained: counter("spillway_attained_total",
+			"Requests that were answered completely and within their window and objectives.", "pool", "class"),
+		retries: counter("spillway_retries_total",
+			"Attempts after the first of their request, hedges left out.", "pool", "class"),
+		hedges: counter("spillway_hedges_total",
+			"Attempts that were sent beside another one whose first token was late.", "pool", "class"),
 		granted: histogram("spillway_granted_tokens",
-			"Output tokens that were sent upstream as the limit.", tokenBuckets, "pool", "class"),
+			"Output tokens that were sent upstream as the limit.", genai.TokenBuckets(), "pool", "class"),
 		queue: histogram("spillway_queue_seconds",
-			"Time that requests waited for capacity.", durationBuckets, "pool", "class"),
-		duration: histogram(genAIOperationDuration,
-			"Time from acceptance to the last byte.", durationBuckets, with(errorType)...),
-		tokens: histogram(genAITokenUsage,
-			"Tokens used, by type.", tokenBuckets, with(genAITokenType)...),
-		first: histogram(genAITimeToFirstToken,
-			"Time from acceptance to the first output.", firstBuckets, genAI...),
-		perOutput: histogram(genAITimePerOutputToken,
-			"Mean time per output token after the first.", perOutputBuckets, genAI...),
+			"Time that requests waited for capacity.", genai.DurationBuckets(), "pool", "class"),
+		duration: histogram(seconds(genai.OperationDuration),
+			"Time from acceptance to the last byte.", genai.DurationBuckets(), with(genai.ErrorType)...),
+		tokens: histogram(genai.Prometheus(genai.TokenUsage, ""),
+			"Tokens used, by type.", genai.TokenBuckets(), with(genai.TokenType)...),
+		first: histogram(seconds(genai.TimeToFirstToken),
+			"Time from acceptance to the first output.", genai.FirstTokenBuckets(), genAI...),
+		perOutput: histogram(seconds(genai.TimePerOutputToken),
+			"Mean time per output token after the first.", genai.PerOutputTokenBuckets(), genAI...),
 	}
 }
 
@@ -107,6 +121,9 @@ func newVectors() vectors {
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
+
+// Gatherer reads the metrics, for those who pass them on.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
 // Record counts r.
 func (m *Metrics) Record(r *spillway.Record) {
@@ -128,10 +145,26 @@ func (m *Metrics) recordPool(r *spillway.Record) {
 	if c := s.truncated[bounded(uint8(r.Truncated), numTruncations)]; c != nil {
 		c.Inc()
 	}
+	if attained(r) {
+		s.attained.Inc()
+	}
+	if len(r.Attempts) > 1 {
+		s.countRetries(r.Attempts)
+	}
 	if r.GrantTokens > 0 {
 		s.granted.Observe(float64(r.GrantTokens))
 	}
 	s.queue.Observe(r.Queue.Seconds())
+}
+
+// attained reports whether a request was answered completely and met every
+// limb of its objective.
+func attained(r *spillway.Record) bool {
+	if r.Outcome != spillway.OutcomeOK && r.Outcome != spillway.OutcomeOKClientCap {
+		return false
+	}
+	within := func(is, objective time.Duration) bool { return objective <= 0 || is <= objective }
+	return within(r.E2E, r.Window) && within(r.TTFT, r.TTFTObjective) && within(r.TBTMean, r.TBTObjective)
 }
 
 // recordCall counts what the conventions for generative AI name.

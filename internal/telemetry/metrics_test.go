@@ -5,8 +5,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/genai"
 )
 
 // scrape returns the lines of the exposition, without the runtime's own and
@@ -50,6 +52,14 @@ func TestMetrics(t *testing.T) {
 		Outcome: spillway.OutcomeRefusedQueue,
 	}
 	m.Record(refused)
+	for _, late := range []time.Duration{0, time.Second} {
+		m.Record(&spillway.Record{
+			Time: accepted, Pool: "gpt-4o-mini", Class: "batch", Model: "gpt-4o-mini", API: spillway.APIChat,
+			Outcome: spillway.OutcomeOK, TTFT: time.Second + late, TTFTObjective: time.Second, E2E: 3 * time.Second,
+			Window: time.Minute, TBTMean: time.Millisecond, TBTObjective: time.Millisecond,
+			Attempts: []spillway.Attempt{{Deployment: "a"}, {Deployment: "b"}, {Deployment: "c", Hedge: true}},
+		})
+	}
 	golden(t, "testdata/metrics.txt", []byte(scrape(t, m)))
 }
 
@@ -113,7 +123,7 @@ func TestRecordsDoNotAllocate(t *testing.T) {
 }
 
 func BenchmarkMetricsRecord(b *testing.B) {
-	m := NewMetrics(MetricsConfig{Provider: func(string) string { return DefaultProvider }})
+	m := NewMetrics(MetricsConfig{Provider: func(string) string { return genai.DefaultProvider }})
 	r := fullRecord()
 	m.Record(r)
 	b.ReportAllocs()

@@ -46,6 +46,7 @@ func appendIdentity(l *line, r *spillway.Record) {
 	l.str("route", r.Route)
 	l.str("api", r.API.String())
 	l.str("policy", r.Policy)
+	l.str("traceparent", r.TraceParent)
 }
 
 func appendAsk(l *line, r *spillway.Record) {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/genai"
 )
 
 // The sizes of the enumerations that label series, one more than the last.
@@ -105,6 +106,20 @@ type poolSeries struct {
 	spills         [numSpills]prometheus.Counter      // nil for none
 	truncated      [numTruncations]prometheus.Counter // as spills
 	granted, queue prometheus.Observer
+
+	attained, retries, hedges prometheus.Counter
+}
+
+// countRetries counts the attempts after the first.
+func (s *poolSeries) countRetries(attempts []spillway.Attempt) {
+	for i := range attempts {
+		switch {
+		case attempts[i].Hedge:
+			s.hedges.Inc()
+		case i > 0:
+			s.retries.Inc()
+		}
+	}
 }
 
 func (m *Metrics) pool(pool, class string) *poolSeries {
@@ -121,6 +136,10 @@ func (m *Metrics) buildPool(k seriesKey) *poolSeries {
 	s := &poolSeries{
 		granted: m.vecs.granted.WithLabelValues(k.pool, k.class),
 		queue:   m.vecs.queue.WithLabelValues(k.pool, k.class),
+
+		attained: m.vecs.attained.WithLabelValues(k.pool, k.class),
+		retries:  m.vecs.retries.WithLabelValues(k.pool, k.class),
+		hedges:   m.vecs.hedges.WithLabelValues(k.pool, k.class),
 	}
 	for i, outcome := range spillway.Outcomes() {
 		s.requests[i] = m.vecs.requests.WithLabelValues(k.pool, k.class, outcome.String())
@@ -158,33 +177,23 @@ func (m *Metrics) call(r *spillway.Record) *callSeries {
 // provider is that of the last deployment tried.
 func (m *Metrics) provider(r *spillway.Record) string {
 	if m.cfg.Provider == nil || len(r.Attempts) == 0 {
-		return DefaultProvider
+		return genai.DefaultProvider
 	}
 	return m.cfg.Provider(r.Attempts[len(r.Attempts)-1].Deployment)
 }
 
 func (m *Metrics) buildCall(k seriesKey) *callSeries {
-	operation := genAIOperations[bounded(uint8(k.api), len(genAIOperations))]
+	operation := genai.Operation(k.api)
 	with := func(v *prometheus.HistogramVec, more ...string) prometheus.Observer {
 		return v.WithLabelValues(append([]string{k.pool, k.class, operation, k.provider, k.model}, more...)...)
 	}
 	return &callSeries{
-		duration:  with(m.vecs.duration, failure(k.outcome)),
-		input:     with(m.vecs.tokens, "input"),
-		output:    with(m.vecs.tokens, "output"),
+		duration:  with(m.vecs.duration, genai.Error(k.outcome)),
+		input:     with(m.vecs.tokens, genai.TokenInput),
+		output:    with(m.vecs.tokens, genai.TokenOutput),
 		first:     with(m.vecs.first),
 		perOutput: with(m.vecs.perOutput),
 	}
-}
-
-// failure is error.type: empty for an answer that is valid in the end.
-func failure(o spillway.Outcome) string {
-	switch o {
-	case spillway.OutcomeOK, spillway.OutcomeOKClientCap,
-		spillway.OutcomeTruncatedBudget, spillway.OutcomeTruncatedDeadline:
-		return ""
-	}
-	return o.String()
 }
 
 // trySeries are the series of one deployment.
