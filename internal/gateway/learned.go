@@ -15,6 +15,7 @@ func (g *Gateway) Learned() map[string]*policy.Learned {
 	for _, p := range g.snap.Load().pools {
 		l := &policy.Learned{}
 		for more := true; more; {
+			l.MakeRoom()
 			p.mu.Lock()
 			more = p.engine.Learned(now, l)
 			p.mu.Unlock()

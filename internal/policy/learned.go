@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/policy/capacity"
@@ -55,6 +56,10 @@ type DeploymentLearned struct {
 // keysPerPart bounds the work of one call of Learned.
 const keysPerPart = 64
 
+// MakeRoom makes room for the next part, so that taking it is quick: a driver
+// need not hold its lock here.
+func (l *Learned) MakeRoom() { l.Keys = slices.Grow(l.Keys, keysPerPart) }
+
 // Learned adds a part of what the engine has learned to l, which is the zero
 // value before the first call, and reports whether there is more. Calls with
 // one now make one state; they are parts so that the driver need not hold its
@@ -64,7 +69,6 @@ func (e *Engine) Learned(now time.Time, l *Learned) (more bool) {
 	l.part++
 	if part == 0 {
 		l.Version, l.At, l.AllKeys = LearnedVersion, now.UTC(), e.lengths.Shared()
-		l.Keys = make([]length.KeyState, 0, e.lengths.Keys())
 	}
 	if part < len(e.deployments) {
 		d := e.deployments[part]

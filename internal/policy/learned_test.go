@@ -157,7 +157,6 @@ func compareSpeeds(t *rapid.T, now time.Time, old, again *Engine) {
 	}
 }
 
-
 // What is taken up, and what is left: by who and what still exists, by version
 // and by time.
 func TestLearnTakesWhatFits(t *testing.T) {
@@ -210,7 +209,7 @@ func FuzzLearn(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	now := teach(old, rand.New(rand.NewPCG(1, 2)), epoch, 300)
+	now := teach(old, rand.New(rand.NewPCG(1, 2)), epoch, 3)
 	seed, err := json.Marshal(take(f, old, now))
 	if err != nil {
 		f.Fatal(err)
