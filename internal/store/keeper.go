@@ -37,12 +37,13 @@ type keeper struct {
 	done chan struct{} // closed when the goroutine has ended
 
 	// Owned by the goroutine.
-	failed  bool
-	lastErr error
+	failed     bool
+	lastErr    error
+	unreadable map[string]bool // segments that a merge could not read
 }
 
 func newKeeper(cfg Config, next int64) *keeper {
-	k := &keeper{cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	k := &keeper{cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), unreadable: map[string]bool{}}
 	k.open.Store(next)
 	return k
 }

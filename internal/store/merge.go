@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -50,14 +52,37 @@ func (k *keeper) merge() error {
 		if err != nil {
 			return err
 		}
-		neighbours := planMerge(l.segments, int64(k.cfg.SealRecords))
+		neighbours := k.planMerge(l.segments)
 		if neighbours == nil {
 			return nil
 		}
-		if err := k.mergeThese(neighbours); err != nil {
+		err = k.mergeThese(neighbours)
+		if bad, ok := errors.AsType[*segmentError](err); ok {
+			// Whoever reads it will get the same error. It is not merged, so
+			// that the others can be.
+			k.unreadable[filepath.Base(bad.path)] = true
+			k.cfg.Log.Error("a segment cannot be read and is left as it is", slog.Any("error", err))
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("merge segments: %w", err)
 		}
 	}
+}
+
+// planMerge plans around the segments that cannot be read.
+func (k *keeper) planMerge(segments []segmentFile) []segmentFile {
+	for len(segments) > 0 {
+		n := slices.IndexFunc(segments, func(s segmentFile) bool { return k.unreadable[s.name] })
+		if n < 0 {
+			n = len(segments)
+		}
+		if found := planMerge(segments[:n], int64(k.cfg.SealRecords)); found != nil {
+			return found
+		}
+		segments = segments[min(n+1, len(segments)):]
+	}
+	return nil
 }
 
 // mergeThese writes one segment with the records of the neighbours and removes
