@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -72,4 +73,22 @@ func checkFooter(file *parquet.File, size int64) error {
 		return fmt.Errorf("%w: %d rows are %d", errDamaged, about.NumRows, rows)
 	}
 	return nil
+}
+
+// countRows returns how many records a segment's footer says that it holds.
+func countRows(path string) (rows int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	all, err := chooseColumns(nil)
+	if err != nil {
+		return 0, err
+	}
+	scan, err := openSegment(f, all, bounds{}, nil)
+	if err != nil {
+		return 0, err
+	}
+	return scan.file.NumRows(), nil
 }

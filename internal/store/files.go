@@ -104,11 +104,17 @@ func parseNumber(s string) (int64, error) {
 	return int64(n), err
 }
 
+// coveredFile is a segment whose records are all in another.
+type coveredFile struct {
+	name, by string
+	rows     int64 // by its name
+}
+
 // listing is what a directory holds at one moment.
 type listing struct {
 	segments  []segmentFile // that count, by their first number
-	covered   []string      // segments whose records are all in another
-	tails     []tailFile    // by their first number
+	covered   []coveredFile
+	tails     []tailFile // by their first number
 	temporary []string
 }
 
@@ -177,7 +183,7 @@ func (l *listing) dropCovered() {
 	end := int64(-1)
 	for _, s := range l.segments {
 		if s.last <= end {
-			l.covered = append(l.covered, s.name)
+			l.covered = append(l.covered, coveredFile{s.name, kept[len(kept)-1].name, s.rows()})
 			continue
 		}
 		end = s.last

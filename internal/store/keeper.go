@@ -98,8 +98,26 @@ func (k *keeper) work(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(removeAll(k.cfg.Dir, l.covered), removeAll(k.cfg.Dir, retire(l, k.cfg, now)))
+	err = errors.Join(k.removeCovered(l), removeAll(k.cfg.Dir, retire(l, k.cfg, now)))
 	return errors.Join(err, k.seal(), k.merge())
+}
+
+// removeCovered removes the segments whose records are all in another one, if
+// that can hold them: a name alone may be that of half a copy.
+func (k *keeper) removeCovered(l *listing) error {
+	var errs []error
+	for _, c := range l.covered {
+		if rows, err := countRows(filepath.Join(k.cfg.Dir, c.by)); err != nil || rows < c.rows {
+			if !k.unreadable[c.by] {
+				k.unreadable[c.by] = true
+				k.cfg.Log.Error("a segment does not hold what its name says: those that it would replace are kept, and not seen while it is there",
+					slog.String("path", filepath.Join(k.cfg.Dir, c.by)), slog.Any("error", err))
+			}
+			continue
+		}
+		errs = append(errs, removeAll(k.cfg.Dir, []string{c.name}))
+	}
+	return errors.Join(errs...)
 }
 
 // retire returns the segments that are to go: those whose last record is older
@@ -142,7 +160,11 @@ func (k *keeper) seal() error {
 			continue
 		}
 		if l.sealed(t.first) { // its segment was written, and then it could not be removed
-			errs = append(errs, removeAll(k.cfg.Dir, []string{t.name}))
+			err := syncDir(k.cfg.Dir) // which may be why
+			if err == nil {
+				err = removeAll(k.cfg.Dir, []string{t.name})
+			}
+			errs = append(errs, err)
 			continue
 		}
 		if err := k.sealTail(t); err != nil {
@@ -161,8 +183,7 @@ func (k *keeper) sealTail(t tailFile) error {
 	parsed, err := parseTail(data)
 	switch {
 	case err != nil && len(data) > 0:
-		k.cfg.Log.Error("a tail cannot be read and is put aside", slog.String("path", path), slog.Any("error", err))
-		return os.Rename(path, path+unreadableSuffix)
+		return k.putAside(path, err)
 	case err != nil || len(parsed.rows) == 0:
 		return os.Remove(path)
 	}
@@ -171,18 +192,38 @@ func (k *keeper) sealTail(t tailFile) error {
 	}
 	parsed.sort()
 	last := t.first + int64(len(parsed.rows)) - 1
+	skipped := 0
 	err = k.writeSegment(t.first, last, func(w *segmentWriter) error {
 		for _, r := range parsed.rows {
-			if err := w.addRow(&parsed.layout, r.body); err != nil {
+			err := w.addRow(&parsed.layout, r.body)
+			switch {
+			case errors.Is(err, errRow): // whole, and of another version
+				skipped++
+			case err != nil:
 				return err
 			}
 		}
+		if skipped == len(parsed.rows) {
+			return errTail
+		}
 		return nil
 	})
+	if errors.Is(err, errTail) {
+		return k.putAside(path, errRow)
+	}
 	if err != nil {
 		return err
 	}
+	if skipped > 0 {
+		k.cfg.Log.Error("records of a tail cannot be read and are left out", slog.String("path", path), slog.Int("records", skipped))
+	}
 	return os.Remove(path)
+}
+
+// putAside gives a tail a name that nothing looks at.
+func (k *keeper) putAside(path string, why error) error {
+	k.cfg.Log.Error("a tail cannot be read and is put aside", slog.String("path", path), slog.Any("error", why))
+	return os.Rename(path, path+unreadableSuffix)
 }
 
 // writeSegment writes the segment of the records first to last.

@@ -223,15 +223,15 @@ func (t *tailData) source(c choice, in interner) *source {
 	at := 0
 	return &source{
 		next: func() (*spillway.Record, error) {
-			if at == len(t.rows) {
-				return nil, io.EOF
+			for ; at < len(t.rows); at++ {
+				if t.layout.decode(t.rows[at].body, &decoded) != nil {
+					continue // of another version; sealing tells of it
+				}
+				at++
+				decoded.record(&r, c, in)
+				return &r, nil
 			}
-			if err := t.layout.decode(t.rows[at].body, &decoded); err != nil {
-				return nil, err
-			}
-			at++
-			decoded.record(&r, c, in)
-			return &r, nil
+			return nil, io.EOF
 		},
 		end: func() error { return nil },
 	}
