@@ -265,6 +265,40 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A merge does not take the last room on the disk.
+func TestMergeLeavesRoom(t *testing.T) {
+	dir := smallDisk(t, 1<<20)
+	for i := range mergeFiles {
+		name, data := segmentOf(t, int64(i+1), at(i, "x"))
+		put(t, dir, name, data)
+	}
+	ballast := filepath.Join(dir, "ballast")
+	fillUp(t, ballast)
+	info, err := os.Stat(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(ballast, info.Size()-64<<10); err != nil { // less than the segments take
+		t.Fatal(err)
+	}
+	k := newKeeper(Config{Dir: dir}.withDefaults(), 1<<40)
+	if err := k.work(accepted); err != nil {
+		t.Error(err)
+	}
+	if n := len(namesIn(t, dir)); n != mergeFiles+1 {
+		t.Errorf("%d files without room", n)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.work(accepted); err != nil {
+		t.Error(err)
+	}
+	if n := len(namesIn(t, dir)); n != 1 {
+		t.Errorf("%d files with room", n)
+	}
+}
+
 // fillUp writes until there is no room.
 func fillUp(t *testing.T, path string) {
 	t.Helper()

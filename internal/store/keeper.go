@@ -57,10 +57,11 @@ func (k *keeper) end() error {
 
 func (k *keeper) run() {
 	defer close(k.done)
+	began := time.Now()
 	timer := time.NewTimer(keepEvery)
 	defer timer.Stop()
 	for {
-		k.note(k.work(time.Now()))
+		k.note(k.work(steady(began, time.Now(), time.Since(began))))
 		pause := keepEvery
 		if k.failed {
 			pause = retryEvery
@@ -74,6 +75,16 @@ func (k *keeper) run() {
 			return
 		}
 	}
+}
+
+// steady is the wall clock's now, or what began and the time that has really
+// passed say where that is earlier: a clock that leaps ahead for a moment must
+// not have all records removed for their age.
+func steady(began, now time.Time, passed time.Duration) time.Time {
+	if least := began.Add(passed).Round(0); now.Round(0).After(least) {
+		return least
+	}
+	return now
 }
 
 // note remembers an error and tells of the first of a row.

@@ -49,6 +49,17 @@ func TestRetire(t *testing.T) {
 	}
 }
 
+func TestClockThatLeaps(t *testing.T) {
+	hour := time.Hour
+	for _, tt := range []struct{ wall, passed, want time.Duration }{
+		{hour, hour, hour}, {1000 * hour, hour, hour}, {-1000 * hour, hour, -1000 * hour}, {0, 0, 0},
+	} {
+		if got := steady(accepted, accepted.Add(tt.wall), tt.passed); !got.Equal(accepted.Add(tt.want)) {
+			t.Errorf("the wall says %v and %v have passed: %v, want %v", tt.wall, tt.passed, got.Sub(accepted), tt.want)
+		}
+	}
+}
+
 func TestPlanMerge(t *testing.T) {
 	rows := func(counts ...int64) []segmentFile {
 		var out []segmentFile

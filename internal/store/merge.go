@@ -56,6 +56,9 @@ func (k *keeper) merge() error {
 		if neighbours == nil {
 			return nil
 		}
+		if fits, err := k.fits(neighbours); err != nil || !fits {
+			return err
+		}
 		err = k.mergeThese(neighbours)
 		if bad, ok := errors.AsType[*segmentError](err); ok {
 			// Whoever reads it will get the same error. It is not merged, so
@@ -68,6 +71,20 @@ func (k *keeper) merge() error {
 			return fmt.Errorf("merge segments: %w", err)
 		}
 	}
+}
+
+// fits reports whether a merge leaves room for the records that come meanwhile:
+// on a disk that is nearly full it would take the last of it, for a time.
+func (k *keeper) fits(neighbours []segmentFile) (bool, error) {
+	free, err := freeBytes(k.cfg.Dir)
+	if err != nil {
+		return false, fmt.Errorf("ask for the room on the disk: %w", err)
+	}
+	var bytes int64
+	for _, s := range neighbours {
+		bytes += s.bytes
+	}
+	return free >= 2*bytes, nil
 }
 
 // planMerge plans around the segments that cannot be read.
