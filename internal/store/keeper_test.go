@@ -124,6 +124,32 @@ func TestMergeKeepsFilesFew(t *testing.T) {
 	}
 }
 
+// Tails are sealed between two merges, however much there is to merge.
+func TestSealingDoesNotWaitForMerges(t *testing.T) {
+	dir := t.TempDir()
+	const n = 8 * mergeFiles
+	for i := range n {
+		name, data := segmentOf(t, int64(i+1), at(i, "x"))
+		put(t, dir, name, data)
+	}
+	k := newKeeper(Config{Dir: dir}.withDefaults(), 1<<40)
+	rounds := 0
+	for notify(k.wake); len(k.wake) > 0; rounds++ {
+		<-k.wake
+		tailName := nameTail(int64(n + rounds + 1))
+		put(t, dir, tailName, tailBytes([]spillway.Record{at(n+rounds, "x")}))
+		if err := k.work(accepted); err != nil {
+			t.Fatal(err)
+		}
+		if names := strings.Join(namesIn(t, dir), " "); strings.Contains(names, tailName) {
+			t.Fatalf("round %d leaves %s unsealed", rounds, tailName)
+		}
+	}
+	if got := len(namesIn(t, dir)); rounds < 9 || got > 2*mergeFiles {
+		t.Errorf("%d files after %d rounds", got, rounds)
+	}
+}
+
 // A merge that nobody waits for leaves everything as it was.
 func TestMergeStops(t *testing.T) {
 	dir := t.TempDir()

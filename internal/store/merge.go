@@ -45,7 +45,8 @@ func planMerge(segments []segmentFile, full int64) []segmentFile {
 	return nil
 }
 
-// merge merges as long as there is something to merge.
+// merge merges once, and wakes the keeper where there may be more to merge: it
+// looks first whether a tail is to be sealed or something to be removed.
 func (k *keeper) merge() error {
 	for {
 		l, err := list(k.cfg.Dir)
@@ -70,6 +71,8 @@ func (k *keeper) merge() error {
 		if err != nil {
 			return fmt.Errorf("merge segments: %w", err)
 		}
+		notify(k.wake)
+		return nil
 	}
 }
 
