@@ -102,7 +102,7 @@ func NewWriter(cfg Config) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store for writing: %w", err)
 	}
-	next, err := prepare(cfg.Dir)
+	next, err := prepare(cfg.Dir, lock)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -136,8 +136,8 @@ func (c Config) withDefaults() Config {
 }
 
 // prepare removes the files that a crash left half written, and returns the
-// first number that no record in dir can have.
-func prepare(dir string) (next int64, err error) {
+// first number that no record in dir can have, and none before had.
+func prepare(dir string, lock *os.File) (next int64, err error) {
 	l, err := list(dir)
 	if err != nil {
 		return 0, err
@@ -145,7 +145,7 @@ func prepare(dir string) (next int64, err error) {
 	if err := removeAll(dir, l.temporary); err != nil {
 		return 0, fmt.Errorf("remove what is half written: %w", err)
 	}
-	next = 1
+	next = readNumber(lock)
 	for _, s := range l.segments {
 		next = max(next, s.last+1)
 	}
@@ -327,6 +327,7 @@ func (w *Writer) roll() {
 	w.next = w.tail.first + w.tail.rows
 	w.tail = nil
 	w.keeper.open.Store(w.next)
+	_ = writeNumber(w.lock, w.next) // the names of files tell it as well, as long as there are any
 	notify(w.keeper.wake)
 }
 
