@@ -127,7 +127,7 @@ func TestMergeKeepsFilesFew(t *testing.T) {
 // Tails are sealed between two merges, however much there is to merge.
 func TestSealingDoesNotWaitForMerges(t *testing.T) {
 	dir := t.TempDir()
-	const n = 8 * mergeFiles
+	const n = 4 * mergeFiles
 	for i := range n {
 		name, data := segmentOf(t, int64(i+1), at(i, "x"))
 		put(t, dir, name, data)
