@@ -145,7 +145,7 @@ func TestSealingDoesNotWaitForMerges(t *testing.T) {
 			t.Fatalf("round %d leaves %s unsealed", rounds, tailName)
 		}
 	}
-	if got := len(namesIn(t, dir)); rounds < 9 || got > 2*mergeFiles {
+	if got := len(namesIn(t, dir)); rounds < 5 || got > 2*mergeFiles {
 		t.Errorf("%d files after %d rounds", got, rounds)
 	}
 }
