@@ -101,6 +101,10 @@ bench: ## benchmarks, compared with the run before
 incident: build ## the reference incident in real time over sockets, beside what simulate predicts; minutes
 	go test ./tests/incident -run Fidelity -real-time -count 1 -v -timeout 15m
 
+.PHONY: soak
+soak: ## the record store under 5,000 records per second and queries, on one processor, for a minute
+	go test ./internal/store -run 'Sustained' -soak 60s -count 1 -v
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PKG)); do \

@@ -56,6 +56,7 @@ type App struct {
 	certificate atomic.Pointer[tls.Certificate]
 	reloads     reloader
 	collector   *collector
+	learner     *learner // nil without a store
 }
 
 // listener is a server with its socket.
@@ -106,6 +107,9 @@ func (a *App) start() error {
 	a.gateway, err = gateway.New(settings, gateway.Deps{Recorder: recorders, Logger: a.opts.Log})
 	if err != nil {
 		return fmt.Errorf("starting the gateway: %w", err)
+	}
+	if dir := a.storeDir(); dir != "" {
+		a.learner = startLearner(a.gateway, dir, a.opts.Log)
 	}
 	return a.listen(metrics)
 }
@@ -303,6 +307,7 @@ func (a *App) drain(ctx context.Context) error {
 // closeBackends ends what the gateway stands on.
 func (a *App) closeBackends() error {
 	a.collector.stop()
+	a.learner.stop() // while the store is ours
 	var errs []error
 	for _, o := range a.outputs {
 		errs = append(errs, o.Close())

@@ -91,10 +91,15 @@ func startWith(t *testing.T, change func(text string) string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	r.run()
+	return r
+}
+
+// run has the app do its work until stop.
+func (r *running) run() {
+	ctx, cancel := context.WithCancel(r.t.Context())
 	r.cancel = cancel
 	go func() { r.ran <- r.Run(ctx) }()
-	return r
 }
 
 func (r *running) write(text string) {

@@ -64,7 +64,7 @@ func (a *App) openFile() (output, error) {
 
 // openStore opens the record store; the zero output where there is none.
 func (a *App) openStore() (output, error) {
-	dir := first(a.opts.Store, a.cfg.Store.Dir)
+	dir := a.storeDir()
 	if dir == "" {
 		return output{}, nil
 	}
@@ -80,6 +80,9 @@ func (a *App) openStore() (output, error) {
 	}
 	return output{"store", w}, nil
 }
+
+// storeDir is the record store's directory; "" where there is none.
+func (a *App) storeDir() string { return first(a.opts.Store, a.cfg.Store.Dir) }
 
 // metrics are those of the gateway; nil where the configuration wants none.
 func (a *App) metrics() *telemetry.Metrics {

@@ -16,6 +16,9 @@ var (
 	errWrongKey = errors.New("the key is not known")
 )
 
+// anonymousName is the caller of requests without a key.
+const anonymousName = "anonymous"
+
 // identity is who sent a request.
 type identity struct {
 	name   string
@@ -28,11 +31,12 @@ type identity struct {
 // change after newKeyring.
 type keyring struct {
 	callers   map[[sha256.Size]byte]identity
+	names     map[string]bool
 	anonymous *spillway.Class
 }
 
 func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
-	k := keyring{callers: make(map[[sha256.Size]byte]identity), anonymous: anonymous}
+	k := keyring{callers: make(map[[sha256.Size]byte]identity), names: make(map[string]bool), anonymous: anonymous}
 	for _, c := range callers {
 		if c.Class == nil {
 			return keyring{}, fmt.Errorf("caller %q has no class", c.Name)
@@ -45,6 +49,7 @@ func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
 			if other, taken := k.callers[sum]; taken {
 				return keyring{}, fmt.Errorf("callers %q and %q share a key", other.name, c.Name)
 			}
+			k.names[c.Name] = true
 			k.callers[sum] = identity{name: c.Name, tenant: c.Tenant, class: c.Class}
 		}
 	}
@@ -58,10 +63,18 @@ func (k keyring) identify(h http.Header) (identity, error) {
 		if k.anonymous == nil {
 			return identity{}, errNoKey
 		}
-		return identity{name: "anonymous", class: k.anonymous}, nil
+		return identity{name: anonymousName, class: k.anonymous}, nil
 	}
 	if id, ok := k.callers[sha256.Sum256([]byte(key))]; ok {
 		return id, nil
 	}
 	return identity{}, errWrongKey
+}
+
+// knows reports whether requests can be of a caller of that name.
+func (k keyring) knows(caller string) bool {
+	if k.names[caller] {
+		return true
+	}
+	return caller == anonymousName && k.anonymous != nil
 }

@@ -1,12 +1,15 @@
 package policy
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/length"
 )
 
 // lognormal draws with this mean and log-sigma.
@@ -301,4 +304,52 @@ func TestNoAllocationAfterWarmUp(t *testing.T) {
 			t.Errorf("%s: %v allocations for one request, want none", l.name, n)
 		}
 	}
+}
+
+// BenchmarkLearned is the longest that the pool's lock is held to take a part
+// of what the engine has learned: a deployment that was measured, and callers.
+func BenchmarkLearned(b *testing.B) {
+	e, _, now := warmEngine(b)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range 5000 {
+		s := e.lengths.Of(length.Key{Caller: fmt.Sprint("caller-", i), Route: "openai/chat"})
+		for range 100 {
+			s.Observe(now, int(lognormal(rnd, 300, 1)))
+		}
+		s.ObservePrompt(now, 2000, 500)
+	}
+	for range 5000 {
+		for _, d := range e.deployments {
+			d.speed.ObserveTTFT(now, rnd.Float64(), time.Duration(lognormal(rnd, 0.3, 0.6)*1e9))
+			d.speed.ObserveTBT(now, rnd.Float64(), time.Duration(lognormal(rnd, 9e-3, 0.5)*1e9), 100)
+		}
+		now = now.Add(time.Second / 10)
+	}
+	keys := make([]length.KeyState, 0, keysPerPart)
+	for _, part := range []struct {
+		name string
+		part int
+	}{{"deployment", 0}, {"keys", len(e.deployments)}} {
+		b.Run(part.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				l := Learned{part: part.part, Keys: keys[:0]}
+				e.Learned(now, &l)
+			}
+		})
+	}
+	b.Run("all", func(b *testing.B) {
+		bytes := 0
+		for b.Loop() {
+			var l Learned
+			for e.Learned(now, &l) {
+			}
+			data, err := json.Marshal(&l)
+			if err != nil {
+				b.Fatal(err)
+			}
+			bytes = len(data)
+		}
+		b.ReportMetric(float64(bytes), "B")
+	})
 }

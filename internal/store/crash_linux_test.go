@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -131,6 +132,70 @@ func TestKill(t *testing.T) {
 	t.Logf("%d lives, %d records, %d files", len(lives), len(records), len(namesIn(t, dir)))
 }
 
+// stateDir tells the test binary that it is the child of TestKillWhileSaving.
+const stateDir = "SPILLWAY_STORE_STATE_DIR"
+
+// TestSaveChild saves states until it is killed, each of one byte that repeats.
+func TestSaveChild(t *testing.T) {
+	dir := os.Getenv(stateDir)
+	if dir == "" {
+		t.Skip("TestKillWhileSaving runs it")
+	}
+	for i := 0; ; i++ {
+		if err := SaveState(dir, "x", bytes.Repeat([]byte{byte(i)}, 1+i%7*50_000)); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println(i)
+	}
+}
+
+// A process that is killed while it saves leaves the last state that it told
+// of, or the one after that, whole; the next writer sweeps up.
+func TestKillWhileSaving(t *testing.T) {
+	dir := t.TempDir()
+	for range 6 {
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSaveChild$")
+		child.Env = append(os.Environ(), stateDir+"="+dir)
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		told, lines := -1, bufio.NewScanner(out)
+		for until := 3 + rand.IntN(20); told < until && lines.Scan(); {
+			if _, err := fmt.Sscan(lines.Text(), &told); err != nil {
+				t.Fatalf("the child says %q", lines.Text())
+			}
+		}
+		time.Sleep(time.Duration(rand.IntN(5000)) * time.Microsecond)
+		_ = child.Process.Kill()
+		for lines.Scan() {
+			_, _ = fmt.Sscan(lines.Text(), &told)
+		}
+		_ = child.Wait() // killed
+		data, err := LoadState(dir, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range []int{told, told + 1} {
+			if bytes.Equal(data, bytes.Repeat([]byte{byte(i)}, 1+i%7*50_000)) {
+				told = -1
+			}
+		}
+		if told >= 0 {
+			t.Errorf("after state %d there are %d bytes of %d", told, len(data), data[0])
+		}
+	}
+	if err := newTestWriter(t, Config{Dir: dir}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := namesIn(t, dir); len(got) != 1 {
+		t.Errorf("left are %v", got)
+	}
+}
+
 // smallDisk is a file system of its own with little room.
 func smallDisk(t *testing.T, bytes int) string {
 	t.Helper()
@@ -197,6 +262,40 @@ func TestFullDisk(t *testing.T) {
 	}
 	if len(got)+int(w.Dropped()) != sent || !seen["0"] || !seen[fmt.Sprint(sent-1)] {
 		t.Errorf("%d records and %d dropped of %d", len(got), w.Dropped(), sent)
+	}
+}
+
+// A merge does not take the last room on the disk.
+func TestMergeLeavesRoom(t *testing.T) {
+	dir := smallDisk(t, 1<<20)
+	for i := range mergeFiles {
+		name, data := segmentOf(t, int64(i+1), at(i, "x"))
+		put(t, dir, name, data)
+	}
+	ballast := filepath.Join(dir, "ballast")
+	fillUp(t, ballast)
+	info, err := os.Stat(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(ballast, info.Size()-64<<10); err != nil { // less than the segments take
+		t.Fatal(err)
+	}
+	k := newKeeper(Config{Dir: dir}.withDefaults(), 1<<40)
+	if err := k.work(accepted); err != nil {
+		t.Error(err)
+	}
+	if n := len(namesIn(t, dir)); n != mergeFiles+1 {
+		t.Errorf("%d files without room", n)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.work(accepted); err != nil {
+		t.Error(err)
+	}
+	if n := len(namesIn(t, dir)); n != 1 {
+		t.Errorf("%d files with room", n)
 	}
 }
 

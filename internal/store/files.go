@@ -104,11 +104,37 @@ func parseNumber(s string) (int64, error) {
 	return int64(n), err
 }
 
+// coveredFile is a segment whose records are all in another.
+type coveredFile struct {
+	name, by string
+	rows     int64 // by its name
+}
+
+// writeNumber keeps the next number in the lock file: when all segments have
+// become too old, nothing else tells where the numbers were.
+func writeNumber(lock *os.File, next int64) error {
+	_, err := lock.WriteAt(fmt.Appendf(nil, "%020d\n", next), 0)
+	return err
+}
+
+// readNumber returns what writeNumber kept, or 1.
+func readNumber(lock *os.File) int64 {
+	var b [20]byte
+	if _, err := lock.ReadAt(b[:], 0); err != nil {
+		return 1
+	}
+	n, err := parseNumber(string(b[:]))
+	if err != nil {
+		return 1
+	}
+	return max(n, 1)
+}
+
 // listing is what a directory holds at one moment.
 type listing struct {
 	segments  []segmentFile // that count, by their first number
-	covered   []string      // segments whose records are all in another
-	tails     []tailFile    // by their first number
+	covered   []coveredFile
+	tails     []tailFile // by their first number
 	temporary []string
 }
 
@@ -177,7 +203,7 @@ func (l *listing) dropCovered() {
 	end := int64(-1)
 	for _, s := range l.segments {
 		if s.last <= end {
-			l.covered = append(l.covered, s.name)
+			l.covered = append(l.covered, coveredFile{s.name, kept[len(kept)-1].name, s.rows()})
 			continue
 		}
 		end = s.last

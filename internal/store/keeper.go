@@ -37,12 +37,13 @@ type keeper struct {
 	done chan struct{} // closed when the goroutine has ended
 
 	// Owned by the goroutine.
-	failed  bool
-	lastErr error
+	failed     bool
+	lastErr    error
+	unreadable map[string]bool // segments that a merge could not read
 }
 
 func newKeeper(cfg Config, next int64) *keeper {
-	k := &keeper{cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	k := &keeper{cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), unreadable: map[string]bool{}}
 	k.open.Store(next)
 	return k
 }
@@ -56,10 +57,11 @@ func (k *keeper) end() error {
 
 func (k *keeper) run() {
 	defer close(k.done)
+	began := time.Now()
 	timer := time.NewTimer(keepEvery)
 	defer timer.Stop()
 	for {
-		k.note(k.work(time.Now()))
+		k.note(k.work(steady(began, time.Now(), time.Since(began))))
 		pause := keepEvery
 		if k.failed {
 			pause = retryEvery
@@ -73,6 +75,16 @@ func (k *keeper) run() {
 			return
 		}
 	}
+}
+
+// steady is the wall clock's now, or what began and the time that has really
+// passed say where that is earlier: a clock that leaps ahead for a moment must
+// not have all records removed for their age.
+func steady(began, now time.Time, passed time.Duration) time.Time {
+	if least := began.Add(passed).Round(0); now.Round(0).After(least) {
+		return least
+	}
+	return now
 }
 
 // note remembers an error and tells of the first of a row.
@@ -97,8 +109,26 @@ func (k *keeper) work(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(removeAll(k.cfg.Dir, l.covered), removeAll(k.cfg.Dir, retire(l, k.cfg, now)))
+	err = errors.Join(k.removeCovered(l), removeAll(k.cfg.Dir, retire(l, k.cfg, now)))
 	return errors.Join(err, k.seal(), k.merge())
+}
+
+// removeCovered removes the segments whose records are all in another one, if
+// that can hold them: a name alone may be that of half a copy.
+func (k *keeper) removeCovered(l *listing) error {
+	var errs []error
+	for _, c := range l.covered {
+		if rows, err := countRows(filepath.Join(k.cfg.Dir, c.by)); err != nil || rows < c.rows {
+			if !k.unreadable[c.by] {
+				k.unreadable[c.by] = true
+				k.cfg.Log.Error("a segment does not hold what its name says: those that it would replace are kept, and not seen while it is there",
+					slog.String("path", filepath.Join(k.cfg.Dir, c.by)), slog.Any("error", err))
+			}
+			continue
+		}
+		errs = append(errs, removeAll(k.cfg.Dir, []string{c.name}))
+	}
+	return errors.Join(errs...)
 }
 
 // retire returns the segments that are to go: those whose last record is older
@@ -141,7 +171,11 @@ func (k *keeper) seal() error {
 			continue
 		}
 		if l.sealed(t.first) { // its segment was written, and then it could not be removed
-			errs = append(errs, removeAll(k.cfg.Dir, []string{t.name}))
+			err := syncDir(k.cfg.Dir) // which may be why
+			if err == nil {
+				err = removeAll(k.cfg.Dir, []string{t.name})
+			}
+			errs = append(errs, err)
 			continue
 		}
 		if err := k.sealTail(t); err != nil {
@@ -160,8 +194,7 @@ func (k *keeper) sealTail(t tailFile) error {
 	parsed, err := parseTail(data)
 	switch {
 	case err != nil && len(data) > 0:
-		k.cfg.Log.Error("a tail cannot be read and is put aside", slog.String("path", path), slog.Any("error", err))
-		return os.Rename(path, path+unreadableSuffix)
+		return k.putAside(path, err)
 	case err != nil || len(parsed.rows) == 0:
 		return os.Remove(path)
 	}
@@ -170,18 +203,38 @@ func (k *keeper) sealTail(t tailFile) error {
 	}
 	parsed.sort()
 	last := t.first + int64(len(parsed.rows)) - 1
+	skipped := 0
 	err = k.writeSegment(t.first, last, func(w *segmentWriter) error {
 		for _, r := range parsed.rows {
-			if err := w.addRow(&parsed.layout, r.body); err != nil {
+			err := w.addRow(&parsed.layout, r.body)
+			switch {
+			case errors.Is(err, errRow): // whole, and of another version
+				skipped++
+			case err != nil:
 				return err
 			}
 		}
+		if skipped == len(parsed.rows) {
+			return errTail
+		}
 		return nil
 	})
+	if errors.Is(err, errTail) {
+		return k.putAside(path, errRow)
+	}
 	if err != nil {
 		return err
 	}
+	if skipped > 0 {
+		k.cfg.Log.Error("records of a tail cannot be read and are left out", slog.String("path", path), slog.Int("records", skipped))
+	}
 	return os.Remove(path)
+}
+
+// putAside gives a tail a name that nothing looks at.
+func (k *keeper) putAside(path string, why error) error {
+	k.cfg.Log.Error("a tail cannot be read and is put aside", slog.String("path", path), slog.Any("error", why))
+	return os.Rename(path, path+unreadableSuffix)
 }
 
 // writeSegment writes the segment of the records first to last.

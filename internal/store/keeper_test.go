@@ -49,6 +49,17 @@ func TestRetire(t *testing.T) {
 	}
 }
 
+func TestClockThatLeaps(t *testing.T) {
+	hour := time.Hour
+	for _, tt := range []struct{ wall, passed, want time.Duration }{
+		{hour, hour, hour}, {1000 * hour, hour, hour}, {-1000 * hour, hour, -1000 * hour}, {0, 0, 0},
+	} {
+		if got := steady(accepted, accepted.Add(tt.wall), tt.passed); !got.Equal(accepted.Add(tt.want)) {
+			t.Errorf("the wall says %v and %v have passed: %v, want %v", tt.wall, tt.passed, got.Sub(accepted), tt.want)
+		}
+	}
+}
+
 func TestPlanMerge(t *testing.T) {
 	rows := func(counts ...int64) []segmentFile {
 		var out []segmentFile
@@ -110,6 +121,32 @@ func TestMergeKeepsFilesFew(t *testing.T) {
 		if r.ID != fmt.Sprintf("%03d", i) {
 			t.Fatalf("record %d is %s", i, r.ID)
 		}
+	}
+}
+
+// Tails are sealed between two merges, however much there is to merge.
+func TestSealingDoesNotWaitForMerges(t *testing.T) {
+	dir := t.TempDir()
+	const n = 4 * mergeFiles
+	for i := range n {
+		name, data := segmentOf(t, int64(i+1), at(i, "x"))
+		put(t, dir, name, data)
+	}
+	k := newKeeper(Config{Dir: dir}.withDefaults(), 1<<40)
+	rounds := 0
+	for notify(k.wake); len(k.wake) > 0; rounds++ {
+		<-k.wake
+		tailName := nameTail(int64(n + rounds + 1))
+		put(t, dir, tailName, tailBytes([]spillway.Record{at(n+rounds, "x")}))
+		if err := k.work(accepted); err != nil {
+			t.Fatal(err)
+		}
+		if names := strings.Join(namesIn(t, dir), " "); strings.Contains(names, tailName) {
+			t.Fatalf("round %d leaves %s unsealed", rounds, tailName)
+		}
+	}
+	if got := len(namesIn(t, dir)); rounds < 5 || got > 2*mergeFiles {
+		t.Errorf("%d files after %d rounds", got, rounds)
 	}
 }
 

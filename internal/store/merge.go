@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -43,21 +45,64 @@ func planMerge(segments []segmentFile, full int64) []segmentFile {
 	return nil
 }
 
-// merge merges as long as there is something to merge.
+// merge merges once, and wakes the keeper where there may be more to merge: it
+// looks first whether a tail is to be sealed or something to be removed.
 func (k *keeper) merge() error {
 	for {
 		l, err := list(k.cfg.Dir)
 		if err != nil {
 			return err
 		}
-		neighbours := planMerge(l.segments, int64(k.cfg.SealRecords))
+		neighbours := k.planMerge(l.segments)
 		if neighbours == nil {
 			return nil
 		}
-		if err := k.mergeThese(neighbours); err != nil {
+		if fits, err := k.fits(neighbours); err != nil || !fits {
+			return err
+		}
+		err = k.mergeThese(neighbours)
+		if bad, ok := errors.AsType[*segmentError](err); ok {
+			// Whoever reads it will get the same error. It is not merged, so
+			// that the others can be.
+			k.unreadable[filepath.Base(bad.path)] = true
+			k.cfg.Log.Error("a segment cannot be read and is left as it is", slog.Any("error", err))
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("merge segments: %w", err)
 		}
+		notify(k.wake)
+		return nil
 	}
+}
+
+// fits reports whether a merge leaves room for the records that come meanwhile:
+// on a disk that is nearly full it would take the last of it, for a time.
+func (k *keeper) fits(neighbours []segmentFile) (bool, error) {
+	free, err := freeBytes(k.cfg.Dir)
+	if err != nil {
+		return false, fmt.Errorf("ask for the room on the disk: %w", err)
+	}
+	var bytes int64
+	for _, s := range neighbours {
+		bytes += s.bytes
+	}
+	return free >= 2*bytes, nil
+}
+
+// planMerge plans around the segments that cannot be read.
+func (k *keeper) planMerge(segments []segmentFile) []segmentFile {
+	for len(segments) > 0 {
+		n := slices.IndexFunc(segments, func(s segmentFile) bool { return k.unreadable[s.name] })
+		if n < 0 {
+			n = len(segments)
+		}
+		if found := planMerge(segments[:n], int64(k.cfg.SealRecords)); found != nil {
+			return found
+		}
+		segments = segments[min(n+1, len(segments)):]
+	}
+	return nil
 }
 
 // mergeThese writes one segment with the records of the neighbours and removes

@@ -68,6 +68,9 @@ func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 // appendText appends s, cut at maxStringBytes. Bytes that are not UTF-8 become
 // U+FFFD: readers of Parquet refuse a file for one of them.
 func appendText(dst []byte, s string) []byte {
+	if len(s) > maxStringBytes+utf8.UTFMax {
+		s = s[:maxStringBytes+utf8.UTFMax] // a client may have sent megabytes: the rest is not looked at
+	}
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\ufffd")
 	}

@@ -71,7 +71,8 @@ type segmentScan struct {
 }
 
 // openSegment reads the footer of f, which stays the caller's.
-func openSegment(f *os.File, c choice, b bounds, in interner) (*segmentScan, error) {
+func openSegment(f *os.File, c choice, b bounds, in interner) (_ *segmentScan, err error) {
+	defer caught(&err)
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -80,11 +81,19 @@ func openSegment(f *os.File, c choice, b bounds, in interner) (*segmentScan, err
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFooter(file, info.Size()); err != nil {
+		return nil, err
+	}
 	return &segmentScan{file: file, choice: c, bounds: b, in: in, batch: make([]spillway.Record, chunkRows)}, nil
 }
 
 // next returns the next record, or io.EOF. It is valid until the next call.
-func (s *segmentScan) next() (*spillway.Record, error) {
+func (s *segmentScan) next() (_ *spillway.Record, err error) {
+	if s.at < s.n { // nothing that can panic
+		s.at++
+		return &s.batch[s.at-1], nil
+	}
+	defer caught(&err)
 	for s.at == s.n {
 		if err := s.fill(); err != nil {
 			return nil, err

@@ -1,7 +1,11 @@
 package store
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,16 +17,33 @@ const statePrefix = "state-"
 // stateName is what a state may be called.
 var stateName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,63}$`)
 
+// A state is the magic bytes, the checksum of what follows in four bytes,
+// little endian, and what follows.
+const (
+	stateMagic     = "spwstat1"
+	stateHeadBytes = len(stateMagic) + 4
+	// maxStateBytes bounds a state.
+	maxStateBytes = 64 << 20
+)
+
+// ErrState is a file that is no state, or one that was altered.
+var ErrState = errors.New("not a whole state")
+
 // SaveState keeps data under a name in the store's directory, in place of what
 // was there. After a crash the old or the new is there, whole. The directory
-// must exist; that of a running Writer is the intended one.
+// must exist and be that of a running Writer: one that starts removes what is
+// being written.
 func SaveState(dir, name string, data []byte) error {
 	path, err := statePath(dir, name)
 	if err != nil {
 		return err
 	}
+	if len(data) > maxStateBytes-stateHeadBytes {
+		return fmt.Errorf("save the state %s: %d bytes are more than %d", name, len(data), maxStateBytes-stateHeadBytes)
+	}
+	whole := append(binary.LittleEndian.AppendUint32([]byte(stateMagic), checksum(data)), data...)
 	err = writeWhole(dir, func(f *os.File) (string, error) {
-		_, err := f.Write(data)
+		_, err := f.Write(whole)
 		return filepath.Base(path), err
 	})
 	if err != nil {
@@ -32,15 +53,36 @@ func SaveState(dir, name string, data []byte) error {
 }
 
 // LoadState returns what was saved last; the error is fs.ErrNotExist where
-// nothing was.
+// nothing was, and ErrState where the file is not what was saved.
 func LoadState(dir, name string) ([]byte, error) {
 	path, err := statePath(dir, name)
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(path)
+	data, err := readState(path)
 	if err != nil {
 		return nil, fmt.Errorf("load the state %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func readState(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	whole, err := io.ReadAll(io.LimitReader(f, maxStateBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	sum, ok := bytes.CutPrefix(whole, []byte(stateMagic))
+	if !ok || len(sum) < 4 || len(whole) > maxStateBytes {
+		return nil, ErrState
+	}
+	data := sum[4:]
+	if binary.LittleEndian.Uint32(sum) != checksum(data) {
+		return nil, ErrState
 	}
 	return data, nil
 }

@@ -2,11 +2,8 @@ package store
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
 	"slices"
 	"testing"
-	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 )
@@ -113,32 +110,5 @@ func TestNextFrame(t *testing.T) {
 		if ok != tt.ok || ok && (string(got) != "data" || len(rest) != len(tt.in)-len(frame)) || !ok && len(rest) != len(tt.in) {
 			t.Errorf("%s: got %q, %d left, %v", tt.name, got, len(rest), ok)
 		}
-	}
-}
-
-func TestState(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := LoadState(dir, "speeds"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a state that was never saved: %v", err)
-	}
-	for _, data := range []string{"one", "", "another"} {
-		if err := SaveState(dir, "speeds", []byte(data)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := LoadState(dir, "speeds"); err != nil || string(got) != data {
-			t.Errorf("got %q, %v, want %q", got, err, data)
-		}
-	}
-	for _, name := range []string{"", "../x", "a/b", "UP", ".x"} {
-		if SaveState(dir, name, nil) == nil {
-			t.Errorf("%q was taken as a name", name)
-		}
-	}
-	if got := namesIn(t, dir); len(got) != 1 {
-		t.Errorf("left are %v", got)
-	}
-	write(t, Config{Dir: dir, MaxAge: time.Hour, MaxBytes: 1}, at(0, "a"))
-	if _, err := LoadState(dir, "speeds"); err != nil {
-		t.Errorf("a writer took it away: %v", err)
 	}
 }

@@ -150,7 +150,7 @@ func (v *view) records(c choice) iter.Seq2[*spillway.Record, error] {
 		for len(open) > 0 || len(waiting) > 0 {
 			for len(waiting) > 0 && (len(open) == 0 || !waiting[0].file.from.After(open[0].head.Time)) {
 				if err := open.addSegment(waiting[0], c, v.bounds, in); err != nil {
-					yield(nil, fmt.Errorf("read %s: %w", waiting[0].f.Name(), err))
+					yield(nil, err)
 					return
 				}
 				waiting = waiting[1:]
@@ -172,9 +172,16 @@ func (v *view) records(c choice) iter.Seq2[*spillway.Record, error] {
 func (s *sources) addSegment(o openFile, c choice, b bounds, in interner) error {
 	scan, err := openSegment(o.f, c, b, in)
 	if err != nil {
-		return err
+		return &segmentError{o.f.Name(), err}
 	}
-	return s.add(&source{next: scan.next, end: scan.close})
+	next := func() (*spillway.Record, error) {
+		r, err := scan.next()
+		if err != nil && !errors.Is(err, io.EOF) {
+			err = &segmentError{o.f.Name(), err}
+		}
+		return r, err
+	}
+	return s.add(&source{next: next, end: scan.close})
 }
 
 // add puts a source in its place, unless it is empty.
@@ -216,15 +223,15 @@ func (t *tailData) source(c choice, in interner) *source {
 	at := 0
 	return &source{
 		next: func() (*spillway.Record, error) {
-			if at == len(t.rows) {
-				return nil, io.EOF
+			for ; at < len(t.rows); at++ {
+				if t.layout.decode(t.rows[at].body, &decoded) != nil {
+					continue // of another version; sealing tells of it
+				}
+				at++
+				decoded.record(&r, c, in)
+				return &r, nil
 			}
-			if err := t.layout.decode(t.rows[at].body, &decoded); err != nil {
-				return nil, err
-			}
-			at++
-			decoded.record(&r, c, in)
-			return &r, nil
+			return nil, io.EOF
 		},
 		end: func() error { return nil },
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -25,6 +26,8 @@ const (
 	// maxPendingBytes bounds what waits for the disk, whatever the records'
 	// size.
 	maxPendingBytes = 64 << 20
+	// spareBytes bounds the memory that is kept from batch to batch.
+	spareBytes = 4 << 20
 	// defaultSealAfter and defaultSealRecords are Config's.
 	defaultSealAfter   = time.Minute
 	defaultSealRecords = 1 << 16
@@ -79,6 +82,7 @@ type Writer struct {
 
 	// Owned by the goroutine.
 	tail    *tail // nil between tails
+	named   bool  // the tail's name is on disk
 	next    int64 // number of the first record of the next tail
 	began   time.Time
 	failed  bool
@@ -98,7 +102,7 @@ func NewWriter(cfg Config) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store for writing: %w", err)
 	}
-	next, err := prepare(cfg.Dir)
+	next, err := prepare(cfg.Dir, lock)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -132,8 +136,8 @@ func (c Config) withDefaults() Config {
 }
 
 // prepare removes the files that a crash left half written, and returns the
-// first number that no record in dir can have.
-func prepare(dir string) (next int64, err error) {
+// first number that no record in dir can have, and none before had.
+func prepare(dir string, lock *os.File) (next int64, err error) {
 	l, err := list(dir)
 	if err != nil {
 		return 0, err
@@ -141,7 +145,7 @@ func prepare(dir string) (next int64, err error) {
 	if err := removeAll(dir, l.temporary); err != nil {
 		return 0, fmt.Errorf("remove what is half written: %w", err)
 	}
-	next = 1
+	next = readNumber(lock)
 	for _, s := range l.segments {
 		next = max(next, s.last+1)
 	}
@@ -232,7 +236,9 @@ func (w *Writer) run() {
 		if records > 0 {
 			w.write(batch, records)
 		}
-		spare = batch
+		if spare = batch; cap(spare) > spareBytes {
+			spare = nil // a burst's: it would never be given back
+		}
 		if closed {
 			return
 		}
@@ -275,15 +281,27 @@ func (w *Writer) write(batch []byte, records int64) {
 
 // begin makes sure that there is a tail to write to.
 func (w *Writer) begin() error {
-	if w.tail != nil {
+	for w.tail == nil {
+		t, err := createTail(filepath.Join(w.cfg.Dir, nameTail(w.next)), w.next)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			// A tail without records that could not be removed: the keeper's.
+			w.next++
+			w.keeper.open.Store(w.next)
+		case err != nil:
+			return fmt.Errorf("begin a tail: %w", err)
+		default:
+			w.tail, w.began, w.named = t, time.Now(), false
+		}
+	}
+	if w.named {
 		return nil
 	}
-	t, err := createTail(filepath.Join(w.cfg.Dir, nameTail(w.next)), w.next)
-	if err != nil {
+	if err := syncDir(w.cfg.Dir); err != nil {
 		return fmt.Errorf("begin a tail: %w", err)
 	}
-	w.tail, w.began = t, time.Now()
-	return syncDir(w.cfg.Dir)
+	w.named = true
+	return nil
 }
 
 // abandon gives a tail up that could not be cut back to its last whole frame.
@@ -309,6 +327,7 @@ func (w *Writer) roll() {
 	w.next = w.tail.first + w.tail.rows
 	w.tail = nil
 	w.keeper.open.Store(w.next)
+	_ = writeNumber(w.lock, w.next) // the names of files tell it as well, as long as there are any
 	notify(w.keeper.wake)
 }
 

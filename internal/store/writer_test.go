@@ -242,3 +242,25 @@ func readAgainAndAgain(t *testing.T, dir string, done <-chan struct{}) {
 		least = got
 	}
 }
+
+// Numbers go on where they were when every segment has become too old.
+func TestNumbersGoOn(t *testing.T) {
+	dir := t.TempDir()
+	write(t, Config{Dir: dir}, at(0, "a"), at(1, "b"))
+	for _, name := range namesIn(t, dir) {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, Config{Dir: dir}, at(2, "c"))
+	if names := namesIn(t, dir); len(names) != 1 || !strings.HasSuffix(names[0], "-000000000003-000000000003.parquet") {
+		t.Errorf("there are %v", names)
+	}
+	if err := os.WriteFile(filepath.Join(dir, lockName), []byte("no number, and longer than one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, Config{Dir: dir}, at(3, "d"))
+	if got := ids(read(t, dir, Query{})); got != "c d" {
+		t.Errorf("there is %q", got)
+	}
+}

@@ -36,15 +36,19 @@ func (h *histogram) add(tokens int) {
 	h.halve()
 }
 
-// halve halves the cumulative counts, which moves no quantile by more than
-// half an answer, where halving each bucket would lose or keep all small ones.
-func (h *histogram) halve() {
+// halve halves the counts.
+func (h *histogram) halve() { h.scale(0.5) }
+
+// scale multiplies the cumulative counts by a factor of at most 1, which moves
+// no quantile by more than half an answer, where scaling each bucket would
+// lose or keep all small ones.
+func (h *histogram) scale(by float64) {
 	var cumulative, kept uint16
 	for i, n := range h.bins {
 		cumulative += n
-		half := (cumulative + 1) / 2
-		h.bins[i] = half - kept
-		kept = half
+		scaled := uint16(float64(cumulative)*by + 0.5)
+		h.bins[i] = scaled - kept
+		kept = scaled
 	}
 	h.n = kept
 }

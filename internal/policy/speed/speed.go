@@ -157,12 +157,13 @@ func (m *Model) low(now time.Time, s *stat.Quantiles, unknown time.Duration) tim
 
 // bands holds the measurements of one quantity.
 type bands struct {
-	all  *stat.Quantiles
-	band [3]*stat.Quantiles
+	decay time.Duration
+	all   *stat.Quantiles
+	band  [3]*stat.Quantiles
 }
 
 func newBands(decay time.Duration) bands {
-	b := bands{all: stat.NewQuantiles(decay)}
+	b := bands{decay: decay, all: stat.NewQuantiles(decay)}
 	for i := range b.band {
 		b.band[i] = stat.NewQuantiles(decay)
 	}

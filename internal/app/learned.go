@@ -1,0 +1,120 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/store"
+)
+
+const (
+	// learnedName is the state's name in the store.
+	learnedName = "learned"
+	// saveEvery is how much of what was learned a crash may lose.
+	saveEvery = time.Minute
+)
+
+// learnedFile is what is kept of what all pools have learned.
+type learnedFile struct {
+	Pools map[string]*policy.Learned `json:"pools"`
+}
+
+// learner keeps what the gateway learns in the store: every minute, and at the
+// end. The nil learner keeps nothing.
+type learner struct {
+	gateway *gateway.Gateway
+	dir     string
+	log     *slog.Logger
+	failed  bool // the last save; owned by the goroutine
+	end     chan struct{}
+	done    chan struct{}
+}
+
+// startLearner has the gateway take up what was learned before, and keeps what
+// it learns until stop. What cannot be taken up is told and does no harm.
+func startLearner(g *gateway.Gateway, dir string, log *slog.Logger) *learner {
+	l := &learner{gateway: g, dir: dir, log: log, end: make(chan struct{}), done: make(chan struct{})}
+	l.restore()
+	go l.run()
+	return l
+}
+
+// restore takes up what was saved last.
+func (l *learner) restore() {
+	data, err := store.LoadState(l.dir, learnedName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var restored policy.Restored
+	if err == nil {
+		restored, err = learn(l.gateway, data)
+	}
+	if err != nil {
+		l.log.Warn("learned state is left out: what is not known is learned anew", "error", err)
+	}
+	if restored != (policy.Restored{}) {
+		l.log.Info("learned state restored", "age", restored.Age.Round(time.Second).String(), "deployments", restored.Deployments,
+			"of_them_measured", restored.Measured, "callers_and_routes", restored.Keys, "left_out", restored.Left)
+	}
+}
+
+// learn has g take up what encodeLearned wrote.
+func learn(g *gateway.Gateway, data []byte) (policy.Restored, error) {
+	var f learnedFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return policy.Restored{}, fmt.Errorf("decode it: %w", err)
+	}
+	return g.Learn(f.Pools)
+}
+
+// encodeLearned is what g has learned, as bytes.
+func encodeLearned(g *gateway.Gateway) ([]byte, error) {
+	return json.Marshal(learnedFile{g.Learned()})
+}
+
+// run saves until stop, and once more then.
+func (l *learner) run() {
+	defer close(l.done)
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			l.save()
+		case <-l.end:
+			l.save()
+			return
+		}
+	}
+}
+
+// save keeps what is known now. A failure is told when it begins and when it
+// ends.
+func (l *learner) save() {
+	data, err := encodeLearned(l.gateway)
+	if err == nil {
+		err = store.SaveState(l.dir, learnedName, data)
+	}
+	switch {
+	case err != nil && !l.failed:
+		l.log.Error("learned state is not saved; it is tried again", "error", err)
+	case err == nil && l.failed:
+		l.log.Info("learned state is saved again")
+	}
+	l.failed = err != nil
+}
+
+// stop saves for the last time and waits for that. It may be called once.
+func (l *learner) stop() {
+	if l == nil {
+		return
+	}
+	close(l.end)
+	<-l.done
+}

@@ -1,0 +1,53 @@
+package capacity
+
+import (
+	"time"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// limitMemory is how long a limit that the service told is believed without
+// hearing it again: it may lower one for a while.
+const limitMemory = time.Hour
+
+// State is what a meter has learned of its deployment, as plain data that can
+// be kept over a restart. What is used of the capacity is no part of it: a
+// bucket drains and a minute ends.
+type State struct {
+	// DepthSeconds is the drain time of a full bucket; 0 where it was not
+	// learned.
+	DepthSeconds float64 `json:"depth_s,omitempty"`
+	// LimitTokens is the limit of tokens per minute that the service told; 0
+	// where it is the configured one.
+	LimitTokens int64 `json:"limit_tokens,omitempty"`
+}
+
+// State returns what has been learned so far.
+func (m *Meter) State() State {
+	b, q := &m.provisioned, &m.standard
+	switch {
+	case m.kind == spillway.Provisioned && !b.fixedDepth && b.depth != defaultDepth.Seconds():
+		return State{DepthSeconds: b.depth}
+	case m.kind != spillway.Provisioned && q.limit != q.configured:
+		return State{LimitTokens: q.limit}
+	}
+	return State{}
+}
+
+// Restore gives an idle meter what was learned of the same deployment age ago.
+// What cannot be is left out.
+func (m *Meter) Restore(age time.Duration, st State) {
+	if m.kind == spillway.Provisioned {
+		b := &m.provisioned
+		if !b.fixedDepth && st.DepthSeconds >= minDepth.Seconds() && st.DepthSeconds <= maxDepth.Seconds() {
+			b.depth = st.DepthSeconds
+		}
+		return
+	}
+	if q := &m.standard; st.LimitTokens > 0 && age < limitMemory {
+		q.limit = st.LimitTokens
+		if q.configured > 0 {
+			q.limit = min(q.limit, q.configured)
+		}
+	}
+}

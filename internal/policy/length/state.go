@@ -1,0 +1,134 @@
+package length
+
+import (
+	"math"
+	"time"
+)
+
+// Bounds of what is kept over a restart.
+const (
+	// agingHalfLife is the time without being there in which what was learned
+	// comes to weigh half: callers change their ways within days.
+	agingHalfLife = 24 * time.Hour
+	// forgetAfter is how long a key is kept without an answer.
+	forgetAfter = 7 * 24 * time.Hour
+	// maxNameBytes bounds the names of a key that is kept.
+	maxNameBytes = 512
+)
+
+// KeyState is what is known of one key, as plain data that can be kept over a
+// restart.
+type KeyState struct {
+	Caller string `json:"caller,omitempty"`
+	Route  string `json:"route,omitempty"`
+	// Idle is how long ago it was observed.
+	Idle time.Duration `json:"idle_ns,omitempty"`
+	// Counts are the answers by length from bucket First on.
+	First  int      `json:"first,omitempty"`
+	Counts []uint16 `json:"counts,omitempty"`
+	// Tokens of Bytes, over the prompts that count.
+	Tokens float64 `json:"tokens,omitempty"`
+	Bytes  float64 `json:"bytes,omitempty"`
+}
+
+// Shared returns a copy of what is known of all keys together.
+func (m *Model) Shared() KeyState { return m.shared.state() }
+
+// AppendKeys appends copies of what is known of the keys from number first to
+// before number last, as far as there are any, and reports whether there are
+// more. Numbers mean the same until a new key is met.
+func (m *Model) AppendKeys(dst []KeyState, now time.Time, first, last int) (_ []KeyState, more bool) {
+	for _, e := range m.entries[min(first, len(m.entries)):min(last, len(m.entries))] {
+		if idle := now.Sub(e.used); idle < forgetAfter && len(e.key.Caller)+len(e.key.Route) <= maxNameBytes {
+			st := e.state()
+			st.Caller, st.Route, st.Idle = e.key.Caller, e.key.Route, max(idle, 0)
+			dst = append(dst, st)
+		}
+	}
+	return dst, last < len(m.entries)
+}
+
+// RestoreShared takes up what was known of all keys together age before now;
+// ok is false, and nothing changes, where st is not that.
+func (m *Model) RestoreShared(age time.Duration, st *KeyState) (ok bool) {
+	e, ok := st.entry(age)
+	if ok {
+		m.shared = e
+	}
+	return ok
+}
+
+// Restore takes up what was known of a key age before now, and lets it count
+// less by that age. One that is too old or cannot be, or that there is no room
+// for, is left out, and ok is false.
+func (m *Model) Restore(now time.Time, age time.Duration, st *KeyState) (ok bool) {
+	if st.Idle < 0 || st.Idle >= forgetAfter || age < 0 || age >= forgetAfter-st.Idle ||
+		len(st.Caller)+len(st.Route) > maxNameBytes {
+		return false
+	}
+	e, ok := st.entry(age)
+	if !ok || e.lengths.n == 0 && e.ratio.n == 0 {
+		return false
+	}
+	e.key, e.used = Key{st.Caller, st.Route}, now.Add(-age-st.Idle)
+	known := m.index[e.key]
+	if known == nil {
+		known = m.remember(now, e.key)
+	}
+	if known == nil {
+		return false
+	}
+	*known = e
+	return true
+}
+
+func (e *entry) state() KeyState {
+	st := KeyState{Tokens: e.ratio.tokens, Bytes: e.ratio.bytes}
+	h := &e.lengths
+	if h.n == 0 {
+		return st
+	}
+	last := int(h.top)
+	for h.bins[last] == 0 {
+		last--
+	}
+	for h.bins[st.First] == 0 {
+		st.First++
+	}
+	st.Counts = append(st.Counts, h.bins[st.First:last+1]...)
+	return st
+}
+
+// entry is the state, aged; ok is false where it is none.
+func (st *KeyState) entry(age time.Duration) (e entry, ok bool) {
+	weight := math.Exp2(-float64(age) / float64(agingHalfLife))
+	if st.First < 0 || st.First > binCount-len(st.Counts) || age < 0 {
+		return entry{}, false
+	}
+	total := 0
+	for i, n := range st.Counts {
+		if total += int(n); total >= fullCount {
+			return entry{}, false
+		}
+		e.lengths.bins[st.First+i] = n
+		if n > 0 {
+			e.lengths.top = uint16(st.First + i)
+		}
+	}
+	e.lengths.n = uint16(total)
+	if weight < 1 {
+		e.lengths.scale(weight)
+	}
+	if st.Tokens > 0 && st.Bytes >= minBytes && st.Tokens <= maxRatio*st.Bytes && st.Bytes <= maxBytes {
+		e.ratio = ratio{tokens: st.Tokens * weight, bytes: st.Bytes * weight, n: 1}
+	}
+	return e, true
+}
+
+// What is believed of prompts: sums that a restart after a restart can leave,
+// and no more tokens per byte than an image's address could be.
+const (
+	minBytes = 1e-9
+	maxBytes = 1e15
+	maxRatio = 1e6
+)

@@ -1,0 +1,65 @@
+package speed
+
+import (
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/stat"
+)
+
+// State is what a Model has learned, as plain data that can be kept over a
+// restart.
+type State struct {
+	TTFT BandsState `json:"ttft"`
+	TBT  BandsState `json:"tbt"`
+}
+
+// BandsState is the measurements of one quantity: all of them, and those of
+// each load band.
+type BandsState struct {
+	All   stat.QuantilesState    `json:"all"`
+	Bands [3]stat.QuantilesState `json:"bands"`
+}
+
+// State returns a copy of what has been learned by now.
+func (m *Model) State(now time.Time) State {
+	return State{TTFT: m.ttft.state(now), TBT: m.tbt.state(now)}
+}
+
+// Restore makes the model one that had learned st age before now and nothing
+// since; measurements go on to be forgotten as if it had lived on. A state
+// that does not fit, in whole or in part, leaves the model as it was, and ok
+// is false: a band without the whole would contradict it.
+func (m *Model) Restore(now time.Time, age time.Duration, st *State) (ok bool) {
+	ttft, ok := m.ttft.restored(now, age, &st.TTFT)
+	if !ok {
+		return false
+	}
+	tbt, ok := m.tbt.restored(now, age, &st.TBT)
+	if !ok {
+		return false
+	}
+	m.ttft, m.tbt = ttft, tbt
+	return true
+}
+
+// Measured reports whether there are answers enough for TBT to rest on them
+// alone.
+func (m *Model) Measured(now time.Time) bool { return m.tbt.all.Count(now) >= m.minSamples }
+
+func (b *bands) state(now time.Time) BandsState {
+	st := BandsState{All: b.all.State(now)}
+	for i := range b.band {
+		st.Bands[i] = b.band[i].State(now)
+	}
+	return st
+}
+
+// restored returns bands like b that hold st.
+func (b *bands) restored(now time.Time, age time.Duration, st *BandsState) (bands, bool) {
+	fresh := newBands(b.decay)
+	ok := fresh.all.Restore(now, age, st.All)
+	for i := range fresh.band {
+		ok = ok && fresh.band[i].Restore(now, age, st.Bands[i])
+	}
+	return fresh, ok
+}
