@@ -153,6 +153,8 @@ type Diagnosis struct {
 	Healthy  bool      `json:"healthy"`
 	Findings []Finding `json:"findings"` // the gravest first
 	Coverage []Missing `json:"coverage"`
+	// Sources are the files that were imported; none where a store was read.
+	Sources []Source `json:"sources,omitempty"`
 
 	// Replay says what the predicted effects rest on; nil where there is none.
 	Replay *Replay `json:"replay,omitempty"`

@@ -14,6 +14,7 @@ const textWidth = 100
 // WriteText writes the diagnosis for a terminal.
 func WriteText(w io.Writer, d *Diagnosis) error {
 	var b bytes.Buffer
+	writeSources(&b, d.Sources)
 	if d.Tries == 0 {
 		b.WriteString("No requests in that time.\n")
 		_, err := w.Write(b.Bytes())
@@ -24,6 +25,8 @@ func WriteText(w io.Writer, d *Diagnosis) error {
 	switch {
 	case d.Healthy:
 		b.WriteString("\nNo problem found. Looked for: " + strings.Join(looked(), ", ") + ".\n")
+	case len(d.Findings) == 0 && d.Tries >= minTries:
+		b.WriteString("\nNothing was found in what is known, which is too little to say that all is well.\n")
 	case len(d.Findings) == 0:
 		fmt.Fprintf(&b, "\nToo little to say anything: %d tries, and fewer than %d tell nothing.\n", d.Tries, minTries)
 	}

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/imports"
+)
+
+// DiagnoseFiles reads exports of others' logs and says why requests failed.
+// Direct and Utilization are set by what is read.
+func (o Diagnosis) DiagnoseFiles(ctx context.Context, paths []string) (d diagnose.Diagnosis, err error) {
+	im, err := imports.Read(ctx, paths, imports.Options{OnProgress: o.OnProgress})
+	if err != nil {
+		return d, err
+	}
+	defer func() {
+		if e := im.Close(); err == nil {
+			err = e
+		}
+	}()
+	if im.Requests() == 0 {
+		return d, im.Nothing()
+	}
+	o.Direct = true
+	o.Utilization = utilizationOf(im, o)
+	if d, err = o.Diagnose(ctx, im.Observations); err != nil {
+		return d, err
+	}
+	if d.Tries == 0 {
+		from, to := im.Span()
+		return d, fmt.Errorf("no requests in that time: the files have them from %s to %s, in UTC", from.Format(timeForm), to.Format(timeForm))
+	}
+	d.Sources = im.Sources()
+	d.Coverage = append(im.Missing(), d.Coverage...)
+	d.Healthy = d.Healthy && !im.Blind()
+	return d, nil
+}
+
+// timeForm is how a time is said that can be given as an option.
+const timeForm = "2006-01-02 15:04:05"
+
+func utilizationOf(im *imports.Import, o Diagnosis) iter.Seq[Utilization] {
+	return func(yield func(Utilization) bool) {
+		for u := range im.Utilization(o.From, o.To) {
+			if !yield(Utilization(u)) {
+				return
+			}
+		}
+	}
+}
