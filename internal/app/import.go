@@ -35,9 +35,13 @@ func (o Diagnosis) DiagnoseFiles(ctx context.Context, paths []string) (d diagnos
 	}
 	d.Sources = im.Sources()
 	d.Coverage = append(im.Missing(), d.Coverage...)
-	d.Healthy = d.Healthy && !im.Blind()
+	d.Healthy = d.Healthy && !im.Blind() && d.Failed < unwell
 	return d, nil
 }
+
+// unwell is the share of failed tries from which on finding no cause is not good
+// news: logs of others lack what some causes are seen by.
+const unwell = 0.001
 
 // timeForm is how a time is said that can be given as an option.
 const timeForm = "2006-01-02 15:04:05"

@@ -35,7 +35,7 @@ func standardQuota(f *facts) {
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", whole(limit*parts)))
 		case even:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", whole(limit*parts), whole(s.tokens/float64(len(cells)))))
-		case share(s.tokens, s.reserved) < 0.5:
+		case s.reserved > 0 && share(s.tokens, s.reserved) < 0.5:
 			f.overReserved(d, cells, [4]float64{met, 0, 1 - share(s.tokens, s.reserved), share(s.tokens, s.reserved)})
 		default:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s tokens per minute", whole(s.tokens/float64(len(cells))/f.bucket.Minutes())))

@@ -179,7 +179,7 @@ func (f *file) properties(r *row) error {
 func sum(list []byte) []byte {
 	total, n := 0.0, 0
 	_ = elements(list, func(value []byte) {
-		if v, err := number("", string(value), false); err == nil && v >= 0 {
+		if v, err := number(string(value), false); err == nil && v >= 0 {
 			total += v
 			n++
 		}
@@ -197,9 +197,9 @@ func (t *taker) know(f fact, c column, scale float64) {
 	if text == "" || t.err != nil {
 		return
 	}
-	v, err := number(columnTitle(c), text, t.f.semicolons())
+	v, err := number(text, t.f.semicolons())
 	if err != nil {
-		t.err = err
+		t.err = badRow(columnTitle(c) + ": " + err.Error())
 		return
 	}
 	if v >= 0 {
@@ -333,7 +333,7 @@ func (t *taker) header(name string, value []byte) {
 }
 
 func (t *taker) headerNumber(f fact, value []byte, scale float64) {
-	if v, err := number("", text(value), false); err == nil && v >= 0 && !t.p.knows(f) {
+	if v, err := number(text(value), false); err == nil && v >= 0 && !t.p.knows(f) {
 		t.p.know(f, int64(v*scale+0.5))
 	}
 }
@@ -370,7 +370,7 @@ func (f *file) metric(r *row, take func(sample)) (bool, error) {
 		return false, err
 	}
 	add := func(s series, text string) error {
-		v, err := number(s.metric, text, f.semicolons())
+		v, err := number(text, f.semicolons())
 		if err == nil && v >= 0 {
 			take(sample{s, at.UnixMicro(), v / 100})
 		}

@@ -22,7 +22,7 @@ const maxNumber = 1 << 40
 // number reads one that is not negative; -1 where the text says that there is
 // none. A file that divides its columns with semicolons writes 1.234,5 for
 // what others write 1,234.5.
-func number(name, text string, semicolons bool) (float64, error) {
+func number(text string, semicolons bool) (float64, error) {
 	if n, err := strconv.ParseUint(text, 10, 40); err == nil {
 		return float64(n), nil // nearly all
 	}
@@ -33,7 +33,7 @@ func number(name, text string, semicolons bool) (float64, error) {
 	}
 	v, err := strconv.ParseFloat(western(strings.TrimSuffix(s, "%"), semicolons), 64)
 	if err != nil || !(v >= 0) || v > maxNumber {
-		return 0, badRow(name + " is " + quote(text) + ", which is not a number that makes sense")
+		return 0, badRow(quote(text) + " is not a number that makes sense")
 	}
 	return v, nil
 }
