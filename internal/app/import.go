@@ -35,7 +35,8 @@ func (o Diagnosis) DiagnoseFiles(ctx context.Context, paths []string) (d diagnos
 	}
 	d.Sources = im.Sources()
 	d.Coverage = append(im.Missing(), d.Coverage...)
-	d.Healthy = d.Healthy && !im.Blind() && d.Failed < unwell
+	d.Blind = im.Blind()
+	d.Healthy = d.Healthy && !d.Blind && d.Failed < unwell
 	return d, nil
 }
 

@@ -151,6 +151,7 @@ type Diagnosis struct {
 	Refused  float64   `json:"rate_429"`
 	Failed   float64   `json:"rate_failed"`
 	Healthy  bool      `json:"healthy"`
+	Blind    bool      `json:"blind,omitempty"` // how requests ended is not known
 	Findings []Finding `json:"findings"` // the gravest first
 	Coverage []Missing `json:"coverage"`
 	// Sources are the files that were imported; none where a store was read.

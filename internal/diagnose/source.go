@@ -51,7 +51,7 @@ func writeSources(b *bytes.Buffer, all []Source) {
 		name, table = max(name, len([]rune(all[i].Name))), max(table, len(all[i].Table))
 		rows = max(rows, len(whole(float64(all[i].Rows))))
 	}
-	b.WriteString("Read, all times in UTC:\n")
+	b.WriteString("Read (rows may come in any order; times without a zone are UTC):\n")
 	for i := range all {
 		s := &all[i]
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %s  %s  %s rows  %s", padRight(s.Name, name), padRight(s.Table, table), pad(whole(float64(s.Rows)), rows), s.Period()), " ") + "\n")

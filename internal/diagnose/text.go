@@ -21,7 +21,11 @@ func WriteText(w io.Writer, d *Diagnosis) error {
 		return err
 	}
 	fmt.Fprintf(&b, "%s: %s calls, %s tries at %s\n", period(d.From, d.To), whole(float64(d.Calls)), whole(float64(d.Tries)), names(d.DeploymentNames))
-	fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s, of tries\n", percent(d.Timeout), percent(d.Cut), percent(d.Refused), percent(d.Failed))
+	if d.Blind {
+		b.WriteString("How they ended is not known.\n")
+	} else {
+		fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s, of tries\n", percent(d.Timeout), percent(d.Cut), percent(d.Refused), percent(d.Failed))
+	}
 	switch {
 	case d.Healthy:
 		b.WriteString("\nNo problem found. Looked for: " + strings.Join(looked(), ", ") + ".\n")

@@ -91,7 +91,7 @@ const (
 	gatewayTable = "ApiManagementGatewayLogs"
 	llmTable     = "ApiManagementGatewayLlmLog"
 	serviceTable = "AzureDiagnostics"
-	metricTable  = "AzureMetrics"
+	metricTable  = "Azure Monitor metrics"
 )
 
 // tables are all that are known, those that others could be taken for last.
@@ -127,8 +127,10 @@ func aliases() map[string]place {
 // lasterrorreason.
 func plain(name string) string {
 	name = strings.ToLower(strings.TrimSpace(name))
-	if i := strings.Index(name, " ["); i > 0 {
-		name = name[:i]
+	for _, zone := range []string{" [", " ("} {
+		if i := strings.Index(name, zone); i > 0 {
+			name = name[:i]
+		}
 	}
 	if i := len(name) - 2; i > 0 && name[i] == '_' && strings.IndexByte("sdgbt", name[i+1]) >= 0 {
 		name = name[:i]

@@ -69,6 +69,7 @@ type file struct {
 	known   map[string]place // of JSON: names that were met; rank -1 for none of ours
 
 	line, rows, used, bad int
+	kinds                 uint8 // of the rows that were used, a bit each
 	samples               []string
 	from, to              int64 // µs
 }
@@ -225,6 +226,19 @@ func (f *file) read(in *bufio.Reader, visit func(*row) error) error {
 	default:
 		return f.readObjects(in, each)
 	}
+}
+
+// title names what the rows are of: AzureDiagnostics can hold several.
+func (f *file) title() string {
+	switch {
+	case f.table.name != serviceTable:
+		return f.table.name
+	case f.kinds == 1<<kindGateway:
+		return gatewayTable
+	case f.kinds == 1<<kindLLM:
+		return llmTable
+	}
+	return serviceTable
 }
 
 // broken is the error of a file that cannot be read to its end.

@@ -1,7 +1,6 @@
 package imports
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -165,6 +164,7 @@ func (im *Import) readFile(ctx context.Context, f *file, keep func(*piece) error
 			return err
 		}
 		f.used++
+		f.kinds |= 1 << t.p.kind
 		f.extend(t.p.get(factTime))
 		return keep(&t.p)
 	})
@@ -250,7 +250,7 @@ func (im *Import) Nothing() error {
 func (im *Import) Sources() []diagnose.Source {
 	var all []diagnose.Source
 	for _, f := range im.files {
-		s := diagnose.Source{Name: f.path, Table: f.table.name, Rows: f.rows, Other: f.rows - f.used - f.bad, Bad: f.bad, Samples: f.samples}
+		s := diagnose.Source{Name: f.path, Table: f.title(), Rows: f.rows, Other: f.rows - f.used - f.bad, Bad: f.bad, Samples: f.samples}
 		if f.to > 0 {
 			s.From, s.To = time.UnixMicro(f.from).UTC(), time.UnixMicro(f.to).UTC()
 		}
@@ -277,9 +277,6 @@ func (f *file) notes() []string {
 		all = append(all, "dates such as 11/05/2026 are read month first, as the Azure portal writes them")
 	case orderDay:
 		all = append(all, "dates are read day first, since some have no such month")
-	}
-	if bytes.HasSuffix([]byte(f.path), []byte(".gz")) && f.rows > 0 {
-		all = append(all, fmt.Sprintf("unpacked, %d rows", f.rows))
 	}
 	return all
 }

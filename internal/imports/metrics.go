@@ -46,7 +46,7 @@ func wideSeries(names []string, time int, above string) []series {
 			if !here {
 				metric = "ProvisionedUtilization"
 			}
-			all = append(all, series{metric: metric, deployment: name, loose: true, column: i})
+			all = append(all, series{metric: metric, deployment: name + " " + above, loose: true, column: i})
 		}
 	}
 	return all
