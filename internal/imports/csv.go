@@ -17,9 +17,10 @@ const maxPreamble = 20
 // else the first line.
 func (f *file) layCSV(head []byte) error {
 	first := -1
-	rest := head
+	rest, above := head, 0
 	for n := 0; n <= maxPreamble && len(rest) > 0; n++ {
 		line, more, _ := bytes.Cut(rest, []byte("\n"))
+		begin := len(head) - len(rest)
 		rest = more
 		if len(bytes.TrimSpace(line)) == 0 || bytes.HasPrefix(bytes.ToLower(bytes.Trim(line, `"`)), []byte("sep=")) {
 			continue
@@ -33,7 +34,7 @@ func (f *file) layCSV(head []byte) error {
 			first, f.before, f.comma, f.header = n, n, comma, names
 		}
 		if len(names) > 1 && hasTime(names) {
-			f.before, f.comma, f.header = n, comma, names
+			f.before, f.comma, f.header, above = n, comma, names, begin
 			break
 		}
 	}
@@ -43,7 +44,7 @@ func (f *file) layCSV(head []byte) error {
 	if len(f.header) == 1 && !hasTime(f.header) {
 		return fmt.Errorf("it is neither CSV nor JSON: its first line is %s", quote(strings.TrimSpace(string(firstLine(head)))))
 	}
-	return f.placeColumns(f.header, string(head[:len(head)-len(rest)]))
+	return f.placeColumns(f.header, string(head[:above]))
 }
 
 func firstLine(b []byte) []byte {
