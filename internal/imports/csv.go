@@ -159,7 +159,8 @@ func (f *file) readCSV(in *bufio.Reader, each func(*row, error) error) error {
 		limit.left = maxRow
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			if torn != "" && limit.last != '\n' {
+			if torn != "" {
+				f.rows-- // it was counted as a bad row
 				return fmt.Errorf("%s: %w", torn, io.ErrUnexpectedEOF)
 			}
 			return nil
@@ -168,8 +169,8 @@ func (f *file) readCSV(in *bufio.Reader, each func(*row, error) error) error {
 		var wrong *csv.ParseError
 		switch {
 		case errors.As(err, &wrong):
-			f.line = f.before + wrong.Line
-			if errors.Is(err, csv.ErrQuote) && limit.last != '\n' || wrong.Line > wrong.StartLine {
+			f.line = f.before + wrong.StartLine
+			if errors.Is(err, csv.ErrQuote) { // and the file ends: it is still open
 				torn = "a quotation mark is open"
 			}
 			err = badRow(wrong.Err.Error())
@@ -179,7 +180,9 @@ func (f *file) readCSV(in *bufio.Reader, each func(*row, error) error) error {
 			line, _ := r.FieldPos(0)
 			f.line = f.before + line
 			if len(record) != len(f.header) {
-				torn = "it has too few columns"
+				if limit.last != '\n' && len(record) < len(f.header) { // so if the file ends here
+					torn = "it has too few columns"
+				}
 				err = badRow(fmt.Sprintf("it has %d columns, and the header %d", len(record), len(f.header)))
 				break
 			}
