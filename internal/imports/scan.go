@@ -2,6 +2,7 @@ package imports
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,37 +46,61 @@ func (s *scanner) skip() { _, _ = s.in.ReadByte() } // it is there
 // the next call.
 func (s *scanner) value() ([]byte, error) {
 	s.buf = s.buf[:0]
-	depth, quoted, escaped := 0, false, false
+	var at nesting
 	for {
-		b, err := s.in.ReadByte()
-		if errors.Is(err, io.EOF) {
+		if _, err := s.in.Peek(1); errors.Is(err, io.EOF) {
 			return nil, io.ErrUnexpectedEOF
-		}
-		if err != nil {
+		} else if err != nil {
 			return nil, err
 		}
-		if len(s.buf) >= maxRow {
+		window, _ := s.in.Peek(s.in.Buffered()) // all there is
+		n, done := at.end(window)
+		if len(s.buf)+n > maxRow {
 			return nil, errLong
 		}
-		s.buf = append(s.buf, b)
-		switch {
-		case b == '\n':
-			s.line++
-		case escaped:
-			escaped = false
-		case quoted:
-			escaped, quoted = b == '\\', b != '"'
-		case b == '"':
-			quoted = true
-		case b == '{' || b == '[':
-			depth++
-		case b == '}' || b == ']':
-			depth--
-		}
-		if depth == 0 && !quoted {
+		s.buf = append(s.buf, window[:n]...)
+		s.line += bytes.Count(window[:n], []byte("\n"))
+		_, _ = s.in.Discard(n) // they were peeked at
+		if done {
 			return s.buf, nil
 		}
 	}
+}
+
+// nesting says where in a value one is.
+type nesting struct {
+	depth           int
+	quoted, escaped bool
+}
+
+// end is how many bytes belong to the value, and whether it ends there.
+func (at *nesting) end(b []byte) (n int, done bool) {
+	for i := 0; i < len(b); i++ {
+		if at.quoted {
+			if at.escaped {
+				at.escaped = false
+				continue
+			}
+			next := bytes.IndexAny(b[i:], `"\`)
+			if next < 0 {
+				return len(b), false
+			}
+			i += next
+			at.escaped, at.quoted = b[i] == '\\', b[i] == '\\'
+			continue
+		}
+		switch b[i] {
+		case '"':
+			at.quoted = true
+		case '{', '[':
+			at.depth++
+		case '}', ']':
+			if at.depth--; at.depth <= 0 {
+				return i + 1, true
+			}
+		}
+	}
+	return len(b), false
 }
 
 var errObject = badRow("it is not a JSON object")
