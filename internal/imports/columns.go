@@ -31,6 +31,8 @@ const (
 	colAsk
 	colRetry
 	colTimeout
+	colUtilization
+	colBackendRegion
 	colCategory
 	colOperation
 	colProperties
@@ -61,6 +63,7 @@ func (c column) names() []string {
 		colHeaders: {"requestheaders"}, colBackendHeaders: {"backendrequestheaders"}, colAnswerHeaders: {"backendresponseheaders", "responseheaders"},
 		colAsk:   {"maxtokens", "maxcompletiontokens", "maxoutputtokens"},
 		colRetry: {"retrycount", "xstainlessretrycount"}, colTimeout: {"clienttimeout", "xstainlesstimeout", "xstainlessreadtimeout"},
+		colUtilization: {"utilization", "azureopenaideploymentutilization"}, colBackendRegion: {"backendregion", "xmsregion"},
 		colCategory: {"category"}, colOperation: {"operationname"}, colProperties: {"properties"},
 		colResource: {"resource", "resourceid"}, colRegion: {"region", "location"},
 		colDeployment: {"modeldeploymentname", "deploymentname", "deployment"}, colModel: {"modelname", "model"},

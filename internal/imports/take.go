@@ -255,6 +255,8 @@ func (t *taker) gateway() bool {
 	t.know(factBackendTook, colBackendTook, 1000)
 	t.know(factRetry, colRetry, 1)
 	t.know(factTimeout, colTimeout, 1_000_000)
+	t.know(factUtilization, colUtilization, 0.01/utilizationUnit)
+	t.p.know(factRegion, t.names.id(r.values[colBackendRegion]))
 	t.p.know(factReason, int64(reasonOf(r.values[colReason])))
 	if !t.backend {
 		t.p.know(factBackendStatus, t.p.get(factStatus)) // nobody said that it was another
@@ -328,7 +330,9 @@ func (t *taker) header(name string, value []byte) {
 	case "azure-openai-deployment-utilization":
 		t.headerNumber(factUtilization, value, 0.01/utilizationUnit)
 	case "x-ms-region":
-		t.p.know(factRegion, t.names.id(text(value)))
+		if !t.p.knows(factRegion) {
+			t.p.know(factRegion, t.names.id(text(value)))
+		}
 	}
 }
 
