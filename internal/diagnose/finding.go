@@ -152,7 +152,7 @@ type Diagnosis struct {
 	Failed   float64   `json:"rate_failed"`
 	Healthy  bool      `json:"healthy"`
 	Blind    bool      `json:"blind,omitempty"` // how requests ended is not known
-	Findings []Finding `json:"findings"` // the gravest first
+	Findings []Finding `json:"findings"`        // the gravest first
 	Coverage []Missing `json:"coverage"`
 	// Sources are the files that were imported; none where a store was read.
 	Sources []Source `json:"sources,omitempty"`

@@ -171,11 +171,12 @@ func recognise(names []string) (table, error) {
 		}
 		return t, nil
 	}
-	text := "its columns are those of no log that is known.\n  found:    " + listed(names)
+	var text strings.Builder
+	text.WriteString("its columns are those of no log that is known.\n  found:    " + listed(names))
 	for _, t := range tables() {
-		text += "\n  expected: " + expected(t)
+		text.WriteString("\n  expected: " + expected(t))
 	}
-	return table{}, fmt.Errorf("%s\ndocs/IMPORT.md has the queries that export them", text)
+	return table{}, fmt.Errorf("%s\ndocs/IMPORT.md has the queries that export them", text.String())
 }
 
 // expected says what a table must have.

@@ -15,7 +15,7 @@ import (
 
 // gatewayAt is a row that went to an address.
 func gatewayAt(second int, id, backend string) string {
-	return strings.Replace(gatewayRow(second, id, 200, 9, "200", ""), api, backend, 1)
+	return strings.Replace(gatewayRow(second, id, 200, 9, "200"), api, backend, 1)
 }
 
 // Deployments are named by what tells them apart, and what is known of them
@@ -34,12 +34,13 @@ func TestNames(t *testing.T) {
 		"no deployment at all": {[]string{"https://east.openai.azure.com/openai/v1/responses"}, []string{"east"}},
 		"no address":           {[]string{""}, []string{""}},
 	} {
-		text := gatewayHead
+		var text strings.Builder
+		text.WriteString(gatewayHead)
 		for i, backend := range c.backends {
-			text += gatewayAt(i, fmt.Sprint(i), backend)
+			text.WriteString(gatewayAt(i, fmt.Sprint(i), backend))
 		}
 		var got []string
-		for _, o := range observed(t, read(t, write(t, text)...), time.Time{}, time.Time{}) {
+		for _, o := range observed(t, read(t, write(t, text.String())...), time.Time{}, time.Time{}) {
 			got = append(got, o.Attempts[0].Deployment)
 		}
 		if !slices.Equal(got, c.want) {
@@ -119,12 +120,12 @@ func TestSamples(t *testing.T) {
 		if got := im.Requests(); got != c.requests {
 			t.Errorf("%v: %d requests, want %d", c.files, got, c.requests)
 		}
-		notes := ""
+		var notes strings.Builder
 		for _, m := range im.Missing() {
-			notes += "\n" + m.Text
+			notes.WriteString("\n" + m.Text)
 		}
-		if !strings.Contains(notes, "\n"+c.missing) {
-			t.Errorf("%v: %s\nwant %q", c.files, notes, c.missing)
+		if !strings.Contains(notes.String(), "\n"+c.missing) {
+			t.Errorf("%v: %s\nwant %q", c.files, notes.String(), c.missing)
 		}
 		timeouts := 0
 		for _, o := range observed(t, im, time.Time{}, time.Time{}) {
@@ -158,7 +159,7 @@ func FuzzRead(f *testing.F) {
 		}
 		f.Add(text[:min(len(text), 4000)])
 	}
-	f.Add([]byte(gatewayHead + gatewayRow(1, "a", 200, 9, "200", "")))
+	f.Add([]byte(gatewayHead + gatewayRow(1, "a", 200, 9, "200")))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		path := filepath.Join(t.TempDir(), "x")
 		if err := os.WriteFile(path, text, 0o600); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/diagnose"
@@ -31,7 +32,6 @@ type Import struct {
 	requests *spill
 	samples  []sample
 	resolved map[series]string // the deployment's name; "" where that is not clear
-	other    map[string]bool   // metrics that are of no use
 }
 
 // Read reads exports, each of which may be of any table, and joins what they
@@ -233,17 +233,18 @@ func (im *Import) Span() (from, to time.Time) {
 
 // Nothing is the error of exports in which there is no request.
 func (im *Import) Nothing() error {
-	text := "no request of an LLM in these files:"
+	var text strings.Builder
+	text.WriteString("no request of an LLM in these files:")
 	for _, f := range im.files {
-		text += fmt.Sprintf("\n  %s: %d rows of %s, of which %d could be used", f.path, f.rows, f.table.name, f.used)
+		text.WriteString(fmt.Sprintf("\n  %s: %d rows of %s, of which %d could be used", f.path, f.rows, f.table.name, f.used))
 	}
 	if im.joined.other > 0 {
-		text += fmt.Sprintf("\n%d requests are of addresses without /completions, /responses or /embeddings", im.joined.other)
+		text.WriteString(fmt.Sprintf("\n%d requests are of addresses without /completions, /responses or /embeddings", im.joined.other))
 	}
 	if im.joined.first == kindGateway && im.joined.apart[kindService] > 0 {
-		text += "\nThe gateway's log and AzureDiagnostics share no correlation id: import AzureDiagnostics alone"
+		text.WriteString("\nThe gateway's log and AzureDiagnostics share no correlation id: import AzureDiagnostics alone")
 	}
-	return errors.New(text)
+	return errors.New(text.String())
 }
 
 // Sources says what was read.

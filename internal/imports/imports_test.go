@@ -65,8 +65,10 @@ const (
 	api         = "https://east.openai.azure.com/openai/deployments/gpt/chat/completions"
 )
 
-// gatewayRow is one of the gateway's log.
-func gatewayRow(second int, id string, code, took int, backend, reason string) string {
+// gatewayRow is one of the gateway's log. How is what the backend answered, and
+// the gateway's reason.
+func gatewayRow(second int, id string, code, took int, how string) string {
+	backend, reason, _ := strings.Cut(how, " ")
 	return fmt.Sprintf("2026-11-22T10:00:%02dZ,%s,%d,%d,%s,%d,%s,https://api/chat/completions,team,%s\n", second, id, code, took, backend, took, api, reason)
 }
 
@@ -100,7 +102,7 @@ func TestGatewayOutcomes(t *testing.T) {
 		{400, 5, "400", "", spillway.OutcomeRefusedInvalid, 400, 0},
 		{401, 1, "", "SubscriptionKeyInvalid", spillway.OutcomeRefusedInvalid, 0, 0},
 	} {
-		im := read(t, write(t, gatewayHead+gatewayRow(1, "a", c.code, c.took, c.backend, c.reason))...)
+		im := read(t, write(t, gatewayHead+gatewayRow(1, "a", c.code, c.took, c.backend+" "+c.reason))...)
 		all := observed(t, im, time.Time{}, time.Time{})
 		if len(all) != 1 {
 			t.Fatalf("%+v: %d observations", c, len(all))
@@ -197,7 +199,7 @@ func packed(text string) string {
 
 // However a table is written, it says the same.
 func TestForms(t *testing.T) {
-	plain := gatewayHead + gatewayRow(1, "a", 408, 60000, "408", "") + gatewayRow(2, "ä𝄞", 200, 1234, "200", "")
+	plain := gatewayHead + gatewayRow(1, "a", 408, 60000, "408") + gatewayRow(2, "ä𝄞", 200, 1234, "200")
 	const object = `{"TimeGenerated":"2026-11-22T10:00:%02dZ","CorrelationId":"%s","ResponseCode":%d,"TotalTime":%d,"BackendResponseCode":%d,"BackendTime":%d,"BackendUrl":"` + api + `","Url":"https://api/chat/completions","ApimSubscriptionId":"team","LastErrorReason":null}`
 	one, two := fmt.Sprintf(object, 1, "a", 408, 60000, 408, 60000), fmt.Sprintf(object, 2, "b", 200, 1234, 200, 1234)
 	semicolons := "sep=;\r\n" + strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(plain, ",", ";"), ";1234;", ";1.234,0;"), "\n", "\r\n")
@@ -227,7 +229,7 @@ func TestForms(t *testing.T) {
 // A file that cannot be read to its end, or not understood, is an error that
 // says what and where.
 func TestErrors(t *testing.T) {
-	good := gatewayHead + strings.Repeat(gatewayRow(1, "a", 200, 9, "200", ""), 30)
+	good := gatewayHead + strings.Repeat(gatewayRow(1, "a", 200, 9, "200"), 30)
 	bad := "2026-11-22T10:00:01Z,a,OK,9,200,9,,,,\n"
 	line := `{"TimeGenerated":"2026-11-22T10:00:01Z","CorrelationId":"a","ResponseCode":200}` + "\n"
 	for name, c := range map[string]struct{ text, want string }{
@@ -255,8 +257,8 @@ func TestErrors(t *testing.T) {
 		"metrics alone":   {"TimeGenerated,MetricName,Average\n2026-11-22T10:00:00Z,ProvisionedUtilization,50\n", "metrics alone hold no requests"},
 		"other metrics":   {`{"interval":"PT1M","value":[]}`, "metrics alone hold no requests"},
 		"half UTF-16":     {wide(good, true, false) + "x", "breaks off"},
-		"no time at all":  {gatewayHead + "x" + gatewayRow(1, "a", 200, 9, "200", ""), "the time \"x2026-11-22T10:00:01Z\" is not like"},
-		"beyond all time": {gatewayHead + strings.Replace(gatewayRow(1, "a", 200, 9, "200", ""), "2026", "1970", 1), "is of no time that had such services"},
+		"no time at all":  {gatewayHead + "x" + gatewayRow(1, "a", 200, 9, "200"), "the time \"x2026-11-22T10:00:01Z\" is not like"},
+		"beyond all time": {gatewayHead + strings.Replace(gatewayRow(1, "a", 200, 9, "200"), "2026", "1970", 1), "is of no time that had such services"},
 	} {
 		im, err := Read(t.Context(), write(t, c.text), Options{Dir: t.TempDir()})
 		if err == nil {
@@ -274,7 +276,7 @@ func TestBadRows(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(gatewayHead)
 	for i := range 40 {
-		text.WriteString(gatewayRow(i, fmt.Sprint(i), 200, 9, "200", ""))
+		text.WriteString(gatewayRow(i, fmt.Sprint(i), 200, 9, "200"))
 		switch i {
 		case 3:
 			text.WriteString("2026-11-22T10:00:01Z,too,short\n")
@@ -296,7 +298,7 @@ func TestBadRows(t *testing.T) {
 }
 
 func TestTwice(t *testing.T) {
-	paths := write(t, gatewayHead+gatewayRow(1, "a", 200, 9, "200", ""))
+	paths := write(t, gatewayHead+gatewayRow(1, "a", 200, 9, "200"))
 	link := paths[0] + "-again"
 	if err := os.Symlink(paths[0], link); err != nil {
 		t.Skip(err)

@@ -2,7 +2,6 @@ package imports
 
 import (
 	"cmp"
-	"math"
 	"net"
 	"net/url"
 	"strconv"
@@ -233,6 +232,3 @@ func aboutLLM(address string) bool {
 	}
 	return false
 }
-
-// micros is a duration of ms in µs.
-func micros(ms float64) int64 { return int64(math.Round(ms * 1000)) }

@@ -138,7 +138,8 @@ func TestImportWorlds(t *testing.T) {
 	}{
 		{
 			"saturation", saturated, diagnose.PTUSaturation,
-			[]string{"all of the gateway", "service and metrics", "all"}, nil,
+			[]string{"all of the gateway", "service and metrics", "all"},
+			nil,
 		},
 		{"quota", exhausted, diagnose.QuotaExhausted, []string{"gateway", "gateway and tokens", "service", "all"}, nil},
 		{
@@ -149,7 +150,8 @@ func TestImportWorlds(t *testing.T) {
 				outage(w)
 				w.fleet.Faults[0].Region = "swedencentral"
 			}, diagnose.RegionalOutage,
-			[]string{"gateway", "gateway and tokens", "service", "all of the gateway", "all"}, nil,
+			[]string{"gateway", "gateway and tokens", "service", "all of the gateway", "all"},
+			nil,
 		},
 		{"patience", func(w *world) {
 			impatient(w)
