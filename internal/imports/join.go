@@ -23,6 +23,7 @@ type joined struct {
 	duplicates int            // rows that told of a request once more
 	apart      [kindCount]int // requests that only others than the first log tell of
 	other      int            // requests that are not an LLM's
+	limited    int            // refused by the gateway's own limits
 	answered   int            // with 2xx
 	counted    int            // of those: with tokens
 	known      [factCount]int // requests of which a fact is known
@@ -124,6 +125,9 @@ func (im *Import) request(group []*piece) error {
 		if p.knows(factCompletion) || p.knows(factPrompt) {
 			n.counted++
 		}
+	}
+	if p.limited() {
+		n.limited++
 	}
 	for f, v := range p.values {
 		if v > 0 {

@@ -36,6 +36,7 @@ func (im *Import) Missing() []diagnose.Missing {
 		of(1, 1, "no log of requests, only of tokens: statuses and latencies are unknown, so nothing can be said of 408s and 429s (export ApiManagementGatewayLogs, or AzureDiagnostics of category RequestResponse)")
 		return all
 	}
+	of(n.limited, n.requests, fmt.Sprintf("%d requests were refused by limits of the gateway itself (rate, quota or token policies), not by a deployment: no finding is about them", n.limited))
 	im.missingFacts(of)
 	of(n.duplicates, n.requests+n.duplicates, fmt.Sprintf("%d rows have the correlation id of another: taken for the same request, and counted once", n.duplicates))
 	of(n.other, n.requests+n.other, fmt.Sprintf("%d requests of the gateway's log are of other APIs (no /completions, /responses or /embeddings in the address, no tokens): not counted", n.other))

@@ -98,8 +98,8 @@ func (im *Import) observe(p *piece, o *diagnose.Observation, attempts []spillway
 	if attempts[0] = a; sent {
 		o.Attempts = attempts[:1]
 	}
-	if !sent && o.Status == 429 {
-		o.Pool = ownLimits
+	if p.limited() {
+		o.Pool, o.Model = ownLimits, ownLimits
 	}
 }
 
@@ -115,7 +115,7 @@ func ended(p *piece, o *diagnose.Observation) (outcome spillway.Outcome, class s
 		return spillway.OutcomeClientGone, spillway.FailureGone, true
 	case s == 408 || why == reasonTimeout || s == 504 && o.E2E >= slow504 || s >= 500 && backend == 408:
 		return spillway.OutcomeTimeout, 0, true
-	case s == 429 && (why == reasonLimit || backend != 429):
+	case p.limited():
 		return spillway.OutcomeThrottled, 0, false
 	case s == 429, s >= 500 && backend == 429:
 		return spillway.OutcomeThrottled, spillway.FailureRefused, true
@@ -132,6 +132,11 @@ func ended(p *piece, o *diagnose.Observation) (outcome spillway.Outcome, class s
 	default:
 		return spillway.OutcomeRefusedInvalid, 0, true
 	}
+}
+
+// limited reports whether a gateway refused the request for limits of its own.
+func (p *piece) limited() bool {
+	return p.get(factStatus) == 429 && (p.get(factReason) == int64(reasonLimit) || p.get(factBackendStatus) != 429)
 }
 
 // Utilization is a sample of a provisioned deployment's own metric.

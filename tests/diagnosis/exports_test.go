@@ -90,6 +90,8 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // reasonFor is the gateway's reason of a failure.
 func reasonFor(r *spillway.Record) string {
 	switch {
+	case r.Outcome == spillway.OutcomeRefusedQueue:
+		return "RateLimitExceeded"
 	case r.Outcome == spillway.OutcomeClientGone:
 		return "ClientConnectionFailure"
 	case last(r).Class == spillway.FailureBroken && last(r).Status == 0:

@@ -127,6 +127,31 @@ func TestImportIncident(t *testing.T) {
 	}
 }
 
+// What a gateway refuses by limits of its own is not blamed on a deployment.
+func TestImportOwnLimits(t *testing.T) {
+	w := newWorld(1)
+	w.alone()
+	w.size(0.4)
+	records := w.bare(t)
+	for i := range records {
+		if r := &records[i]; i%5 == 0 {
+			r.Status, r.Outcome, r.Attempts, r.Usage.Known = 429, spillway.OutcomeRefusedQueue, nil, false
+		}
+	}
+	for name, paths := range exports(t, records) {
+		if strings.HasPrefix(name, "service") {
+			continue // which does not see them
+		}
+		d, text := imported(t, app.Diagnosis{NoReplay: true}, paths...)
+		if len(d.Findings) > 0 || d.Refused < 0.19 || d.Healthy {
+			t.Errorf("%s: found %v, healthy %t, refused %v\n%s", name, codes(d), d.Healthy, d.Refused, text)
+		}
+		if !strings.Contains(text, "refused by limits of the gateway itself") {
+			t.Errorf("%s: nobody says who refused\n%s", name, text)
+		}
+	}
+}
+
 // Worlds with one trouble, as Azure would have logged them.
 func TestImportWorlds(t *testing.T) {
 	for _, c := range []struct {
