@@ -96,6 +96,7 @@ func TestBig(t *testing.T) {
 		}
 	}()
 	t.Logf("%d rows read and joined in %v, %v of CPU", *bigRows, time.Since(started), cpu()-spent)
+	t.Logf("%d bytes kept of each request", im.requests.end/int64(*bigRows))
 	n, last := 0, time.Time{}
 	for o, err := range im.Observations(time.Time{}, time.Time{}) {
 		if err != nil {

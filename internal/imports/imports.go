@@ -14,7 +14,7 @@ import (
 // Options say how files are read. The zero value is usable.
 type Options struct {
 	// Dir holds the temporary files; "" is the system's directory for them.
-	// They take about as much as 60 bytes for each row.
+	// They take about 60 bytes for each row and for each request.
 	Dir string
 	// OnProgress is told the share that is done, 0–1, if not nil.
 	OnProgress func(float64)
@@ -152,7 +152,7 @@ func (im *Import) readFile(ctx context.Context, f *file, keep func(*piece) error
 			}
 		}
 		if f.table.name == metricTable {
-			used, err := f.metric(r, func(s sample) { im.samples = append(im.samples, s) })
+			used, err := f.metric(r, im.names, func(s sample) { im.samples = append(im.samples, s) })
 			if used && err == nil {
 				f.used++
 				f.span(im.samples[len(im.samples)-1:])

@@ -368,7 +368,7 @@ func (t *taker) service() bool {
 
 // metric takes a value of a metric: one for each series of the row that is of
 // utilization.
-func (f *file) metric(r *row, take func(sample)) (bool, error) {
+func (f *file) metric(r *row, n *names, take func(sample)) (bool, error) {
 	at, err := f.clock.parse(r.values[colTime])
 	if err != nil {
 		return false, err
@@ -396,7 +396,7 @@ func (f *file) metric(r *row, take func(sample)) (bool, error) {
 		value = r.values[colMaximum]
 	}
 	return true, add(series{
-		metric: strings.Clone(r.values[colMetric]), deployment: strings.Clone(r.values[colDeployment]), account: resourceOf(r.values[colResource]),
+		metric: n.name(n.id(r.values[colMetric])), deployment: n.name(n.id(r.values[colDeployment])), account: n.name(n.id(resourceOf(r.values[colResource]))),
 	}, value)
 }
 
