@@ -1,10 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/diagnose"
 	"github.com/spillway-ai/spillway/internal/imports"
 )
@@ -12,7 +15,7 @@ import (
 // DiagnoseFiles reads exports of others' logs and says why requests failed.
 // Direct and Utilization are set by what is read.
 func (o Diagnosis) DiagnoseFiles(ctx context.Context, paths []string) (d diagnose.Diagnosis, err error) {
-	im, err := imports.Read(ctx, paths, imports.Options{OnProgress: o.OnProgress})
+	im, err := imports.Read(ctx, paths, imports.Options{Known: known(o.Config), OnProgress: o.OnProgress})
 	if err != nil {
 		return d, err
 	}
@@ -46,6 +49,22 @@ const unwell = 0.001
 
 // timeForm is how a time is said that can be given as an option.
 const timeForm = "2006-01-02 15:04:05"
+
+// known are the deployments of a configuration, which may be nil.
+func known(cfg *config.Config) []imports.Known {
+	if cfg == nil {
+		return nil
+	}
+	var all []imports.Known
+	for i := range cfg.Deployments {
+		d := &cfg.Deployments[i]
+		all = append(all, imports.Known{
+			Name: d.Name, Endpoint: d.Endpoint, Deployment: cmp.Or(d.Deployment, d.Model), Model: d.Model,
+			Provisioned: d.Kind == spillway.Provisioned.String(),
+		})
+	}
+	return all
+}
 
 func utilizationOf(im *imports.Import, o Diagnosis) iter.Seq[Utilization] {
 	return func(yield func(Utilization) bool) {

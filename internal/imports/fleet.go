@@ -52,8 +52,9 @@ func (l *fleet) see(p *piece) {
 }
 
 // settle completes what is known in part, and names all: by the deployment,
-// and by its resource too where several have one of that name.
-func (l *fleet) settle() {
+// and by its resource too where several have one of that name. What is known
+// gets its own name.
+func (l *fleet) settle(all []Known) {
 	accounts, deployments := map[int64][]int64{}, map[int64][]int64{}
 	for at := range l.endpoints {
 		if at.account >= 0 && at.deployment >= 0 {
@@ -98,6 +99,11 @@ func (l *fleet) settle() {
 			one.name = deployment + "@" + account
 		default:
 			one.name = deployment
+		}
+		for i := range all {
+			if k := &all[i]; strings.EqualFold(k.Deployment, deployment) && accountOf(k.Endpoint) == account && account != "" {
+				one.name, one.model, one.provisioned = k.Name, k.Model, k.Provisioned
+			}
 		}
 		l.labels[at] = one
 	}

@@ -16,8 +16,20 @@ type Options struct {
 	// Dir holds the temporary files; "" is the system's directory for them.
 	// They take about 60 bytes for each row and for each request.
 	Dir string
+	// Known are deployments that the operator has names for. A log's endpoint
+	// with the same resource and deployment gets that name.
+	Known []Known
 	// OnProgress is told the share that is done, 0–1, if not nil.
 	OnProgress func(float64)
+}
+
+// Known is a deployment that the operator has a name for.
+type Known struct {
+	Name        string
+	Endpoint    string // URL
+	Deployment  string // what it is called there
+	Model       string
+	Provisioned bool
 }
 
 // Import is what a set of exports tells. It is not safe for concurrent use.
@@ -57,7 +69,7 @@ func Read(ctx context.Context, paths []string, o Options) (*Import, error) {
 	if err = errors.Join(err, rows.close()); err != nil {
 		return nil, errors.Join(err, im.Close())
 	}
-	im.fleet.settle()
+	im.fleet.settle(o.Known)
 	im.resolve()
 	return im, nil
 }
