@@ -26,10 +26,10 @@ type Source struct {
 func (s *Source) Told() []string {
 	var all []string
 	if s.Other > 0 {
-		all = append(all, whole(float64(s.Other))+" rows of other things left out")
+		all = append(all, "rows left out as of no use here: "+whole(float64(s.Other)))
 	}
 	if s.Bad > 0 {
-		all = append(all, fmt.Sprintf("%s rows cannot be read: %s", whole(float64(s.Bad)), strings.Join(s.Samples, "; ")))
+		all = append(all, fmt.Sprintf("rows that cannot be read: %s (%s)", whole(float64(s.Bad)), strings.Join(s.Samples, "; ")))
 	}
 	return append(all, s.Notes...)
 }

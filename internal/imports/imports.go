@@ -251,7 +251,7 @@ func (im *Import) Nothing() error {
 		text.WriteString(fmt.Sprintf("\n  %s: %d rows of %s, of which %d could be used", f.path, f.rows, f.table.name, f.used))
 	}
 	if im.joined.other > 0 {
-		text.WriteString(fmt.Sprintf("\n%d requests are of addresses without /completions, /responses or /embeddings", im.joined.other))
+		text.WriteString(fmt.Sprintf("\nrequests of addresses without /completions, /responses or /embeddings: %d", im.joined.other))
 	}
 	if im.joined.first == kindGateway && im.joined.apart[kindService] > 0 {
 		text.WriteString("\nThe gateway's log and AzureDiagnostics share no correlation id: import AzureDiagnostics alone")

@@ -36,16 +36,16 @@ func (im *Import) Missing() []diagnose.Missing {
 		of(1, 1, "no log of requests, only of tokens: statuses and latencies are unknown, so nothing can be said of 408s and 429s (export ApiManagementGatewayLogs, or AzureDiagnostics of category RequestResponse)")
 		return all
 	}
-	of(n.limited, n.requests, fmt.Sprintf("%d requests were refused by limits of the gateway itself (rate, quota or token policies), not by a deployment: no finding is about them", n.limited))
+	of(n.limited, n.requests, fmt.Sprintf("refused by limits of the gateway itself (rate, quota or token policies) and not by a deployment: %d. No finding is about them", n.limited))
 	im.missingFacts(of)
-	of(n.duplicates, n.requests+n.duplicates, fmt.Sprintf("%d rows have the correlation id of another: taken for the same request, and counted once", n.duplicates))
-	of(n.other, n.requests+n.other, fmt.Sprintf("%d requests of the gateway's log are of other APIs (no /completions, /responses or /embeddings in the address, no tokens): not counted", n.other))
+	of(n.duplicates, n.requests+n.duplicates, fmt.Sprintf("rows with the correlation id of another, taken for the same request: %d", n.duplicates))
+	of(n.other, n.requests+n.other, fmt.Sprintf("requests of other APIs in the gateway's log (no /completions, /responses or /embeddings in the address, no tokens), not counted: %d", n.other))
 	apart := 0
 	for _, k := range []kind{kindUsage, kindLLM} {
 		apart += n.apart[k]
 	}
-	of(apart, n.requests+apart, fmt.Sprintf("%d requests have a token row and none in the log of requests (another time span, or a filter?): not counted", apart))
-	of(n.apart[kindService], n.requests+n.apart[kindService], fmt.Sprintf("%d rows of AzureDiagnostics share no correlation id with the gateway's log: not counted, so that no request counts twice (import them alone for the service's own view)", n.apart[kindService]))
+	of(apart, n.requests+apart, fmt.Sprintf("requests with a token row and none in the log of requests (another time span, or a filter?), not counted: %d", apart))
+	of(n.apart[kindService], n.requests+n.apart[kindService], fmt.Sprintf("rows of AzureDiagnostics that share no correlation id with the gateway's log, not counted lest requests count twice (import them alone for the service's own view): %d", n.apart[kindService]))
 	return all
 }
 
