@@ -214,6 +214,9 @@ func (f *file) read(in *bufio.Reader, visit func(*row) error) error {
 			f.reject(string(bad))
 			return nil
 		}
+		if err != nil {
+			f.rows-- // the reading ends before it
+		}
 		return err
 	}
 	switch f.layout {

@@ -2,6 +2,7 @@ package imports
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -92,7 +93,8 @@ type clock struct {
 // hours are the forms of a time behind a date.
 var hours = [...]string{"15:04:05.999999999", "3:04:05.999999999 PM", "15:04", "3:04 PM"}
 
-// parse reads a time; without a zone it is taken for UTC.
+// parse reads a time; without a zone it is taken for UTC. An error that is not a
+// badRow casts doubt on the times before.
 func (c *clock) parse(text string) (time.Time, error) {
 	if t, err := time.Parse(cmp.Or(c.last, time.RFC3339Nano), text); err == nil {
 		if c.last == "" {
@@ -115,7 +117,10 @@ func (c *clock) parse(text string) (time.Time, error) {
 			}
 		}
 	}
-	return time.Time{}, badRow("the time " + quote(text) + " is not like 2026-11-22T10:00:00Z or 11/22/2026, 10:00:00.000 AM" + c.hint(s))
+	if c.contradicts(s) {
+		return time.Time{}, fmt.Errorf("the time %s has day and month in another order than the file's first ones seemed to have; export times as 2026-11-22T10:00:00Z", quote(text))
+	}
+	return time.Time{}, badRow("the time " + quote(text) + " is not like 2026-11-22T10:00:00Z or 11/22/2026, 10:00:00.000 AM")
 }
 
 // dates are the forms that a date may have, given how the file writes them.
@@ -133,12 +138,11 @@ func (c *clock) dates(s string) []string {
 	return []string{"1/2/2006", "1-2-2006"}
 }
 
-// hint says what may be meant by a time that cannot be read.
-func (c *clock) hint(s string) string {
-	if first, second, ok := dayAndMonth(s); ok && (first > 12 && c.order != orderDay || second > 12 && c.order == orderDay) {
-		return ": the file's other dates have month and day in another order; export times as 2026-11-22T10:00:00Z"
-	}
-	return ""
+// contradicts reports whether a date can only be of the other order than the
+// file's. Then what was read before may be wrong.
+func (c *clock) contradicts(s string) bool {
+	first, second, ok := dayAndMonth(s)
+	return ok && (first > 12 && second <= 12 && c.order != orderDay || second > 12 && first <= 12 && c.order == orderDay)
 }
 
 // see looks at a time before anything is read, to learn the order of day and
