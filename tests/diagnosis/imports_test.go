@@ -97,7 +97,8 @@ func TestImportIncident(t *testing.T) {
 	records := served(t, whatif.Config{Fleet: f, Client: fleet.OpenAISDK(), Policy: p, Seed: 1, Start: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}, calls)
 	for name, paths := range exports(t, records) {
 		t.Run(name, func(t *testing.T) {
-			d, text := imported(t, app.Diagnosis{}, paths...)
+			replayed := name == "all of the gateway" // what the cap would do is foretold from logs too
+			d, text := imported(t, app.Diagnosis{NoReplay: !replayed}, paths...)
 			t.Log("\n" + text)
 			if d.Tries != len(records) {
 				t.Errorf("%d tries, want %d", d.Tries, len(records))
@@ -114,6 +115,9 @@ func TestImportIncident(t *testing.T) {
 			one := d.Findings[0]
 			if len(one.RuledOut) == 0 || !strings.HasPrefix(one.RuledOut[0].Text, "not capacity") {
 				t.Errorf("ruled out %v, want capacity first", one.RuledOut)
+			}
+			if replayed && (one.Effect == nil || one.Effect.Now.Timeout < 0.01 || one.Effect.Then.Timeout > 0.002) {
+				t.Errorf("effect %+v, want the 408s gone", one.Effect)
 			}
 			if fits := one.Remedy.CapTokens; fits < 1900 || fits > 2010 {
 				t.Errorf("%d tokens fit, want about 1,955", fits)
@@ -183,7 +187,7 @@ func TestImportWorlds(t *testing.T) {
 			w.alone()
 		}, diagnose.ClientTimeout, []string{"gateway", "gateway and tokens", "service", "all of the gateway", "all"}, nil},
 	} {
-		for _, seed := range []uint64{1, 1002} {
+		for _, seed := range []uint64{1002} {
 			w := newWorld(seed)
 			c.make(w)
 			all := exports(t, w.bare(t))
