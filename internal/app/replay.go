@@ -248,7 +248,7 @@ func (r *replay) base() (whatif.Config, bool) {
 	}
 	cfg.Client = fleet.OpenAISDK()
 	cfg.Client.Retries = r.retries
-	if r.o.Config == nil {
+	if r.o.Config == nil || r.o.Direct {
 		cfg.Policy = r.inferred()
 		return cfg, true
 	}

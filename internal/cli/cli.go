@@ -27,7 +27,7 @@ type commands struct {
 	Plan     planCommand     `cmd:"" help:"How many PTUs for this traffic and service level, alone or with standard spillover, at which cost."`
 	Simulate simulateCommand `cmd:"" help:"Try policies on a workload, in virtual time, and compare them."`
 	Query    queryCommand    `cmd:"" help:"Ask the record store a question in KQL: tables, charts, CSV, JSON."`
-	Diagnose diagnoseCommand `cmd:"" help:"Say why there are 408s and 429s, from the record store."`
+	Diagnose diagnoseCommand `cmd:"" help:"Say why there are 408s and 429s, from the record store or from what Azure logged."`
 	Cost     costCommand     `cmd:"" help:"Add up what requests cost, by deployment, caller, tenant, class or model."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print the effective one."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,7 +34,9 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ADDR", freeAddress(t))
-			return nil
+			samples, err := filepath.Abs("../imports/testdata")
+			env.Setenv("SAMPLES", samples)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"get": get},
 	})

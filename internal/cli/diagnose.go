@@ -12,13 +12,15 @@ import (
 )
 
 type diagnoseCommand struct {
-	Store    string `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. That of --config when it is not given."`
-	Config   string `short:"c" type:"path" placeholder:"FILE" help:"The gateway's configuration: what deployments can do, and how traffic is served."`
-	From     string `placeholder:"TIME" help:"Only requests from then on: 2026-11-22T10:00:00Z, or a duration before now such as 6h."`
-	To       string `placeholder:"TIME" help:"Only requests before then."`
-	NoReplay bool   `help:"Do not predict what remedies would do."`
-	Format   string `enum:"text,json,html" default:"text" help:"text, json or html."`
-	Output   string `short:"o" type:"path" placeholder:"FILE" help:"Write here instead of standard output."`
+	Import   []string `sep:"none" placeholder:"FILE" help:"Exports of others' logs instead of a store: ApiManagementGatewayLogs and -LlmLog, AzureDiagnostics, Azure Monitor metrics."`
+	Files    []string `arg:"" optional:"" name:"file" help:"More files for --import."`
+	Store    string   `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. That of --config when it is not given."`
+	Config   string   `short:"c" type:"path" placeholder:"FILE" help:"The gateway's configuration: what deployments can do, and how traffic is served."`
+	From     string   `placeholder:"TIME" help:"Only requests from then on: 2026-11-22T10:00:00Z, or a duration before now such as 6h."`
+	To       string   `placeholder:"TIME" help:"Only requests before then."`
+	NoReplay bool     `help:"Do not predict what remedies would do."`
+	Format   string   `enum:"text,json,html" default:"text" help:"text, json or html."`
+	Output   string   `short:"o" type:"path" placeholder:"FILE" help:"Write here instead of standard output."`
 }
 
 // Help is what the command's help says beyond its options.
@@ -28,7 +30,11 @@ do, and what that would change, found by serving the same traffic again in virtu
 docs/DIAGNOSE.md tells how to read it.
 
   spillway diagnose --store /var/lib/spillway --from 6h
-  spillway diagnose --config spillway.yaml --format html -o why.html`
+  spillway diagnose --config spillway.yaml --format html -o why.html
+
+Without a gateway of ours, from what Azure logs (docs/IMPORT.md has the queries that export it):
+
+  spillway diagnose --import gateway.csv llm.csv metrics.json`
 }
 
 // Run diagnoses and writes what it found.
@@ -71,8 +77,11 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 			dir = how.Config.Store.Dir
 		}
 	}
+	if len(c.Import)+len(c.Files) > 0 {
+		return c.imported(w, how)
+	}
 	if dir == "" {
-		return nil, errors.New("whose requests? Give --store DIR, or a --config with a store")
+		return nil, errors.New("whose requests? Give --store DIR, or a --config with a store, or --import FILE... with what Azure logged")
 	}
 	all, err := app.StoreObservations(dir)
 	if err != nil {

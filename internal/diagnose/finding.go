@@ -161,8 +161,11 @@ type Diagnosis struct {
 	Refused  float64   `json:"rate_429"`
 	Failed   float64   `json:"rate_failed"`
 	Healthy  bool      `json:"healthy"`
-	Findings []Finding `json:"findings"` // the gravest first
+	Blind    bool      `json:"blind,omitempty"` // how requests ended is not known
+	Findings []Finding `json:"findings"`        // the gravest first
 	Coverage []Missing `json:"coverage"`
+	// Sources are the files that were imported; none where a store was read.
+	Sources []Source `json:"sources,omitempty"`
 
 	// Replay says what the predicted effects rest on; nil where there is none.
 	Replay *Replay `json:"replay,omitempty"`

@@ -48,19 +48,23 @@ func oversized(f *facts) {
 	if fits < 16 {
 		return // it is not the length
 	}
+	evidence := []Evidence{{"ran out of time writing", all, "count", "outcome in (timeout, truncated_deadline)"}}
+	if f.lateAsks.n > 0 || f.total.lateUnlimited > 0 {
+		evidence = append(
+			evidence, Evidence{"asked for by those, p50; 0 is no limit", f.lateAsks.quantile(0.5), "tokens", "ask_tokens"},
+			Evidence{"asked for by all, p50", f.asks.quantile(0.5), "tokens", "ask_tokens"},
+		)
+	}
 	f.report(Finding{
 		Code: OversizedRequests, Subject: worst.name, at: []*deployment{worst},
 		Title:      fmt.Sprintf("answers too long for their window: %s run out of %s; %s surely fit", percent(share(all, f.total.Tries)), span(window), numeral.Whole(float64(fits))),
 		Confidence: 0.75 + 0.2*min(1, all/50), Affected: share(all, f.total.Tries),
-		Evidence: []Evidence{
-			{"ran out of time writing", all, "count", "outcome in (timeout, truncated_deadline)"},
-			{"asked for by those, p50; 0 is no limit", f.lateAsks.quantile(0.5), "tokens", "ask_tokens"},
-			{"asked for by all, p50", f.asks.quantile(0.5), "tokens", "ask_tokens"},
-			{"between tokens, p50", p50, "ms", "tbt_mean_ms"},
-			{"between tokens, p99", p99, "ms", "tbt_mean_ms"},
-			{"fit the window at that pace", float64(fits), "tokens", "(window − ttft p99) / tbt p99"},
-			{"an answer, p99", f.outputs.quantile(0.99), "tokens", "usage.completion_tokens"},
-		},
+		Evidence: append(
+			evidence, Evidence{"between tokens, p50", p50, "ms", "tbt_mean_ms"},
+			Evidence{"between tokens, p99", p99, "ms", "tbt_mean_ms"},
+			Evidence{"fit the window at that pace", float64(fits), "tokens", "(window − ttft p99) / tbt p99"},
+			Evidence{"an answer, p99", f.outputs.quantile(0.99), "tokens", "usage.completion_tokens"},
+		),
 		RuledOut: append(f.notCapacity(worst, cellLate, "running out of time"), f.notDecode(worst)...),
 		Remedy: Remedy{
 			Text:      fmt.Sprintf("grant what fits (%s tokens), and stream what is longer", numeral.Whole(float64(fits))),

@@ -36,7 +36,7 @@ func standardQuota(f *facts) {
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", numeral.Whole(limit*parts)))
 		case even:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", numeral.Whole(limit*parts), numeral.Whole(s.tokens/float64(len(cells)))))
-		case share(s.tokens, s.reserved) < 0.5:
+		case s.reserved > 0 && share(s.tokens, s.reserved) < 0.5:
 			f.overReserved(d, cells, [4]float64{met, 0, 1 - share(s.tokens, s.reserved), share(s.tokens, s.reserved)})
 		default:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s tokens per minute", numeral.Whole(s.tokens/float64(len(cells))/f.bucket.Minutes())))

@@ -16,16 +16,23 @@ const textWidth = 100
 // WriteText writes the diagnosis for a terminal.
 func WriteText(w io.Writer, d *Diagnosis) error {
 	var b bytes.Buffer
+	writeSources(&b, d.Sources)
 	if d.Tries == 0 {
 		b.WriteString("No requests in that time.\n")
 		_, err := w.Write(b.Bytes())
 		return err
 	}
 	fmt.Fprintf(&b, "%s: %s calls, %s tries at %s\n", period(d.From, d.To), numeral.Whole(float64(d.Calls)), numeral.Whole(float64(d.Tries)), names(d.DeploymentNames))
-	fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s, of tries\n", percent(d.Timeout), percent(d.Cut), percent(d.Refused), percent(d.Failed))
+	if d.Blind {
+		b.WriteString("How they ended is not known.\n")
+	} else {
+		fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s, of tries\n", percent(d.Timeout), percent(d.Cut), percent(d.Refused), percent(d.Failed))
+	}
 	switch {
 	case d.Healthy:
 		b.WriteString("\nNo problem found. Looked for: " + strings.Join(looked(), ", ") + ".\n")
+	case len(d.Findings) == 0 && d.Tries >= minTries:
+		b.WriteString("\nNothing was found in what is known, which is too little to say that all is well.\n")
 	case len(d.Findings) == 0:
 		fmt.Fprintf(&b, "\nToo little to say anything: %d tries, and fewer than %d tell nothing.\n", d.Tries, minTries)
 	}

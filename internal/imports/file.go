@@ -1,0 +1,250 @@
+package imports
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// A file with more bad rows than badSome and than badShare of all is refused,
+// and so is one in which no row can be read.
+const (
+	badSome    = 10
+	badShare   = 0.1
+	maxSamples = 3
+	looked     = 1000 // rows that are looked at before anything is read
+)
+
+// layout is how a file holds its rows.
+type layout uint8
+
+const (
+	asCSV     layout = iota
+	asObjects        // objects, in a list or one after the other
+	asTables         // {"tables":[{"columns":[…],"rows":[…]}]}, a query's answer
+	asMetrics        // {"value":[{"timeseries":[…]}]}, the metrics API's answer
+)
+
+// row is one row's values by column; "" for what it lacks. It is valid until
+// the next row is read.
+type row struct {
+	values [colCount]string
+	ranks  [colCount]uint8 // of the names that the values had, from 1
+	cells  []string        // of a CSV: all
+}
+
+// set takes the value of a column, if it has no better name's already.
+func (r *row) set(p place, value string) {
+	if value == "" || r.values[p.column] != "" && int(r.ranks[p.column])-1 <= p.rank {
+		return
+	}
+	r.values[p.column], r.ranks[p.column] = value, uint8(p.rank+1)
+}
+
+// file is one export, and how well it could be read.
+type file struct {
+	path   string
+	src    *source
+	info   os.FileInfo
+	layout layout
+	table  table
+	clock  clock
+	local  bool // its times are said to be local ones
+
+	// Of a CSV: what divides its columns, the lines before its header, the
+	// header, and where each column is (-1 for nowhere). Wide is one whose
+	// columns are series of a metric.
+	comma  byte
+	before int
+	header []string
+	at     [colCount]int
+	wide   []series
+
+	aliases map[string]place
+	known   map[string]place // of JSON: names that were met; rank -1 for none of ours
+
+	line, rows, used, bad int
+	kinds                 uint8 // of the rows that were used, a bit each
+	samples               []string
+	from, to              int64 // µs
+}
+
+// semicolons reports whether numbers may be written the continental way.
+func (f *file) semicolons() bool { return f.comma == ';' }
+
+// reject notes a row that cannot be read.
+func (f *file) reject(reason string) {
+	f.bad++
+	if len(f.samples) < maxSamples {
+		f.samples = append(f.samples, fmt.Sprintf("line %d: %s", f.line, reason))
+	}
+}
+
+// refused is the error of a file with too many bad rows, or with none at all.
+func (f *file) refused() error {
+	if f.rows == 0 {
+		return fmt.Errorf("%s has no rows", f.path)
+	}
+	if f.bad < f.rows && (f.bad <= badSome || float64(f.bad) <= badShare*float64(f.rows)) {
+		return nil
+	}
+	return fmt.Errorf("%s: %d of %d rows cannot be read, too many to go on with:\n  %s", f.path, f.bad, f.rows, strings.Join(f.samples, "\n  "))
+}
+
+// openFile opens a file and sees what it is.
+func openFile(path string) (*file, error) {
+	src, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{path: path, src: src, aliases: aliases(), known: map[string]place{}}
+	if err := f.look(); err != nil {
+		src.close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+// errSeen ends a look.
+var errSeen = errors.New("seen enough")
+
+// look finds out what the file is from its beginning, without consuming it.
+func (f *file) look() error {
+	var err error
+	if f.info, err = f.src.file.Stat(); err != nil {
+		return err
+	}
+	head, err := f.src.Peek(bufferSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("it breaks off: %w", err)
+	}
+	if err := f.lay(head); err != nil {
+		return err
+	}
+	n := 0
+	var columns []string
+	err = f.read(bufio.NewReader(bytes.NewReader(head)), func(r *row) error {
+		n++
+		f.clock.see(r.values[colTime])
+		_ = f.properties(r) // complained of when it is read
+		if n == looked {
+			return errSeen
+		}
+		return nil
+	})
+	var wrong *columnsError
+	switch {
+	case errors.As(err, &wrong):
+		return wrong.err
+	case f.layout == asObjects:
+		for name := range f.known {
+			columns = append(columns, name)
+		}
+		slices.Sort(columns)
+		if len(columns) == 0 {
+			return errors.New("it has no rows")
+		}
+		if f.table, err = recognise(columns); err != nil {
+			return err
+		}
+	}
+	f.line, f.rows, f.bad, f.samples = 0, 0, 0, nil
+	return nil
+}
+
+// has reports whether rows may have a value in that column.
+func (f *file) has(c column) bool {
+	if f.header != nil && f.at[c] >= 0 {
+		return true
+	}
+	for _, p := range f.known {
+		if p.rank >= 0 && p.column == c {
+			return true
+		}
+	}
+	return false
+}
+
+// columnsError says that a file's columns are of no use.
+type columnsError struct{ err error }
+
+func (e *columnsError) Error() string { return e.err.Error() }
+
+// lay finds out how the file holds its rows.
+func (f *file) lay(head []byte) error {
+	i := spaces(head, 0)
+	switch {
+	case i == len(head):
+		return errors.New("it has nothing but spaces")
+	case head[i] == '[':
+		f.layout = asObjects
+		return nil
+	case head[i] != '{':
+		return f.layCSV(head)
+	}
+	f.layout = asObjects
+	has := map[string]bool{}
+	whole := members(head[i:max(i, past(head, i))], func(name, _ []byte) { has[plain(string(name))] = true }) == nil
+	beginning := func(text string) bool { return !whole && bytes.Contains(head, []byte(text)) }
+	switch {
+	case has["tables"], beginning(`"columns"`), beginning(`"Columns"`):
+		f.layout = asTables
+	case has["value"] && (has["timespan"] || has["interval"] || has["namespace"]), beginning(`"timeseries"`):
+		f.layout, f.table = asMetrics, tables()[0]
+	case has["error"] && len(has) == 1:
+		return errors.New("it is an error that the service answered, not rows")
+	}
+	return nil
+}
+
+// read calls visit with every row. An error that is a badRow spoils one row;
+// others end the reading.
+func (f *file) read(in *bufio.Reader, visit func(*row) error) error {
+	each := func(r *row, err error) error {
+		f.rows++
+		if err == nil {
+			err = visit(r)
+		}
+		if bad := badRow(""); errors.As(err, &bad) {
+			f.reject(string(bad))
+			return nil
+		}
+		if err != nil {
+			f.rows-- // the reading ends before it
+		}
+		return err
+	}
+	switch f.layout {
+	case asCSV:
+		return f.readCSV(in, each)
+	case asTables:
+		return f.readTables(in, each)
+	case asMetrics:
+		return f.readMetrics(in, each)
+	default:
+		return f.readObjects(in, each)
+	}
+}
+
+// title names what the rows are of: AzureDiagnostics can hold several.
+func (f *file) title() string {
+	switch {
+	case f.table.name != serviceTable:
+		return f.table.name
+	case f.kinds == 1<<kindGateway:
+		return gatewayTable
+	case f.kinds == 1<<kindLLM:
+		return llmTable
+	}
+	return serviceTable
+}
+
+// broken is the error of a file that cannot be read to its end.
+func (f *file) broken(err error) error {
+	return fmt.Errorf("%s breaks off at line %d, in row %d: %w. Nothing was concluded from it; export it again", f.path, f.line, f.rows+1, err)
+}

@@ -1,0 +1,115 @@
+package imports
+
+import (
+	"bufio"
+	"encoding/json"
+	"strings"
+)
+
+// series is a metric of one deployment, as far as the export says of which.
+type series struct {
+	metric     string
+	deployment string // or a text that has its name in it
+	account    string
+	loose      bool // deployment is such a text
+	column     int  // of a wide CSV
+}
+
+// sample is one value of a metric of utilization.
+type sample struct {
+	series series
+	at     int64 // µs
+	ratio  float64
+}
+
+// utilization says whether a metric is one of a provisioned deployment's
+// utilization, and whether it is the deprecated one.
+func utilization(metric string) (is, old bool) {
+	name := plain(metric)
+	if !strings.Contains(name, "utilization") || !strings.Contains(name, "provisioned") {
+		return false, false
+	}
+	return true, strings.Contains(name, "managed") && !strings.Contains(name, "v2")
+}
+
+// wideSeries are the columns of a CSV that the portal's charts give: a time,
+// and a column for each line of the chart; nil where none is of utilization.
+func wideSeries(names []string, time int, above string) []series {
+	var all []series
+	whole, _ := utilization(above)
+	for i, name := range names {
+		if i == time {
+			continue
+		}
+		if here, _ := utilization(name); here || whole {
+			metric := name
+			if !here {
+				metric = "ProvisionedUtilization"
+			}
+			all = append(all, series{metric: metric, deployment: name + " " + above, loose: true, column: i})
+		}
+	}
+	return all
+}
+
+// answer is that of the metrics API.
+type answer struct {
+	ResourceRegion string
+	Value          []struct {
+		ID         string
+		Name       struct{ Value string }
+		TimeSeries []struct {
+			MetadataValues []struct {
+				Name  struct{ Value string }
+				Value string
+			}
+			Data []struct {
+				TimeStamp string
+				Average   *float64
+				Maximum   *float64
+			}
+		}
+	}
+}
+
+// readMetrics reads the metrics API's answer, or several one after the other,
+// a row for each point in time.
+func (f *file) readMetrics(in *bufio.Reader, each func(*row, error) error) error {
+	d := json.NewDecoder(in)
+	for d.More() {
+		var a answer
+		if err := d.Decode(&a); err != nil {
+			return torn(err)
+		}
+		for _, m := range a.Value {
+			for _, s := range m.TimeSeries {
+				var one row
+				one.values[colMetric] = m.Name.Value
+				id, _, _ := strings.Cut(m.ID, "/providers/Microsoft.Insights/")
+				one.values[colResource] = id
+				for _, v := range s.MetadataValues {
+					if p, ok := f.aliases[plain(v.Name.Value)]; ok && (p.column == colDeployment || p.column == colRegion) {
+						one.values[p.column] = v.Value
+					}
+				}
+				for _, point := range s.Data {
+					f.line++
+					one.values[colTime] = point.TimeStamp
+					one.values[colAverage], one.values[colMaximum] = decimal(point.Average), decimal(point.Maximum)
+					if err := each(&one, nil); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func decimal(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	text, _ := json.Marshal(*v) // it came out of JSON
+	return string(text)
+}
