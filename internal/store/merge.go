@@ -20,8 +20,9 @@ const (
 // planMerge returns the first neighbours that are to become one segment, or
 // nothing. Segments of full records or more are left alone. The largest is at
 // most half of the whole: every merge at least doubles the segment that a
-// record is in, so that no record is written often.
-func planMerge(segments []segmentFile, full int64) []segmentFile {
+// record is in, so that no record is written often. None of cuts lies in
+// between.
+func planMerge(segments []segmentFile, full int64, cuts []int64) []segmentFile {
 	for i := 0; i+mergeFiles <= len(segments); i++ {
 		neighbours := segments[i : i+mergeFiles]
 		var rows, largest int64
@@ -36,28 +37,51 @@ func planMerge(segments []segmentFile, full int64) []segmentFile {
 				to = s.to
 			}
 		}
-		if largest < full && largest <= rows/2 && to.Sub(from) <= mergeSpan {
+		if largest < full && largest <= rows/2 && to.Sub(from) <= mergeSpan && !cut(neighbours, cuts) {
 			return neighbours
 		}
 	}
 	return nil
 }
 
+// cut reports whether one of the cuts would be in the midst of the neighbours
+// as one segment.
+func cut(neighbours []segmentFile, cuts []int64) bool {
+	first, last := neighbours[0].first, neighbours[len(neighbours)-1].last
+	return slices.ContainsFunc(cuts, func(n int64) bool { return first <= n && n < last })
+}
+
 // merge merges as long as there is something to merge.
 func (k *keeper) merge() error {
 	for {
-		l, err := list(k.cfg.Dir)
+		again, err := k.mergeOnce()
 		if err != nil {
-			return err
-		}
-		neighbours := planMerge(l.segments, int64(k.cfg.SealRecords))
-		if neighbours == nil {
-			return nil
-		}
-		if err := k.mergeThese(neighbours); err != nil {
 			return fmt.Errorf("merge segments: %w", err)
 		}
+		if !again {
+			return nil
+		}
 	}
+}
+
+// mergeOnce makes one segment of some, if there are any to merge. No feed
+// claims one meanwhile.
+func (k *keeper) mergeOnce() (merged bool, err error) {
+	k.moving.Lock()
+	defer k.moving.Unlock()
+	l, err := list(k.cfg.Dir)
+	if err != nil {
+		return false, err
+	}
+	between, err := cuts(k.cfg.Dir)
+	if err != nil {
+		return false, err
+	}
+	neighbours := planMerge(l.segments, int64(k.cfg.SealRecords), between)
+	if neighbours == nil {
+		return false, nil
+	}
+	return true, k.mergeThese(neighbours)
 }
 
 // mergeThese writes one segment with the records of the neighbours and removes
