@@ -23,6 +23,25 @@ type shop struct {
 	next int64 // number of the next record
 }
 
+// quickDir is a directory in memory where there is one: what is tested is the
+// order of things and not the disk.
+func quickDir(tb interface {
+	rapid.TB
+	Cleanup(func())
+}) string {
+	tb.Helper()
+	base := "/dev/shm"
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
+		base = ""
+	}
+	dir, err := os.MkdirTemp(base, "feed")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func newShop(tb rapid.TB, dir string, feeds ...string) *shop {
 	tb.Helper()
 	s := &shop{tb: tb, dir: dir, next: 1}
@@ -233,11 +252,7 @@ func TestFeedRefusesBrokenState(t *testing.T) {
 // only, and that one under one key.
 func TestFeedsProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "feed")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
+		dir := quickDir(t)
 		names := []string{"a", "b"}
 		s := newShop(t, dir, names...)
 		given := []map[string]string{{}, {}} // record to key
@@ -258,7 +273,7 @@ func TestFeedsProperty(t *testing.T) {
 			}
 			return true
 		}
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			switch rapid.IntRange(0, 6).Draw(t, "step") {
 			case 0, 1, 2:
 				s.receive(rapid.IntRange(1, 3).Draw(t, "records"))
@@ -286,7 +301,7 @@ func TestFeedsProperty(t *testing.T) {
 
 // A consumer that is away does not keep segments from being merged.
 func TestFeedThatIsBehindLetsMerge(t *testing.T) {
-	s := newShop(t, t.TempDir(), "a")
+	s := newShop(t, quickDir(t), "a")
 	f := s.k.feeds[0]
 	s.receive(1)
 	s.work(Config{})
