@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -118,6 +119,7 @@ func waitForStart(was, is *config.Config) (names []string) {
 		{"server.max_header_bytes", was.Server.MaxHeaderBytes != is.Server.MaxHeaderBytes},
 		{"records", was.Records != is.Records},
 		{"store", was.Store != is.Store},
+		{"exports", !reflect.DeepEqual(was.Exports, is.Exports)},
 		{"metrics", was.Metrics != is.Metrics},
 	} {
 		if s.differs {

@@ -75,7 +75,7 @@ func explorerScript(columns []store.Column) string {
 		var line bytes.Buffer
 		e := json.NewEncoder(&line)
 		_ = e.Encode(m)
-		lines = append(lines, "'    "+strings.TrimSpace(line.String())+"'")
+		lines = append(lines, "    "+strings.TrimSpace(line.String()))
 	}
 	_, attempts := split(columns)
 	var fields []string
@@ -86,7 +86,7 @@ func explorerScript(columns []store.Column) string {
 		"// One row is one request. A column that is new in a later version is added.\n" +
 			".create-merge table requests (\n" + strings.Join(table, ",\n") + ")",
 		"// Which column of a segment goes where.\n" +
-			".create-or-alter table requests ingestion parquet mapping \"requests_parquet\"\n'['\n" + strings.Join(lines, "','\n") + "\n']'",
+			".create-or-alter table requests ingestion parquet mapping \"requests_parquet\"\n```\n[\n" + strings.Join(lines, ",\n") + "\n]\n```",
 		"// How long records are kept here.\n.alter-merge table requests policy retention softdelete = 90d recoverability = enabled",
 		"// One row is one attempt. Queries name it like a table.\n" +
 			".create-or-alter function with (docstring = \"Attempts at deployments, from the records of Spillway\") attempts() {\n" +
