@@ -19,7 +19,7 @@ const (
 	// maxRetryAfter bounds what a sink may ask for.
 	maxRetryAfter = 15 * time.Minute
 	// tellEvery is how often a sink that stays down is logged.
-	tellEvery = 15 * time.Minute
+	tellEvery = time.Hour
 )
 
 // Sender sends one segment to one place, whole: when it returns nil, the place
