@@ -328,3 +328,12 @@ func TestClickHouse(t *testing.T) {
 		t.Errorf("the attempts of 5 are %q", got)
 	}
 }
+
+// signatures is an S3 server that takes all and tells how it was signed.
+func signatures(seen chan<- string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		seen <- r.Header.Get("X-Amz-Security-Token") + " " + r.Header.Get("Authorization")
+		w.Header().Set("ETag", `"x"`)
+	})
+}
