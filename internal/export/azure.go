@@ -57,11 +57,21 @@ func azureError(err error) error {
 	return withoutQuery(err)
 }
 
-// withoutQuery tells an error of the HTTP client without the query of its URL.
+// brief is an error told in one line.
+type brief struct{ error }
+
+// Error returns the line.
+func (b brief) Error() string { return line(b.error.Error()) }
+
+// Unwrap returns the error itself.
+func (b brief) Unwrap() error { return b.error }
+
+// withoutQuery tells an error of the HTTP client without the query of its URL,
+// and others in one line.
 func withoutQuery(err error) error {
 	u, ok := errors.AsType[*url.Error](err)
 	if !ok {
-		return err
+		return brief{err}
 	}
 	at := "the sink"
 	if parsed, parseErr := url.Parse(u.URL); parseErr == nil {

@@ -49,7 +49,7 @@ func (c *clickHouse) Send(ctx context.Context, s *store.Segment) error {
 	}
 	answer, err := c.client.Do(r)
 	if err != nil {
-		return err
+		return withoutQuery(err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK || answer.Header.Get("X-ClickHouse-Exception-Code") != "" {

@@ -57,7 +57,7 @@ func retryAfter(err error) time.Duration {
 // told of it.
 const (
 	maxWhatBytes = 16 << 10
-	maxWhatRunes = 300
+	maxWhatRunes = 600
 )
 
 // failureOf reads an answer that is not a success. The body stays the caller's
