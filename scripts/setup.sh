@@ -74,6 +74,15 @@ if ! cmp -s "$requirements" .cache/venv/requirements.txt; then
 	cp "$requirements" .cache/venv/requirements.txt
 fi
 
+requirements=internal/export/testdata/servers/requirements.txt
+if ! cmp -s "$requirements" .cache/servers/requirements.txt; then
+	echo "setup: ClickHouse's engine and an S3 server"
+	rm -rf .cache/servers
+	python3 -m venv .cache/servers
+	.cache/servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
+	cp "$requirements" .cache/servers/requirements.txt
+fi
+
 # npm_packages DIR WHAT: those of a lock file.
 npm_packages() {
 	if ! cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock.json"; then
@@ -84,3 +93,4 @@ npm_packages() {
 }
 npm_packages tests/clients/node 'the Node client'
 npm_packages analyst/testdata/kusto "Microsoft's parser of KQL"
+npm_packages internal/export/testdata/servers 'Azurite, which stands in for Azure Storage'
