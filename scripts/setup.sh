@@ -79,6 +79,8 @@ if ! cmp -s "$requirements" .cache/servers/requirements.txt; then
 	echo "setup: ClickHouse's engine and an S3 server"
 	rm -rf .cache/servers
 	python3 -m venv .cache/servers
+	# The engine asks for pandas and pyarrow, which the tests do without.
+	.cache/servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps -r "${requirements%/*}/engine.txt"
 	.cache/servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
 	cp "$requirements" .cache/servers/requirements.txt
 fi

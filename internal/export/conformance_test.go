@@ -37,7 +37,6 @@ const (
 type gate struct {
 	*httptest.Server
 	mood  atomic.Int32
-	paths atomic.Pointer[[]string] // of what was written
 }
 
 // newGate passes on to backend, in the manner of a client that trusts any host.

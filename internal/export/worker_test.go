@@ -344,7 +344,7 @@ func TestExportDoesNotGiveUp(t *testing.T) {
 			s := &sink{t: t, fail: func(int) error { return failure }}
 			p := newPlant(t, store.Config{}, map[string]Sender{"a": s})
 			p.record(1)
-			p.pass(72 * time.Hour)
+			p.pass(25 * time.Hour)
 			if p.w.Feed("a").Lost() != 0 {
 				t.Errorf("%v: given up", failure)
 			}

@@ -28,7 +28,8 @@ type shop struct {
 func quickDir(tb interface {
 	rapid.TB
 	Cleanup(func())
-}) string {
+},
+) string {
 	tb.Helper()
 	base := "/dev/shm"
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
