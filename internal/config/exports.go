@@ -146,7 +146,6 @@ func (d *decoder) hideQuery(path, text string) {
 // exportPlace checks that the options are those of the kind, and are there.
 func (d *decoder) exportPlace(e *Export, path string) {
 	storage := e.Kind == ExportObjectStorage
-	known := storage || e.Kind == ExportDataExplorer || e.Kind == ExportClickHouse
 	for _, o := range []struct {
 		name, value    string
 		takes, demands bool
@@ -160,13 +159,18 @@ func (d *decoder) exportPlace(e *Export, path string) {
 		{"region", e.Region, storage && e.API == ExportS3, false},
 	} {
 		switch {
-		case !known:
+		case !e.known():
 		case o.value != "" && !o.takes:
 			d.addAt(path+"."+o.name, "is not of "+d.kindOf(e), "remove it")
 		case o.value == "" && o.takes && o.demands:
 			d.addAt(path+"."+o.name, "is missing: "+e.Kind+" needs it", "add "+o.name+":")
 		}
 	}
+}
+
+// known reports whether the kind is one: the enum has complained otherwise.
+func (e *Export) known() bool {
+	return e.Kind == ExportObjectStorage || e.Kind == ExportDataExplorer || e.Kind == ExportClickHouse
 }
 
 // kindOf names the kind with the interface, where it has several.
@@ -180,7 +184,7 @@ func (d *decoder) kindOf(e *Export) string {
 // exportAuth checks that the credential is whole, and one that the place takes.
 func (d *decoder) exportAuth(e *Export, path string) {
 	a := e.Auth
-	if e.Kind == "" {
+	if !e.known() {
 		return
 	}
 	entra := e.Kind == ExportDataExplorer || e.API == ExportAzure

@@ -36,7 +36,7 @@ const (
 // servers do.
 type gate struct {
 	*httptest.Server
-	mood  atomic.Int32
+	mood atomic.Int32
 }
 
 // newGate passes on to backend, in the manner of a client that trusts any host.
