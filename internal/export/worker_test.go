@@ -1,7 +1,6 @@
 package export
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,13 +68,27 @@ func (s *sink) got() string {
 	return strings.Join(s.ids, " ")
 }
 
+// tried is when each try came.
+func (s *sink) tried() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.tries)
+}
+
+// under is the keys, as they came.
+func (s *sink) under() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.keys)
+}
+
 // plant is a store with exports in a bubble.
 type plant struct {
 	t       *testing.T
 	cfg     store.Config
 	w       *store.Writer
 	exports *Exports
-	log     bytes.Buffer
+	log     output
 	next    int
 	giveUp  time.Duration
 }
@@ -210,10 +224,11 @@ func TestExportsSend(t *testing.T) {
 // the other export does not notice.
 func TestExportWaitsForSink(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		a := &sink{t: t}
 		b := &sink{t: t, fail: func(int) error {
-			if down {
+			if down.Load() {
 				return &Failure{Status: 503, What: "gone fishing"}
 			}
 			return nil
@@ -226,21 +241,21 @@ func TestExportWaitsForSink(t *testing.T) {
 		if a.got() != upTo(60) || b.got() != "" {
 			t.Errorf("a has %q and b %q", a.got(), b.got())
 		}
-		if len(b.tries) < 24 || len(b.tries) > 60 {
-			t.Errorf("b was tried %d times in two hours", len(b.tries))
+		if len(b.tried()) < 24 || len(b.tried()) > 60 {
+			t.Errorf("b was tried %d times in two hours", len(b.tried()))
 		}
-		for i := 1; i < len(b.tries); i++ {
-			if got, want := b.tries[i].Sub(b.tries[i-1]), backoff(i, 1); got != want {
+		for i := 1; i < len(b.tried()); i++ {
+			if got, want := b.tried()[i].Sub(b.tried()[i-1]), backoff(i, 1); got != want {
 				t.Errorf("try %d came after %v, want %v", i+1, got, want)
 			}
 		}
-		if s := p.status("b"); s.LagRecords != 60 || s.Failures != uint64(len(b.tries)) {
+		if s := p.status("b"); s.LagRecords != 60 || s.Failures != uint64(len(b.tried())) {
 			t.Errorf("b is %+v", s)
 		}
 		if n := strings.Count(p.log.String(), "exporting records failed"); n < 2 || n > 12 || !strings.Contains(p.log.String(), "gone fishing") {
 			t.Errorf("two hours of outage are told %d times:\n%s", n, &p.log)
 		}
-		down = false
+		down.Store(false)
 		p.pass(maxDelay)
 		if b.got() != upTo(60) {
 			t.Errorf("b has %q", b.got())
@@ -255,6 +270,8 @@ func TestExportAfterCrash(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		lost := &sink{t: t}
 		lost.fail = func(int) error { // it has arrived, but nobody knows
+			lost.mu.Lock()
+			defer lost.mu.Unlock()
 			lost.keys = append(lost.keys, "arrived")
 			return errors.New("the answer is lost")
 		}
@@ -263,8 +280,8 @@ func TestExportAfterCrash(t *testing.T) {
 		p.pass(time.Second)
 		first := p.w.Feed("a")
 		seg, err := first.Next()
-		if err != nil || len(lost.keys) == 0 {
-			t.Fatal(err, lost.keys)
+		if err != nil || len(lost.under()) == 0 {
+			t.Fatal(err)
 		}
 		seg.Close()
 		p.record(3)
@@ -273,8 +290,8 @@ func TestExportAfterCrash(t *testing.T) {
 		again := &sink{t: t}
 		p.start(map[string]Sender{"a": again})
 		p.pass(time.Second)
-		if again.got() != upTo(5) || again.keys[0] != seg.Key {
-			t.Errorf("after the crash %q came under %q, want the first under %s", again.got(), again.keys, seg.Key)
+		if again.got() != upTo(5) || again.under()[0] != seg.Key {
+			t.Errorf("after the crash %q came under %q, want the first under %s", again.got(), again.under(), seg.Key)
 		}
 		p.stop(time.Second)
 	})
@@ -295,8 +312,8 @@ func TestExportHonoursRetryAfter(t *testing.T) {
 		p := newPlant(t, store.Config{}, map[string]Sender{"a": s})
 		p.record(1)
 		p.pass(time.Hour)
-		if len(s.tries) != 3 || s.tries[1].Sub(s.tries[0]) != 90*time.Second || s.tries[2].Sub(s.tries[1]) != maxRetryAfter {
-			t.Errorf("tried at %v", s.tries)
+		if len(s.tried()) != 3 || s.tried()[1].Sub(s.tried()[0]) != 90*time.Second || s.tried()[2].Sub(s.tried()[1]) != maxRetryAfter {
+			t.Errorf("tried at %v", s.tried())
 		}
 		p.stop(time.Second)
 	})
@@ -308,7 +325,7 @@ func TestExportGivesUp(t *testing.T) {
 		s := &sink{t: t}
 		var p *plant
 		s.fail = func(int) error {
-			if len(s.keys) == 1 && p.w.Feed("a").Lost() == 0 {
+			if s.got() == "1" && p.w.Feed("a").Lost() == 0 {
 				return &Failure{Status: 400, What: "no such column"}
 			}
 			return nil
@@ -341,14 +358,20 @@ func TestExportDoesNotGiveUp(t *testing.T) {
 		&Failure{Status: 408}, &Failure{Status: 429}, &Failure{Status: 500}, context.DeadlineExceeded,
 	} {
 		bubble(t, func(t *testing.T) {
-			s := &sink{t: t, fail: func(int) error { return failure }}
+			var mended atomic.Bool
+			s := &sink{t: t, fail: func(int) error {
+				if mended.Load() {
+					return nil
+				}
+				return failure
+			}}
 			p := newPlant(t, store.Config{}, map[string]Sender{"a": s})
 			p.record(1)
 			p.pass(25 * time.Hour)
 			if p.w.Feed("a").Lost() != 0 {
 				t.Errorf("%v: given up", failure)
 			}
-			s.fail = nil
+			mended.Store(true)
 			p.pass(maxDelay)
 			if s.got() != "1" {
 				t.Errorf("%v: %q came afterwards", failure, s.got())
@@ -361,9 +384,10 @@ func TestExportDoesNotGiveUp(t *testing.T) {
 // Retention that takes what was not sent is loss: counted and told.
 func TestExportLosesToRetention(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		s := &sink{t: t, fail: func(int) error {
-			if down {
+			if down.Load() {
 				return errors.New("down")
 			}
 			return nil
@@ -373,7 +397,7 @@ func TestExportLosesToRetention(t *testing.T) {
 		p.pass(90 * time.Minute)
 		p.record(1)
 		p.pass(2 * time.Minute)
-		down = false
+		down.Store(false)
 		p.pass(maxDelay)
 		if s.got() != "4" || p.w.Feed("a").Lost() != 3 {
 			t.Errorf("%q came and %d are lost, want 4, and 3", s.got(), p.w.Feed("a").Lost())

@@ -274,10 +274,12 @@ func TestFeedsProperty(t *testing.T) {
 			}
 			return true
 		}
-		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+		for range rapid.IntRange(1, 14).Draw(t, "steps") {
 			switch rapid.IntRange(0, 6).Draw(t, "step") {
 			case 0, 1, 2:
-				s.receive(rapid.IntRange(1, 3).Draw(t, "records"))
+				for range 2 {
+					s.receive(rapid.IntRange(1, 3).Draw(t, "records"))
+				}
 				s.work(Config{})
 			case 3:
 				step(0, true)
