@@ -18,7 +18,7 @@ FUZZTIME ?= 30s    # fuzz: per target
 tool = go tool -modfile=tools/$(1).mod $(1)
 
 # Written by go generate from the code, and kept in the tree for readers.
-GENERATED := docs/CONFIG.md docs/spillway.schema.json
+GENERATED := docs/CONFIG.md docs/spillway.schema.json deploy/data-explorer/records.kql deploy/clickhouse/records.sql
 
 .PHONY: help
 help: ## list what there is
@@ -62,7 +62,7 @@ check: ## the quick checks: format, vet, structure, staticcheck, tidiness, gener
 	cd analyst && go mod tidy -diff
 	go fix -diff ./...
 	$(call tool,staticcheck) ./...
-	@before=$$(sha256sum $(GENERATED)); go generate ./internal/config; \
+	@before=$$(sha256sum $(GENERATED)); go generate ./internal/config ./internal/export; \
 	sha256sum --check --quiet <<<"$$before" || { echo "written anew by go generate: commit $(GENERATED)"; exit 1; }
 
 .PHONY: race
@@ -84,8 +84,8 @@ format: ## format the Go code and apply go fix
 	go fix ./...
 
 .PHONY: generate
-generate: ## write the configuration reference anew
-	go generate ./internal/config
+generate: ## write the configuration reference and the tables under deploy anew
+	go generate ./internal/config ./internal/export
 
 .PHONY: lint
 lint: ## golangci-lint; its first build takes minutes

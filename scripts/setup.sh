@@ -108,6 +108,17 @@ if ! cmp -s "$requirements" .cache/venv/requirements.txt; then
 	cp "$requirements" .cache/venv/requirements.txt
 fi
 
+requirements=internal/export/testdata/servers/requirements.txt
+if ! cmp -s "$requirements" .cache/servers/requirements.txt; then
+	echo "setup: ClickHouse's engine and an S3 server"
+	rm -rf .cache/servers
+	python3 -m venv .cache/servers
+	# The engine asks for pandas and pyarrow, which the tests do without.
+	.cache/servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps -r "${requirements%/*}/engine.txt"
+	.cache/servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
+	cp "$requirements" .cache/servers/requirements.txt
+fi
+
 # npm_packages DIR WHAT: those of a lock file.
 npm_packages() {
 	if ! cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock.json"; then
@@ -118,3 +129,4 @@ npm_packages() {
 }
 npm_packages tests/clients/node 'the Node client'
 npm_packages analyst/testdata/kusto "Microsoft's parser of KQL"
+npm_packages internal/export/testdata/servers 'Azurite, which stands in for Azure Storage'

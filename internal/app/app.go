@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/config"
+	"github.com/spillway-ai/spillway/internal/export"
 	"github.com/spillway-ai/spillway/internal/gateway"
 	"github.com/spillway-ai/spillway/internal/genai"
 	"github.com/spillway-ai/spillway/internal/telemetry"
@@ -42,7 +43,9 @@ type App struct {
 	cfg      *config.Config // as started: what a reload cannot change comes from here
 	gateway  *gateway.Gateway
 	demo     *demo
-	outputs  []output // of records
+	outputs  []output        // of records
+	exports  *export.Exports // nil without any
+	losing   []losing        // exports, which lose what they do not send in time
 	data     *listener
 	admin    *listener // nil without an admin address
 	draining atomic.Bool

@@ -71,6 +71,7 @@ func (a *App) openStore() (output, error) {
 	s := a.cfg.Store
 	w, err := store.NewWriter(store.Config{
 		Dir: dir, Queue: s.Queue, SealAfter: s.SealAfter, MaxAge: s.MaxAge, MaxBytes: int64(s.MaxBytes), Log: a.opts.Log,
+		Feeds: feeds(a.cfg.Exports),
 	})
 	if errors.Is(err, store.ErrLocked) {
 		return output{}, fmt.Errorf("%w: give each gateway a store.dir of its own (%s)", err, dir)
@@ -78,7 +79,8 @@ func (a *App) openStore() (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	return output{"store", w}, nil
+	keeper, err := a.startExports(w)
+	return output{"store", keeper}, err
 }
 
 // storeDir is the record store's directory; "" where there is none.
@@ -93,7 +95,14 @@ func (a *App) metrics() *telemetry.Metrics {
 	for _, o := range a.outputs {
 		dropped[o.name] = o.Dropped
 	}
-	m := telemetry.NewMetrics(telemetry.MetricsConfig{Status: a.status, Dropped: dropped, Provider: a.provider})
+	for _, l := range a.losing {
+		dropped[l.output] = l.lost
+	}
+	cfg := telemetry.MetricsConfig{Status: a.status, Dropped: dropped, Provider: a.provider}
+	if a.exports != nil {
+		cfg.Exports = a.exportStatus
+	}
+	m := telemetry.NewMetrics(cfg)
 	a.counts.Store(m)
 	return m
 }

@@ -119,6 +119,7 @@ func waitForStart(was, is *config.Config) (names []string) {
 		{"server.max_header_bytes", was.Server.MaxHeaderBytes != is.Server.MaxHeaderBytes},
 		{"records", was.Records != is.Records},
 		{"store", was.Store != is.Store},
+		{"exports", !reflect.DeepEqual(was.Exports, is.Exports)},
 		{"metrics", was.Metrics != is.Metrics},
 		{"otlp", !reflect.DeepEqual(was.OTLP, is.OTLP)},
 	} {

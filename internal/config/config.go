@@ -43,6 +43,7 @@ type Config struct {
 	Speed       Speed        `yaml:"speed" doc:"How the speed of a deployment is learned."`
 	Records     Records      `yaml:"records" doc:"Where the record of each request goes: one JSON line, described in RECORDS.md. Nowhere unless set."`
 	Store       Store        `yaml:"store" doc:"A store of records on disk that queries and diagnosis read, described in STORE.md. None unless dir is set."`
+	Exports     []Export     `yaml:"exports" doc:"Where the records of the store go besides: Azure Data Explorer, ClickHouse, object storage. Described in EXPORT.md."`
 	Metrics     Metrics      `yaml:"metrics" doc:"Prometheus metrics on the admin address."`
 	OTLP        OTLP         `yaml:"otlp" doc:"Traces, metrics and logs for an OpenTelemetry collector, described in OTLP.md. None unless endpoint is set."`
 }

@@ -18,6 +18,7 @@ const defaultAPIVersion = "2024-10-21"
 
 // derive fills in the defaults that depend on other options.
 func (d *decoder) derive(c *Config) {
+	deriveExports(c.Exports)
 	for i := range c.Deployments {
 		p := &c.Deployments[i]
 		p.Endpoint = strings.TrimRight(p.Endpoint, "/")
@@ -59,6 +60,7 @@ func (d *decoder) validate(c *Config) {
 	d.pools(c.Pools, known)
 	classes := d.classes(c.Classes)
 	d.callers(c, classes)
+	d.exports(c)
 	if c.Anonymous != "" {
 		d.oneOf("anonymous", "class", c.Anonymous, classes)
 	}

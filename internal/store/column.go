@@ -141,3 +141,29 @@ func spreads[T any](c column[T]) column[T] {
 	c.spread = true
 	return c
 }
+
+// Column describes one column to those who make tables of their own for the
+// records.
+type Column struct {
+	Name string
+	// Type is the type as docs/STORE.md names it: string, long, bool, ms,
+	// timestamp, double, or list.
+	Type string
+	// Null says that values may be absent.
+	Null bool
+	// Elements are the fields of the elements of a list.
+	Elements []Column
+}
+
+// Columns are those of a segment, in the order of the file.
+func Columns() []Column {
+	return append(described(recordColumns), Column{Name: attemptsName, Type: "list", Elements: described(attemptColumns)})
+}
+
+func described[T any](columns []column[T]) []Column {
+	out := make([]Column, len(columns))
+	for i, c := range columns {
+		out[i] = Column{Name: c.name, Type: kindNames[c.kind], Null: c.optional}
+	}
+	return out
+}

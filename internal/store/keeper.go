@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,6 +36,10 @@ type keeper struct {
 	wake chan struct{} // a tail is done; capacity 1
 	stop chan struct{} // closed by end
 	done chan struct{} // closed when the goroutine has ended
+	// moving is held while segments are merged or removed; feeds claim theirs
+	// under it.
+	moving sync.Mutex
+	feeds  []*Feed // set before run
 
 	// Owned by the goroutine.
 	failed     bool
@@ -46,6 +51,26 @@ func newKeeper(cfg Config, next int64) *keeper {
 	k := &keeper{cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), unreadable: map[string]bool{}}
 	k.open.Store(next)
 	return k
+}
+
+// newFedKeeper is a keeper with the feeds of cfg.
+func newFedKeeper(cfg Config, next int64) (*keeper, error) {
+	k := newKeeper(cfg, next)
+	if len(cfg.Feeds) == 0 {
+		return k, nil
+	}
+	from, err := origin(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range cfg.Feeds {
+		f, err := openFeed(cfg.Dir, name, from, &k.moving, cfg.Log)
+		if err != nil {
+			return nil, fmt.Errorf("open the feed %s: %w", name, err)
+		}
+		k.feeds = append(k.feeds, f)
+	}
+	return k, nil
 }
 
 // end waits for the last tails to be sealed.
@@ -72,6 +97,9 @@ func (k *keeper) run() {
 		case <-timer.C:
 		case <-k.stop:
 			k.note(k.seal())
+			for _, f := range k.feeds {
+				notify(f.sealed)
+			}
 			return
 		}
 	}
@@ -109,8 +137,29 @@ func (k *keeper) work(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(k.removeCovered(l), removeAll(k.cfg.Dir, retire(l, k.cfg, now)))
-	return errors.Join(err, k.seal(), k.merge())
+	err = errors.Join(k.removeCovered(l), k.remove(retire(l, k.cfg, now)))
+	err = errors.Join(err, k.seal(), k.merge())
+	for _, f := range k.feeds {
+		notify(f.sealed)
+	}
+	return err
+}
+
+// remove removes segments, and tells those who may have wanted them.
+func (k *keeper) remove(segments []segmentFile) error {
+	k.moving.Lock()
+	defer k.moving.Unlock()
+	var errs []error
+	for _, s := range segments {
+		if err := removeAll(k.cfg.Dir, []string{s.name}); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, f := range k.feeds {
+			f.removed(s)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // removeCovered removes the segments whose records are all in another one, if
@@ -133,8 +182,8 @@ func (k *keeper) removeCovered(l *listing) error {
 
 // retire returns the segments that are to go: those whose last record is older
 // than MaxAge, and then the oldest, as long as there are more than MaxBytes.
-func retire(l *listing, cfg Config, now time.Time) []string {
-	var names []string
+func retire(l *listing, cfg Config, now time.Time) []segmentFile {
+	var old []segmentFile
 	var total int64
 	for _, t := range l.tails {
 		total += t.bytes
@@ -142,7 +191,7 @@ func retire(l *listing, cfg Config, now time.Time) []string {
 	var kept []segmentFile
 	for _, s := range l.segments {
 		if cfg.MaxAge > 0 && s.to.Add(time.Second).Before(now.Add(-cfg.MaxAge)) {
-			names = append(names, s.name)
+			old = append(old, s)
 			continue
 		}
 		total += s.bytes
@@ -153,9 +202,9 @@ func retire(l *listing, cfg Config, now time.Time) []string {
 			break
 		}
 		total -= s.bytes
-		names = append(names, s.name)
+		old = append(old, s)
 	}
-	return names
+	return old
 }
 
 // seal turns every tail that is done into a segment.

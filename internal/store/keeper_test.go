@@ -18,6 +18,14 @@ func seg(first, last int64, from, to time.Duration, bytes int64) segmentFile {
 	}
 }
 
+func joinNames(segments []segmentFile) string {
+	names := make([]string, len(segments))
+	for i, s := range segments {
+		names[i] = s.name
+	}
+	return strings.Join(names, " ")
+}
+
 func TestRetire(t *testing.T) {
 	hour := time.Hour
 	l := &listing{
@@ -43,7 +51,7 @@ func TestRetire(t *testing.T) {
 		{"a clock that went back", Config{MaxAge: hour}, -1000 * hour, ""},
 	}
 	for _, tt := range tests {
-		if got := strings.Join(retire(l, tt.cfg, accepted.Add(tt.now)), " "); got != tt.want {
+		if got := joinNames(retire(l, tt.cfg, accepted.Add(tt.now))); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
@@ -75,21 +83,30 @@ func TestPlanMerge(t *testing.T) {
 	tests := []struct {
 		name     string
 		segments []segmentFile
+		cuts     []int64
 		want     int64 // first record of the group; 0 is none
 	}{
-		{"none", nil, 0},
-		{"seven", rows(1, 1, 1, 1, 1, 1, 1), 0},
-		{"eight", rows(1, 1, 1, 1, 1, 1, 1, 1), 1},
-		{"eight beside a large one", rows(64, 1, 1, 1, 1, 1, 1, 1, 1), 65},
-		{"one that is half", rows(7, 1, 1, 1, 1, 1, 1, 1), 1},
-		{"one that is more than half", rows(8, 1, 1, 1, 1, 1, 1, 1), 0},
-		{"full ones", rows(1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000), 0},
-		{"a full one between", rows(1, 1, 1, 1, 1000, 1, 1, 1, 1), 0},
-		{"more than a day", apart, 0},
+		{"none", nil, nil, 0},
+		{"seven", rows(1, 1, 1, 1, 1, 1, 1), nil, 0},
+		{"eight", rows(1, 1, 1, 1, 1, 1, 1, 1), nil, 1},
+		{"eight beside a large one", rows(64, 1, 1, 1, 1, 1, 1, 1, 1), nil, 65},
+		{"one that is half", rows(7, 1, 1, 1, 1, 1, 1, 1), nil, 1},
+		{"one that is more than half", rows(8, 1, 1, 1, 1, 1, 1, 1), nil, 0},
+		{"full ones", rows(1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000), nil, 0},
+		{"a full one between", rows(1, 1, 1, 1, 1000, 1, 1, 1, 1), nil, 0},
+		{"more than a day", apart, nil, 0},
+		{"all done", rows(1, 1, 1, 1, 1, 1, 1, 1), []int64{8, 0}, 1},
+		{"none done", rows(1, 1, 1, 1, 1, 1, 1, 1), []int64{0, 0}, 1},
+		{"some done", rows(1, 1, 1, 1, 1, 1, 1, 1), []int64{4, 0}, 0},
+		{"the last is out", rows(1, 1, 1, 1, 1, 1, 1, 1), []int64{7, 8}, 0},
+		{"the first is out", rows(1, 1, 1, 1, 1, 1, 1, 1), []int64{0, 1}, 0},
+		{"eight after the one that is out", rows(1, 1, 1, 1, 1, 1, 1, 1, 1), []int64{0, 1}, 2},
+		{"eight before the one that is out", rows(1, 1, 1, 1, 1, 1, 1, 1, 1), []int64{8, 9}, 1},
+		{"one of two feeds is behind", rows(1, 1, 1, 1, 1, 1, 1, 1), []int64{8, 0, 3, 4}, 0},
 	}
 	for _, tt := range tests {
 		var got int64
-		if group := planMerge(tt.segments, 1000); group != nil {
+		if group := planMerge(tt.segments, 1000, tt.cuts); group != nil {
 			got = group[0].first
 		}
 		if got != tt.want {

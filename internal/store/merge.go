@@ -22,8 +22,9 @@ const (
 // planMerge returns the first neighbours that are to become one segment, or
 // nothing. Segments of full records or more are left alone. The largest is at
 // most half of the whole: every merge at least doubles the segment that a
-// record is in, so that no record is written often.
-func planMerge(segments []segmentFile, full int64) []segmentFile {
+// record is in, so that no record is written often. None of cuts lies in
+// between.
+func planMerge(segments []segmentFile, full int64, cuts []int64) []segmentFile {
 	for i := 0; i+mergeFiles <= len(segments); i++ {
 		neighbours := segments[i : i+mergeFiles]
 		var rows, largest int64
@@ -38,22 +39,36 @@ func planMerge(segments []segmentFile, full int64) []segmentFile {
 				to = s.to
 			}
 		}
-		if largest < full && largest <= rows/2 && to.Sub(from) <= mergeSpan {
+		if largest < full && largest <= rows/2 && to.Sub(from) <= mergeSpan && !cut(neighbours, cuts) {
 			return neighbours
 		}
 	}
 	return nil
 }
 
+// cut reports whether one of the cuts would be in the midst of the neighbours
+// as one segment.
+func cut(neighbours []segmentFile, cuts []int64) bool {
+	first, last := neighbours[0].first, neighbours[len(neighbours)-1].last
+	return slices.ContainsFunc(cuts, func(n int64) bool { return first <= n && n < last })
+}
+
 // merge merges once, and wakes the keeper where there may be more to merge: it
-// looks first whether a tail is to be sealed or something to be removed.
+// looks first whether a tail is to be sealed or something to be removed. No feed
+// claims a segment meanwhile.
 func (k *keeper) merge() error {
+	k.moving.Lock()
+	defer k.moving.Unlock()
 	for {
 		l, err := list(k.cfg.Dir)
 		if err != nil {
 			return err
 		}
-		neighbours := k.planMerge(l.segments)
+		between, err := cuts(k.cfg.Dir)
+		if err != nil {
+			return err
+		}
+		neighbours := k.planMerge(l.segments, between)
 		if neighbours == nil {
 			return nil
 		}
@@ -91,13 +106,13 @@ func (k *keeper) fits(neighbours []segmentFile) (bool, error) {
 }
 
 // planMerge plans around the segments that cannot be read.
-func (k *keeper) planMerge(segments []segmentFile) []segmentFile {
+func (k *keeper) planMerge(segments []segmentFile, cuts []int64) []segmentFile {
 	for len(segments) > 0 {
 		n := slices.IndexFunc(segments, func(s segmentFile) bool { return k.unreadable[s.name] })
 		if n < 0 {
 			n = len(segments)
 		}
-		if found := planMerge(segments[:n], int64(k.cfg.SealRecords)); found != nil {
+		if found := planMerge(segments[:n], int64(k.cfg.SealRecords), cuts); found != nil {
 			return found
 		}
 		segments = segments[min(n+1, len(segments)):]

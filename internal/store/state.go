@@ -2,13 +2,16 @@ package store
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // statePrefix begins the names of files that hold learned state.
@@ -93,3 +96,32 @@ func statePath(dir, name string) (string, error) {
 	}
 	return filepath.Join(dir, statePrefix+name), nil
 }
+
+// feedStateName returns the state that a file holds, if it is that of a feed.
+func feedStateName(file string) (state string, ok bool) {
+	state, ok = strings.CutPrefix(file, statePrefix)
+	return state, ok && strings.HasPrefix(state, feedPrefix) && stateName.MatchString(state)
+}
+
+// originState names the state that holds what tells this store from others.
+const originState = "origin"
+
+// origin returns what tells the store in dir from others, and makes it up the
+// first time.
+func origin(dir string) (string, error) {
+	data, err := LoadState(dir, originState)
+	if errors.Is(err, fs.ErrNotExist) {
+		data = []byte(rand.Text()[:originLetters])
+		err = SaveState(dir, originState, data)
+	}
+	if err != nil {
+		return "", err
+	}
+	if len(data) != originLetters {
+		return "", fmt.Errorf("%s%s does not hold %d letters; remove it", statePrefix, originState, originLetters)
+	}
+	return string(data), nil
+}
+
+// originLetters are of five random bits each.
+const originLetters = 12

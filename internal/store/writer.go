@@ -54,6 +54,9 @@ type Config struct {
 	// MaxBytes bounds the size of the records on disk: the oldest segments are
 	// removed; 0 is no bound.
 	MaxBytes int64
+	// Feeds names those who are given the segments; see Feed. A name is made
+	// of a to z, 0 to 9, and _ . - within.
+	Feeds []string
 	// Log hears of a disk that fails and of one that works again, and of what
 	// a recovery leaves out; nil is silent.
 	Log *slog.Logger
@@ -79,6 +82,7 @@ type Writer struct {
 	done    chan struct{} // closed when both goroutines have ended
 	dropped atomic.Uint64
 	keeper  *keeper
+	unlock  sync.Once
 
 	// Owned by the goroutine.
 	tail    *tail // nil between tails
@@ -106,13 +110,17 @@ func NewWriter(cfg Config) (*Writer, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	keeper, err := newFedKeeper(cfg, next)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	w := &Writer{
 		cfg: cfg, lock: lock, next: next,
 		scratch: sync.Pool{New: func() any { return new([]byte) }},
 		wake:    make(chan struct{}, 1),
 		full:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
-		keeper:  newKeeper(cfg, next),
+		keeper:  keeper,
 	}
 	go w.run()
 	go w.keeper.run()
@@ -195,11 +203,28 @@ func (w *Writer) enqueue(row []byte) {
 // failed, or the writer was closed.
 func (w *Writer) Dropped() uint64 { return w.dropped.Load() }
 
-// Close writes what is queued, seals it, gives up the directory and waits for
-// all that. The error is that of the last write or seal. Records that come
-// later are dropped. Close may be called again; a disk that hangs makes it
-// wait.
+// Feed returns the feed of that name, which Config.Feeds must hold.
+func (w *Writer) Feed(name string) *Feed {
+	for _, f := range w.keeper.feeds {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Close is End, and gives up the directory. Feeds may not be used any more.
 func (w *Writer) Close() error {
+	err := w.End()
+	w.unlock.Do(func() { err = errors.Join(err, w.lock.Close()) })
+	return err
+}
+
+// End writes what is queued, seals it and waits for that. The error is that of
+// the last write or seal. Records that come later are dropped. Feeds can give
+// the rest before Close. End may be called again; a disk that hangs makes it
+// wait.
+func (w *Writer) End() error {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
@@ -331,10 +356,10 @@ func (w *Writer) roll() {
 	notify(w.keeper.wake)
 }
 
-// finish seals what was written and gives up the directory.
+// finish seals what was written.
 func (w *Writer) finish() {
 	w.roll()
-	w.lastErr = errors.Join(w.lastErr, w.keeper.end(), w.lock.Close())
+	w.lastErr = errors.Join(w.lastErr, w.keeper.end())
 }
 
 // notify makes a capacity-one channel readable, if it is not so already.

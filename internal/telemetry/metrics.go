@@ -20,6 +20,8 @@ type MetricsConfig struct {
 	// Dropped is the number of records lost so far by what takes records, read
 	// at every scrape. They must not decrease.
 	Dropped map[string]func() uint64
+	// Exports is how far each export is, read at every scrape; nil without any.
+	Exports func() []ExportStatus
 	// Provider names the provider of a deployment, in the words of
 	// gen_ai.provider.name. It is called for every record and must be quick;
 	// nil takes genai.DefaultProvider.
@@ -59,6 +61,9 @@ func NewMetrics(cfg MetricsConfig) *Metrics {
 	)
 	if cfg.Status != nil {
 		m.registry.MustRegister(newStatusCollector(cfg.Status))
+	}
+	if cfg.Exports != nil {
+		m.registry.MustRegister(newExportCollector(cfg.Exports))
 	}
 	for output, dropped := range cfg.Dropped {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spillway-ai/spillway/internal/store"
+)
+
+// house is a ClickHouse that takes all, or nothing.
+type house struct {
+	mu    sync.Mutex
+	down  bool
+	files map[string][]byte // by token
+}
+
+func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down || err != nil || r.Header.Get("X-ClickHouse-Key") != "house-hunter2" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	h.files[r.URL.Query().Get("insert_deduplication_token")] = body
+}
+
+// Exports start with the gateway, and what the store seals at the end is sent
+// before it is over. What cannot be sent then is sent at the next start.
+func TestExports(t *testing.T) {
+	h := &house{files: map[string][]byte{}, down: true}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	dir := t.TempDir()
+	with := func(text string) string {
+		return text + "store: {dir: " + dir + "}\nexports:\n  - {name: house, kind: clickhouse, url: \"" + server.URL +
+			"\", database: default, auth: {user: u, password: house-hunter2}}\n"
+	}
+	for _, down := range []bool{true, false} {
+		h.mu.Lock()
+		h.down = down
+		h.mu.Unlock()
+		r := startWith(t, with)
+		resp, err := r.ask(false, "Hello. [[tokens=5]]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		r.stop()
+		if strings.Contains(r.log.String(), "hunter2") {
+			t.Errorf("the log tells the password:\n%s", r.log)
+		}
+		if down && len(h.files) != 0 {
+			t.Error("what is down has taken something")
+		}
+	}
+	if len(h.files) != 2 {
+		t.Errorf("%d segments came, want that of each run", len(h.files))
+	}
+	for token, file := range h.files {
+		if token == "" || !bytes.HasPrefix(file, []byte("PAR1")) {
+			t.Errorf("under %q came %.20q", token, file)
+		}
+	}
+}
+
+// An export that cannot be opened is told at the start, without its secrets.
+func TestExportsThatCannotOpen(t *testing.T) {
+	dir := t.TempDir()
+	path := dir + "/c.yaml"
+	text := strings.ReplaceAll(testConfig, "RECORDS", dir) + "store: {dir: " + dir + "/store}\nexports:\n" +
+		"  - {name: lake, kind: object_storage, url: \"https://a.blob.core.windows.net\", bucket: b, auth: {account_key: hunter2}}\n"
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "FLEET", "http://127.0.0.1:9")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(Options{ConfigPath: path, Listen: "127.0.0.1:0", Stdout: io.Discard, Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "opening the export lake: auth.account_key") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+	w, err := store.NewWriter(store.Config{Dir: dir + "/store"}) // the lock is given up
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
