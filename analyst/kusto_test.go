@@ -6,15 +6,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spillway-ai/spillway/internal/kql"
 )
 
-// official is what Microsoft's parser finds wrong with each query, on the
-// tables of the store.
-func official(t *testing.T, queries []string) [][]string {
+// opinion is what Microsoft's parser makes of a query.
+type opinion struct {
+	Problems []string
+	Columns  []string // name:type
+}
+
+// official is what Microsoft's parser makes of each query, on the tables of
+// the store.
+func official(t *testing.T, queries []string) []opinion {
 	t.Helper()
 	types := map[kql.Type]string{kql.Bool: "bool", kql.Long: "long", kql.Real: "real", kql.String: "string", kql.Datetime: "datetime"}
 	tables := map[string]string{}
@@ -36,11 +43,11 @@ func official(t *testing.T, queries []string) [][]string {
 	if err != nil {
 		t.Fatalf("running Microsoft's parser (make setup installs it): %v", err)
 	}
-	var problems [][]string
-	if err := json.Unmarshal(out, &problems); err != nil || len(problems) != len(queries) {
-		t.Fatalf("%d queries got %d answers: %v", len(queries), len(problems), err)
+	var opinions []opinion
+	if err := json.Unmarshal(out, &opinions); err != nil || len(opinions) != len(queries) {
+		t.Fatalf("%d queries got %d answers: %v", len(queries), len(opinions), err)
 	}
-	return problems
+	return opinions
 }
 
 // The shipped queries are right in the eyes of Microsoft's own parser, which
@@ -58,13 +65,30 @@ func TestShippedQueriesAreKusto(t *testing.T) {
 		}
 		queries = append(queries, string(text))
 	}
-	problems := official(t, queries)
-	if len(problems[0]) != 1 || !strings.Contains(problems[0][0], "outcom") {
-		t.Fatalf("the parser has this to say of an unknown column: %q", problems[0])
+	opinions := official(t, queries)
+	if p := opinions[0].Problems; len(p) != 1 || !strings.Contains(p[0], "outcom") {
+		t.Fatalf("the parser has this to say of an unknown column: %q", p)
 	}
 	for i, file := range files {
-		for _, p := range problems[i+1] {
+		for _, p := range opinions[i+1].Problems {
 			t.Errorf("%s: %s", filepath.Base(file), p)
 		}
+		if ours, theirs := headed(t, queries[i+1]), opinions[i+1].Columns; !slices.Equal(ours, theirs) {
+			t.Errorf("%s\nhas here  %s\nand there %s", filepath.Base(file), ours, theirs)
+		}
 	}
+}
+
+// headed are the columns of a query's answer as name:type.
+func headed(t *testing.T, query string) []string {
+	t.Helper()
+	q, err := kql.Translate(instant, query, kql.Records())
+	if err != nil {
+		t.Fatalf("%s\n%v", query, err)
+	}
+	all := make([]string, len(q.Columns))
+	for i, c := range q.Columns {
+		all[i] = c.Name + ":" + c.Type.String()
+	}
+	return all
 }

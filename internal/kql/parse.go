@@ -117,7 +117,7 @@ func (p *parser) statement() statement {
 // tabular reports whether a pipeline begins here rather than an expression:
 // a pipe comes before the end of what begins, or in its parentheses.
 func (p *parser) tabular() bool {
-	if p.peek().is("union") || p.peek().is("print") {
+	if p.peek().is("union") || p.peek().is("print") || p.peek().is("materialize") && p.peekAfter().is("(") {
 		return true
 	}
 	within := p.peek().is("(")
@@ -161,6 +161,11 @@ func (p *parser) pipeline() *pipeline {
 	defer p.leave()
 	q := &pipeline{}
 	switch {
+	case start.is("materialize") && p.peekAfter().is("("): // which every let is here as it is needed
+		p.next()
+		p.next()
+		q.inner = p.pipeline()
+		p.expect(")", "after the query")
 	case p.accept("("):
 		q.inner = p.pipeline()
 		p.expect(")", "after the query in parentheses")
@@ -233,9 +238,9 @@ func (p *parser) operator() operator {
 		return &takeOp{p.expression()}
 	case "distinct":
 		if p.accept("*") {
-			return &distinctOp{}
+			return &distinctOp{span: t.span}
 		}
-		return &distinctOp{p.list()}
+		return &distinctOp{p.list(), t.span}
 	case "count":
 		return &countOp{}
 	case "join":
@@ -256,6 +261,9 @@ func (p *parser) list() []named {
 	var all []named
 	for {
 		all = append(all, p.named())
+		if len(all) > maxColumns {
+			p.fail(all[maxColumns].span, "there are more than %d columns", maxColumns)
+		}
 		if !p.accept(",") {
 			return all
 		}
@@ -265,13 +273,39 @@ func (p *parser) list() []named {
 func (p *parser) named() named {
 	start := p.peek()
 	n := named{}
-	if bracketed := start.is("[") && p.tokens[min(p.at+3, len(p.tokens)-1)].is("="); bracketed || start.kind == tokenName && p.peekAfter().is("=") {
+	n.more = p.names()
+	if len(n.more) > 0 {
+		n.name, n.more = n.more[0], n.more[1:]
+	} else if bracketed := start.is("[") && p.tokens[min(p.at+3, len(p.tokens)-1)].is("="); bracketed || start.kind == tokenName && p.peekAfter().is("=") {
 		n.name = p.name("a column").text
 		p.next()
 	}
 	n.expr = p.expression()
 	n.span = p.since(start.start)
 	return n
+}
+
+// names reads (A, B) = of an aggregate with several columns; none when
+// something else stands here.
+func (p *parser) names() []string {
+	if !p.peek().is("(") {
+		return nil
+	}
+	end := p.at + 1
+	for p.tokens[end].kind == tokenName || p.tokens[end].kind == tokenString || p.tokens[end].is(",") || p.tokens[end].is("[") || p.tokens[end].is("]") {
+		end++
+	}
+	if !p.tokens[end].is(")") || !p.tokens[min(end+1, len(p.tokens)-1)].is("=") {
+		return nil
+	}
+	p.next()
+	all := []string{p.name("a column").text}
+	for p.accept(",") {
+		all = append(all, p.name("a column").text)
+	}
+	p.expect(")", "after the names")
+	p.next()
+	return all
 }
 
 func (p *parser) patterns() []pattern {

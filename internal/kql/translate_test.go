@@ -182,4 +182,4 @@ const allowed = " WITH AS NOT MATERIALIZED SELECT FROM WHERE CAST TRY_CAST TIMES
 	"coalesce nullif to_microseconds to_days epoch_us make_timestamp time_bucket date_trunc date_diff strftime hour day dayofweek " +
 	"lower upper length instr replace substring string_split regexp_matches regexp_extract regexp_escape contains starts_with ends_with concat " +
 	"len array_to_string to_json abs sign round ceil floor trunc exp pow ln log2 log10 sqrt isnan isinf isfinite least greatest " +
-	"count sum avg min max stddev_samp quantile_disc list list_sort arg_max arg_min any_value struct_extract "
+	"count sum avg min max first stddev_samp quantile_disc list list_sort arg_max arg_min any_value struct_extract "
