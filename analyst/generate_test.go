@@ -121,7 +121,7 @@ func (g *generator) operator() string {
 		return "join kind=" + g.pick("inner", "leftouter") + " (requests | summarize arg_max(e2e_ms, *) by " + g.pick("id", "stream, status", "deployment") + ") on " +
 			g.pick("id", "status", "$left."+key+" == $right."+g.pick("id", "status", "stream", "['time']"))
 	default:
-		return "union " + g.pick("requests", "(attempts | project status, deployment)", "withsource=s requests, attempts")
+		return "union " + g.pick("requests", "(attempts | project status, deployment)", "withsource="+g.name()+" requests, attempts")
 	}
 }
 
@@ -225,7 +225,7 @@ func (g *generator) text(e func(kql.Type) string) string {
 	s := e(kql.String)
 	return g.pick("tostring("+e(g.scalarType())+")", "strcat("+s+", "+e(g.scalarType())+")", "tolower("+s+")", "substring("+s+", "+e(kql.Long)+", "+e(kql.Long)+")", "substring("+s+", "+e(kql.Long)+")",
 		"replace_string("+s+", "+e(kql.String)+", "+e(kql.String)+")", "extract('([a-z]+)', 1, "+s+")", "strcat_array(split("+s+", "+e(kql.String)+"), '/')",
-		"format_datetime("+e(kql.Datetime)+", 'yyyy-MM-dd HH:mm:ss.fff')", "format_timespan("+e(kql.Timespan)+", 'd.hh:mm:ss.fff')", "tostring(split("+s+", '-')["+g.pick("0", "-1", "7", e(kql.Long))+"])")
+		"format_datetime("+e(kql.Datetime)+", 'yyyy-MM-dd HH:mm:ss.fff')", "format_timespan("+e(kql.Timespan)+", 'd.hh:mm:ss.fff')", "strcat(split("+s+", '-')["+g.pick("0", "-1", "7", e(kql.Long))+"], '')")
 }
 
 func (g *generator) literal(t kql.Type) string {

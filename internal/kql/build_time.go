@@ -53,7 +53,7 @@ next:
 func buildDatetimeDiff(k *called) value {
 	switch part := k.part("year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond", "microsecond"); part {
 	case "week": // from Sunday to Sunday; SQL's begins on Monday
-		return value{sql: fill("date_diff('week', $3 + to_days(1), $2 + to_days(1))", k.args), typ: Long}
+		return value{sql: fill("(date_diff('day', date_trunc('week', $3 + to_days(1)), date_trunc('week', $2 + to_days(1))) // 7)", k.args), typ: Long}
 	default:
 		return value{sql: fill("date_diff('"+part+"', $3, $2)", k.args), typ: Long}
 	}

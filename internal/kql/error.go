@@ -71,7 +71,7 @@ const maxShown = 100
 // shown is text as a terminal may get it.
 func shown(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\t' && unicode.IsControl(r) {
+		if r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) { // the latter turn the text's direction
 			return ' '
 		}
 		return r

@@ -40,8 +40,6 @@ func (p *parser) binary(level int) *expr {
 	if level == len(binaryLevels) {
 		return p.unary()
 	}
-	p.enter(p.peek().span)
-	defer p.leave()
 	left := p.binary(level + 1)
 	for n := 0; ; n++ {
 		op := p.peek()
