@@ -25,9 +25,9 @@ const rows = `SELECT TIMESTAMP '2026-11-22 11:00:00' + to_minutes(i) AS "time", 
 	0 AS reasoning_tokens, CASE WHEN i > 5 THEN 2000 END AS ask_tokens, CASE WHEN i = 7 THEN 'budget' ELSE '' END AS truncated,
 	CASE WHEN i % 6 = 5 THEN 'refused' ELSE '' END AS spill, 1 + i % 2 AS attempt_count, 0 AS client_retry, i % 2 = 0 AS stream,
 	CASE WHEN i % 2 = 0
-		THEN [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 50.0, 'status': 200, 'utilization_ratio': 0.5}]
-		ELSE [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 20.0, 'status': 429, 'utilization_ratio': 1.0},
-			{'deployment': 'std-sweden', 'kind': 'standard', 'start_ms': 20.0, 'end_ms': 90.0, 'status': 200, 'utilization_ratio': NULL}] END AS attempts
+		THEN [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 50.0, 'ttft_ms': 10.0, 'tokens': 50, 'failure': '', 'status': 200, 'utilization_ratio': 0.5}]
+		ELSE [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 20.0, 'ttft_ms': NULL, 'tokens': 0, 'failure': 'refused', 'status': 429, 'utilization_ratio': 1.0},
+			{'deployment': 'std-sweden', 'kind': 'standard', 'start_ms': 20.0, 'end_ms': 90.0, 'ttft_ms': 20.0, 'tokens': 100, 'failure': '', 'status': 200, 'utilization_ratio': NULL}] END AS attempts
 	FROM range(12) t(i)`
 
 // written writes the rows as Parquet, with all columns of the schema, and
@@ -201,6 +201,7 @@ func TestAsThere(t *testing.T) {
 		{"requests | order by status desc, time asc | summarize make_list(id, 2) by stream | order by stream asc", `[false,["req_1","req_5"]] [true,["req_0","req_4"]]`},
 		// names for the columns of one aggregate
 		{"requests | summarize (p50, p95) = percentiles(e2e_ms, 50, 95), (worst, ['its id']) = arg_max(e2e_ms, id) | project p95 - p50, ['its id']", `[600,"req_11"]`},
+		{"requests | summarize make_set_if(tenant, stream, 2), make_list_if(id, e2e_ms < 300)", `[["acme","globex"],["req_0","req_1"]]`},
 		{"let slow = materialize(requests | top 2 by e2e_ms); slow | count", "[2]"},
 		// texts
 		{"print substring('123456', 1), substring('123456', 2, 2), substring('ABCD', 0, 2), substring('123456', -2, 2), substring('123', -9), substring('abc', 1, -1), substring('abc', 1, 3000000000)", `["23456","34","AB","56","123","","bc"]`},

@@ -30,19 +30,26 @@ func Translate(now time.Time, query string, tables []Table) (result Query, err e
 			err = problem
 		}
 	}()
-	statements, render := parse(query)
+	statements, p := parse(query)
 	c := &compiler{src: query, now: now, tables: tables, lets: map[string]binding{}}
 	last := len(statements) - 1
 	for _, s := range statements[:last] {
 		c.let(s)
 	}
 	out := c.pipeline(statements[last].query)
+	for _, name := range p.render.YColumns {
+		if col, ok := out.column(name); !ok {
+			c.fail(p.drawn, "column %q is not known%s", name, suggest(name, out.names()))
+		} else if !col.Type.numeric() {
+			c.fail(p.drawn, "column %q is a %s, which is not drawn", name, col.Type)
+		}
+	}
 	names := make([]string, len(out.columns))
 	for i, col := range out.columns {
 		names[i] = ident(col.Name)
 	}
 	sql := "WITH " + strings.Join(c.steps, ",\n") + "\nSELECT " + strings.Join(names, ", ") + " FROM " + out.from
-	result = Query{SQL: sql, Columns: out.columns, Tables: c.read, Render: render}
+	result = Query{SQL: sql, Columns: out.columns, Tables: c.read, Render: p.render}
 	if c.wanted != nil {
 		result.From, result.To = c.wanted.times()
 	}

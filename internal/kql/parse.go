@@ -21,10 +21,11 @@ type parser struct {
 	at     int
 	depth  int
 	render Render
+	drawn  span // of ycolumns
 }
 
 // parse reads a query; it panics with an *Error.
-func parse(src string) ([]statement, Render) {
+func parse(src string) ([]statement, *parser) {
 	p := &parser{src: src, tokens: lex(src)}
 	var all []statement
 	for {
@@ -46,7 +47,7 @@ func parse(src string) ([]statement, Render) {
 			p.fail(s.span, "only the last statement is a query; those before it are let NAME = …")
 		}
 	}
-	return all, p.render
+	return all, p
 }
 
 func (p *parser) fail(at span, format string, args ...any) {
@@ -448,7 +449,17 @@ func (p *parser) readRender() {
 		option := p.name("an option of the chart")
 		p.expect("=", "after the option")
 		value := p.next()
+		if value.kind != tokenName && value.kind != tokenString {
+			p.fail(value.span, "a name or a string is expected, not %s", value.describe())
+		}
 		switch option.text {
+		case "ycolumns":
+			p.render.YColumns = append(p.render.YColumns, value.text)
+			for p.peek().is(",") && p.peekAfter().kind == tokenName && !p.tokens[min(p.at+2, len(p.tokens)-1)].is("=") {
+				p.next()
+				p.render.YColumns = append(p.render.YColumns, p.next().text)
+			}
+			p.drawn = option.span
 		case "title":
 			p.render.Title = value.text
 		case "xtitle":
@@ -457,7 +468,7 @@ func (p *parser) readRender() {
 			p.render.YTitle = value.text
 		case "kind", "legend": // of no consequence here
 		default:
-			p.fail(option.span, "render has the options title, xtitle, ytitle, kind and legend, not %q", option.text)
+			p.fail(option.span, "render has the options title, xtitle, ytitle, ycolumns, kind and legend, not %q", option.text)
 		}
 		if !p.peek().is(")") {
 			p.expect(",", "between options")

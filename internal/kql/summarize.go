@@ -56,7 +56,7 @@ func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 		return c.percentile(e, args)
 	}
 	v := value{sql: fill(a.sql, args), typ: a.result, name: name}
-	if e.text == "make_list" && len(s.order) > 0 {
+	if strings.HasPrefix(e.text, "make_list") && len(s.order) > 0 {
 		v.sql = strings.Replace(v.sql, "list("+args[0].sql, "list("+args[0].sql+" ORDER BY "+orderOf(s.order), 1)
 	}
 	if v.typ == 0 {
@@ -68,8 +68,8 @@ func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 			c.fail(args[0].at, "%s does not take arrays", e.text)
 		}
 		v.elem = args[0].typ
-		if len(args) == 2 {
-			v.sql += "[1:" + c.rows(e.args[1]) + "]"
+		if required := strings.Index(a.params, "?"); len(args) > required {
+			v.sql += "[1:" + c.rows(e.args[required]) + "]"
 		}
 	}
 	return v

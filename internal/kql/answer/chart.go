@@ -39,7 +39,7 @@ func (a Answer) seriesOf() []series {
 	labelled := slices.ContainsFunc(a.Columns, func(c kql.Column) bool { return labels(c, timed) })
 	values := 0
 	for i, c := range a.Columns {
-		if drawn(c) && (timed || labelled || i > 0) {
+		if a.draws(c) && (timed || labelled || i > 0) {
 			values++
 		}
 	}
@@ -63,7 +63,7 @@ func (a Answer) seriesOf() []series {
 		}
 		for i, c := range a.Columns {
 			n, ok := row[i].(json.Number)
-			if !drawn(c) || !ok || !timed && !labelled && i == 0 {
+			if !a.draws(c) || !ok || !timed && !labelled && i == 0 {
 				continue
 			}
 			p.value, _ = n.Float64()
@@ -104,6 +104,11 @@ func byColumn(all []series) [][]series {
 }
 
 func drawn(c kql.Column) bool { return c.Type == kql.Long || c.Type == kql.Real }
+
+// draws reports whether the values of a column are drawn.
+func (a Answer) draws(c kql.Column) bool {
+	return drawn(c) && (len(a.Render.YColumns) == 0 || slices.Contains(a.Render.YColumns, c.Name))
+}
 
 // labels reports whether a column's values name what is drawn.
 func labels(c kql.Column, timed bool) bool {
