@@ -31,6 +31,8 @@ var aggregates = map[string]aggregate{
 	"percentiles":    {params: "an*", prefix: "percentile"},
 	"make_list":      {params: "a?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL), [])", prefix: "list"},
 	"make_set":       {params: "a?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL)), [])", prefix: "set"},
+	"make_list_if":   {params: "ab?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL AND $2), [])", prefix: "list"},
+	"make_set_if":    {params: "ab?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL AND $2)), [])", prefix: "set"},
 	"arg_max":        {}, "arg_min": {}, "take_any": {},
 }
 
