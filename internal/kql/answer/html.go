@@ -58,6 +58,9 @@ func (a Answer) WriteHTML(w io.Writer) error {
 	if p.Title == "" {
 		p.Title = question(a.Query)
 	}
+	if n := len(a.seriesOf()) - maxSeries; n > 0 && len(p.Charts) > 0 {
+		p.Note += fmt.Sprintf("; the chart leaves %d smaller series away", n)
+	}
 	for i := range hues {
 		p.Hues = append(p.Hues, i)
 	}
@@ -141,7 +144,7 @@ func drawLines(all []series, r kql.Render) string {
 		if to == from {
 			return (leftRoom + pictureWidth) / 2
 		}
-		return leftRoom + (at-from)/(to-from)*(pictureWidth-leftRoom-10)
+		return leftRoom + (at-from)/(to-from)*(pictureWidth-leftRoom-40)
 	}
 	y := func(v float64) float64 { return lineHeight - max(v, 0)/most*(lineHeight-20) }
 	var b strings.Builder
