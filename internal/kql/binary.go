@@ -2,12 +2,15 @@ package kql
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 func (c *compiler) binary(e *expr, s scope) value {
-	left, right := c.expr(e.args[0], s), c.expr(e.args[1], s)
+	left := c.expr(e.args[0], s)
+	c.wantsQuotes(left, e.args[1], s)
+	right := c.expr(e.args[1], s)
 	switch e.text {
 	case "and", "or":
 		for _, v := range []value{left, right} {
@@ -26,6 +29,19 @@ func (c *compiler) binary(e *expr, s scope) value {
 		c.fail(e.span, "%s needs strings, not a %s and a %s", e.text, left.typ, right.typ)
 	}
 	return c.stringOperator(e, left, right)
+}
+
+// wantsQuotes fails on a word beside a string that is the name of nothing.
+func (c *compiler) wantsQuotes(left value, right *expr, s scope) {
+	if left.typ != String || right.kind != exprName {
+		return
+	}
+	_, let := c.lets[right.text]
+	known := relation{columns: append(slices.Clone(s.columns), s.all...)}.names()
+	if let || slices.Contains(known, right.text) {
+		return
+	}
+	c.fail(right.span, "column %q is not known%s; a text stands in quotes: %q", right.text, suggest(right.text, known), right.text)
 }
 
 // comparable fails unless the values' types can be compared.

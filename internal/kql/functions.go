@@ -172,6 +172,12 @@ func (c *compiler) call(e *expr, s scope) value {
 	return v
 }
 
+func isFunction(name string) bool {
+	_, scalar := functions[name]
+	_, aggregate := aggregates[name]
+	return scalar || aggregate
+}
+
 func (c *compiler) checkArguments(e *expr, params string, args []value) {
 	required, optional, _ := strings.Cut(params, "?")
 	letters, repeats := strings.CutSuffix(required, "*")

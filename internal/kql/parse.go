@@ -36,7 +36,7 @@ func parse(src string) ([]statement, *parser) {
 		}
 		all = append(all, p.statement())
 		if p.peek().kind != tokenEnd && !p.peek().is(";") {
-			p.fail(p.peek().span, "%s is not expected here; operators follow a |, statements a ;", p.peek().describe())
+			p.fail(p.peek().span, "%s is not expected here%s", p.peek().describe(), p.instead())
 		}
 	}
 	if len(all) == 0 || all[len(all)-1].name != "" {
@@ -48,6 +48,25 @@ func parse(src string) ([]statement, *parser) {
 		}
 	}
 	return all, p
+}
+
+// instead says what to write for what other languages say.
+func (p *parser) instead() string {
+	switch strings.ToLower(p.peek().text) {
+	case "=":
+		return "; did you mean ==?"
+	case "==":
+		return "; in a join, write on $left.A == $right.B"
+	case "like", "ilike":
+		return "; did you mean contains, startswith or matches regex?"
+	case "is":
+		return "; did you mean isnull(…) or isempty(…)?"
+	case "*":
+		if strings.EqualFold(p.tokens[0].text, "select") {
+			return "; a query begins with its table, as in requests | where status == 429 | project id"
+		}
+	}
+	return "; operators follow a |, statements a ;"
 }
 
 func (p *parser) fail(at span, format string, args ...any) {

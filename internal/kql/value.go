@@ -140,6 +140,9 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 			names = append(names, name)
 		}
 	}
+	if isFunction(e.text) {
+		c.fail(e.span, "column %q is not known; did you mean the function %s()?", e.text, e.text)
+	}
 	if len(names) == 0 {
 		c.fail(e.span, "%q is not known", e.text)
 	}
