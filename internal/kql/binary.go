@@ -41,7 +41,11 @@ func (c *compiler) wantsQuotes(left value, right *expr, s scope) {
 	if let || slices.Contains(known, right.text) {
 		return
 	}
-	c.fail(right.span, "column %q is not known%s; a text stands in quotes: %q", right.text, suggest(right.text, known), right.text)
+	hint := suggest(right.text, known)
+	if hint == "" {
+		hint = "."
+	}
+	c.fail(right.span, "column %q is not known%s A text stands in quotes: %q", right.text, hint, right.text)
 }
 
 // comparable fails unless the values' types can be compared.
