@@ -206,6 +206,7 @@ func TestAsThere(t *testing.T) {
 		// texts
 		{"print substring('123456', 1), substring('123456', 2, 2), substring('ABCD', 0, 2), substring('123456', -2, 2), substring('123', -9), substring('abc', 1, -1), substring('abc', 1, 3000000000)", `["23456","34","AB","56","123","","bc"]`},
 		{"print tostring(90s), tostring(-1d), strcat(2d + 100ms, '/'), tostring(timespan(null)), format_timespan(29d + 9h + 5.12345s, 'dd.hh:mm:ss:ff'), format_timespan(29d + 9h + 5.12345s, 'ddd.h:mm:ss [fffffff]')", `["00:01:30","-1.00:00:00","2.00:00:00.1000000/","","29.09:00:05:12","029.9:00:05 [1234500]"]`},
+		{"print substring('éaß', -9), substring('éaß', -2, 1), substring('', -1), substring('éaß', 3)", `["éaß","a","",""]`},
 		{"print totimespan('1.02:03:04.5') / 1s, totimespan('-00:01:00') / 1s, totimespan('soon')", "[93784.5,-60,null]"},
 		// times
 		{"print endofday(datetime(2026-11-22 10:00)), endofweek(datetime(2026-11-25)), endofmonth(datetime(2026-02-10)), endofyear(now(), -1), startofday(now(), -1), startofweek(now(), 1), startofmonth(now(), 3)", `["2026-11-22T23:59:59.999999Z","2026-11-28T23:59:59.999999Z","2026-02-28T23:59:59.999999Z","2025-12-31T23:59:59.999999Z","2026-11-21T00:00:00Z","2026-11-29T00:00:00Z","2027-02-01T00:00:00Z"]`},

@@ -138,7 +138,7 @@ func buildToBool(k *called) value {
 }
 
 func buildSubstring(k *called) value {
-	start := "CASE WHEN $2 < 0 THEN greatest($2, -strlen($1), -2147483648) ELSE least($2, 2147483646) + 1 END" // from the end, or from 1
+	start := "CASE WHEN $2 < 0 THEN greatest($2, -length($1)) ELSE least($2, 2147483646) + 1 END" // from the end, or from 1
 	sql := "substring($1, " + start + ")"
 	if len(k.args) == 3 {
 		sql = "substring($1, " + start + ", least(greatest($3, 0), 2147483647))"
