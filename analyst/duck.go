@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	_ "github.com/duckdb/duckdb-go/v2" // the driver
+	"github.com/duckdb/duckdb-go/v2" // and the driver
 )
 
 type options struct {
@@ -129,15 +130,25 @@ func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) erro
 	return because(ctx, rows.Err())
 }
 
-// because names a query's failure; nil stays nil.
+// because puts a query's failure in words; nil stays nil.
 func because(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		return errors.New("the query was cancelled")
 	}
-	return fmt.Errorf("running the query: %w", err)
+	reason, _, _ := strings.Cut(err.Error(), "\n")
+	problem, ok := errors.AsType[*duckdb.Error](err)
+	switch {
+	case !ok:
+		return fmt.Errorf("running the query: %w", err)
+	case problem.Type == duckdb.ErrorTypeOutOfMemory:
+		return fmt.Errorf("the query needs more memory than it may have: ask for less time, fewer columns or larger groups, or allow more with --memory (%s)", reason)
+	case slices.Contains([]duckdb.ErrorType{duckdb.ErrorTypeOutOfRange, duckdb.ErrorTypeConversion, duckdb.ErrorTypeDecimal, duckdb.ErrorTypeDivideByZero}, problem.Type):
+		return fmt.Errorf("a value is out of range: whole numbers have 64 bits (todouble gives more), times the years to 294247 (%s)", reason)
+	}
+	return fmt.Errorf("running the query: %s", reason)
 }
 
 // plain is a value as JSON holds it: datetimes in RFC 3339, and as strings

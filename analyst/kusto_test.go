@@ -7,14 +7,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spillway-ai/spillway/internal/kql"
 )
 
-// records are the schemas of the store's tables.
-func records() map[string]string {
+// opinion is what Microsoft's parser makes of a query.
+type opinion struct {
+	Problems []string
+	Columns  []string // name:type
+}
+
+// schemas are those of the store's tables.
+func schemas() map[string]string {
 	types := map[kql.Type]string{kql.Bool: "bool", kql.Long: "long", kql.Real: "real", kql.String: "string", kql.Datetime: "datetime"}
 	tables := map[string]string{}
 	for _, table := range kql.Records() {
@@ -27,8 +34,8 @@ func records() map[string]string {
 	return tables
 }
 
-// official is what Microsoft's parser finds wrong with each query on tables.
-func official(t *testing.T, tables map[string]string, queries []string) [][]string {
+// official is what Microsoft's parser makes of each query on tables.
+func official(t *testing.T, tables map[string]string, queries []string) []opinion {
 	t.Helper()
 	in, err := json.Marshal(map[string]any{"tables": tables, "queries": queries})
 	if err != nil {
@@ -41,11 +48,11 @@ func official(t *testing.T, tables map[string]string, queries []string) [][]stri
 	if err != nil {
 		t.Fatalf("running Microsoft's parser (make setup installs it): %v", err)
 	}
-	var problems [][]string
-	if err := json.Unmarshal(out, &problems); err != nil || len(problems) != len(queries) {
-		t.Fatalf("%d queries got %d answers: %v", len(queries), len(problems), err)
+	var opinions []opinion
+	if err := json.Unmarshal(out, &opinions); err != nil || len(opinions) != len(queries) {
+		t.Fatalf("%d queries got %d answers: %v", len(queries), len(opinions), err)
 	}
-	return problems
+	return opinions
 }
 
 // The shipped queries are right in the eyes of Microsoft's own parser, which
@@ -63,13 +70,16 @@ func TestShippedQueriesAreKusto(t *testing.T) {
 		}
 		queries = append(queries, string(text))
 	}
-	problems := official(t, records(), queries)
-	if len(problems[0]) != 1 || !strings.Contains(problems[0][0], "outcom") {
-		t.Fatalf("the parser has this to say of an unknown column: %q", problems[0])
+	opinions := official(t, schemas(), queries)
+	if p := opinions[0].Problems; len(p) != 1 || !strings.Contains(p[0], "outcom") {
+		t.Fatalf("the parser has this to say of an unknown column: %q", p)
 	}
 	for i, file := range files {
-		for _, p := range problems[i+1] {
+		for _, p := range opinions[i+1].Problems {
 			t.Errorf("%s: %s", filepath.Base(file), p)
+		}
+		if ours, theirs := headed(t, queries[i+1]), opinions[i+1].Columns; !slices.Equal(ours, theirs) {
+			t.Errorf("%s\nhas here  %s\nand there %s", filepath.Base(file), ours, theirs)
 		}
 	}
 }
@@ -88,7 +98,7 @@ func TestImportQueriesAreKusto(t *testing.T) {
 	if len(queries) != 3 {
 		t.Fatalf("%d queries, want 3", len(queries))
 	}
-	for i, problems := range official(t, map[string]string{
+	for i, o := range official(t, map[string]string{
 		"ApiManagementGatewayLogs": `(TimeGenerated:datetime, CorrelationId:string, ResponseCode:int, TotalTime:long, BackendResponseCode:int, BackendTime:long,
 			BackendId:string, BackendUrl:string, Url:string, ApimSubscriptionId:string, LastErrorReason:string, RequestHeaders:dynamic,
 			BackendResponseHeaders:dynamic, BackendRequestBody:string, RequestBody:string)`,
@@ -97,8 +107,22 @@ func TestImportQueriesAreKusto(t *testing.T) {
 		"AzureDiagnostics": `(TimeGenerated:datetime, CorrelationId:string, Category:string, ResourceProvider:string, OperationName:string,
 			ResultSignature:string, DurationMs:long, Resource:string, CallerIPAddress:string, properties_s:string)`,
 	}, queries) {
-		if len(problems) > 0 {
-			t.Errorf("%s\n%v", queries[i], problems)
+		if len(o.Problems) > 0 {
+			t.Errorf("%s\n%v", queries[i], o.Problems)
 		}
 	}
+}
+
+// headed are the columns of a query's answer as name:type.
+func headed(t *testing.T, query string) []string {
+	t.Helper()
+	q, err := kql.Translate(instant, query, kql.Records())
+	if err != nil {
+		t.Fatalf("%s\n%v", query, err)
+	}
+	all := make([]string, len(q.Columns))
+	for i, c := range q.Columns {
+		all[i] = c.Name + ":" + c.Type.String()
+	}
+	return all
 }

@@ -25,9 +25,9 @@ const rows = `SELECT TIMESTAMP '2026-11-22 11:00:00' + to_minutes(i) AS "time", 
 	0 AS reasoning_tokens, CASE WHEN i > 5 THEN 2000 END AS ask_tokens, CASE WHEN i = 7 THEN 'budget' ELSE '' END AS truncated,
 	CASE WHEN i % 6 = 5 THEN 'refused' ELSE '' END AS spill, 1 + i % 2 AS attempt_count, 0 AS client_retry, i % 2 = 0 AS stream,
 	CASE WHEN i % 2 = 0
-		THEN [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 50.0, 'status': 200, 'utilization_ratio': 0.5}]
-		ELSE [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 20.0, 'status': 429, 'utilization_ratio': 1.0},
-			{'deployment': 'std-sweden', 'kind': 'standard', 'start_ms': 20.0, 'end_ms': 90.0, 'status': 200, 'utilization_ratio': NULL}] END AS attempts
+		THEN [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 50.0, 'ttft_ms': 10.0, 'tokens': 50, 'failure': '', 'status': 200, 'utilization_ratio': 0.5}]
+		ELSE [{'deployment': 'ptu-eastus', 'kind': 'provisioned', 'start_ms': 0.0, 'end_ms': 20.0, 'ttft_ms': NULL, 'tokens': 0, 'failure': 'refused', 'status': 429, 'utilization_ratio': 1.0},
+			{'deployment': 'std-sweden', 'kind': 'standard', 'start_ms': 20.0, 'end_ms': 90.0, 'ttft_ms': 20.0, 'tokens': 100, 'failure': '', 'status': 200, 'utilization_ratio': NULL}] END AS attempts
 	FROM range(12) t(i)`
 
 // written writes the rows as Parquet, with all columns of the schema, and
@@ -167,6 +167,75 @@ func TestOperators(t *testing.T) {
 		if got := ask(t, glob, tt.query); got != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.query, got, tt.want)
 		}
+	}
+}
+
+// TestAsThere has answers that Microsoft's documentation gives, or that follow
+// from what it says.
+func TestAsThere(t *testing.T) {
+	glob := written(t)
+	for _, tt := range []struct{ query, want string }{
+		// names differ by their case
+		{"requests | extend ID = 'x', Status = 5 | where status == 429 | project id, ID, status, Status | take 1", `["req_0","x",429,5]`},
+		{"requests | summarize n = count(), N = dcount(id), Tenant = max(tenant) by tenant | where N == 4 | count", "[3]"},
+		{"requests | count | project Count, count = 1", "[12,1]"},
+		// whole numbers have 64 bits wherever they come from
+		{"print iff(true, 100000, 2) * 100000, coalesce(100000, 1) * 100000, bin(3000000000, 7)", "[10000000000,10000000000,2999999996]"},
+		{"requests | take 1 | extend x = 100000 | project x * x, 1d * 100000 / 1d", "[10000000000,100000]"},
+		{"let n = 100000; print n * n", "[10000000000]"},
+		// terms end where letters and digits do
+		{"print 'ptu-eastus' has '-eastus', 'ptu-eastus' has 'eastus', 'ptu-eastus' has 'east', 'a_b' has 'b', 'ab' has 'b', 'a' has ''", "[true,true,false,true,false,true]"},
+		{"requests | where deployment has strcat('-', region, 'eastus') | count", "[6]"},
+		{"print 'North America' has 'america', 'North America' hasprefix 'ame', 'North America' !hasprefix 'mer', 'North America' hassuffix 'ica', 'North America' hassuffix_cs 'Ica', 'a b' has_all ('a', 'B')", "[true,true,true,true,false,true]"},
+		// bins
+		{"print bin(-7, 5), bin(-7.5, 2), bin(-90s, 1m) / 1s, bin(datetime(1969-12-31 23:59:30), 1m), bin(time(16d), 7d) / 1d, bin(datetime(1970-05-11 13:45:07), 1d)", `[-10,-8,-120,"1969-12-31T23:59:00Z",14,"1970-05-11T00:00:00Z"]`},
+		{"requests | take 1 | project bin(e2e_ms, -e2e_ms), bin(status, status - status), bin(time, -1h * tier)", "[null,null,null]"},
+		// nothing
+		{"requests | where false | summarize avg(e2e_ms), percentile(e2e_ms, 50), min(id), max(time), sum(e2e_ms), dcount(id), arg_max(time, id), stdev(e2e_ms), variance(status), make_set(id)", `[null,null,"",null,0,0,null,"",0,0,[]]`},
+		{"requests | where false | summarize count() by id", ""},
+		{"requests | summarize arg_max(ask_tokens, tenant) by status | order by status asc | project ask_tokens, isempty(tenant)", "[2000,false] [2000,false] [2000,false]"},
+		{"requests | where id in ('req_0', 'req_1') | summarize arg_max(ask_tokens, completion_tokens) by id | order by id asc", `["req_0",null,50] ["req_1",null,100]`},
+		{"requests | summarize count(), countif(isnull(status)), avg(status), sum(status)", "[12,3,276.3333333333333,2487]"},
+		// lists follow the order of the rows
+		{"requests | sort by e2e_ms desc | where stream | take 3 | project id, e2e_ms | summarize make_list(id)", `[["req_10","req_8","req_6"]]`},
+		{"requests | order by status desc, time asc | summarize make_list(id, 2) by stream | order by stream asc", `[false,["req_1","req_5"]] [true,["req_0","req_4"]]`},
+		// names for the columns of one aggregate
+		{"requests | summarize (p50, p95) = percentiles(e2e_ms, 50, 95), (worst, ['its id']) = arg_max(e2e_ms, id) | project p95 - p50, ['its id']", `[600,"req_11"]`},
+		{"requests | summarize make_set_if(tenant, stream, 2), make_list_if(id, e2e_ms < 300)", `[["acme","globex"],["req_0","req_1"]]`},
+		{"let slow = materialize(requests | top 2 by e2e_ms); slow | count", "[2]"},
+		// texts
+		{"print substring('123456', 1), substring('123456', 2, 2), substring('ABCD', 0, 2), substring('123456', -2, 2), substring('123', -9), substring('abc', 1, -1), substring('abc', 1, 3000000000)", `["23456","34","AB","56","123","","bc"]`},
+		{"print tostring(90s), tostring(-1d), strcat(2d + 100ms, '/'), tostring(timespan(null)), format_timespan(29d + 9h + 5.12345s, 'dd.hh:mm:ss:ff'), format_timespan(29d + 9h + 5.12345s, 'ddd.h:mm:ss [fffffff]')", `["00:01:30","-1.00:00:00","2.00:00:00.1000000/","","29.09:00:05:12","029.9:00:05 [1234500]"]`},
+		{"print substring('éaß', -9), substring('éaß', -2, 1), substring('', -1), substring('éaß', 3)", `["éaß","a","",""]`},
+		{"print totimespan('1.02:03:04.5') / 1s, totimespan('-00:01:00') / 1s, totimespan('soon')", "[93784.5,-60,null]"},
+		// times
+		{"print endofday(datetime(2026-11-22 10:00)), endofweek(datetime(2026-11-25)), endofmonth(datetime(2026-02-10)), endofyear(now(), -1), startofday(now(), -1), startofweek(now(), 1), startofmonth(now(), 3)", `["2026-11-22T23:59:59.999999Z","2026-11-28T23:59:59.999999Z","2026-02-28T23:59:59.999999Z","2025-12-31T23:59:59.999999Z","2026-11-21T00:00:00Z","2026-11-29T00:00:00Z","2027-02-01T00:00:00Z"]`},
+		{"print datetime_diff('week', datetime(2017-10-29), datetime(2017-09-30 23:59)), datetime_diff('month', datetime(2017-01-01), datetime(2015-12-30)), datetime_diff('quarter', datetime(2017-07-01), datetime(2017-03-30)), datetime_diff('second', datetime(2017-10-30 23:00:10.100), datetime(2017-10-30 23:00:00.900))", "[5,13,2,10]"},
+		{"print datetime_add('month', 1, datetime(2026-01-31)), datetime_add('week', -1, datetime(2026-11-22)), datetime_part('dayofyear', datetime(2026-02-01)), datetime_part('millisecond', datetime(2026-02-01 10:00:01.234)), monthofyear(now()), getyear(now()), dayofyear(datetime(2026-12-31))", `["2026-02-28T00:00:00Z","2026-11-15T00:00:00Z",32,234,11,2026,365]`},
+		{"requests | summarize avg(time)", `["2026-11-22T11:05:30Z"]`},
+		{"print round(7), ceiling(7), round(2.5), abs(-1h) / 1m, sign(-3)", "[7,7,3,60,-1]"},
+	} {
+		if got := ask(t, glob, tt.query); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.query, got, tt.want)
+		}
+	}
+}
+
+// TestSortedLists has more rows than one thread takes.
+func TestSortedLists(t *testing.T) {
+	q, err := kql.Translate(instant, "requests | sort by e2e_ms asc | summarize ids = make_list(e2e_ms)", kql.Records())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := "SELECT * REPLACE (hash(range) % 1000000 AS e2e_ms) FROM (SELECT * EXCLUDE e2e_ms, 0.0 AS e2e_ms FROM empty), range(400000)"
+	args := []string{"-view", "empty=SELECT " + strings.TrimSuffix(strings.TrimPrefix(kql.Records()[0].EmptyView(), "SELECT "), " WHERE false"), "-view", "requests=" + all}
+	var out bytes.Buffer
+	sorted := strings.TrimSuffix(q.SQL, `SELECT "ids" FROM "kql_2"`) + `SELECT "ids" = list_sort("ids"), len("ids") FROM "kql_2"`
+	if err := run(t.Context(), args, strings.NewReader(sorted), &out); err != nil {
+		t.Fatal(err)
+	}
+	if _, rows, _ := strings.Cut(out.String(), "\n"); rows != "[true,400000]\n" {
+		t.Errorf("got %s", rows)
 	}
 }
 

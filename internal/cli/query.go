@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +47,10 @@ func (c *queryCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	lines, err := c.ask(w.ctx, q)
+	if !memorySize.MatchString(c.Memory) {
+		return fmt.Errorf("--memory is a size such as 512MB or 2GB, not %q", c.Memory)
+	}
+	lines, err := c.ask(w, q)
 	if err != nil {
 		return err
 	}
@@ -65,6 +69,9 @@ func (c *queryCommand) Run(w *world) error {
 	}
 	return a.WriteText(w.stdout, terminalWidth(w.stdout))
 }
+
+// memorySize is what the analyst takes as one.
+var memorySize = regexp.MustCompile(`(?i)^\d+(\.\d+)? ?[KMGT]i?B$`)
 
 // text is the query as given.
 func (c *queryCommand) text() (string, error) {
@@ -93,7 +100,7 @@ func (c *queryCommand) text() (string, error) {
 const tries = 3
 
 // ask runs the query in a process of its own and returns what it printed.
-func (c *queryCommand) ask(ctx context.Context, q kql.Query) ([]byte, error) {
+func (c *queryCommand) ask(w *world, q kql.Query) ([]byte, error) {
 	program, err := analyst()
 	if err != nil {
 		return nil, err
@@ -110,11 +117,41 @@ func (c *queryCommand) ask(ctx context.Context, q kql.Query) ([]byte, error) {
 				return nil, err
 			}
 		}
-		out, err := c.run(ctx, program, q, paths)
+		if len(paths) == 0 && len(q.Tables) > 0 {
+			if err := c.nothingThen(w.stderr, q); err != nil {
+				return nil, err
+			}
+		}
+		out, err := c.run(w.ctx, program, q, paths)
 		if err == nil || try == tries || !gone(paths) {
 			return out, err
 		}
 	}
+}
+
+// nothingThen says that the store has no records of the times that the query
+// asks for, and of which it has. A store without any is an error.
+func (c *queryCommand) nothingThen(w io.Writer, q kql.Query) error {
+	records, err := store.Open(c.Store)
+	if err != nil {
+		return err
+	}
+	from, to, err := records.Span()
+	if err != nil {
+		return fmt.Errorf("reading the store: %w", err)
+	}
+	if from.IsZero() {
+		return fmt.Errorf("no records in %s: name the directory of the record store with --store", c.Store)
+	}
+	asked := ""
+	if !q.From.IsZero() {
+		asked += " from " + q.From.Format(time.RFC3339)
+	}
+	if !q.To.IsZero() {
+		asked += " until " + q.To.Add(-time.Microsecond).Format(time.RFC3339)
+	}
+	_, err = fmt.Fprintf(w, "no records%s: those of %s are from %s until %s\n", asked, c.Store, from.Format(time.RFC3339), to.Format(time.RFC3339))
+	return err
 }
 
 // files are those of the store that the query may want, and the records that
@@ -135,9 +172,6 @@ func (c *queryCommand) files(q kql.Query, unsealed string) ([]string, error) {
 	if n > 0 {
 		paths = append(paths, unsealed)
 	}
-	if len(paths) == 0 {
-		return nil, fmt.Errorf("no records in %s: name the directory of the record store with --store", c.Store)
-	}
 	return paths, nil
 }
 
@@ -157,8 +191,13 @@ func (c *queryCommand) run(ctx context.Context, program string, q kql.Query, pat
 	}
 	if len(paths) > 0 {
 		args = append(args, "-view", "attempts="+kql.AttemptsView)
+	} else {
+		for _, t := range kql.Records() {
+			args = append(args, "-view", t.Name+"="+t.EmptyView())
+		}
 	}
-	var out, complaint bytes.Buffer
+	var out answerBuffer
+	var complaint bytes.Buffer
 	command := exec.CommandContext(ctx, program, args...)
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(q.SQL), &out, &complaint
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
@@ -167,11 +206,40 @@ func (c *queryCommand) run(ctx context.Context, program string, q kql.Query, pat
 	switch {
 	case ctx.Err() != nil:
 		return nil, errors.New("the query was cancelled")
+	case out.full:
+		return nil, fmt.Errorf("the answer is larger than %d MiB: count, summarize, project fewer columns, or take some rows", maxAnswer>>20)
+	case err != nil && complaint.Len() > 0:
+		return nil, errors.New(strings.TrimPrefix(strings.TrimSpace(complaint.String()), analystName+": "))
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w\n%s", analystName, err, strings.TrimSpace(complaint.String()))
+		return nil, fmt.Errorf("running %s: %w", analystName, err)
 	}
 	return out.Bytes(), nil
 }
+
+// maxAnswer bounds an answer, in bytes of JSON.
+const maxAnswer = 64 << 20
+
+// answerBuffer takes no more than that.
+type answerBuffer struct {
+	bytes.Buffer
+	full bool
+}
+
+// Write implements io.Writer.
+func (b *answerBuffer) Write(p []byte) (int, error) {
+	if b.full = b.full || b.Len()+len(p) > maxAnswer; b.full {
+		return 0, io.ErrShortBuffer
+	}
+	return b.Buffer.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom, within the same bound.
+func (b *answerBuffer) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(writer{b}, r)
+}
+
+// writer hides all but Write.
+type writer struct{ io.Writer }
 
 // analyst finds the program that runs queries: beside this one, or in PATH.
 func analyst() (string, error) {

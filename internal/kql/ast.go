@@ -35,12 +35,17 @@ type literal struct {
 	null   bool
 }
 
-// named is an expression with the name that the query gives it, "" for none.
+// named is an expression with the name that the query gives it, "" for none,
+// and the names of the other columns of an aggregate that has several.
 type named struct {
 	name string
+	more []string
 	expr *expr
 	span
 }
+
+// chosen reports whether the query gives a name, or names a column.
+func (n named) chosen() bool { return n.name != "" || n.expr.kind == exprName }
 
 // statement is a let, or with no name the query itself.
 type statement struct {
@@ -85,9 +90,12 @@ type (
 		limit *expr // of top
 	}
 	takeOp     struct{ n *expr }
-	distinctOp struct{ list []named } // none is *
-	countOp    struct{}
-	joinOp     struct {
+	distinctOp struct {
+		list []named // none is *
+		span
+	}
+	countOp struct{}
+	joinOp  struct {
 		outer bool
 		right *pipeline
 		on    []joinKey

@@ -2,12 +2,15 @@ package kql
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 func (c *compiler) binary(e *expr, s scope) value {
-	left, right := c.expr(e.args[0], s), c.expr(e.args[1], s)
+	left := c.expr(e.args[0], s)
+	c.wantsQuotes(left, e.args[1], s)
+	right := c.expr(e.args[1], s)
 	switch e.text {
 	case "and", "or":
 		for _, v := range []value{left, right} {
@@ -26,6 +29,23 @@ func (c *compiler) binary(e *expr, s scope) value {
 		c.fail(e.span, "%s needs strings, not a %s and a %s", e.text, left.typ, right.typ)
 	}
 	return c.stringOperator(e, left, right)
+}
+
+// wantsQuotes fails on a word beside a string that is the name of nothing.
+func (c *compiler) wantsQuotes(left value, right *expr, s scope) {
+	if left.typ != String || right.kind != exprName {
+		return
+	}
+	_, let := c.lets[right.text]
+	known := relation{columns: append(slices.Clone(s.columns), s.all...)}.names()
+	if let || slices.Contains(known, right.text) {
+		return
+	}
+	hint := suggest(right.text, known)
+	if hint == "" {
+		hint = "."
+	}
+	c.fail(right.span, "column %q is not known%s A text stands in quotes: %q", right.text, hint, right.text)
 }
 
 // comparable fails unless the values' types can be compared.
@@ -93,8 +113,8 @@ func (c *compiler) stringOperator(e *expr, left, right value) value {
 		sql = "starts_with(" + a + ", " + b + ")"
 	case "endswith":
 		sql = "ends_with(" + a + ", " + b + ")"
-	case "has":
-		sql = hasTerm(left, right, sensitive)
+	case "has", "hasprefix", "hassuffix":
+		sql = hasTerm(op, left, right, sensitive)
 	case "matches":
 		c.checkPattern(right)
 		sql = "regexp_matches(" + left.sql + ", " + right.sql + ")"
@@ -116,19 +136,36 @@ func (c *compiler) checkPattern(v value) {
 	}
 }
 
-// hasTerm looks for a whole term: what stands beside it is no letter or digit.
-func hasTerm(text, term value, sensitive bool) string {
-	const before, after = `(^|[^\p{L}\p{N}])`, `($|[^\p{L}\p{N}])`
-	pattern := "'" + before + "' || regexp_escape(" + fold(term.sql, !sensitive) + ") || '" + after + "'"
+// hasTerm looks for a whole term, for one that begins with it (hasprefix), or
+// for one that ends with it (hassuffix): where it begins or ends with a letter
+// or digit, there is none beside it.
+func hasTerm(op string, text, term value, sensitive bool) string {
+	const inTerm, before, after = `[\p{L}\p{N}]`, `(^|[^\p{L}\p{N}])`, `($|[^\p{L}\p{N}])`
 	if term.literal != nil {
-		literal := term.literal.text
+		literal, pattern := term.literal.text, ""
 		if !sensitive {
 			literal = strings.ToLower(literal)
 		}
-		pattern = quoteString(before + regexp.QuoteMeta(literal) + after)
+		if op != "hassuffix" && startsTerm.MatchString(literal) {
+			pattern = before
+		}
+		pattern += regexp.QuoteMeta(literal)
+		if op != "hasprefix" && endsTerm.MatchString(literal) {
+			pattern += after
+		}
+		return "regexp_matches(" + fold(text.sql, !sensitive) + ", " + quoteString(pattern) + ")"
+	}
+	pattern := "regexp_escape(" + fold(term.sql, !sensitive) + ")"
+	if op != "hassuffix" {
+		pattern = "CASE WHEN regexp_matches(" + term.sql + ", '^" + inTerm + "') THEN '" + before + "' ELSE '' END || " + pattern
+	}
+	if op != "hasprefix" {
+		pattern += " || CASE WHEN regexp_matches(" + term.sql + ", '" + inTerm + "$') THEN '" + after + "' ELSE '' END"
 	}
 	return "regexp_matches(" + fold(text.sql, !sensitive) + ", " + pattern + ")"
 }
+
+var startsTerm, endsTerm = regexp.MustCompile(`^[\p{L}\p{N}]`), regexp.MustCompile(`[\p{L}\p{N}]$`)
 
 // arithmetic is + - * / and %, with their meaning for times.
 func (c *compiler) arithmetic(e *expr, left, right value) value {
@@ -149,7 +186,7 @@ func (c *compiler) arithmetic(e *expr, left, right value) value {
 			return value{sql: "(CAST(" + left.sql + " AS DOUBLE) / nullif(" + right.sql + ", 0))", typ: Real}
 		}
 	case l == Timespan && r.numeric() && (e.text == "*" || e.text == "/"), l.numeric() && r == Timespan && e.text == "*":
-		return value{sql: "CAST(round(CAST(" + left.sql + " AS DOUBLE) " + e.text + " " + right.sql + ") AS BIGINT)", typ: Timespan}
+		return value{sql: "TRY_CAST(round(CAST(" + left.sql + " AS DOUBLE) " + e.text + " " + right.sql + ") AS BIGINT)", typ: Timespan}
 	default:
 		hint := ""
 		if l == String || r == String {
@@ -157,14 +194,11 @@ func (c *compiler) arithmetic(e *expr, left, right value) value {
 		}
 		c.fail(e.span, "%s is not defined for a %s and a %s%s", e.text, l, r, hint)
 	}
-	a, op := left.sql, e.text
-	if left.narrow && right.narrow {
-		a = "CAST(" + a + " AS BIGINT)"
-	}
+	op := e.text
 	if typ == Long && op == "/" {
 		op = "//" // whole, towards zero
 	}
-	return value{sql: "(" + a + " " + op + " " + right.sql + ")", typ: typ}
+	return value{sql: "(" + left.sql + " " + op + " " + right.sql + ")", typ: typ}
 }
 
 // addition is + and - where a datetime takes part.

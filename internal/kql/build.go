@@ -81,7 +81,7 @@ func (k *called) text(i int) string {
 	case Datetime:
 		return "coalesce(strftime(" + v.sql + ", '%Y-%m-%dT%H:%M:%S.%f0Z'), '')"
 	case Timespan:
-		k.fail(i, "a timespan does not become a string: divide it by 1s for a number")
+		return "coalesce(" + timespanText(v.sql) + ", '')"
 	case Dynamic:
 		return "coalesce(CAST(to_json(" + v.sql + ") AS VARCHAR), '')"
 	}
@@ -138,9 +138,10 @@ func buildToBool(k *called) value {
 }
 
 func buildSubstring(k *called) value {
-	sql := "substring($1, $2 + 1)"
+	start := "CASE WHEN $2 < 0 THEN greatest($2, -length($1)) ELSE least($2, 2147483646) + 1 END" // from the end, or from 1
+	sql := "substring($1, " + start + ")"
 	if len(k.args) == 3 {
-		sql = "substring($1, $2 + 1, $3)"
+		sql = "substring($1, " + start + ", least(greatest($3, 0), 2147483647))"
 	}
 	return value{sql: "coalesce(" + fill(sql, k.args) + ", '')", typ: String}
 }
@@ -158,10 +159,15 @@ func buildExtract(k *called) value {
 	if n, err := strconv.Atoi(group.text); err != nil || n < 0 || n > regexp.MustCompile(k.args[0].literal.text).NumSubexp() {
 		k.fail(1, "the pattern has no group %s", group.text)
 	}
-	return value{sql: fill("coalesce(regexp_extract($3, $1, $2), '')", k.args), typ: String}
+	return value{sql: fill("coalesce(regexp_extract($3, $1, "+group.text+"), '')", k.args), typ: String}
 }
 
-func buildAbs(k *called) value { return value{sql: "abs(" + k.args[0].sql + ")", typ: k.args[0].typ} }
+func buildAbs(k *called) value {
+	if t := k.args[0].typ; !t.numeric() && t != Timespan {
+		k.fail(0, "abs needs a number or a timespan, not a %s", t)
+	}
+	return value{sql: "abs(" + k.args[0].sql + ")", typ: k.args[0].typ}
+}
 
 func buildRound(k *called) value {
 	digits := "0"
@@ -170,9 +176,19 @@ func buildRound(k *called) value {
 		if l == nil || l.null || len(l.text) > 2 {
 			k.fail(1, "the number of digits must be a plain number")
 		}
-		digits = k.args[1].sql
+		digits = l.text
 	}
-	return value{sql: "round(CAST(" + k.args[0].sql + " AS DOUBLE), " + digits + ")", typ: Real}
+	if k.args[0].typ == Long {
+		return value{sql: "CAST(round(" + k.args[0].sql + ", " + digits + ") AS BIGINT)", typ: Long}
+	}
+	return value{sql: "round(" + k.args[0].sql + ", " + digits + ")", typ: Real}
+}
+
+func buildCeiling(k *called) value {
+	if k.args[0].typ == Long {
+		return k.args[0]
+	}
+	return value{sql: "ceil(" + k.args[0].sql + ")", typ: Real}
 }
 
 func buildNow(k *called) value {
@@ -202,73 +218,13 @@ func buildBin(k *called) value {
 	switch {
 	case v.typ == Datetime && size.typ == Timespan:
 		// time_bucket does the same in eight times the time.
-		sql := "make_timestamp((epoch_us($1) + " + sinceYearOne + ") // nullif($2, 0) * $2 - " + sinceYearOne + ")"
+		sql := "make_timestamp((epoch_us($1) + " + sinceYearOne + ") // nullif(greatest($2, 0), 0) * $2 - " + sinceYearOne + ")"
 		return value{sql: fill(sql, k.args), typ: Datetime}
 	case v.typ == Long && size.typ == Long, v.typ == Timespan && size.typ == Timespan:
-		if v.narrow {
-			k.args[0].sql = "CAST(" + v.sql + " AS BIGINT)"
-		}
-		return value{sql: fill("($1 - (($1 % $2) + $2) % $2)", k.args), typ: v.typ}
+		return value{sql: fill("($1 - (($1 % nullif(greatest($2, 0), 0)) + $2) % $2)", k.args), typ: v.typ}
 	case v.typ.numeric() && size.typ.numeric():
-		return value{sql: fill("(floor($1 / nullif(CAST($2 AS DOUBLE), 0)) * $2)", k.args), typ: Real}
+		return value{sql: fill("(floor($1 / nullif(greatest(CAST($2 AS DOUBLE), 0), 0)) * $2)", k.args), typ: Real}
 	}
 	k.fail(1, "%s cannot round a %s down to a %s", k.e.text, v.typ, size.typ)
-	return value{}
-}
-
-// formats are the parts of a datetime's format, longest first, and SQL's own.
-var formats = [...][2]string{
-	{"yyyy", "%Y"},
-	{"ffffff", "%f"},
-	{"fff", "%g"},
-	{"yy", "%y"},
-	{"MM", "%m"},
-	{"dd", "%d"},
-	{"HH", "%H"},
-	{"hh", "%I"},
-	{"mm", "%M"},
-	{"ss", "%S"},
-	{"tt", "%p"},
-	{"M", "%-m"},
-	{"d", "%-d"},
-	{"H", "%-H"},
-	{"h", "%-I"},
-	{"m", "%-M"},
-	{"s", "%-S"},
-}
-
-func buildFormatDatetime(k *called) value {
-	format := k.args[1].literal
-	if format == nil {
-		k.fail(1, "the format must be a plain string")
-	}
-	var b strings.Builder
-next:
-	for rest := format.text; rest != ""; {
-		for _, f := range formats {
-			if strings.HasPrefix(rest, f[0]) {
-				b.WriteString(f[1])
-				rest = rest[len(f[0]):]
-				continue next
-			}
-		}
-		if strings.IndexByte(" /-:,._[]", rest[0]) < 0 {
-			k.fail(1, "a format has yyyy yy MM M dd d HH H hh h mm m ss s fff ffffff tt and / - : , . _ [ ] between them, not %q", rest[:1])
-		}
-		b.WriteByte(rest[0])
-		rest = rest[1:]
-	}
-	return value{sql: "coalesce(strftime(" + k.args[0].sql + ", " + quoteString(b.String()) + "), '')", typ: String}
-}
-
-func buildDatetimeDiff(k *called) value {
-	parts := []string{"year", "quarter", "month", "day", "hour", "minute", "second", "millisecond", "microsecond"}
-	part := k.args[0].literal
-	for _, p := range parts {
-		if part != nil && strings.EqualFold(p, part.text) {
-			return value{sql: "date_diff('" + p + "', " + k.args[2].sql + ", " + k.args[1].sql + ")", typ: Long}
-		}
-	}
-	k.fail(0, "datetime_diff counts one of %s", strings.Join(parts, ", "))
 	return value{}
 }

@@ -8,8 +8,15 @@ import (
 	"time"
 )
 
-// maxSQL bounds the SQL of one expression, in bytes.
-const maxSQL = 256 << 10
+// What a query may grow to. A let that is used twice is read twice, so that
+// tables doubled in a row of lets would be read without end.
+const (
+	maxSQL     = 256 << 10 // of one expression, in bytes
+	maxAll     = 4 << 20   // of all, in bytes
+	maxColumns = 500       // of a step
+	maxSteps   = 300
+	maxReads   = 64 // of tables, by one step and those that it reads
+)
 
 // Translate turns a query into SQL that reads the tables. now is what now()
 // and ago() mean. The error is an *Error.
@@ -23,19 +30,26 @@ func Translate(now time.Time, query string, tables []Table) (result Query, err e
 			err = problem
 		}
 	}()
-	statements, render := parse(query)
+	statements, p := parse(query)
 	c := &compiler{src: query, now: now, tables: tables, lets: map[string]binding{}}
 	last := len(statements) - 1
 	for _, s := range statements[:last] {
 		c.let(s)
 	}
 	out := c.pipeline(statements[last].query)
+	for _, name := range p.render.YColumns {
+		if col, ok := out.column(name); !ok {
+			c.fail(p.drawn, "column %q is not known%s", name, suggest(name, out.names()))
+		} else if !col.Type.numeric() {
+			c.fail(p.drawn, "column %q is a %s, which is not drawn", name, col.Type)
+		}
+	}
 	names := make([]string, len(out.columns))
 	for i, col := range out.columns {
-		names[i] = quote(col.Name)
+		names[i] = ident(col.Name)
 	}
 	sql := "WITH " + strings.Join(c.steps, ",\n") + "\nSELECT " + strings.Join(names, ", ") + " FROM " + out.from
-	result = Query{SQL: sql, Columns: out.columns, Tables: c.read, Render: render}
+	result = Query{SQL: sql, Columns: out.columns, Tables: c.read, Render: p.render}
 	if c.wanted != nil {
 		result.From, result.To = c.wanted.times()
 	}
@@ -50,6 +64,8 @@ type compiler struct {
 	tables []Table
 	lets   map[string]binding
 	steps  []string
+	reads  []int // by each step, of tables
+	size   int   // of the steps, in bytes
 	read   []string
 	wanted *bounds // of all that is read; nil while nothing is
 	depth  int
@@ -65,6 +81,15 @@ type binding struct {
 type relation struct {
 	from    string
 	columns []Column
+	order   []sortedBy // of the rows; none when nothing is known of it
+}
+
+// sortedBy is a column that rows are sorted by, and how SQL says so.
+type sortedBy struct{ column, how string }
+
+func (r relation) sorted(by []sortedBy) relation {
+	r.order = by
+	return r
 }
 
 func (r relation) column(name string) (Column, bool) {
@@ -91,9 +116,38 @@ func (c *compiler) fail(at span, format string, args ...any) {
 // step adds a step and returns its relation. Steps are not materialized, so
 // that filters reach the files.
 func (c *compiler) step(columns []Column, sql string) relation {
-	name := quote("kql_" + strconv.Itoa(len(c.steps)+1))
-	c.steps = append(c.steps, name+" AS NOT MATERIALIZED ("+sql+")")
-	return relation{name, columns}
+	reads := max(c.readsOf(sql), 1)
+	c.reads = append(c.reads, reads)
+	r := relation{from: quote(stepName + strconv.Itoa(len(c.steps))), columns: columns}
+	c.steps = append(c.steps, r.from+" AS NOT MATERIALIZED ("+sql+")")
+	c.size += len(sql)
+	switch {
+	case reads > maxReads:
+		c.fail(span{}, "the query reads its tables more than %d times: a let that is used twice is read twice", maxReads)
+	case len(columns) > maxColumns:
+		c.fail(span{}, "there are more than %d columns", maxColumns)
+	case len(c.steps) > maxSteps:
+		c.fail(span{}, "the query has more than %d operators", maxSteps)
+	case c.size > maxAll:
+		c.fail(span{}, "the query is too large")
+	}
+	return r
+}
+
+// stepName begins the names of steps; they are counted from 0.
+const stepName = "kql_"
+
+// readsOf is how often SQL reads a table, in the steps that it names and in
+// those that they name.
+func (c *compiler) readsOf(sql string) int {
+	reads := 0
+	for _, part := range strings.Split(sql, `"`+stepName)[1:] {
+		digits, _, _ := strings.Cut(part, `"`)
+		if n, err := strconv.Atoi(digits); err == nil && n < len(c.reads) {
+			reads += c.reads[n]
+		}
+	}
+	return reads
 }
 
 func (c *compiler) let(s statement) {
@@ -173,16 +227,31 @@ func readColumns(columns []Column) string {
 		name := quote(col.Name)
 		switch col.Type {
 		case Dynamic:
-			all[i] = name
 		case String:
-			all[i] = "coalesce(CAST(" + name + " AS VARCHAR), '') AS " + name
+			name = "coalesce(CAST(" + name + " AS VARCHAR), '')"
 		case Datetime: // a cast from a time with a zone looks the zone up for every row
-			all[i] = "make_timestamp(epoch_us(" + name + ")) AS " + name
+			name = "make_timestamp(epoch_us(" + name + "))"
 		default:
-			all[i] = "CAST(" + name + " AS " + sqlTypes[col.Type] + ") AS " + name
+			name = "CAST(" + name + " AS " + sqlTypes[col.Type] + ")"
 		}
+		all[i] = name + " AS " + ident(col.Name)
 	}
 	return strings.Join(all, ", ")
+}
+
+// ident is what SQL calls a column. Names that differ by their case alone are
+// one name to SQL, so those with capitals say which letters those are.
+func ident(name string) string {
+	var capitals []string
+	for i := range len(name) {
+		if name[i] >= 'A' && name[i] <= 'Z' {
+			capitals = append(capitals, strconv.Itoa(i))
+		}
+	}
+	if len(capitals) > 0 || strings.Contains(name, "^") {
+		name += "^" + strings.Join(capitals, " ")
+	}
+	return quote(name)
 }
 
 // quote writes a name as an identifier of SQL.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -11,8 +12,9 @@ import (
 type Error struct {
 	Line, Column int    // from 1; the column counts characters
 	Message      string // without the place
-	Source       string // the line itself
+	Source       string // the line itself, of a long one what is near
 	Length       int    // characters that the caret underlines, at least 1
+	caret        int    // characters of Source before it
 }
 
 // Error returns the message with its place, the line and a caret.
@@ -20,7 +22,7 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "query:%d:%d: %s\n  %s\n  ", e.Line, e.Column, e.Message, e.Source)
 	for i, r := range []rune(e.Source) {
-		if i == e.Column-1 {
+		if i == e.caret {
 			break
 		}
 		if r != '\t' {
@@ -43,13 +45,37 @@ func newError(src string, at span, message string) *Error {
 	if i := strings.IndexByte(src[start:], '\n'); i >= 0 {
 		to = start + i
 	}
+	left, right := max(from, start-maxShown), min(to, start+maxShown)
+	before, length := shown(src[left:start]), utf8.RuneCountInString(shown(src[start:max(start, min(at.end, right))]))
+	if left > from {
+		before = "…" + before
+	}
+	after := shown(src[start:right])
+	if right < to {
+		after += "…"
+	}
 	return &Error{
 		Line:    strings.Count(src[:from], "\n") + 1,
 		Column:  utf8.RuneCountInString(src[from:start]) + 1,
 		Message: message,
-		Source:  strings.ToValidUTF8(strings.TrimRight(src[from:to], "\r"), "\uFFFD"),
-		Length:  utf8.RuneCountInString(src[start:max(start, min(at.end, to))]),
+		Source:  strings.TrimRight(before+after, " "),
+		Length:  length,
+		caret:   utf8.RuneCountInString(before),
 	}
+}
+
+// maxShown bounds the part of a line that an error shows on either side of
+// its place, in bytes.
+const maxShown = 100
+
+// shown is text as a terminal may get it.
+func shown(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) { // the latter turn the text's direction
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
 }
 
 // suggest returns "; did you mean …?" with the name nearest to wrong, or ""

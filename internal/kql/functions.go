@@ -48,33 +48,45 @@ var functions = map[string]function{
 	"substring":      {params: "sl?l", build: buildSubstring},
 	"indexof":        {params: "ss", result: Long, sql: "(instr($1, $2) - 1)"},
 	"replace_string": {params: "sss", result: String, sql: "replace($1, $2, $3)"},
-	"split":          {params: "ss", build: buildSplit},
+	"split":          {params: "ss", build: buildSplit, keep: true},
 	"extract":        {params: "sls", build: buildExtract},
 	"array_length":   {params: "x", result: Long, sql: "len($1)"},
 	"strcat_array":   {params: "xs", result: String, sql: "coalesce(array_to_string($1, $2), '')"},
 
-	"abs": {params: "n", build: buildAbs}, "sign": {params: "n", result: Long, sql: "CAST(sign($1) AS BIGINT)"},
-	"round": {params: "n?l", build: buildRound}, "ceiling": {params: "n", result: Real, sql: "ceil(CAST($1 AS DOUBLE))"},
-	"exp": {params: "n", result: Real, sql: "exp($1)"}, "pow": {params: "nn", result: Real, sql: "pow($1, $2)"},
-	"log":      {params: "n", result: Real, sql: "CASE WHEN $1 > 0 THEN ln($1) END"},
-	"log2":     {params: "n", result: Real, sql: "CASE WHEN $1 > 0 THEN log2($1) END"},
-	"log10":    {params: "n", result: Real, sql: "CASE WHEN $1 > 0 THEN log10($1) END"},
-	"sqrt":     {params: "n", result: Real, sql: "CASE WHEN $1 >= 0 THEN sqrt($1) END"},
+	"abs": {params: "a", build: buildAbs, keep: true}, "sign": {params: "n", result: Real, sql: "CAST(sign($1) AS DOUBLE)"},
+	"round": {params: "n?l", build: buildRound, keep: true}, "ceiling": {params: "n", build: buildCeiling, keep: true},
+	"exp": {params: "n", result: Real, sql: "exp($1)", keep: true}, "pow": {params: "nn", result: Real, sql: "pow($1, $2)", keep: true},
+	"log":      {params: "n", result: Real, sql: "CASE WHEN $1 > 0 THEN ln($1) END", keep: true},
+	"log2":     {params: "n", result: Real, sql: "CASE WHEN $1 > 0 THEN log2($1) END", keep: true},
+	"log10":    {params: "n", result: Real, sql: "CASE WHEN $1 > 0 THEN log10($1) END", keep: true},
+	"sqrt":     {params: "n", result: Real, sql: "CASE WHEN $1 >= 0 THEN sqrt($1) END", keep: true},
 	"isnan":    {params: "n", result: Bool, sql: "isnan(CAST($1 AS DOUBLE))"},
 	"isinf":    {params: "n", result: Bool, sql: "isinf(CAST($1 AS DOUBLE))"},
 	"isfinite": {params: "n", result: Bool, sql: "isfinite(CAST($1 AS DOUBLE))"},
 
 	"now": {params: "?d", build: buildNow}, "ago": {params: "d", build: buildAgo},
 	"bin": {params: "aa", build: buildBin, keep: true}, "floor": {params: "aa", build: buildBin, keep: true},
-	"startofhour":     {params: "t", result: Datetime, sql: "date_trunc('hour', $1)", keep: true},
-	"startofday":      {params: "t", result: Datetime, sql: "date_trunc('day', $1)", keep: true},
-	"startofweek":     {params: "t", result: Datetime, sql: "(date_trunc('week', $1 + to_days(1)) - to_days(1))", keep: true},
-	"startofmonth":    {params: "t", result: Datetime, sql: "date_trunc('month', $1)", keep: true},
-	"startofyear":     {params: "t", result: Datetime, sql: "date_trunc('year', $1)", keep: true},
+	"startofhour":     {params: "t", result: Datetime, sql: "date_trunc('hour', $1)"},
+	"startofday":      {params: "t?l", build: edgeOf("day", 0), keep: true},
+	"startofweek":     {params: "t?l", build: edgeOf("week", 0)},
+	"startofmonth":    {params: "t?l", build: edgeOf("month", 0)},
+	"startofyear":     {params: "t?l", build: edgeOf("year", 0)},
+	"endofday":        {params: "t?l", build: edgeOf("day", 1)},
+	"endofweek":       {params: "t?l", build: edgeOf("week", 1)},
+	"endofmonth":      {params: "t?l", build: edgeOf("month", 1)},
+	"endofyear":       {params: "t?l", build: edgeOf("year", 1)},
+	"datetime_add":    {params: "slt", build: buildDatetimeAdd},
+	"datetime_part":   {params: "st", build: buildDatetimePart},
+	"dayofyear":       {params: "t", result: Long, sql: "dayofyear($1)"},
+	"monthofyear":     {params: "t", result: Long, sql: "month($1)"},
+	"getmonth":        {params: "t", result: Long, sql: "month($1)"},
+	"getyear":         {params: "t", result: Long, sql: "year($1)"},
+	"format_timespan": {params: "ds", build: buildFormatTimespan},
+	"totimespan":      {params: "a", build: buildToTimespan, keep: true},
 	"hourofday":       {params: "t", result: Long, sql: "hour($1)"},
 	"dayofweek":       {params: "t", result: Timespan, sql: "(dayofweek($1) * 86400000000)"},
 	"dayofmonth":      {params: "t", result: Long, sql: "day($1)"},
-	"format_datetime": {params: "ts", build: buildFormatDatetime},
+	"format_datetime": {params: "ts", build: buildFormatDatetime, keep: true},
 	"datetime_diff":   {params: "stt", build: buildDatetimeDiff},
 }
 
@@ -151,10 +163,19 @@ func (c *compiler) call(e *expr, s scope) value {
 	if v.typ != Datetime { // of which now and ago make one that is spelt out
 		v.literal = nil
 	}
-	if v.name = ""; f.keep {
+	switch v.name = ""; {
+	case f.keep:
 		v.name = args[0].name
+	case e.text == "strlen" && args[0].name != "":
+		v.name = "strlen_" + args[0].name
 	}
 	return v
+}
+
+func isFunction(name string) bool {
+	_, scalar := functions[name]
+	_, aggregate := aggregates[name]
+	return scalar || aggregate
 }
 
 func (c *compiler) checkArguments(e *expr, params string, args []value) {

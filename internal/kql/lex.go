@@ -121,6 +121,12 @@ func (l *lexer) next() {
 				return
 			}
 		}
+		for sign, word := range map[string]string{"&&": "and", "||": "or", "!": "not(…)"} {
+			if strings.HasPrefix(l.src[from:], sign) {
+				l.at += len(sign)
+				l.fail(from, "%q means nothing here; did you mean %s?", sign, word)
+			}
+		}
 		r, size := utf8.DecodeRuneInString(l.src[from:])
 		l.at += size
 		l.fail(from, "%q means nothing here", r)

@@ -12,7 +12,7 @@ func (o *whereOp) apply(c *compiler, in relation) relation {
 	if v.typ != Bool {
 		c.fail(v.at, "where needs a condition, not a %s", v.typ)
 	}
-	return c.step(in.columns, "SELECT * FROM "+in.from+" WHERE "+v.sql)
+	return c.step(in.columns, "SELECT * FROM "+in.from+" WHERE "+v.sql).sorted(in.order)
 }
 
 // output gathers the columns of a step.
@@ -38,7 +38,7 @@ func (o *output) add(name string, v value, own bool) {
 		name = fresh(name, 1, taken)
 	}
 	o.columns = append(o.columns, Column{name, v.typ, v.elem})
-	o.sql = append(o.sql, v.sql+" AS "+quote(name))
+	o.sql = append(o.sql, v.sql+" AS "+ident(name))
 }
 
 // fresh numbers a name until it is not taken.
@@ -54,17 +54,30 @@ func (o *output) step(behind string) relation {
 	return o.c.step(o.columns, "SELECT "+strings.Join(o.sql, ", ")+behind)
 }
 
+// from is a step that changes the columns and not the rows of in.
+func (o *output) from(in relation) relation {
+	r := o.step(" FROM " + in.from)
+	for _, k := range in.order {
+		if !slices.Contains(o.sql, ident(k.column)+" AS "+ident(k.column)) {
+			return r
+		}
+	}
+	return r.sorted(in.order)
+}
+
 func (o *projectOp) apply(c *compiler, in relation) relation {
 	out := &output{c: c}
 	for _, n := range o.list {
-		out.add(n.name, c.expr(n.expr, scope{columns: in.columns}), n.name != "")
+		c.oneName(n)
+		out.add(n.name, c.expr(n.expr, scope{columns: in.columns}), n.chosen())
 	}
-	return out.step(" FROM " + in.from)
+	return out.from(in)
 }
 
 func (o *printOp) apply(c *compiler, _ relation) relation {
 	out := &output{c: c}
 	for i, n := range o.list {
+		c.oneName(n)
 		v := c.expr(n.expr, scope{})
 		v.name = "print_" + strconv.Itoa(i)
 		out.add(n.name, v, n.name != "")
@@ -76,6 +89,7 @@ func (o *extendOp) apply(c *compiler, in relation) relation {
 	var values []value
 	var names []string
 	for _, n := range o.list {
+		c.oneName(n)
 		v := c.expr(n.expr, scope{columns: in.columns})
 		name := n.name
 		if name == "" {
@@ -90,7 +104,7 @@ func (o *extendOp) apply(c *compiler, in relation) relation {
 	}
 	out := &output{c: c}
 	for _, col := range in.columns {
-		v := value{sql: quote(col.Name), typ: col.Type, elem: col.Elem}
+		v := value{sql: ident(col.Name), typ: col.Type, elem: col.Elem}
 		if i := slices.Index(names, col.Name); i >= 0 {
 			v = values[i]
 			names[i] = ""
@@ -102,7 +116,7 @@ func (o *extendOp) apply(c *compiler, in relation) relation {
 			out.add(name, values[i], true)
 		}
 	}
-	return out.step(" FROM " + in.from)
+	return out.from(in)
 }
 
 func (o *dropOp) apply(c *compiler, in relation) relation {
@@ -114,20 +128,23 @@ func (o *dropOp) apply(c *compiler, in relation) relation {
 				named[i], found = true, true
 			}
 		}
-		if !found && !p.star {
-			c.nameValue(&expr{text: p.text, span: p.span}, scope{columns: in.columns})
+		if !found && p.star {
+			c.fail(p.span, "no column begins with %q", p.text)
+		}
+		if !found {
+			c.nameValue(&expr{text: p.text, span: p.span}, scope{columns: in.columns, bare: true})
 		}
 	}
 	out := &output{c: c}
 	for i, col := range in.columns {
 		if named[i] == o.keep {
-			out.add(col.Name, value{sql: quote(col.Name), typ: col.Type, elem: col.Elem}, true)
+			out.add(col.Name, value{sql: ident(col.Name), typ: col.Type, elem: col.Elem}, true)
 		}
 	}
 	if len(out.columns) == 0 {
 		c.fail(o.patterns[0].span, "no column would be left")
 	}
-	return out.step(" FROM " + in.from)
+	return out.from(in)
 }
 
 func (o *renameOp) apply(c *compiler, in relation) relation {
@@ -136,7 +153,7 @@ func (o *renameOp) apply(c *compiler, in relation) relation {
 		if n.name == "" || n.expr.kind != exprName {
 			c.fail(n.span, "project-rename needs NEW = OLD")
 		}
-		c.nameValue(n.expr, scope{columns: in.columns})
+		c.nameValue(n.expr, scope{columns: in.columns, bare: true})
 		to[n.expr.text] = n.name
 	}
 	out := &output{c: c}
@@ -145,13 +162,14 @@ func (o *renameOp) apply(c *compiler, in relation) relation {
 		if renamed, ok := to[name]; ok {
 			name = renamed
 		}
-		out.add(name, value{sql: quote(col.Name), typ: col.Type, elem: col.Elem, at: o.list[0].span}, true)
+		out.add(name, value{sql: ident(col.Name), typ: col.Type, elem: col.Elem, at: o.list[0].span}, true)
 	}
-	return out.step(" FROM " + in.from)
+	return out.from(in)
 }
 
 func (o *sortOp) apply(c *compiler, in relation) relation {
 	var keys []string
+	var sorted []sortedBy
 	for _, k := range o.keys {
 		v := c.expr(k.expr, scope{columns: in.columns})
 		if v.typ == Dynamic {
@@ -171,12 +189,18 @@ func (o *sortOp) apply(c *compiler, in relation) relation {
 			}
 		}
 		keys = append(keys, v.sql+order)
+		if k.expr.kind == exprName && v.name != "" {
+			sorted = append(sorted, sortedBy{v.name, order})
+		}
+	}
+	if len(sorted) < len(keys) {
+		sorted = nil
 	}
 	sql := "SELECT * FROM " + in.from + " ORDER BY " + strings.Join(keys, ", ")
 	if o.limit != nil {
 		sql += " LIMIT " + c.rows(o.limit)
 	}
-	return c.step(in.columns, sql)
+	return c.step(in.columns, sql).sorted(sorted)
 }
 
 // rows is a number of rows: a constant.
@@ -189,40 +213,48 @@ func (c *compiler) rows(e *expr) string {
 }
 
 func (o *takeOp) apply(c *compiler, in relation) relation {
-	return c.step(in.columns, "SELECT * FROM "+in.from+" LIMIT "+c.rows(o.n))
+	return c.step(in.columns, "SELECT * FROM "+in.from+" LIMIT "+c.rows(o.n)).sorted(in.order)
 }
 
 func (o *distinctOp) apply(c *compiler, in relation) relation {
 	if o.list == nil {
+		for _, col := range in.columns {
+			if col.Type == Dynamic {
+				c.fail(o.span, "column %q is an array, and arrays are not compared: name the other columns", col.Name)
+			}
+		}
 		return c.step(in.columns, "SELECT DISTINCT * FROM "+in.from)
 	}
 	out := &output{c: c}
 	for _, n := range o.list {
-		out.add(n.name, c.expr(n.expr, scope{columns: in.columns}), n.name != "")
+		c.oneName(n)
+		out.add(n.name, c.expr(n.expr, scope{columns: in.columns}), n.chosen())
 	}
 	out.sql[0] = "DISTINCT " + out.sql[0]
 	return out.step(" FROM " + in.from)
 }
 
 func (o *countOp) apply(c *compiler, in relation) relation {
-	return c.step([]Column{{Name: "Count", Type: Long}}, `SELECT count(*) AS "Count" FROM `+in.from)
+	return c.step([]Column{{Name: "Count", Type: Long}}, "SELECT count(*) AS "+ident("Count")+" FROM "+in.from)
 }
 
 func (o *joinOp) apply(c *compiler, in relation) relation {
 	right := c.pipeline(o.right)
 	var on []string
 	for _, k := range o.on {
-		l := c.nameValue(&expr{text: k.left, span: k.span}, scope{columns: in.columns})
-		r := c.nameValue(&expr{text: k.right, span: k.span}, scope{columns: right.columns})
-		c.comparable(&expr{text: "join", span: k.span}, l, r)
+		l := c.nameValue(&expr{text: k.left, span: k.span}, scope{columns: in.columns, bare: true})
+		r := c.nameValue(&expr{text: k.right, span: k.span}, scope{columns: right.columns, bare: true})
+		if c.comparable(&expr{text: "join", span: k.span}, l, r); l.typ != r.typ {
+			c.fail(k.span, "join cannot compare a %s with a %s: make one like the other with todouble or tolong", l.typ, r.typ)
+		}
 		on = append(on, "l."+l.sql+" = r."+r.sql)
 	}
 	out := &output{c: c}
 	for _, col := range in.columns {
-		out.add(col.Name, value{sql: "l." + quote(col.Name), typ: col.Type, elem: col.Elem}, true)
+		out.add(col.Name, value{sql: "l." + ident(col.Name), typ: col.Type, elem: col.Elem}, true)
 	}
 	for _, col := range right.columns {
-		sql := "r." + quote(col.Name)
+		sql := "r." + ident(col.Name)
 		if o.outer {
 			sql = notNull(sql, col.Type)
 		}
@@ -259,16 +291,16 @@ func (o *unionOp) apply(c *compiler, in relation) relation {
 		for _, col := range columns {
 			sql := "CAST(NULL AS " + sqlTypes[col.Type] + ")"
 			if _, ok := part.column(col.Name); ok {
-				sql = quote(col.Name)
+				sql = ident(col.Name)
 			} else if col.Type == String {
 				sql = "''"
 			} else if col.Type == Dynamic {
 				sql = "NULL"
 			}
-			list = append(list, sql+" AS "+quote(col.Name))
+			list = append(list, sql+" AS "+ident(col.Name))
 		}
 		if o.source != "" {
-			list = append([]string{quoteString(sources[i]) + " AS " + quote(o.source)}, list...)
+			list = append([]string{quoteString(sources[i]) + " AS " + ident(o.source)}, list...)
 		}
 		selects = append(selects, "SELECT "+strings.Join(list, ", ")+" FROM "+part.from)
 	}

@@ -21,10 +21,11 @@ type parser struct {
 	at     int
 	depth  int
 	render Render
+	drawn  span // of ycolumns
 }
 
 // parse reads a query; it panics with an *Error.
-func parse(src string) ([]statement, Render) {
+func parse(src string) ([]statement, *parser) {
 	p := &parser{src: src, tokens: lex(src)}
 	var all []statement
 	for {
@@ -35,7 +36,7 @@ func parse(src string) ([]statement, Render) {
 		}
 		all = append(all, p.statement())
 		if p.peek().kind != tokenEnd && !p.peek().is(";") {
-			p.fail(p.peek().span, "%s is not expected here; operators follow a |, statements a ;", p.peek().describe())
+			p.fail(p.peek().span, "%s is not expected here%s", p.peek().describe(), p.instead())
 		}
 	}
 	if len(all) == 0 || all[len(all)-1].name != "" {
@@ -46,7 +47,26 @@ func parse(src string) ([]statement, Render) {
 			p.fail(s.span, "only the last statement is a query; those before it are let NAME = …")
 		}
 	}
-	return all, p.render
+	return all, p
+}
+
+// instead says what to write for what other languages say.
+func (p *parser) instead() string {
+	switch strings.ToLower(p.peek().text) {
+	case "=":
+		return "; did you mean ==?"
+	case "==":
+		return "; in a join, write on $left.A == $right.B"
+	case "like", "ilike":
+		return "; did you mean contains, startswith or matches regex?"
+	case "is":
+		return "; did you mean isnull(…) or isempty(…)?"
+	case "*":
+		if strings.EqualFold(p.tokens[0].text, "select") {
+			return "; a query begins with its table, as in requests | where status == 429 | project id"
+		}
+	}
+	return "; operators follow a |, statements a ;"
 }
 
 func (p *parser) fail(at span, format string, args ...any) {
@@ -117,7 +137,7 @@ func (p *parser) statement() statement {
 // tabular reports whether a pipeline begins here rather than an expression:
 // a pipe comes before the end of what begins, or in its parentheses.
 func (p *parser) tabular() bool {
-	if p.peek().is("union") || p.peek().is("print") {
+	if p.peek().is("union") || p.peek().is("print") || p.peek().is("materialize") && p.peekAfter().is("(") {
 		return true
 	}
 	within := p.peek().is("(")
@@ -161,6 +181,11 @@ func (p *parser) pipeline() *pipeline {
 	defer p.leave()
 	q := &pipeline{}
 	switch {
+	case start.is("materialize") && p.peekAfter().is("("): // which every let is here as it is needed
+		p.next()
+		p.next()
+		q.inner = p.pipeline()
+		p.expect(")", "after the query")
 	case p.accept("("):
 		q.inner = p.pipeline()
 		p.expect(")", "after the query in parentheses")
@@ -233,9 +258,9 @@ func (p *parser) operator() operator {
 		return &takeOp{p.expression()}
 	case "distinct":
 		if p.accept("*") {
-			return &distinctOp{}
+			return &distinctOp{span: t.span}
 		}
-		return &distinctOp{p.list()}
+		return &distinctOp{p.list(), t.span}
 	case "count":
 		return &countOp{}
 	case "join":
@@ -256,6 +281,9 @@ func (p *parser) list() []named {
 	var all []named
 	for {
 		all = append(all, p.named())
+		if len(all) > maxColumns {
+			p.fail(all[maxColumns].span, "there are more than %d columns", maxColumns)
+		}
 		if !p.accept(",") {
 			return all
 		}
@@ -265,13 +293,39 @@ func (p *parser) list() []named {
 func (p *parser) named() named {
 	start := p.peek()
 	n := named{}
-	if bracketed := start.is("[") && p.tokens[min(p.at+3, len(p.tokens)-1)].is("="); bracketed || start.kind == tokenName && p.peekAfter().is("=") {
+	n.more = p.names()
+	if len(n.more) > 0 {
+		n.name, n.more = n.more[0], n.more[1:]
+	} else if bracketed := start.is("[") && p.tokens[min(p.at+3, len(p.tokens)-1)].is("="); bracketed || start.kind == tokenName && p.peekAfter().is("=") {
 		n.name = p.name("a column").text
 		p.next()
 	}
 	n.expr = p.expression()
 	n.span = p.since(start.start)
 	return n
+}
+
+// names reads (A, B) = of an aggregate with several columns; none when
+// something else stands here.
+func (p *parser) names() []string {
+	if !p.peek().is("(") {
+		return nil
+	}
+	end := p.at + 1
+	for p.tokens[end].kind == tokenName || p.tokens[end].kind == tokenString || p.tokens[end].is(",") || p.tokens[end].is("[") || p.tokens[end].is("]") {
+		end++
+	}
+	if !p.tokens[end].is(")") || !p.tokens[min(end+1, len(p.tokens)-1)].is("=") {
+		return nil
+	}
+	p.next()
+	all := []string{p.name("a column").text}
+	for p.accept(",") {
+		all = append(all, p.name("a column").text)
+	}
+	p.expect(")", "after the names")
+	p.next()
+	return all
 }
 
 func (p *parser) patterns() []pattern {
@@ -414,7 +468,17 @@ func (p *parser) readRender() {
 		option := p.name("an option of the chart")
 		p.expect("=", "after the option")
 		value := p.next()
+		if value.kind != tokenName && value.kind != tokenString {
+			p.fail(value.span, "a name or a string is expected, not %s", value.describe())
+		}
 		switch option.text {
+		case "ycolumns":
+			p.render.YColumns = append(p.render.YColumns, value.text)
+			for p.peek().is(",") && p.peekAfter().kind == tokenName && !p.tokens[min(p.at+2, len(p.tokens)-1)].is("=") {
+				p.next()
+				p.render.YColumns = append(p.render.YColumns, p.next().text)
+			}
+			p.drawn = option.span
 		case "title":
 			p.render.Title = value.text
 		case "xtitle":
@@ -423,7 +487,7 @@ func (p *parser) readRender() {
 			p.render.YTitle = value.text
 		case "kind", "legend": // of no consequence here
 		default:
-			p.fail(option.span, "render has the options title, xtitle, ytitle, kind and legend, not %q", option.text)
+			p.fail(option.span, "render has the options title, xtitle, ytitle, ycolumns, kind and legend, not %q", option.text)
 		}
 		if !p.peek().is(")") {
 			p.expect(",", "between options")

@@ -14,9 +14,10 @@ var binaryLevels = [...][]string{
 	{"and"},
 	{
 		"==", "!=", "<>", "=~", "!~", "<", "<=", ">", ">=", "matches",
-		"has", "!has", "has_cs", "!has_cs", "contains", "!contains", "contains_cs", "!contains_cs",
+		"has", "!has", "has_cs", "!has_cs", "hasprefix", "!hasprefix", "hasprefix_cs", "!hasprefix_cs", "hassuffix", "!hassuffix", "hassuffix_cs", "!hassuffix_cs",
+		"contains", "!contains", "contains_cs", "!contains_cs",
 		"startswith", "!startswith", "startswith_cs", "!startswith_cs", "endswith", "!endswith", "endswith_cs", "!endswith_cs",
-		"in", "!in", "in~", "!in~", "has_any", "between", "!between",
+		"in", "!in", "in~", "!in~", "has_any", "has_all", "between", "!between",
 	},
 	{"+", "-"},
 	{"*", "/", "%"},
@@ -39,8 +40,6 @@ func (p *parser) binary(level int) *expr {
 	if level == len(binaryLevels) {
 		return p.unary()
 	}
-	p.enter(p.peek().span)
-	defer p.leave()
 	left := p.binary(level + 1)
 	for n := 0; ; n++ {
 		op := p.peek()
@@ -52,7 +51,7 @@ func (p *parser) binary(level int) *expr {
 		}
 		p.next()
 		switch strings.Trim(op.text, "!~") {
-		case "in", "has_any":
+		case "in", "has_any", "has_all":
 			left = p.membership(left, op)
 		case "between":
 			left = p.between(left, op)

@@ -1,5 +1,7 @@
 package kql
 
+import "strings"
+
 // Records are the tables of a record store: a row of requests for each
 // request, and a row of attempts for each try at a deployment. docs/QUERY.md
 // describes the columns.
@@ -13,6 +15,15 @@ func Records() []Table {
 // AttemptsView is the SQL that makes attempts of the nested column of requests.
 const AttemptsView = `SELECT "id" AS "request_id", "time" AS "request_time", "caller", "tenant", "class", "model", "number", "attempt".* ` +
 	`FROM (SELECT "id", "time", "caller", "tenant", "class", "model", generate_subscripts("attempts", 1) AS "number", unnest("attempts") AS "attempt" FROM "requests")`
+
+// EmptyView is the SQL of the table without a row.
+func (t Table) EmptyView() string {
+	all := make([]string, len(t.Columns))
+	for i, col := range t.Columns {
+		all[i] = "CAST(NULL AS " + sqlTypes[col.Type] + ") AS " + quote(col.Name)
+	}
+	return "SELECT " + strings.Join(all, ", ") + " WHERE false"
+}
 
 // columnsOf are columns of one type.
 func columnsOf(t Type, names ...string) []Column {

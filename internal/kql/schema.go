@@ -54,6 +54,8 @@ type Render struct {
 	Title  string `json:"title,omitempty"`
 	XTitle string `json:"xtitle,omitempty"`
 	YTitle string `json:"ytitle,omitempty"`
+	// YColumns are the columns to draw; none is all that hold numbers.
+	YColumns []string `json:"ycolumns,omitempty"`
 }
 
 // Query is a translated query.

@@ -24,12 +24,16 @@ var aggregates = map[string]aggregate{
 	"avg": {params: "a", sql: "avg($1)", prefix: "avg"}, "avgif": {params: "ab", sql: "avg($1) FILTER (WHERE $2)", prefix: "avgif"},
 	"min": {params: "a", sql: "min($1)", prefix: "min"}, "minif": {params: "ab", sql: "min($1) FILTER (WHERE $2)", prefix: "minif"},
 	"max": {params: "a", sql: "max($1)", prefix: "max"}, "maxif": {params: "ab", sql: "max($1) FILTER (WHERE $2)", prefix: "maxif"},
-	"stdev":       {params: "n", result: Real, sql: "coalesce(stddev_samp($1), 0)", prefix: "stdev"},
-	"percentile":  {params: "an", prefix: "percentile"},
-	"percentiles": {params: "an*", prefix: "percentile"},
-	"make_list":   {params: "a?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL), [])", prefix: "list"},
-	"make_set":    {params: "a?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL)), [])", prefix: "set"},
-	"arg_max":     {}, "arg_min": {}, "take_any": {},
+	"variance":       {params: "n", result: Real, sql: "coalesce(var_samp($1), 0)", prefix: "variance"},
+	"count_distinct": {params: "a", result: Long, sql: "count(DISTINCT $1)", prefix: "count_distinct"},
+	"stdev":          {params: "n", result: Real, sql: "coalesce(stddev_samp($1), 0)", prefix: "stdev"},
+	"percentile":     {params: "an", prefix: "percentile"},
+	"percentiles":    {params: "an*", prefix: "percentile"},
+	"make_list":      {params: "a?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL), [])", prefix: "list"},
+	"make_set":       {params: "a?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL)), [])", prefix: "set"},
+	"make_list_if":   {params: "ab?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL AND $2), [])", prefix: "list"},
+	"make_set_if":    {params: "ab?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL AND $2)), [])", prefix: "set"},
+	"arg_max":        {}, "arg_min": {}, "take_any": {},
 }
 
 // aggregate translates one that gives one value.
@@ -54,6 +58,9 @@ func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 		return c.percentile(e, args)
 	}
 	v := value{sql: fill(a.sql, args), typ: a.result, name: name}
+	if strings.HasPrefix(e.text, "make_list") && len(s.order) > 0 {
+		v.sql = strings.Replace(v.sql, "list("+args[0].sql, "list("+args[0].sql+" ORDER BY "+orderOf(s.order), 1)
+	}
 	if v.typ == 0 {
 		v.typ = args[0].typ
 		c.numericAggregate(e, &v)
@@ -63,24 +70,34 @@ func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 			c.fail(args[0].at, "%s does not take arrays", e.text)
 		}
 		v.elem = args[0].typ
-		if len(args) == 2 {
-			v.sql += "[1:" + c.rows(e.args[1]) + "]"
+		if required := strings.Index(a.params, "?"); len(args) > required {
+			v.sql += "[1:" + c.rows(e.args[required]) + "]"
 		}
 	}
 	return v
+}
+
+// orderOf is the order in SQL.
+func orderOf(by []sortedBy) string {
+	all := make([]string, len(by))
+	for i, k := range by {
+		all[i] = ident(k.column) + k.how
+	}
+	return strings.Join(all, ", ")
 }
 
 // numericAggregate gives sums, means and extremes their type.
 func (c *compiler) numericAggregate(e *expr, v *value) {
 	t := v.typ
 	extreme := strings.HasPrefix(e.text, "m")
-	if t == Dynamic || !extreme && !t.numeric() && t != Timespan {
+	mean := strings.HasPrefix(e.text, "avg")
+	if t == Dynamic || !extreme && !t.numeric() && t != Timespan && (t != Datetime || !mean) {
 		c.fail(e.span, "%s does not take a %s", e.text, t)
 	}
 	switch {
 	case extreme:
 		v.sql = notNull(v.sql, t)
-	case strings.HasPrefix(e.text, "avg") && t == Long:
+	case mean && t == Long:
 		v.typ = Real
 	case t == Long, t == Timespan:
 		v.sql = "CAST(" + v.sql + " AS BIGINT)"
@@ -107,14 +124,15 @@ func (c *compiler) percentile(e *expr, args []value) value {
 
 func (o *summarizeOp) apply(c *compiler, in relation) relation {
 	out := &output{c: c}
-	s := scope{summarize: true, all: in.columns}
+	s := scope{summarize: true, all: in.columns, order: in.order}
 	var groups []string
 	for i, n := range o.by {
+		c.oneName(n)
 		v := c.expr(n.expr, scope{columns: in.columns})
 		if v.typ == Dynamic {
 			c.fail(v.at, "arrays cannot be grouped by")
 		}
-		out.add(n.name, v, n.name != "")
+		out.add(n.name, v, n.chosen())
 		groups = append(groups, strconv.Itoa(i+1))
 	}
 	for _, n := range o.aggregates {
@@ -123,11 +141,17 @@ func (o *summarizeOp) apply(c *compiler, in relation) relation {
 				name := ""
 				if i == 0 {
 					name = n.name
+				} else if i <= len(n.more) {
+					name = n.more[i-1]
 				}
 				out.add(name, one, name != "")
 			}
+			if len(n.more) >= len(v) {
+				c.fail(n.span, "%s gives %d columns here, and %d are named", n.expr.text, len(v), len(n.more)+1)
+			}
 			continue
 		}
+		c.oneName(n)
 		v := c.expr(n.expr, s)
 		out.add(n.name, v, n.name != "")
 	}
@@ -139,6 +163,13 @@ func (o *summarizeOp) apply(c *compiler, in relation) relation {
 		behind += " GROUP BY " + strings.Join(groups, ", ")
 	}
 	return out.step(behind)
+}
+
+// oneName fails on several names for what gives one column.
+func (c *compiler) oneName(n named) {
+	if len(n.more) > 0 {
+		c.fail(n.span, "this gives one column: it takes one name, without parentheses")
+	}
 }
 
 // several translates the aggregates that give several columns.
@@ -163,18 +194,22 @@ func (c *compiler) several(n named, s scope, by []named) ([]value, bool) {
 		key := c.expr(e.args[0], scope{columns: s.all})
 		rest := c.picked(e.args[1:], s, by)
 		best := strings.TrimPrefix(e.text, "arg_") + "(" + key.sql + ")"
-		row := e.text + "(" + packed(rest) + ", " + key.sql + ")"
+		row := "coalesce(" + e.text + "(" + packed(rest) + ", " + key.sql + "), first(" + packed(rest) + "))" // the latter where all keys are null
 		first := value{sql: notNull(best, key.typ), typ: key.typ, name: key.name, at: key.at}
 		if first.name == "" {
 			first.name = best[:3] + "_"
 		}
-		return append([]value{first}, unpacked(row, rest, key.name)...), true
+		except := ""
+		if e.args[0].kind == exprName {
+			except = key.name
+		}
+		return append([]value{first}, unpacked(row, rest, except)...), true
 	case e.text == "take_any":
 		rest := c.picked(e.args, s, by)
 		if len(rest) == 0 {
 			c.fail(e.span, "take_any takes columns or *")
 		}
-		return unpacked("any_value("+packed(rest)+")", rest, ""), true
+		return unpacked("first("+packed(rest)+")", rest, ""), true
 	}
 	return nil, false
 }
@@ -210,7 +245,7 @@ func (c *compiler) picked(args []*expr, s scope, by []named) []value {
 					continue columns
 				}
 			}
-			all = append(all, value{sql: quote(col.Name), typ: col.Type, elem: col.Elem, name: col.Name, at: arg.span})
+			all = append(all, value{sql: ident(col.Name), typ: col.Type, elem: col.Elem, name: col.Name, at: arg.span})
 		}
 	}
 	return all

@@ -114,6 +114,12 @@ func FuzzTranslate(f *testing.F) {
 		"requests | join kind=leftouter (attempts) on $left.id == $right.request_id | top 3 by e2e_ms asc nulls last",
 		"print datetime(2026-11-22), timespan(1.02:03:04), -1.5e3, dynamic",
 		"union requests, (attempts | where status !in (429)) | distinct *",
+		"print tostring(1h), format_timespan(1d, 'd.hh [fffffff]'), totimespan(strcat('1', ':00')), endofmonth(now(), 1), endofweek(now()), startofyear(now(), -1), endofday(now())",
+		"print datetime_add('month', 1, now()), datetime_add('week', 1, now()), datetime_diff('week', now(), ago(1h)), datetime_part('millisecond', now()), datetime_part('week_of_year', now()), dayofyear(now()), getyear(now()), getmonth(now())",
+		"requests | where id has strcat('a', outcome) or id hasprefix outcome or id !hassuffix 'x' or id has_all ('a', 'b') | extend ID = substring(id, -2, 1), ['^'] = bin(tokens, -tokens)",
+		"requests | sort by e2e_ms asc, ID desc | summarize (a, B) = percentiles(e2e_ms, 5, 50), make_list(id), make_set_if(id, stream, 3), arg_max(status, *), variance(tokens), count_distinct(id)",
+		"let m = materialize(requests | take 3); m | order by e2e_ms desc | summarize make_list(id, 2), stdev(e2e_ms), avg(time), round(sum(tokens) / 2, 1), ceiling(max(e2e_ms)) by sign(tokens), strlen(id)",
+		"requests | render timechart with (ycolumns=e2e_ms, tokens, title=\"'\")",
 	} {
 		f.Add(seed)
 	}
@@ -182,4 +188,4 @@ const allowed = " WITH AS NOT MATERIALIZED SELECT FROM WHERE CAST TRY_CAST TIMES
 	"coalesce nullif to_microseconds to_days epoch_us make_timestamp time_bucket date_trunc date_diff strftime hour day dayofweek " +
 	"lower upper length instr replace substring string_split regexp_matches regexp_extract regexp_escape contains starts_with ends_with concat " +
 	"len array_to_string to_json abs sign round ceil floor trunc exp pow ln log2 log10 sqrt isnan isinf isfinite least greatest " +
-	"count sum avg min max stddev_samp quantile_disc list list_sort arg_max arg_min any_value struct_extract "
+	"INTEGER lpad to_months to_weeks to_years dayofyear month year week millisecond microsecond var_samp count sum avg min max first stddev_samp quantile_disc list list_sort arg_max arg_min any_value struct_extract "

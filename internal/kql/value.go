@@ -12,7 +12,6 @@ type value struct {
 	elem    Type     // of a Dynamic
 	name    string   // what a column of it is called by itself; "" for ColumnN
 	literal *literal // when it is a constant that the query spells out
-	narrow  bool     // SQL takes it for 32 bits
 	at      span
 }
 
@@ -21,6 +20,8 @@ type scope struct {
 	columns   []Column
 	summarize bool     // aggregates are allowed, and columns only inside them
 	all       []Column // of summarize: those that its aggregates may refer to
+	order     []sortedBy
+	bare      bool // no let, only columns
 }
 
 // expr translates an expression.
@@ -88,7 +89,7 @@ func (c *compiler) translate(e *expr, s scope) value {
 	case exprToScalar:
 		r := c.pipeline(e.query)
 		col := r.columns[0]
-		return value{sql: notNull("(SELECT "+quote(col.Name)+" FROM "+r.from+" LIMIT 1)", col.Type), typ: col.Type, elem: col.Elem}
+		return value{sql: notNull("(SELECT "+ident(col.Name)+" FROM "+r.from+" LIMIT 1)", col.Type), typ: col.Type, elem: col.Elem}
 	}
 	c.fail(e.span, "* stands only in distinct *, arg_max(…, *), arg_min(…, *) and take_any(*)")
 	return value{}
@@ -109,10 +110,11 @@ func literalValue(l literal) value {
 		v.sql = "CAST(NULL AS " + sqlTypes[l.typ] + ")"
 	case l.typ == String:
 		v.sql = quoteString(l.text)
+	case l.typ == Long || l.typ == Timespan: // SQL takes a bare one for 32 bits
+		v.sql = "CAST(" + l.text + " AS BIGINT)"
 	case strings.HasPrefix(l.text, "-"):
 		v.sql = "(" + l.text + ")"
 	}
-	v.narrow = l.typ == Long || l.typ == Timespan
 	return v
 }
 
@@ -120,10 +122,10 @@ func literalValue(l literal) value {
 func (c *compiler) nameValue(e *expr, s scope) value {
 	for _, col := range s.columns {
 		if col.Name == e.text {
-			return value{sql: quote(col.Name), typ: col.Type, elem: col.Elem, name: col.Name}
+			return value{sql: ident(col.Name), typ: col.Type, elem: col.Elem, name: col.Name}
 		}
 	}
-	if b, ok := c.lets[e.text]; ok {
+	if b, ok := c.lets[e.text]; ok && !s.bare {
 		if b.value == nil {
 			c.fail(e.span, "%q is a table, not a value", e.text)
 		}
@@ -134,9 +136,12 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 	}
 	names := relation{columns: append(slices.Clone(s.columns), s.all...)}.names()
 	for name, b := range c.lets {
-		if b.value != nil {
+		if b.value != nil && !s.bare {
 			names = append(names, name)
 		}
+	}
+	if isFunction(e.text) {
+		c.fail(e.span, "column %q is not known; did you mean the function %s()?", e.text, e.text)
 	}
 	if len(names) == 0 {
 		c.fail(e.span, "%q is not known", e.text)
@@ -155,7 +160,8 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 func (c *compiler) membership(e *expr, s scope) value {
 	v := c.expr(e.args[0], s)
 	negated, folded := strings.HasPrefix(e.text, "!"), strings.HasSuffix(e.text, "~")
-	if (folded || e.text == "has_any") && v.typ != String {
+	terms := e.text == "has_any" || e.text == "has_all"
+	if (folded || terms) && v.typ != String {
 		c.fail(e.span, "%s needs a string, not a %s", e.text, v.typ)
 	}
 	query := e.query
@@ -168,11 +174,11 @@ func (c *compiler) membership(e *expr, s scope) value {
 	if query != nil {
 		r := c.pipeline(query)
 		col := r.columns[0]
-		if e.text == "has_any" {
-			c.fail(e.span, "has_any needs a list of strings")
+		if terms {
+			c.fail(e.span, "%s needs a list of strings", e.text)
 		}
 		c.comparable(e, v, value{typ: col.Type, at: e.span})
-		list = []string{"SELECT " + fold(quote(col.Name), folded) + " FROM " + r.from + " WHERE " + quote(col.Name) + " IS NOT NULL"}
+		list = []string{"SELECT " + fold(ident(col.Name), folded) + " FROM " + r.from + " WHERE " + ident(col.Name) + " IS NOT NULL"}
 	}
 	for _, arg := range e.args[1:] {
 		if query != nil {
@@ -180,14 +186,17 @@ func (c *compiler) membership(e *expr, s scope) value {
 		}
 		one := c.expr(arg, s)
 		c.comparable(e, v, one)
-		if e.text == "has_any" {
-			list = append(list, hasTerm(v, one, false))
+		if terms {
+			list = append(list, hasTerm("has", v, one, false))
 			continue
 		}
 		list = append(list, fold(one.sql, folded))
 	}
-	if e.text == "has_any" {
+	switch e.text {
+	case "has_any":
 		return value{sql: "(" + strings.Join(list, " OR ") + ")", typ: Bool}
+	case "has_all":
+		return value{sql: "(" + strings.Join(list, " AND ") + ")", typ: Bool}
 	}
 	sql := fold(v.sql, folded) + " IN (" + strings.Join(list, ", ") + ")"
 	if v.typ != String { // of a null, in is false

@@ -39,7 +39,7 @@ func (a Answer) seriesOf() []series {
 	labelled := slices.ContainsFunc(a.Columns, func(c kql.Column) bool { return labels(c, timed) })
 	values := 0
 	for i, c := range a.Columns {
-		if drawn(c) && (timed || labelled || i > 0) {
+		if a.draws(c) && (timed || labelled || i > 0) {
 			values++
 		}
 	}
@@ -49,7 +49,7 @@ func (a Answer) seriesOf() []series {
 		var words []string
 		for i, c := range a.Columns {
 			if labels(c, timed) || !timed && !labelled && i == 0 {
-				words = append(words, short(row[i], c))
+				words = append(words, cmp.Or(short(row[i], c), "(empty)"))
 			}
 		}
 		label := strings.Join(words, ", ")
@@ -63,7 +63,7 @@ func (a Answer) seriesOf() []series {
 		}
 		for i, c := range a.Columns {
 			n, ok := row[i].(json.Number)
-			if !drawn(c) || !ok || !timed && !labelled && i == 0 {
+			if !a.draws(c) || !ok || !timed && !labelled && i == 0 {
 				continue
 			}
 			p.value, _ = n.Float64()
@@ -89,6 +89,32 @@ func (a Answer) seriesOf() []series {
 	return all
 }
 
+// largest are the series that a chart has room for, and how many it has not:
+// those with the least in all.
+func largest(all []series) (shown []series, more int) {
+	if len(all) <= maxSeries {
+		return all, 0
+	}
+	sum := func(s series) (total float64) {
+		for _, p := range s.points {
+			total += p.value
+		}
+		return total
+	}
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b series) int { return cmp.Compare(sum(b), sum(a)) })
+	return all[:maxSeries], len(all) - maxSeries
+}
+
+// groups are the series that share a scale: those of one column, or all of
+// the columns that the query chose.
+func (a Answer) groups(all []series) [][]series {
+	if len(a.Render.YColumns) > 0 {
+		return [][]series{all}
+	}
+	return byColumn(all)
+}
+
 // byColumn groups series of one column: they share a scale.
 func byColumn(all []series) [][]series {
 	var groups [][]series
@@ -104,6 +130,11 @@ func byColumn(all []series) [][]series {
 }
 
 func drawn(c kql.Column) bool { return c.Type == kql.Long || c.Type == kql.Real }
+
+// draws reports whether the values of a column are drawn.
+func (a Answer) draws(c kql.Column) bool {
+	return drawn(c) && (len(a.Render.YColumns) == 0 || slices.Contains(a.Render.YColumns, c.Name))
+}
 
 // labels reports whether a column's values name what is drawn.
 func labels(c kql.Column, timed bool) bool {
@@ -125,15 +156,14 @@ func (a Answer) chart(w io.Writer, width int) bool {
 	if width <= 0 {
 		width = 80
 	}
-	more := len(all) - maxSeries
-	all = all[:min(len(all), maxSeries)]
+	all, more := largest(all)
 	if a.Render.Kind == "timechart" {
-		timechart(w, all, width)
+		timechart(w, a.groups(all), width)
 	} else {
 		bars(w, all, width)
 	}
 	if more > 0 {
-		fmt.Fprintf(w, "and %d more series\n", more)
+		fmt.Fprintf(w, "and %d smaller series\n", more)
 	}
 	return true
 }
@@ -144,7 +174,8 @@ var eighths = [...]string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", 
 // timechart draws each series as an area below its name, all on one axis and
 // those of one column on one scale. A point is as wide as the least distance
 // between two; of those that share a place the highest is drawn.
-func timechart(w io.Writer, all []series, width int) {
+func timechart(w io.Writer, groups [][]series, width int) {
+	all := slices.Concat(groups...)
 	from, to, _ := bounds(all)
 	height := 8
 	if len(all) > 1 {
@@ -155,7 +186,7 @@ func timechart(w io.Writer, all []series, width int) {
 	if to+step > from {
 		scale = float64(width) / (to + step - from)
 	}
-	for _, group := range byColumn(all) {
+	for _, group := range groups {
 		_, _, most := bounds(group)
 		for _, s := range group {
 			peaks := make([]float64, width)
@@ -168,12 +199,31 @@ func timechart(w io.Writer, all []series, width int) {
 				}
 				highest = max(highest, p.value)
 			}
-			fmt.Fprintln(w, cut(fmt.Sprintf("%s  (max %s)", s.name, number(highest)), width))
+			fmt.Fprintln(w, cut(fmt.Sprintf("%s  (max %s)", s.name, grouped(highest)), width))
 			area(w, peaks, most, height)
 		}
 	}
+	fmt.Fprintln(w, axis(from, to, to+step-from, width))
+}
+
+// axis is the line of times below a chart: the first instant, round ones while
+// there is room, and the last.
+func axis(from, to, length float64, width int) string {
 	start, end := instantText(from), instantText(to)
-	fmt.Fprintf(w, "%s%s%s\n", start, strings.Repeat(" ", max(1, width-len(start)-len(end))), end)
+	line := []rune(start + strings.Repeat(" ", max(1, width-len(start)-len(end))) + end)
+	if length <= 0 {
+		return string(line)
+	}
+	instants, layout := roundInstants(from, to)
+	for _, at := range instants {
+		text := "┬" + instant(at).Format(layout)
+		x := int((at - from) / length * float64(width))
+		if x <= len(start) || x+len(text) > width-len(end)-1 || strings.TrimSpace(string(line[x-1:x+len(text)])) != "" {
+			continue
+		}
+		copy(line[x:], []rune(text))
+	}
+	return string(line)
 }
 
 // area fills the space below the peaks; what is above zero shows.

@@ -36,8 +36,9 @@ type picture struct {
 }
 
 type legend struct {
-	Name string
-	Hue  int
+	Name   string
+	Hue    int
+	Dashed bool // when the hues have come round
 }
 
 // The page shows so many rows, and its charts have so many colours.
@@ -55,7 +56,10 @@ func (a Answer) WriteHTML(w io.Writer) error {
 	}
 	p := page{Title: a.Render.Title, Query: a.Query, Charts: a.pictures(), Note: fmt.Sprintf("%d rows", len(a.Rows))}
 	if p.Title == "" {
-		p.Title = "Answer"
+		p.Title = question(a.Query)
+	}
+	if n := len(a.seriesOf()) - maxSeries; n > 0 && len(p.Charts) > 0 {
+		p.Note += fmt.Sprintf("; the chart leaves %d smaller series away", n)
 	}
 	for i := range hues {
 		p.Hues = append(p.Hues, i)
@@ -80,6 +84,16 @@ func (a Answer) WriteHTML(w io.Writer) error {
 	return nil
 }
 
+// question is what the comment at the head of a query asks, if it does.
+func question(query string) string {
+	text, isComment := strings.CutPrefix(query, "// ")
+	line, _, _ := strings.Cut(text, "\n")
+	if asks, _, found := strings.Cut(line, "?"); isComment && found {
+		return asks + "?"
+	}
+	return "Answer"
+}
+
 // pictures draws what the query asks for: the lines of a column in one
 // picture, bars in one for each series.
 func (a Answer) pictures() []picture {
@@ -90,13 +104,13 @@ func (a Answer) pictures() []picture {
 	if len(all) == 0 {
 		return nil
 	}
-	all = all[:min(len(all), maxSeries)]
+	all, _ = largest(all)
 	var out []picture
 	if a.Render.Kind == "timechart" {
-		for _, group := range byColumn(all) {
+		for _, group := range a.groups(all) {
 			p := picture{SVG: template.HTML(drawLines(group, a.Render))} // every text in it is escaped where it is drawn
 			for i, s := range group {
-				p.Legend = append(p.Legend, legend{s.name, i % hues})
+				p.Legend = append(p.Legend, legend{s.name, i % hues, i >= hues})
 			}
 			out = append(out, p)
 		}
@@ -104,7 +118,7 @@ func (a Answer) pictures() []picture {
 	}
 	for i, s := range all {
 		out = append(out, picture{
-			Legend: []legend{{s.name, i % hues}},
+			Legend: []legend{{s.name, i % hues, false}},
 			SVG:    template.HTML(drawBars(s, i%hues)), // as above
 		})
 	}
@@ -120,38 +134,51 @@ const (
 	labelRoom    = 240.0
 )
 
-// drawLines draws series over time, with five lines of grid.
+// drawLines draws series over time, with a grid of round numbers and times.
+// Few points are marked, so that one without neighbours is seen.
 func drawLines(all []series, r kql.Render) string {
 	from, to, most := bounds(all)
+	levels := roundLevels(most)
+	most = max(most, levels[len(levels)-1])
 	x := func(at float64) float64 {
 		if to == from {
 			return (leftRoom + pictureWidth) / 2
 		}
-		return leftRoom + (at-from)/(to-from)*(pictureWidth-leftRoom-10)
+		return leftRoom + (at-from)/(to-from)*(pictureWidth-leftRoom-40)
 	}
 	y := func(v float64) float64 { return lineHeight - max(v, 0)/most*(lineHeight-20) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="Chart over time">`, pictureWidth, lineHeight+50)
-	for i := range 5 {
-		v := most * float64(i) / 4
+	for _, v := range levels {
 		fmt.Fprintf(&b, `<line x1="%g" x2="%g" y1="%s" y2="%s" class="grid"/><text x="%g" y="%s" class="end">%s</text>`,
-			leftRoom, pictureWidth, px(y(v)), px(y(v)), leftRoom-8, px(y(v)+4), number(v))
+			leftRoom, pictureWidth, px(y(v)), px(y(v)), leftRoom-8, px(y(v)+4), grouped(v))
 	}
 	for i, s := range all {
-		var points []string
+		dash := ""
+		if i >= hues {
+			dash = " dash"
+		}
+		var points, marks []string
 		for _, p := range s.points {
 			points = append(points, px(x(p.at))+","+px(y(p.value)))
+			marks = append(marks, fmt.Sprintf(`<circle cx="%s" cy="%s" r="3" class="f%d"/>`, px(x(p.at)), px(y(p.value)), i%hues))
 		}
-		if len(points) == 1 {
-			fmt.Fprintf(&b, `<circle cx="%s" cy="%s" r="4" class="f%d"/>`, px(x(s.points[0].at)), px(y(s.points[0].value)), i%hues)
-			continue
+		fmt.Fprintf(&b, `<polyline class="series l%d%s" points="%s"/>`, i%hues, dash, strings.Join(points, " "))
+		if len(points) <= 30 {
+			b.WriteString(strings.Join(marks, ""))
 		}
-		fmt.Fprintf(&b, `<polyline class="series l%d" points="%s"/>`, i%hues, strings.Join(points, " "))
 	}
-	fmt.Fprintf(&b, `<text x="%g" y="%g">%s</text><text x="%g" y="%g" class="end">%s</text>`,
-		leftRoom, lineHeight+20, instantText(from), pictureWidth-10, lineHeight+20, instantText(to))
+	instants, layout := roundInstants(from, to)
+	for _, at := range instants {
+		fmt.Fprintf(&b, `<line x1="%s" x2="%s" y1="%g" y2="%g" class="grid"/><text x="%s" y="%g" class="mid">%s</text>`,
+			px(x(at)), px(x(at)), lineHeight, lineHeight+5, px(x(at)), lineHeight+20, instant(at).Format(layout))
+	}
+	title := r.XTitle
+	if title == "" {
+		title = instantText(from) + " to " + instantText(to)
+	}
 	fmt.Fprintf(&b, `<text x="%g" y="%g" class="mid">%s</text><text x="%g" y="12">%s</text></svg>`,
-		(leftRoom+pictureWidth)/2, lineHeight+42, html.EscapeString(r.XTitle), leftRoom, html.EscapeString(r.YTitle))
+		(leftRoom+pictureWidth)/2, lineHeight+42, html.EscapeString(title), leftRoom, html.EscapeString(r.YTitle))
 	return b.String()
 }
 

@@ -17,24 +17,30 @@ func (a Answer) WriteText(w io.Writer, width int) error {
 	if a.Render.Title != "" {
 		fmt.Fprintf(out, "%s\n\n", a.Render.Title)
 	}
+	most := len(a.Rows)
 	if a.chart(out, width) {
 		fmt.Fprintln(out)
+		most = min(most, rowsBesideChart)
 	}
-	a.table(out, width)
+	a.table(out, width, most)
 	return out.Flush()
 }
 
 // separator stands between columns.
 const separator = "  "
 
-func (a Answer) table(w io.Writer, width int) {
+// rowsBesideChart are the rows of the table below a chart.
+const rowsBesideChart = 40
+
+// table writes so many rows, the first ones.
+func (a Answer) table(w io.Writer, width, most int) {
 	cells := make([][]string, 0, len(a.Rows)+1)
 	head := make([]string, len(a.Columns))
 	for i, c := range a.Columns {
 		head[i] = c.Name
 	}
 	cells = append(cells, head)
-	for _, row := range a.Rows {
+	for _, row := range a.Rows[:most] {
 		line := make([]string, len(row))
 		for i, v := range row {
 			line[i] = short(v, a.Columns[i])
@@ -54,6 +60,10 @@ func (a Answer) table(w io.Writer, width int) {
 	}
 	if len(a.Rows) == 1 {
 		fmt.Fprintln(w, "1 row")
+		return
+	}
+	if most < len(a.Rows) {
+		fmt.Fprintf(w, "%d rows; the first %d are shown, --format csv has all\n", len(a.Rows), most)
 		return
 	}
 	fmt.Fprintf(w, "%d rows\n", len(a.Rows))
