@@ -144,7 +144,7 @@ func (f *flight) refuse(e wire.Error) {
 func (f *flight) writeWhole(status int, body []byte) {
 	f.out.set("Content-Length", strconv.Itoa(len(body)))
 	f.out.start(status)
-	if f.r.Method != http.MethodHead {
+	if f.method != http.MethodHead {
 		_, _ = f.out.Write(body) // a client that is gone shows in f.out
 	}
 }

@@ -49,8 +49,8 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 // request returns the request for the deployment.
 func (a *attempt) request() (*http.Request, error) {
 	f := a.f
-	header := make(http.Header, len(f.r.Header)+len(a.up.header)+2)
-	wire.CopyRequestHeader(header, f.r.Header)
+	header := make(http.Header, len(f.header)+len(a.up.header)+2)
+	wire.CopyRequestHeader(header, f.header)
 	maps.Copy(header, a.up.header)
 	header[wire.HeaderHops] = []string{strconv.Itoa(f.req.Hops + 1)}
 	if a.up.credential != nil {
@@ -59,8 +59,8 @@ func (a *attempt) request() (*http.Request, error) {
 		}
 	}
 	req := &http.Request{
-		Method: f.r.Method,
-		URL:    a.up.url(f.path, f.r.URL.RawQuery),
+		Method: f.method,
+		URL:    a.up.url(f.path, f.query),
 		Host:   a.up.base.Host,
 		Header: header,
 		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -166,7 +166,7 @@ func (a *attempt) event(kind spillway.EventKind) *spillway.Event {
 	ev := &a.events[a.sent]
 	*ev = spillway.Event{
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
-		Replayable: a.f.r.Method == http.MethodGet || a.f.r.Method == http.MethodHead,
+		Replayable: a.f.method == http.MethodGet || a.f.method == http.MethodHead,
 		Tokens:     a.count(), Usage: a.usage, Finish: a.finish, Blocked: time.Duration(a.blocked.Load()),
 	}
 	if a.resp != nil {

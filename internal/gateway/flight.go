@@ -20,9 +20,18 @@ const maxNotices = spillway.MaxAttempts * noticesPerAttempt
 type flight struct {
 	g    *Gateway
 	snap *snapshot
-	r    *http.Request
+	r    *http.Request   // nil once the connection was taken over
 	ctx  context.Context // ends when the client leaves, or the gateway ends
 	out  reply
+	// cancel ends ctx, and kept keeps the server from doing so; nil where ctx is
+	// the request's.
+	cancel context.CancelFunc
+	kept   func() bool
+
+	// Of the request, what attempts need: they may run while r is let go of.
+	method string
+	query  string
+	header http.Header // nil once no attempt can want it
 
 	id       string
 	accepted time.Time
@@ -82,19 +91,26 @@ type crash struct {
 }
 
 // fly runs the flight from Begin to Settle. The answer of a flight that was
-// not committed is still to be written.
-func (f *flight) fly() {
+// not committed is still to be written. It reports that the flight goes on
+// without the server, and is not settled, when the connection was taken over.
+func (f *flight) fly() (onward bool) {
 	f.notices = make(chan notice, maxNotices)
 	f.poke = make(chan struct{}, 1)
 	f.pool.begin(f)
 	f.perform()
 	for !f.settled {
-		if a := f.forwarded; a != nil && !a.pumped {
-			f.pump(a)
-		} else {
+		a := f.forwarded
+		if a == nil || a.pumped {
 			f.wait()
+			continue
 		}
+		err := f.open(a)
+		if err == nil && f.takeOver(a) {
+			return true
+		}
+		f.pump(a, err)
 	}
+	return false
 }
 
 // take copies the core's answer. pool.mu is held.

@@ -15,19 +15,28 @@ const relayReadBytes = 32 << 10
 // errClientGone is a write to the client that failed.
 var errClientGone = errors.New("the client does not read")
 
-// pump forwards the committed attempt's answer to its end, and reports how it
-// ended. It lasts as long as the stream, so it and its callers keep little on
-// the stack: net/http needs most of 8 KiB to write headers, and a stack that
-// has grown to 16 KiB for a moment rarely shrinks.
-func (f *flight) pump(a *attempt) {
+// open begins the committed attempt's answer: the headers, and what was read of
+// the body before the commit.
+func (f *flight) open(a *attempt) error {
 	a.pumped = true
 	f.startAnswer(a, a.resp.StatusCode)
 	f.out.disarm()
 	f.startWatch()
-	var err error
-	if a.shape == shapeStream {
+	if a.shape == shapeStream && f.req.API == spillway.APIResponses {
+		f.pinTo(a, a.head.b)
+	}
+	return f.writeHead(a)
+}
+
+// pump forwards what follows to its end, and reports how it ended. err is what
+// went wrong before. It lasts as long as the stream, so it and its callers
+// keep little on the stack: a stack that has grown for a moment rarely shrinks.
+func (f *flight) pump(a *attempt, err error) {
+	switch {
+	case err != nil:
+	case a.shape == shapeStream:
 		err = f.pumpEvents(a)
-	} else {
+	default:
 		err = f.pumpBytes(a)
 	}
 	f.reportEnd(a, err)
@@ -57,12 +66,6 @@ func (f *flight) reportEnd(a *attempt, err error) {
 // pumpEvents forwards a stream, event by event, as soon as each is complete.
 // It returns nil when the stream has ended as it should.
 func (f *flight) pumpEvents(a *attempt) error {
-	if f.req.API == spillway.APIResponses {
-		f.pinTo(a, a.head.b)
-	}
-	if err := f.writeHead(a); err != nil {
-		return err
-	}
 	room := f.g.buffers.get(streamReadBytes)
 	defer room.drop()
 	// What each turn needs is at hand: after the wait for a chunk of one stream
@@ -98,9 +101,6 @@ func (f *flight) pumpEvents(a *attempt) error {
 
 // pumpBytes forwards an answer of any kind as it comes.
 func (f *flight) pumpBytes(a *attempt) error {
-	if err := f.writeHead(a); err != nil {
-		return err
-	}
 	room := f.g.buffers.get(relayReadBytes)
 	defer room.drop()
 	buf := room.b[:cap(room.b)]
