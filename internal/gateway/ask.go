@@ -49,8 +49,8 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 // request returns the request for the deployment.
 func (a *attempt) request() (*http.Request, error) {
 	f := a.f
-	header := make(http.Header, len(f.header)+len(a.up.header)+2)
-	wire.CopyRequestHeader(header, f.header)
+	header := make(http.Header, len(f.r.Header)+len(a.up.header)+2)
+	wire.CopyRequestHeader(header, f.r.Header)
 	maps.Copy(header, a.up.header)
 	header[wire.HeaderHops] = []string{strconv.Itoa(f.req.Hops + 1)}
 	if a.up.credential != nil {
@@ -59,8 +59,8 @@ func (a *attempt) request() (*http.Request, error) {
 		}
 	}
 	req := &http.Request{
-		Method: f.method,
-		URL:    a.up.url(f.path, f.query),
+		Method: f.r.Method,
+		URL:    a.up.url(f.path, f.r.URL.RawQuery),
 		Host:   a.up.base.Host,
 		Header: header,
 		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -70,8 +70,9 @@ func (a *attempt) request() (*http.Request, error) {
 	}
 	if body := a.encoded; body != nil {
 		req.ContentLength = int64(len(body.b))
-		req.Body = body.reader()
-		req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
+		atOnce := a.up.gate.apart.Load()
+		req.Body = body.reader(atOnce)
+		req.GetBody = func() (io.ReadCloser, error) { return body.reader(atOnce), nil }
 	}
 	return req.WithContext(a.ctx), nil
 }

@@ -20,18 +20,13 @@ const maxNotices = spillway.MaxAttempts * noticesPerAttempt
 type flight struct {
 	g    *Gateway
 	snap *snapshot
-	r    *http.Request   // nil once the connection was taken over
+	r    *http.Request   // nil once the server has done its part and no attempt can want it
 	ctx  context.Context // ends when the client leaves, or the gateway ends
 	out  reply
 	// cancel ends ctx, and kept keeps the server from doing so; nil where ctx is
 	// the request's.
 	cancel context.CancelFunc
 	kept   func() bool
-
-	// Of the request, what attempts need: they may run while r is let go of.
-	method string
-	query  string
-	header http.Header // nil once no attempt can want it
 
 	id       string
 	accepted time.Time
@@ -45,7 +40,7 @@ type flight struct {
 
 	// What the core answered last. take fills them under pool.mu.
 	todo     []task
-	todoRoom [4]task
+	todoRoom [2]task
 	wakeAt   time.Time
 	facts    facts
 
@@ -58,14 +53,16 @@ type flight struct {
 
 	forwarded *attempt // the committed attempt
 	settled   bool
-	verdict   spillway.Action // the settle
-	abort     bool            // the answer cannot be ended validly
+	// idempotent is a request that may be sent twice, whatever it asks for.
+	idempotent bool
+	verdict    spillway.Action // the settle
+	abort      bool            // the answer cannot be ended validly
 }
 
 // facts are what the headers of an answer say of the core's decisions.
 type facts struct {
-	spill     string
-	truncated string
+	spill     spillway.SpillReason
+	truncated spillway.Truncation
 	granted   int // output tokens; 0 when no limit was sent
 	queue     time.Duration
 	ttft      time.Duration
@@ -123,7 +120,7 @@ func (f *flight) take(step spillway.Step) {
 			t.up = f.pool.upstreams[action.Deployment]
 		case spillway.ActionForward, spillway.ActionSettle:
 			rec := f.core.Record()
-			f.facts = facts{rec.Spill.String(), rec.Truncated.String(), rec.GrantTokens, rec.Queue, rec.TTFT}
+			f.facts = facts{rec.Spill, rec.Truncated, rec.GrantTokens, rec.Queue, rec.TTFT}
 		}
 		f.todo = append(f.todo, t)
 	}

@@ -15,7 +15,7 @@ import (
 // http.ErrAbortHandler, when an answer cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{
-		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), method: r.Method, query: r.URL.RawQuery, header: r.Header,
+		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), idempotent: r.Method == http.MethodGet || r.Method == http.MethodHead,
 		id: g.deps.RequestID(), accepted: g.deps.Now(),
 	}
 	f.out.open(w, r, g.deps.Now, f.snap.limits.WriteTimeout)

@@ -28,11 +28,11 @@ func (f *flight) takeOver(a *attempt) bool {
 	if a.shape != shapeStream || f.cancel == nil || !f.out.take(f.r, f.cancel) {
 		return false
 	}
-	f.kept() // what the server sees from now on is its own handler's end
-	f.r = nil
-	if len(f.attempts) == 1 {
-		f.header = nil
+	f.kept()                  // what the server sees from now on is its own handler's end
+	if len(f.attempts) == 1 { // it has said all that it says
+		f.r, f.notices = nil, nil
 	}
+	a.resp.Header, a.resp.Request = nil, nil
 	return true
 }
 

@@ -66,37 +66,55 @@ func (f *flight) reportEnd(a *attempt, err error) {
 // pumpEvents forwards a stream, event by event, as soon as each is complete.
 // It returns nil when the stream has ended as it should.
 func (f *flight) pumpEvents(a *attempt) error {
-	room := f.g.buffers.get(streamReadBytes)
-	defer room.drop()
-	// What each turn needs is at hand: after the wait for a chunk of one stream
-	// among thousands, every step through memory is a cache miss.
-	buf, body, now := room.b[:cap(room.b)], a.resp.Body, f.g.deps.Now
 	for !a.stream.Done() && a.fault == nil {
-		n, err := body.Read(buf)
-		at := now()
-		f.out.arm(at)
-		fault := a.scan(at, buf[:n], &f.out)
-		if err != nil {
-			fault = errors.Join(fault, a.scanEnd(&f.out))
-		}
-		if n > 0 && fault == nil {
-			fault = f.out.flush()
-			a.blocked.Add(int64(now().Sub(at)))
-		}
+		room, n, err := a.next()
+		fault := f.forward(a, room.b[:n], err)
+		room.drop()
 		switch {
 		case f.out.gone:
 			return errClientGone
 		case fault != nil:
 			return fault
 		case a.ended(err):
-			a.readTrail(buf, err)
+			a.readTrail(err)
 			return nil
 		case err != nil:
 			return io.ErrUnexpectedEOF
 		}
 	}
-	a.readTrail(buf, nil)
+	a.readTrail(nil)
 	return nil
+}
+
+// next waits for the next piece of the stream. The room for it is taken only
+// once it is there: thousands of streams wait at one time, and few are read.
+func (a *attempt) next() (room *buffer, n int, err error) {
+	body := a.resp.Body
+	n, err = body.Read(a.first[:])
+	room = a.f.g.buffers.get(streamReadBytes)
+	room.b = room.b[:cap(room.b)]
+	room.b[0] = a.first[0]
+	if n == 0 || err != nil || a.first[0] == '\n' || a.first[0] == '\r' {
+		return room, n, err // it may end an event, and nothing need follow
+	}
+	n, err = body.Read(room.b[1:])
+	return room, 1 + n, err
+}
+
+// forward takes a piece of the stream apart and sends what it completes. err is
+// the end of the stream.
+func (f *flight) forward(a *attempt, p []byte, err error) error {
+	at := f.g.deps.Now()
+	f.out.arm(at)
+	fault := a.scan(at, p, &f.out)
+	if err != nil {
+		fault = errors.Join(fault, a.scanEnd(&f.out))
+	}
+	if len(p) > 0 && fault == nil {
+		fault = f.out.flush()
+		a.blocked.Add(int64(f.g.deps.Now().Sub(at)))
+	}
+	return fault
 }
 
 // pumpBytes forwards an answer of any kind as it comes.

@@ -27,7 +27,7 @@ type reply struct {
 	conn   *clientConn // nil where requests do not come one after the other
 	taken  *taken      // w, once the connection was taken over
 	// values backs the headers that we add, one string each.
-	values [16]string
+	values *[16]string
 	used   int
 }
 
@@ -55,7 +55,7 @@ func (o *reply) take(r *http.Request, left context.CancelFunc) bool {
 		return false
 	}
 	o.w, o.flusher, o.control, o.armed = t, t, http.NewResponseController(t), &t.armed
-	o.conn, o.taken = nil, t
+	o.conn, o.taken, o.values, o.used = nil, t, nil, 0
 	return true
 }
 
@@ -67,6 +67,9 @@ func (c controlled) FlushError() error { return c.Flush() }
 
 // set sets a header whose name is in canonical form.
 func (o *reply) set(name, value string) {
+	if o.values == nil {
+		o.values = new([16]string)
+	}
 	if o.used == len(o.values) {
 		o.w.Header()[name] = []string{value}
 		return
