@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type keeper struct {
 	server  *http.Server
 	buffers *bufferPools
 	now     func() time.Time
+	opened  sync.Once // lookout
+	lookout *lookout
 
 	mu     sync.Mutex
 	idle   map[*taken]struct{} // between requests
@@ -50,8 +53,20 @@ func (k *keeper) take(control *http.ResponseController, r *http.Request, left co
 		t.ahead, t.heard = append([]byte(nil), ahead...), true
 		return t, true
 	}
-	go t.watch()
+	k.watch(t)
 	return t, true
+}
+
+// watch has the client of t watched: by the lookout where the connection is
+// one of the system's.
+func (k *keeper) watch(t *taken) {
+	if conn, ok := plain(t.conn).(syscall.Conn); ok {
+		k.opened.Do(func() { k.lookout = newLookout() })
+		if k.lookout.add(t, conn) {
+			return
+		}
+	}
+	go t.watch()
 }
 
 // await keeps a connection whose answer has ended until its watch hears of the
@@ -98,6 +113,8 @@ func (k *keeper) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closed = true
+	k.opened.Do(func() {})
+	k.lookout.close()
 	for t := range k.idle {
 		t.conn.Close()
 	}

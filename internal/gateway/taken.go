@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -26,6 +27,7 @@ type taken struct {
 	armed  time.Time          // when the write deadline in force was set
 	tail   http.Header        // trailers, under http.TrailerPrefix
 	chunk  *buffer            // what was written and not sent; nil while there is nothing
+	seat   int32              // the lookout's
 
 	mu    sync.Mutex
 	over  bool   // the answer has ended
@@ -104,6 +106,7 @@ func (t *taken) end(whole bool) {
 		t.chunk.drop()
 		t.chunk = nil
 	}
+	seated := t.keeper.lookout.remove(t)
 	if whole {
 		_, err := t.conn.Write(t.lastChunk())
 		whole = err == nil
@@ -119,8 +122,11 @@ func (t *taken) end(whole bool) {
 		t.keeper.await(t) // before the watch can go on
 	}
 	t.mu.Unlock()
-	if heard {
+	switch {
+	case heard:
 		t.keeper.goOn(t)
+	case seated:
+		go t.watch()
 	}
 }
 
@@ -176,6 +182,14 @@ func (c *resumed) Read(p []byte) (int, error) {
 // CloseWrite tells the client that nothing more comes, where the connection
 // can.
 func (c *resumed) CloseWrite() error { return closeWrite(c.Conn) }
+
+// plain is the connection below TLS.
+func plain(conn net.Conn) net.Conn {
+	if over, ok := conn.(*tls.Conn); ok {
+		return over.NetConn()
+	}
+	return conn
+}
 
 func closeWrite(conn net.Conn) error {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
