@@ -9,16 +9,16 @@ import (
 
 const (
 	// trimEvery is how often memory is looked at. It is given back after one
-	// such time without much work, and then not for trimPause.
+	// such time without much work.
 	trimEvery = time.Second
-	trimPause = 10 * time.Second
 	// trimLeastBytes is how much there must be to give back, and trimShare
 	// which part of what is held.
 	trimLeastBytes = 8 << 20
 	trimShare      = 8
 	// calmShare is which part of what is held may be allocated within trimEvery
-	// without that being much work.
-	calmShare = 8
+	// without that being much work. As it is the smaller share, memory is not
+	// given back more often than every few seconds.
+	calmShare = 16
 )
 
 // holding is what the process holds, in bytes.
@@ -56,18 +56,15 @@ func (t *trimmer) run() {
 	defer close(t.done)
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
-	before, pause := readHolding(), time.Time{}
-	for {
-		var now time.Time
+	for before := readHolding(); ; {
 		select {
-		case now = <-tick.C:
+		case <-tick.C:
 		case <-t.quit:
 			return
 		}
 		held := readHolding()
-		if held.calm(before) && held.wasteful() && now.After(pause) {
+		if held.calm(before) && held.wasteful() {
 			trim()
-			pause = now.Add(trimPause)
 		}
 		before = held
 	}

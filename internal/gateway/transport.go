@@ -29,6 +29,7 @@ const (
 	// connection. There are as many as there are streams, and a chunk of a
 	// stream is a few hundred bytes.
 	connBufferBytes = 2 << 10
+	connReadBytes   = 1 << 10
 	// streamWindowBytes is how much of one HTTP/2 answer a deployment may send
 	// ahead of a client that is slower.
 	streamWindowBytes = 1 << 20
@@ -96,7 +97,7 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    1 << 16,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxUpstreamHeaderBytes,
-		ReadBufferSize:         connBufferBytes,
+		ReadBufferSize:         connReadBytes,
 		WriteBufferSize:        connBufferBytes,
 	}, nil
 }

@@ -123,7 +123,7 @@ func BenchmarkStreams(b *testing.B) {
 // together, from deployments of either protocol. Each of them must end well.
 // The pump tells how much of it is net/http's.
 func BenchmarkManyStreams(b *testing.B) {
-	load := streams{count: 5000, interval: 500 * time.Millisecond, window: 3 * time.Second}
+	load := streams{count: 5000, interval: 500 * time.Millisecond, window: 5 * time.Second}
 	b.Run("HTTP1", func(b *testing.B) { benchManyStreams(b, "HTTP/1.1", load) })
 	b.Run("HTTP2", func(b *testing.B) { benchManyStreams(b, "HTTP/2", load) })
 }
