@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -101,7 +102,9 @@ func (f *front) read(in *bufio.Reader) *http.Response {
 }
 
 // whole answers with a stream at once.
-func whole(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, firstEvent+finalEvent+doneEvent) }
+func whole(w http.ResponseWriter, _ *http.Request) {
+	io.WriteString(w, firstEvent+finalEvent+doneEvent)
+}
 
 // TestConnectionGoesOn asks again and again on one connection: after the end of
 // each answer, before it, and for the last time.
@@ -144,34 +147,42 @@ func TestOldClient(t *testing.T) {
 	}
 }
 
-// TestPieces sends each byte of an event by itself, and then nothing until the
-// client has got it.
+// TestPieces sends each byte of a stream by itself. The client gets each event
+// as soon as its last byte is there.
 func TestPieces(t *testing.T) {
-	got := make(chan struct{})
-	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
-		control := http.NewResponseController(w)
+	synctest.Test(t, func(t *testing.T) {
+		const pause = time.Millisecond
+		w := newWorld(t, one(), func(w *world) {
+			w.serve("east.test", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				rw.Header().Set("Content-Type", "text/event-stream")
+				for _, b := range []byte(firstEvent + finalEvent + doneEvent) {
+					time.Sleep(pause)
+					rw.Write([]byte{b})
+					rw.(http.Flusher).Flush()
+				}
+			}))
+			w.upstream("east", "http://east.test")
+		})
+		began := time.Now()
+		conn, _ := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+		defer conn.Close()
+		io.WriteString(conn, ask("HTTP/1.1", ""))
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		due := began
 		for _, event := range []string{firstEvent, finalEvent, doneEvent} {
-			for i := range len(event) {
-				io.WriteString(w, event[i:i+1])
-				control.Flush()
+			due = due.Add(time.Duration(len(event)) * pause)
+			text := make([]byte, len(event))
+			if _, err := io.ReadFull(resp.Body, text); err != nil || string(text) != event {
+				t.Fatalf("%v: %q", err, text)
 			}
-			<-got
+			if late := time.Since(due); late > pause/2 {
+				t.Errorf("%q came %v late", event[:len("data: [")], late)
+			}
 		}
 	})
-	conn := f.dials["TCP"]()
-	io.WriteString(conn, ask("HTTP/1.1", ""))
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	for _, event := range []string{firstEvent, finalEvent, doneEvent} {
-		text := make([]byte, len(event))
-		if _, err := io.ReadFull(resp.Body, text); err != nil || string(text) != event {
-			t.Fatalf("%v: %q", err, text)
-		}
-		got <- struct{}{}
-	}
 }
 
 // TestLeaving takes the client away while its stream is under way: upstream
