@@ -152,10 +152,12 @@ func TestOldClient(t *testing.T) {
 func TestPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pause = time.Millisecond
+		longer := strings.Replace(firstEvent, `"a"`, `"aa"`, 1) // odd lengths and even ones
+		parts := []string{firstEvent, firstEvent, longer, firstEvent, finalEvent, doneEvent}
 		w := newWorld(t, one(), func(w *world) {
 			w.serve("east.test", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				rw.Header().Set("Content-Type", "text/event-stream")
-				for _, b := range []byte(firstEvent + finalEvent + doneEvent) {
+				for _, b := range []byte(strings.Join(parts, "")) {
 					time.Sleep(pause)
 					rw.Write([]byte{b})
 					rw.(http.Flusher).Flush()
@@ -172,7 +174,7 @@ func TestPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 		due := began
-		for _, event := range []string{firstEvent, finalEvent, doneEvent} {
+		for _, event := range parts {
 			due = due.Add(time.Duration(len(event)) * pause)
 			text := make([]byte, len(event))
 			if _, err := io.ReadFull(resp.Body, text); err != nil || string(text) != event {
