@@ -11,13 +11,14 @@ const (
 	// trimEvery is how often memory is looked at. It is given back after one
 	// such time without much work.
 	trimEvery = time.Second
-	// trimLeastBytes is how much there must be to give back, and trimShare
-	// which part of what is held.
-	trimLeastBytes = 8 << 20
+	// trimLeastBytes is how much there must be to give back: what the heap may
+	// grow to without a collection is not worth one. trimShare is which part of
+	// what is held it must be.
+	trimLeastBytes = heapFloorBytes
 	trimShare      = 8
 	// calmShare is which part of what is held may be allocated within trimEvery
-	// without that being much work. As it is the smaller share, memory is not
-	// given back more often than every few seconds.
+	// without that being much work. As it is the smaller share, memory is given
+	// back every two seconds at most.
 	calmShare = 16
 )
 
