@@ -17,6 +17,7 @@ type streams struct {
 	window   time.Duration
 	rounds   int
 	whole    bool // clients ask for an answer that is not streamed
+	shared   bool // clients share connections over HTTP/2
 }
 
 // flow is what a load of streams came to, within its window.
@@ -35,13 +36,17 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
 	in := &inbox{started: pace.started}
 	req := request(c.addr, 1<<10, !s.whole)
 	idle := c.memory(b)
-	clients := dial(b, c.addr, s.count)
+	connect := dial
+	if s.shared {
+		connect = dialShared
+	}
+	clients := connect(b, c.addr, s.count)
 	pace.setEnding(false)
 	ended := make(chan error, 1)
 	var failed atomic.Int64
 	go func() {
 		ended <- each(clients, func(cl *client) (err error) {
-			defer cl.conn.Close()
+			defer cl.close()
 			if s.whole {
 				err = cl.exchange(req)
 			} else {
@@ -126,6 +131,8 @@ func BenchmarkManyStreams(b *testing.B) {
 	load := streams{count: 5000, interval: 500 * time.Millisecond, window: 5 * time.Second}
 	b.Run("HTTP1", func(b *testing.B) { benchManyStreams(b, "HTTP/1.1", load) })
 	b.Run("HTTP2", func(b *testing.B) { benchManyStreams(b, "HTTP/2", load) })
+	load.shared = true
+	b.Run("HTTP2Clients", func(b *testing.B) { benchManyStreams(b, "HTTP/2", load) })
 }
 
 // benchManyStreams is BenchmarkManyStreams with deployments that speak proto.
@@ -154,6 +161,9 @@ func benchManyStreams(b *testing.B, proto string, load streams) {
 		})
 	}
 	mine, theirs, least := flows[roleSpillway], flows[roleProxy], flows[rolePump]
+	if load.shared {
+		proto += ", clients too"
+	}
 	board.add(b, score{
 		name: "5,000 streams, deployment with " + proto + ": memory of each", value: mine.grown, limit: 40, unit: "KiB/stream",
 		detail: fmt.Sprintf("at its highest %.1f; proxy %.1f, at its highest %.1f; a mere pump %.1f; no errors; %.0f chunks/s",
