@@ -11,10 +11,9 @@ const (
 	// trimEvery is how often memory is looked at. It is given back after one
 	// such time without much work.
 	trimEvery = time.Second
-	// trimLeastBytes is how much there must be to give back: what the heap may
-	// grow to without a collection is not worth one. trimShare is which part of
-	// what is held it must be.
-	trimLeastBytes = heapFloorBytes
+	// trimLeastBytes is how much there must be to give back, and trimShare
+	// which part of what is held it must be.
+	trimLeastBytes = heapFloorBytes / 2
 	trimShare      = 8
 	// calmShare is which part of what is held may be allocated within trimEvery
 	// without that being much work. As it is the smaller share, memory is given

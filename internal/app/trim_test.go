@@ -13,7 +13,7 @@ func TestHolding(t *testing.T) {
 		{"at work", holding{allocated: 5 * mib}, holding{120 * mib, 70 * mib, 200 * mib}, false, true},
 		{"after a burst", holding{allocated: 300 * mib}, holding{360 * mib, 150 * mib, 308 * mib}, true, true},
 		{"streams", holding{allocated: 300 * mib}, holding{200 * mib, 20 * mib, 302 * mib}, true, false},
-		{"after little work", holding{allocated: 60 * mib}, holding{70 * mib, 40 * mib, 60 * mib}, true, false},
+		{"after little work", holding{allocated: 60 * mib}, holding{40 * mib, 25 * mib, 60 * mib}, true, false},
 	} {
 		if calm, wasteful := tt.now.calm(tt.before), tt.now.wasteful(); calm != tt.calm || wasteful != tt.wasteful {
 			t.Errorf("%s: calm %t, wasteful %t; want %t, %t", tt.name, calm, wasteful, tt.calm, tt.wasteful)
