@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// trimEvery is how often memory is looked at. It is given back after one
-	// such time without much work.
+	// trimEvery is how often memory is looked at. It is given back when trimCalm
+	// such times in a row were without much work.
 	trimEvery = time.Second
+	trimCalm  = 2
 	// trimLeastBytes is how much there must be to give back, and trimShare
 	// which part of what is held it must be.
 	trimLeastBytes = heapFloorBytes / 2
 	trimShare      = 8
 	// calmShare is which part of what is held may be allocated within trimEvery
-	// without that being much work. As it is the smaller share, memory is given
-	// back every two seconds at most.
+	// without that being much work.
 	calmShare = 16
 )
 
@@ -56,6 +56,7 @@ func (t *trimmer) run() {
 	defer close(t.done)
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
+	calm := 0
 	for before := readHolding(); ; {
 		select {
 		case <-tick.C:
@@ -63,8 +64,13 @@ func (t *trimmer) run() {
 			return
 		}
 		held := readHolding()
-		if held.calm(before) && held.wasteful() {
+		calm++
+		if !held.calm(before) {
+			calm = 0
+		}
+		if calm >= trimCalm && held.wasteful() {
 			trim()
+			calm = 0
 		}
 		before = held
 	}
