@@ -70,9 +70,10 @@ func (a *attempt) request() (*http.Request, error) {
 	}
 	if body := a.encoded; body != nil {
 		req.ContentLength = int64(len(body.b))
-		atOnce := a.up.gate.apart.Load()
+		// A stream holds on to its request, so it had better not be to the body.
+		atOnce := a.up.gate.apart.Load() && a.shape != shapeStream
 		req.Body = body.reader(atOnce)
-		req.GetBody = func() (io.ReadCloser, error) { return body.reader(atOnce), nil }
+		req.GetBody = func() (io.ReadCloser, error) { return a.encoded.reader(atOnce), nil }
 	}
 	return req.WithContext(a.ctx), nil
 }
