@@ -100,7 +100,7 @@ func (a *attempt) encode() {
 	patch := wire.Patch{
 		SetStream:    a.shape == shapeAssembled,
 		Stream:       true,
-		TokenField:   wire.TokenField(api, a.up.reasoning, &f.ask),
+		TokenField:   wire.TokenField(api, a.up.reasoning, f.ask),
 		Tokens:       a.grant,
 		IncludeUsage: wantUsage,
 	}

@@ -31,7 +31,7 @@ type flight struct {
 	id       string
 	accepted time.Time
 	path     wire.Path
-	ask      wire.Ask // read by attempts, changed by nobody once begun
+	ask      *wire.Ask // read by attempts, changed by nobody once begun; nil as r
 	req      spillway.Request
 	body     *buffer // nil without a body, and once nothing can be sent again
 
@@ -40,7 +40,7 @@ type flight struct {
 
 	// What the core answered last. take fills them under pool.mu.
 	todo     []task
-	todoRoom [2]task
+	todoRoom [1]task
 	wakeAt   time.Time
 	facts    facts
 
@@ -53,10 +53,13 @@ type flight struct {
 
 	forwarded *attempt // the committed attempt
 	settled   bool
+	abort     bool // the answer cannot be ended validly
+	// includesUsage and choices are what the ask says of the answer.
+	includesUsage bool
+	choices       int
 	// idempotent is a request that may be sent twice, whatever it asks for.
 	idempotent bool
 	verdict    spillway.Action // the settle
-	abort      bool            // the answer cannot be ended validly
 }
 
 // facts are what the headers of an answer say of the core's decisions.

@@ -130,7 +130,7 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	if err != nil {
 		return badRequest(err)
 	}
-	f.ask = ask
+	f.ask, f.choices, f.includesUsage = &ask, ask.Choices, ask.IncludeUsage
 	ask.Fill(&f.req)
 	f.req.Stream = ask.Stream && ask.API.Generates()
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable

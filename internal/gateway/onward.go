@@ -30,7 +30,7 @@ func (f *flight) takeOver(a *attempt) bool {
 	}
 	f.kept()                  // what the server sees from now on is its own handler's end
 	if len(f.attempts) == 1 { // it has said all that it says
-		f.r, f.notices = nil, nil
+		f.r, f.ask, f.notices = nil, nil, nil
 	}
 	a.resp.Header, a.resp.Request = nil, nil
 	return true

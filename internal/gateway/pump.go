@@ -182,7 +182,7 @@ func (f *flight) endStream(a *attempt) {
 	case f.out.gone:
 		return
 	case a.short && a.shape == shapeStream:
-		tail = a.stream.AppendCut(nil, wire.CutOptions{IncludeUsage: f.ask.IncludeUsage, Usage: rec.Usage})
+		tail = a.stream.AppendCut(nil, wire.CutOptions{IncludeUsage: f.includesUsage, Usage: rec.Usage})
 	case rec.Outcome != spillway.OutcomePartial:
 		return
 	case a.shape == shapeStream && a.fault != nil:

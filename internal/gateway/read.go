@@ -198,7 +198,7 @@ func (a *attempt) assemble() *spillway.Event {
 // ended reports whether the stream is complete. Some deployments close it
 // without a mark, once every choice has its finish.
 func (a *attempt) ended(err error) bool {
-	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.f.ask.Choices)
+	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.f.choices)
 }
 
 // readTrail reads what follows the end of a stream, which is the end of the
