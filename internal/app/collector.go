@@ -29,6 +29,7 @@ type collector struct {
 	before  int // the percentage to put back
 	percent int // in force
 	stopped bool
+	trimmer *trimmer
 }
 
 // startCollector applies the floor until stop. It returns nil, which stops
@@ -37,7 +38,7 @@ func startCollector() *collector {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil
 	}
-	c := &collector{percent: mostPercent}
+	c := &collector{percent: mostPercent, trimmer: startTrimmer()}
 	c.before = debug.SetGCPercent(c.percent)
 	c.awaitCollection()
 	return c
@@ -91,6 +92,7 @@ func (c *collector) stop() {
 	defer c.mu.Unlock()
 	if !c.stopped {
 		c.stopped = true
+		c.trimmer.stop()
 		debug.SetGCPercent(c.before)
 	}
 }

@@ -93,11 +93,11 @@ func (f *flight) explain(a *attempt) {
 			f.out.set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
 		}
 	}
-	if f.facts.spill != "" {
-		f.out.set(wire.HeaderSpill, f.facts.spill)
+	if spill := f.facts.spill.String(); spill != "" {
+		f.out.set(wire.HeaderSpill, spill)
 	}
-	if f.facts.truncated != "" {
-		f.out.set(wire.HeaderTruncated, f.facts.truncated)
+	if truncated := f.facts.truncated.String(); truncated != "" {
+		f.out.set(wire.HeaderTruncated, truncated)
 	}
 	f.out.set(wire.HeaderServerTiming, f.timing(a))
 }

@@ -70,8 +70,10 @@ func (a *attempt) request() (*http.Request, error) {
 	}
 	if body := a.encoded; body != nil {
 		req.ContentLength = int64(len(body.b))
-		req.Body = body.reader()
-		req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
+		// A stream holds on to its request, so it had better not be to the body.
+		atOnce := a.up.gate.apart.Load() && a.shape != shapeStream
+		req.Body = body.reader(atOnce)
+		req.GetBody = func() (io.ReadCloser, error) { return a.encoded.reader(atOnce), nil }
 	}
 	return req.WithContext(a.ctx), nil
 }
@@ -98,7 +100,7 @@ func (a *attempt) encode() {
 	patch := wire.Patch{
 		SetStream:    a.shape == shapeAssembled,
 		Stream:       true,
-		TokenField:   wire.TokenField(api, a.up.reasoning, &f.ask),
+		TokenField:   wire.TokenField(api, a.up.reasoning, f.ask),
 		Tokens:       a.grant,
 		IncludeUsage: wantUsage,
 	}

@@ -67,8 +67,9 @@ type attempt struct {
 	gapMax   time.Duration
 	reported int64 // tokens that the core knows of
 
-	pumped bool // the handler has taken the answer over
-	short  bool // the answer ends where it was cut
+	pumped bool    // the handler has taken the answer over
+	short  bool    // the answer ends where it was cut
+	first  [1]byte // of the piece that is awaited
 	events [noticesPerAttempt]spillway.Event
 	sent   int // of events
 }
@@ -166,14 +167,20 @@ func (a *attempt) event(kind spillway.EventKind) *spillway.Event {
 	ev := &a.events[a.sent]
 	*ev = spillway.Event{
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
-		Replayable: a.f.r.Method == http.MethodGet || a.f.r.Method == http.MethodHead,
+		Replayable: a.f.idempotent,
 		Tokens:     a.count(), Usage: a.usage, Finish: a.finish, Blocked: time.Duration(a.blocked.Load()),
 	}
-	if a.resp != nil {
-		ev.Status = a.resp.StatusCode
+	switch {
+	case a.resp == nil:
+		return ev
+	case a.sent > 0: // the first has read them, and the header may be gone
+		before := &a.events[a.sent-1]
+		ev.Signals, ev.ServedBy = before.Signals, before.ServedBy
+	default:
 		ev.Signals = wire.ParseSignals(a.resp.Header)
 		ev.ServedBy = wire.ParseServedBy(a.resp.Header)
 	}
+	ev.Status = a.resp.StatusCode
 	return ev
 }
 

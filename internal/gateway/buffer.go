@@ -103,17 +103,17 @@ func (b *buffer) readFrom(r io.Reader, limit int64) (within bool, err error) {
 	}
 }
 
-// reader returns a body for one upstream request. A transport writes the kinds
-// of reader that it knows together with the headers, but does not say when it
-// has done with them.
-func (b *buffer) reader() io.ReadCloser {
-	if b.pools == nil {
+// reader returns a body for one upstream request. Over HTTP/1.1 a transport
+// writes the kinds of reader that it knows together with the headers, but does
+// not say when it has done with them; at once asks for one of those.
+func (b *buffer) reader(atOnce bool) io.ReadCloser {
+	if b.pools == nil && atOnce {
 		return io.NopCloser(bytes.NewReader(b.b))
 	}
 	return &requestBody{buf: b.hold()}
 }
 
-// requestBody is a body in pooled memory. A transport may read and close it in
+// requestBody is a body that is let go of when it is closed. A transport may read and close it in
 // different goroutines, also after the round trip has returned.
 type requestBody struct {
 	mu     sync.Mutex

@@ -20,14 +20,18 @@ const maxNotices = spillway.MaxAttempts * noticesPerAttempt
 type flight struct {
 	g    *Gateway
 	snap *snapshot
-	r    *http.Request
+	r    *http.Request   // nil once the server has done its part and no attempt can want it
 	ctx  context.Context // ends when the client leaves, or the gateway ends
 	out  reply
+	// cancel ends ctx, and kept keeps the server from doing so; nil where ctx is
+	// the request's.
+	cancel context.CancelFunc
+	kept   func() bool
 
 	id       string
 	accepted time.Time
 	path     wire.Path
-	ask      wire.Ask // read by attempts, changed by nobody once begun
+	ask      *wire.Ask // read by attempts, changed by nobody once begun; nil as r
 	req      spillway.Request
 	body     *buffer // nil without a body, and once nothing can be sent again
 
@@ -36,7 +40,7 @@ type flight struct {
 
 	// What the core answered last. take fills them under pool.mu.
 	todo     []task
-	todoRoom [4]task
+	todoRoom [1]task
 	wakeAt   time.Time
 	facts    facts
 
@@ -49,14 +53,19 @@ type flight struct {
 
 	forwarded *attempt // the committed attempt
 	settled   bool
-	verdict   spillway.Action // the settle
-	abort     bool            // the answer cannot be ended validly
+	abort     bool // the answer cannot be ended validly
+	// includesUsage and choices are what the ask says of the answer.
+	includesUsage bool
+	choices       int
+	// idempotent is a request that may be sent twice, whatever it asks for.
+	idempotent bool
+	verdict    spillway.Action // the settle
 }
 
 // facts are what the headers of an answer say of the core's decisions.
 type facts struct {
-	spill     string
-	truncated string
+	spill     spillway.SpillReason
+	truncated spillway.Truncation
 	granted   int // output tokens; 0 when no limit was sent
 	queue     time.Duration
 	ttft      time.Duration
@@ -82,19 +91,26 @@ type crash struct {
 }
 
 // fly runs the flight from Begin to Settle. The answer of a flight that was
-// not committed is still to be written.
-func (f *flight) fly() {
+// not committed is still to be written. It reports that the flight goes on
+// without the server, and is not settled, when the connection was taken over.
+func (f *flight) fly() (onward bool) {
 	f.notices = make(chan notice, maxNotices)
 	f.poke = make(chan struct{}, 1)
 	f.pool.begin(f)
 	f.perform()
 	for !f.settled {
-		if a := f.forwarded; a != nil && !a.pumped {
-			f.pump(a)
-		} else {
+		a := f.forwarded
+		if a == nil || a.pumped {
 			f.wait()
+			continue
 		}
+		err := f.open(a)
+		if err == nil && f.takeOver(a) {
+			return true
+		}
+		f.pump(a, err)
 	}
+	return false
 }
 
 // take copies the core's answer. pool.mu is held.
@@ -107,7 +123,7 @@ func (f *flight) take(step spillway.Step) {
 			t.up = f.pool.upstreams[action.Deployment]
 		case spillway.ActionForward, spillway.ActionSettle:
 			rec := f.core.Record()
-			f.facts = facts{rec.Spill.String(), rec.Truncated.String(), rec.GrantTokens, rec.Queue, rec.TTFT}
+			f.facts = facts{rec.Spill, rec.Truncated, rec.GrantTokens, rec.Queue, rec.TTFT}
 		}
 		f.todo = append(f.todo, t)
 	}

@@ -14,24 +14,36 @@ import (
 // ServeHTTP serves one request. It aborts the connection, by panicking with
 // http.ErrAbortHandler, when an answer cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f := &flight{g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), id: g.deps.RequestID(), accepted: g.deps.Now()}
+	f := &flight{
+		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), idempotent: r.Method == http.MethodGet || r.Method == http.MethodHead,
+		id: g.deps.RequestID(), accepted: g.deps.Now(),
+	}
 	f.out.open(w, r, g.deps.Now, f.snap.limits.WriteTimeout)
 	if !g.live.enter(f.snap.limits.MaxInFlight) {
 		f.turnAway(new(overloaded()))
 		return
 	}
-	defer g.live.leave()
-	f.serve()
-	if f.abort {
+	onward := false
+	defer func() {
+		if !onward {
+			g.live.leave()
+		}
+	}()
+	if onward = f.serve(); !onward && f.abort {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// serve serves the request and contains what panics on the way.
-func (f *flight) serve() {
+// serve serves the request and contains what panics on the way. It reports
+// that the flight goes on without the server when the connection was taken
+// over.
+func (f *flight) serve() (onward bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			f.contain(p)
+		}
+		if !onward {
+			f.attach()
 		}
 	}()
 	if f.r.ProtoMajor == 1 && f.r.Header["Expect"] != nil {
@@ -43,10 +55,15 @@ func (f *flight) serve() {
 		f.turnAway(e)
 	case local:
 	default:
-		f.fly()
+		f.detach()
+		if f.fly() {
+			go f.goOn()
+			return true
+		}
 		f.deliver()
 		f.finish()
 	}
+	return false
 }
 
 // admit finds out what is asked, by whom, and of which pool. It answers what
@@ -114,7 +131,7 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	if err != nil {
 		return badRequest(err)
 	}
-	f.ask = ask
+	f.ask, f.choices, f.includesUsage = &ask, ask.Choices, ask.IncludeUsage
 	ask.Fill(&f.req)
 	f.req.Stream = ask.Stream && ask.API.Generates()
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable

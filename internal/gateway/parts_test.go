@@ -67,7 +67,7 @@ func TestRequestBody(t *testing.T) {
 	var pools bufferPools
 	buf := pools.get(5000)
 	buf.b = append(buf.b, "hello"...)
-	body := buf.reader()
+	body := buf.reader(true)
 	buf.drop()
 	if got, err := io.ReadAll(body); err != nil || string(got) != "hello" {
 		t.Errorf("read %q, %v", got, err)

@@ -15,19 +15,28 @@ const relayReadBytes = 32 << 10
 // errClientGone is a write to the client that failed.
 var errClientGone = errors.New("the client does not read")
 
-// pump forwards the committed attempt's answer to its end, and reports how it
-// ended. It lasts as long as the stream, so it and its callers keep little on
-// the stack: net/http needs most of 8 KiB to write headers, and a stack that
-// has grown to 16 KiB for a moment rarely shrinks.
-func (f *flight) pump(a *attempt) {
+// open begins the committed attempt's answer: the headers, and what was read of
+// the body before the commit.
+func (f *flight) open(a *attempt) error {
 	a.pumped = true
 	f.startAnswer(a, a.resp.StatusCode)
 	f.out.disarm()
 	f.startWatch()
-	var err error
-	if a.shape == shapeStream {
+	if a.shape == shapeStream && f.req.API == spillway.APIResponses {
+		f.pinTo(a, a.head.b)
+	}
+	return f.writeHead(a)
+}
+
+// pump forwards what follows to its end, and reports how it ended. err is what
+// went wrong before. It lasts as long as the stream, so it and its callers
+// keep little on the stack: a stack that has grown for a moment rarely shrinks.
+func (f *flight) pump(a *attempt, err error) {
+	switch {
+	case err != nil:
+	case a.shape == shapeStream:
 		err = f.pumpEvents(a)
-	} else {
+	default:
 		err = f.pumpBytes(a)
 	}
 	f.reportEnd(a, err)
@@ -57,50 +66,59 @@ func (f *flight) reportEnd(a *attempt, err error) {
 // pumpEvents forwards a stream, event by event, as soon as each is complete.
 // It returns nil when the stream has ended as it should.
 func (f *flight) pumpEvents(a *attempt) error {
-	if f.req.API == spillway.APIResponses {
-		f.pinTo(a, a.head.b)
-	}
-	if err := f.writeHead(a); err != nil {
-		return err
-	}
-	room := f.g.buffers.get(streamReadBytes)
-	defer room.drop()
-	// What each turn needs is at hand: after the wait for a chunk of one stream
-	// among thousands, every step through memory is a cache miss.
-	buf, body, now := room.b[:cap(room.b)], a.resp.Body, f.g.deps.Now
 	for !a.stream.Done() && a.fault == nil {
-		n, err := body.Read(buf)
-		at := now()
-		f.out.arm(at)
-		fault := a.scan(at, buf[:n], &f.out)
-		if err != nil {
-			fault = errors.Join(fault, a.scanEnd(&f.out))
-		}
-		if n > 0 && fault == nil {
-			fault = f.out.flush()
-			a.blocked.Add(int64(now().Sub(at)))
-		}
+		room, n, err := a.next()
+		fault := f.forward(a, room.b[:n], err)
+		room.drop()
 		switch {
 		case f.out.gone:
 			return errClientGone
 		case fault != nil:
 			return fault
 		case a.ended(err):
-			a.readTrail(buf, err)
+			a.readTrail(err)
 			return nil
 		case err != nil:
 			return io.ErrUnexpectedEOF
 		}
 	}
-	a.readTrail(buf, nil)
+	a.readTrail(nil)
 	return nil
+}
+
+// next waits for the next piece of the stream. The room for it is taken only
+// once it is there: thousands of streams wait at one time, and few are read.
+func (a *attempt) next() (room *buffer, n int, err error) {
+	body := a.resp.Body
+	n, err = body.Read(a.first[:])
+	room = a.f.g.buffers.get(streamReadBytes)
+	room.b = room.b[:cap(room.b)]
+	room.b[0] = a.first[0]
+	if n == 0 || err != nil || a.first[0] == '\n' || a.first[0] == '\r' {
+		return room, n, err // it may end an event, and nothing need follow
+	}
+	n, err = body.Read(room.b[1:])
+	return room, 1 + n, err
+}
+
+// forward takes a piece of the stream apart and sends what it completes. err is
+// the end of the stream.
+func (f *flight) forward(a *attempt, p []byte, err error) error {
+	at := f.g.deps.Now()
+	f.out.arm(at)
+	fault := a.scan(at, p, &f.out)
+	if err != nil {
+		fault = errors.Join(fault, a.scanEnd(&f.out))
+	}
+	if len(p) > 0 && fault == nil {
+		fault = f.out.flush()
+		a.blocked.Add(int64(f.g.deps.Now().Sub(at)))
+	}
+	return fault
 }
 
 // pumpBytes forwards an answer of any kind as it comes.
 func (f *flight) pumpBytes(a *attempt) error {
-	if err := f.writeHead(a); err != nil {
-		return err
-	}
 	room := f.g.buffers.get(relayReadBytes)
 	defer room.drop()
 	buf := room.b[:cap(room.b)]
@@ -164,7 +182,7 @@ func (f *flight) endStream(a *attempt) {
 	case f.out.gone:
 		return
 	case a.short && a.shape == shapeStream:
-		tail = a.stream.AppendCut(nil, wire.CutOptions{IncludeUsage: f.ask.IncludeUsage, Usage: rec.Usage})
+		tail = a.stream.AppendCut(nil, wire.CutOptions{IncludeUsage: f.includesUsage, Usage: rec.Usage})
 	case rec.Outcome != spillway.OutcomePartial:
 		return
 	case a.shape == shapeStream && a.fault != nil:

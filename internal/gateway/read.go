@@ -185,7 +185,7 @@ func (a *attempt) assemble() *spillway.Event {
 		case fault != nil:
 			return a.broken(fault)
 		case a.ended(err):
-			a.readTrail(buf, err)
+			a.readTrail(err)
 			return a.event(spillway.EventDone)
 		case err != nil:
 			return a.severed()
@@ -198,15 +198,18 @@ func (a *attempt) assemble() *spillway.Event {
 // ended reports whether the stream is complete. Some deployments close it
 // without a mark, once every choice has its finish.
 func (a *attempt) ended(err error) bool {
-	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.f.ask.Choices)
+	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.f.choices)
 }
 
 // readTrail reads what follows the end of a stream, which is the end of the
 // response, if it comes soon. Then its connection can be used again.
-func (a *attempt) readTrail(buf []byte, err error) {
+func (a *attempt) readTrail(err error) {
 	if err != nil {
 		return
 	}
+	room := a.f.g.buffers.get(streamReadBytes)
+	defer room.drop()
+	buf := room.b[:cap(room.b)]
 	timer := time.AfterFunc(trailTimeout, a.stop)
 	defer timer.Stop()
 	for range 8 {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -21,10 +22,12 @@ type reply struct {
 
 	status int // 0 until the header was written
 	gone   bool
-	armed  *time.Time // when the write deadline in force was set
-	once   time.Time  // what armed is where requests do not share a deadline
+	armed  *time.Time  // when the write deadline in force was set
+	once   time.Time   // what armed is where requests do not share a deadline
+	conn   *clientConn // nil where requests do not come one after the other
+	taken  *taken      // w, once the connection was taken over
 	// values backs the headers that we add, one string each.
-	values [16]string
+	values *[16]string
 	used   int
 }
 
@@ -35,11 +38,25 @@ func (o *reply) open(w http.ResponseWriter, r *http.Request, now func() time.Tim
 		o.flusher = controlled{o.control}
 	}
 	o.armed = &o.once
-	if r.ProtoMajor == 1 {
-		if shared, ok := r.Context().Value(armedKey{}).(*time.Time); ok {
-			o.armed = shared
-		}
+	if o.conn = connOf(r); o.conn != nil {
+		o.armed = &o.conn.armed
 	}
+}
+
+// take takes the client's connection over from the server, so that the handler
+// can return before the answer has ended. left is called when the client
+// leaves. It reports false where that cannot be.
+func (o *reply) take(r *http.Request, left context.CancelFunc) bool {
+	if o.conn == nil || !r.ProtoAtLeast(1, 1) {
+		return false
+	}
+	t, ok := o.conn.keeper.take(o.control, r, left)
+	if !ok {
+		return false
+	}
+	o.w, o.flusher, o.control, o.armed = t, t, http.NewResponseController(t), &t.armed
+	o.conn, o.taken, o.values, o.used = nil, t, nil, 0
+	return true
 }
 
 // controlled flushes through whatever wraps the server's own writer.
@@ -48,12 +65,11 @@ type controlled struct{ *http.ResponseController }
 // FlushError sends what was written.
 func (c controlled) FlushError() error { return c.Flush() }
 
-// armedKey finds, in the context of a connection, when its write deadline was
-// set. The requests of an HTTP/1 connection share it, one after the other.
-type armedKey struct{}
-
 // set sets a header whose name is in canonical form.
 func (o *reply) set(name, value string) {
+	if o.values == nil {
+		o.values = new([16]string)
+	}
 	if o.used == len(o.values) {
 		o.w.Header()[name] = []string{value}
 		return

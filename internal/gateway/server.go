@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 )
 
 // headerStretch is how many times MaxHeaderBytes the server itself reads of a
@@ -27,21 +26,22 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 	} else {
 		protocols.SetUnencryptedHTTP2(true)
 	}
-	return &http.Server{
+	server := &http.Server{
 		Handler:           g,
 		TLSConfig:         tlsConfig,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: limits.ReadHeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
 		MaxHeaderBytes:    limits.MaxHeaderBytes * headerStretch,
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, armedKey{}, new(time.Time))
-		},
-		BaseContext: func(net.Listener) context.Context { return g.base },
+		BaseContext:       func(net.Listener) context.Context { return g.base },
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000,
 			MaxReadFrameSize:     1 << 20,
 		},
 		ErrorLog: slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
 	}
+	keep := &keeper{server: server, buffers: &g.buffers, now: g.deps.Now}
+	server.ConnContext = keep.newConn
+	server.RegisterOnShutdown(keep.close)
+	return server
 }

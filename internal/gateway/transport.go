@@ -25,10 +25,13 @@ const (
 	// requests share it, and would otherwise all wait for a peer that is gone.
 	pingAfter   = 5 * time.Second
 	pingTimeout = 3 * time.Second
-	// connBufferBytes is the read and the write buffer of an upstream
-	// connection. There are as many as there are streams, and a chunk of a
-	// stream is a few hundred bytes.
-	connBufferBytes = 2 << 10
+	// connReadBytes and connWriteBytes are the buffers of an upstream connection
+	// of HTTP/1.1. There are as many as there are streams, a chunk of a stream is
+	// a few hundred bytes, and a request is sent in one piece if it fits. They are
+	// of sizes that little else has: among the server's buffers of 1 and 2 KiB,
+	// which live for a moment, they would keep whole pages from becoming free.
+	connReadBytes  = 896
+	connWriteBytes = 2304
 	// streamWindowBytes is how much of one HTTP/2 answer a deployment may send
 	// ahead of a client that is slower.
 	streamWindowBytes = 1 << 20
@@ -96,7 +99,7 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    1 << 16,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxUpstreamHeaderBytes,
-		ReadBufferSize:         connBufferBytes,
-		WriteBufferSize:        connBufferBytes,
+		ReadBufferSize:         connReadBytes,
+		WriteBufferSize:        connWriteBytes,
 	}, nil
 }

@@ -33,10 +33,17 @@ func request(host string, size int, stream bool) []byte {
 		"content-length: %d\r\n\r\n%s", host, apiKey, len(body), body)
 }
 
-// client is one connection to a contestant.
+// client is one connection to a contestant, or a part in one.
 type client struct {
-	conn net.Conn
-	in   *bufio.Reader
+	conn   net.Conn // nil where it is shared
+	in     *bufio.Reader
+	shared *http.Transport
+}
+
+func (c *client) close() {
+	if c.conn != nil {
+		c.conn.Close()
+	}
 }
 
 // dial opens n connections. They close when tb ends.
@@ -54,12 +61,51 @@ func dial(tb testing.TB, addr string, n int) []*client {
 	return list
 }
 
-// ask sends a request and returns the response with its body unread.
-func (c *client) ask(req []byte) (*http.Response, error) {
-	if _, err := c.conn.Write(req); err != nil {
+// streamsPerClientConn is how many streams clients of HTTP/2 put on one
+// connection.
+const streamsPerClientConn = 500
+
+// dialShared returns n clients that share connections over HTTP/2 without TLS,
+// which are open. They close when tb ends.
+func dialShared(tb testing.TB, addr string, n int) []*client {
+	tb.Helper()
+	list := make([]*client, n)
+	var transport *http.Transport
+	for i := range list {
+		if i%streamsPerClientConn == 0 {
+			transport = &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			tb.Cleanup(transport.CloseIdleConnections)
+			resp, err := (&http.Client{Transport: transport}).Head("http://" + addr) // whatever it answers
+			if err != nil {
+				tb.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		list[i] = &client{shared: transport}
+	}
+	return list
+}
+
+// exchangeHeads sends a request and returns the response with its body unread.
+func (c *client) exchangeHeads(req []byte) (*http.Response, error) {
+	if c.shared == nil {
+		if _, err := c.conn.Write(req); err != nil {
+			return nil, err
+		}
+		return http.ReadResponse(c.in, nil)
+	}
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(req)))
+	if err != nil {
 		return nil, err
 	}
-	resp, err := http.ReadResponse(c.in, nil)
+	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", r.Host, ""
+	return c.shared.RoundTrip(r)
+}
+
+// ask is exchangeHeads for a request that must succeed.
+func (c *client) ask(req []byte) (*http.Response, error) {
+	resp, err := c.exchangeHeads(req)
 	if err != nil {
 		return nil, err
 	}

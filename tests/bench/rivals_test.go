@@ -84,7 +84,11 @@ func startRolePlay(role string) (addr string, end func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	go http.Serve(ln, handler)
+	server := &http.Server{Handler: handler, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 1000}
+	go server.Serve(ln)
 	return ln.Addr().String(), ln.Close, nil
 }
 

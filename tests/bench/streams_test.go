@@ -15,9 +15,15 @@ type streams struct {
 	count    int
 	interval time.Duration
 	window   time.Duration
+	settle   time.Duration // from when all have begun to the window
 	rounds   int
 	whole    bool // clients ask for an answer that is not streamed
+	shared   bool // clients share connections over HTTP/2
 }
+
+// settleTime is what contestants get to put in order what a burst of streams has
+// left behind: the gateway gives memory back a second or two after it.
+const settleTime = 2500 * time.Millisecond
 
 // flow is what a load of streams came to, within its window.
 type flow struct {
@@ -35,13 +41,17 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
 	in := &inbox{started: pace.started}
 	req := request(c.addr, 1<<10, !s.whole)
 	idle := c.memory(b)
-	clients := dial(b, c.addr, s.count)
+	connect := dial
+	if s.shared {
+		connect = dialShared
+	}
+	clients := connect(b, c.addr, s.count)
 	pace.setEnding(false)
 	ended := make(chan error, 1)
 	var failed atomic.Int64
 	go func() {
 		ended <- each(clients, func(cl *client) (err error) {
-			defer cl.conn.Close()
+			defer cl.close()
 			if s.whole {
 				err = cl.exchange(req)
 			} else {
@@ -54,7 +64,7 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
 		})
 	}()
 	late := pace.awaitStreams(s.count, &failed)
-	<-time.After(s.interval + 300*time.Millisecond) // what setting up has left behind
+	<-time.After(s.interval + 300*time.Millisecond + s.settle) // what setting up has left behind
 
 	cpu, written, began := c.cpu(b), pace.written.Load(), time.Now()
 	in.open.Store(true)
@@ -102,7 +112,7 @@ func BenchmarkAssemble(b *testing.B) {
 // ReverseProxy's. It asks for more than two processors may be able to do
 // together with the clients; what was reached is told.
 func BenchmarkStreams(b *testing.B) {
-	load := streams{count: 1000, interval: 20 * time.Millisecond, window: 2 * time.Second, rounds: 5}
+	load := streams{count: 1000, interval: 20 * time.Millisecond, window: 2 * time.Second, settle: settleTime, rounds: 5}
 	for b.Loop() {
 		pace := newPacer(b, load.interval)
 		up := newDeployment(b, pace.stream)
@@ -123,9 +133,11 @@ func BenchmarkStreams(b *testing.B) {
 // together, from deployments of either protocol. Each of them must end well.
 // The pump tells how much of it is net/http's.
 func BenchmarkManyStreams(b *testing.B) {
-	load := streams{count: 5000, interval: 500 * time.Millisecond, window: 3 * time.Second}
+	load := streams{count: 5000, interval: 500 * time.Millisecond, window: 3 * time.Second, settle: settleTime}
 	b.Run("HTTP1", func(b *testing.B) { benchManyStreams(b, "HTTP/1.1", load) })
 	b.Run("HTTP2", func(b *testing.B) { benchManyStreams(b, "HTTP/2", load) })
+	load.shared = true
+	b.Run("HTTP2Clients", func(b *testing.B) { benchManyStreams(b, "HTTP/2", load) })
 }
 
 // benchManyStreams is BenchmarkManyStreams with deployments that speak proto.
@@ -154,6 +166,9 @@ func benchManyStreams(b *testing.B, proto string, load streams) {
 		})
 	}
 	mine, theirs, least := flows[roleSpillway], flows[roleProxy], flows[rolePump]
+	if load.shared {
+		proto += ", clients too"
+	}
 	board.add(b, score{
 		name: "5,000 streams, deployment with " + proto + ": memory of each", value: mine.grown, limit: 40, unit: "KiB/stream",
 		detail: fmt.Sprintf("at its highest %.1f; proxy %.1f, at its highest %.1f; a mere pump %.1f; no errors; %.0f chunks/s",

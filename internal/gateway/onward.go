@@ -1,0 +1,63 @@
+package gateway
+
+import "context"
+
+// detach gives a flight whose answer is a stream a context that does not end
+// with the server's part in it. Until the connection is taken over it ends when
+// the server sees the client leave.
+func (f *flight) detach() {
+	if !f.req.Stream || f.out.conn == nil {
+		return
+	}
+	f.ctx, f.cancel = context.WithCancel(f.g.base)
+	f.kept = context.AfterFunc(f.r.Context(), f.cancel)
+}
+
+// attach undoes what detach does, at the flight's end.
+func (f *flight) attach() {
+	if f.cancel != nil {
+		f.kept()
+		f.cancel()
+	}
+}
+
+// takeOver takes the client's connection over once the answer has begun, if it
+// is a stream to a client of HTTP/1.1. What the flight does not need any more
+// it lets go of; the handler must return.
+func (f *flight) takeOver(a *attempt) bool {
+	if a.shape != shapeStream || f.cancel == nil || !f.out.take(f.r, f.cancel) {
+		return false
+	}
+	f.kept()                  // what the server sees from now on is its own handler's end
+	if len(f.attempts) == 1 { // it has said all that it says
+		f.r, f.ask, f.notices = nil, nil, nil
+	}
+	a.resp.Header, a.resp.Request = nil, nil
+	return true
+}
+
+// goOn is the rest of a flight without the server: its goroutine owns the
+// flight, and who waits for it waits for the flights under way.
+func (f *flight) goOn() {
+	defer f.g.live.leave()
+	defer f.cancel()
+	f.complete()
+	f.out.arm(f.g.deps.Now())
+	f.out.taken.end(!f.abort && !f.out.gone)
+}
+
+// complete pumps the stream to its end and settles the flight. It contains what
+// panics on the way.
+func (f *flight) complete() {
+	defer func() {
+		if p := recover(); p != nil {
+			f.contain(p)
+		}
+	}()
+	f.pump(f.forwarded, nil)
+	for !f.settled {
+		f.wait()
+	}
+	f.deliver()
+	f.finish()
+}
