@@ -49,7 +49,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 // request returns the request for the deployment.
 func (a *attempt) request() (*http.Request, error) {
 	f := a.f
-	header := make(http.Header, len(f.r.Header)+len(a.up.header)+2)
+	header := make(http.Header, min(len(f.r.Header)+len(a.up.header)+2, 8)) // a larger map is twice as large, and lives as long as a stream
 	wire.CopyRequestHeader(header, f.r.Header)
 	maps.Copy(header, a.up.header)
 	header[wire.HeaderHops] = []string{strconv.Itoa(f.req.Hops + 1)}

@@ -113,32 +113,44 @@ func (b *buffer) reader(atOnce bool) io.ReadCloser {
 	return &requestBody{buf: b.hold()}
 }
 
-// requestBody is a body that is let go of when it is closed. A transport may read and close it in
-// different goroutines, also after the round trip has returned.
+// requestBody is a body that is let go of when it has been read or is closed: a
+// transport that holds on to it for as long as its stream lasts does not hold
+// the bytes. It may read and close it in different goroutines, also after the
+// round trip has returned.
 type requestBody struct {
 	mu     sync.Mutex
-	buf    *buffer // nil once closed
+	buf    *buffer // nil once read or closed
 	offset int
+	closed bool
 }
 
 func (r *requestBody) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.buf == nil {
+	switch {
+	case r.closed:
 		return 0, http.ErrBodyReadAfterClose
-	}
-	if r.offset == len(r.buf.b) {
+	case r.buf == nil:
 		return 0, io.EOF
 	}
 	n := copy(p, r.buf.b[r.offset:])
-	r.offset += n
+	if r.offset += n; r.offset == len(r.buf.b) {
+		r.letGo()
+		return n, io.EOF
+	}
 	return n, nil
+}
+
+// letGo ends the hold on the bytes. mu is held.
+func (r *requestBody) letGo() {
+	r.buf.drop()
+	r.buf = nil
 }
 
 func (r *requestBody) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.buf.drop()
-	r.buf = nil
+	r.letGo()
+	r.closed = true
 	return nil
 }

@@ -16,24 +16,40 @@ func (f *flight) detach() {
 // attach undoes what detach does, at the flight's end.
 func (f *flight) attach() {
 	if f.cancel != nil {
-		f.kept()
+		if f.kept != nil {
+			f.kept()
+		}
 		f.cancel()
 	}
 }
 
 // takeOver takes the client's connection over once the answer has begun, if it
-// is a stream to a client of HTTP/1.1. What the flight does not need any more
-// it lets go of; the handler must return.
+// is a stream to a client of HTTP/1.1: then the handler must return.
 func (f *flight) takeOver(a *attempt) bool {
-	if a.shape != shapeStream || f.cancel == nil || !f.out.take(f.r, f.cancel) {
+	if a.shape != shapeStream {
 		return false
 	}
-	f.kept()                  // what the server sees from now on is its own handler's end
-	if len(f.attempts) == 1 { // it has said all that it says
-		f.r, f.ask, f.notices = nil, nil, nil
+	taken := f.cancel != nil && f.out.take(f.r, f.cancel)
+	if taken {
+		f.kept()     // what the server sees from now on is its own handler's end
+		f.kept = nil // which holds the server's contexts
 	}
+	f.lighten(a, taken)
+	return taken
+}
+
+// lighten lets go of what a stream that has begun does not need any more.
+func (f *flight) lighten(a *attempt, taken bool) {
 	a.resp.Header, a.resp.Request = nil, nil
-	return true
+	if len(f.attempts) > 1 {
+		return // another may still have something to say
+	}
+	switch f.ask, f.notices = nil, nil; {
+	case taken:
+		f.r = nil
+	case f.r.ProtoMajor == 2:
+		f.r.Header = nil // the server holds the rest
+	}
 }
 
 // goOn is the rest of a flight without the server: its goroutine owns the

@@ -62,18 +62,27 @@ func TestBufferReadFrom(t *testing.T) {
 	}
 }
 
-// TestRequestBody keeps the memory until the last holder has closed it.
+// TestRequestBody keeps the memory until it has been read or closed.
 func TestRequestBody(t *testing.T) {
 	var pools bufferPools
 	buf := pools.get(5000)
 	buf.b = append(buf.b, "hello"...)
 	body := buf.reader(true)
+	unread := buf.reader(true)
 	buf.drop()
-	if got, err := io.ReadAll(body); err != nil || string(got) != "hello" {
-		t.Errorf("read %q, %v", got, err)
+	var part [2]byte
+	if n, err := body.Read(part[:]); n != 2 || err != nil || buf.refs.Load() != 2 {
+		t.Errorf("read %d, %v; %d holders, want 2", n, err, buf.refs.Load())
 	}
-	if n := buf.refs.Load(); n != 1 {
-		t.Errorf("%d holders, want 1", n)
+	if got, err := io.ReadAll(body); err != nil || string(got) != "llo" || buf.refs.Load() != 1 {
+		t.Errorf("read %q, %v; %d holders, want 1", got, err, buf.refs.Load())
+	}
+	if n, err := body.Read(part[:]); n != 0 || err != io.EOF {
+		t.Errorf("read %d, %v after the end", n, err)
+	}
+	unread.Close()
+	if n := buf.refs.Load(); n != 0 {
+		t.Errorf("%d holders, want none", n)
 	}
 	body.Close()
 	body.Close()
