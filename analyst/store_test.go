@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,61 @@ func TestStore(t *testing.T) {
 		_, rows, _ := strings.Cut(out.String(), "\n")
 		if got := strings.Join(strings.Fields(rows), " "); got != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.query, got, tt.want)
+		}
+	}
+}
+
+// Segments of an older version lack columns: these are null, or empty, as long as there is
+// a file that has them.
+func TestOlderSegments(t *testing.T) {
+	dir := t.TempDir()
+	w, err := store.NewWriter(store.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Record(&spillway.Record{ID: "a", Time: instant, Attempts: []spillway.Attempt{{Deployment: "std", CostUSD: 0.5}}})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rest bytes.Buffer
+	paths, _, err := s.Files(store.Query{}, &rest)
+	if err != nil || len(paths) != 1 {
+		t.Fatal(paths, err)
+	}
+	older, empty := filepath.Join(t.TempDir(), "older.parquet"), filepath.Join(t.TempDir(), "rest.parquet")
+	if err := os.WriteFile(empty, rest.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("COPY (SELECT * EXCLUDE (cost_usd, traceparent, attempts), [{'deployment': 'std', 'tier': 0::BIGINT}] AS attempts FROM '" + paths[0] +
+		"') TO '" + older + "' (FORMAT parquet)"); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"requests | project id, cost_usd, traceparent":  `["a",null,""]`,
+		"requests | where isempty(traceparent) | count": `[1]`,
+		"attempts | project deployment, cost_usd":       `["std",null]`,
+	} {
+		q, err := kql.Translate(instant, query, kql.Records())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		args := []string{"-view", "attempts=" + kql.AttemptsView, "-table", "requests=" + older, "-table", "requests=" + empty}
+		if err := run(t.Context(), args, strings.NewReader(q.SQL), &out); err != nil {
+			t.Errorf("%s\n%v", query, err)
+			continue
+		}
+		if _, rows, _ := strings.Cut(out.String(), "\n"); strings.TrimSpace(rows) != want {
+			t.Errorf("%s\n got %s\nwant %s", query, strings.TrimSpace(rows), want)
 		}
 	}
 }

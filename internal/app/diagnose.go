@@ -76,7 +76,7 @@ func (o Diagnosis) Diagnose(ctx context.Context, all Observations) (diagnose.Dia
 
 // knowledge is what the configuration says of deployments.
 func (o Diagnosis) knowledge() diagnose.Config {
-	var known diagnose.Config
+	known := diagnose.Config{Direct: o.Direct}
 	if o.Config != nil {
 		for _, pool := range o.Config.Policies() {
 			known.Deployments = append(known.Deployments, pool.Deployments...)

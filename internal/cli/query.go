@@ -169,7 +169,7 @@ func (c *queryCommand) files(q kql.Query, unsealed string) ([]string, error) {
 	if err := errors.Join(err, rest.Close()); err != nil {
 		return nil, fmt.Errorf("reading the store: %w", err)
 	}
-	if n > 0 {
+	if n > 0 || len(paths) > 0 { // for the columns that older segments lack
 		paths = append(paths, unsealed)
 	}
 	return paths, nil

@@ -15,6 +15,9 @@ type Config struct {
 	// Deployments are the capacities that the operator knows, with their
 	// model's figures filled in; without them capacity is inferred.
 	Deployments []spillway.Deployment
+	// Direct says that the observations are logs of others, which do not tell of
+	// what kind a deployment is.
+	Direct bool
 }
 
 // Bounds of what a collector keeps. Where there are more cells, buckets double

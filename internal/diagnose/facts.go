@@ -47,7 +47,7 @@ func (c *Collector) Diagnose() Diagnosis {
 		}
 	}
 	out.Findings = append(out.Findings, rank(f.findings)...)
-	out.Healthy = len(out.Findings) == 0 && c.total.Tries >= minTries
+	out.Healthy = len(out.Findings) == 0 && c.total.Tries >= minTries && out.Failed < unexplained
 	out.pictures = f.pictures()
 	return out
 }
@@ -67,8 +67,13 @@ func (f *facts) className(of func(*classCount) float64) string {
 func lateTries(n *classCount) float64 { return n.late }
 func allTries(n *classCount) float64  { return n.tries }
 
-// minTries is how few tries say nothing.
-const minTries = 50
+const (
+	// minTries is how few tries say nothing.
+	minTries = 50
+	// unexplained is the share of failed tries from which on finding no cause is
+	// no good news.
+	unexplained = 0.01
+)
 
 // rank drops findings that another one covers and sorts the others.
 func rank(all []Finding) []Finding {

@@ -37,12 +37,18 @@ func slowDecode(f *facts) {
 			reference, against = contract/1.3, "the contractual pace"
 		}
 		for _, o := range f.all {
-			if o != d && o.kind == d.kind && o.model == d.model && usual[o] > 0 && usual[d] >= decodeFactor*usual[o] {
+			if o != d && f.alike(d, o) && usual[o] > 0 && usual[d] >= decodeFactor*usual[o] {
 				reference, against = usual[o], "that of "+o.name
 			}
 		}
 		f.slowIn(d, reference, against)
 	}
+}
+
+// alike reports whether two deployments should be as fast as each other: of one
+// model, and known to be of one kind.
+func (f *facts) alike(d, o *deployment) bool {
+	return o.kind == d.kind && o.model == d.model && (!f.cfg.Direct || d.told && o.told)
 }
 
 // slowest is the pace in ms that is too slow whatever it was before.

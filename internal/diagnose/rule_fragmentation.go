@@ -22,7 +22,7 @@ func quotaFragmentation(f *facts) {
 		pressed := joined(cells)
 		_, all := pressed.pressure()
 		for _, o := range f.all {
-			if o == d || o.model != d.model || o.kind != d.kind || o.pool == d.pool && o.tier != d.tier || d.spilledTo[o.name] != nil {
+			if o == d || o.name == unknownDeployment || d.name == unknownDeployment || o.model != d.model || o.kind != d.kind || o.pool == d.pool && o.tier != d.tier || d.spilledTo[o.name] != nil {
 				continue
 			}
 			same := o.sum(func(c *cell) bool { return has(cells, c.at) })

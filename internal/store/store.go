@@ -93,7 +93,8 @@ func (s *Store) Records(q Query) iter.Seq2[*spillway.Record, error] {
 // paths of the segments that may hold some, and, written to rest as one more
 // segment, the records that are in none yet. Together they hold each record
 // once, and others that are out of the time range. unsealed is the number of
-// records that were written to rest; when it is 0, nothing was. A segment can
+// records that were written to rest, which has every column of this version
+// also when there are none: segments of older versions lack some. A segment can
 // be replaced by a merged one at any time: where a path is gone, ask again.
 func (s *Store) Files(q Query, rest io.Writer) (paths []string, unsealed int64, err error) {
 	v, err := openView(s.dir, q.bounds())
@@ -108,20 +109,14 @@ func (s *Store) Files(q Query, rest io.Writer) (paths []string, unsealed int64, 
 	if err != nil {
 		return nil, 0, err
 	}
-	var w *segmentWriter
+	w := newSegmentWriter(rest)
 	for r, err := range v.records(all) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if w == nil {
-			w = newSegmentWriter(rest)
-		}
 		if err := w.add(r); err != nil {
 			return nil, 0, fmt.Errorf("write the unsealed records: %w", err)
 		}
-	}
-	if w == nil {
-		return paths, 0, nil
 	}
 	if err := w.close(); err != nil {
 		return nil, 0, fmt.Errorf("write the unsealed records: %w", err)
