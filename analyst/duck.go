@@ -34,10 +34,16 @@ func open(ctx context.Context, o options) (*sql.DB, error) {
 	for _, statement := range o.statements() {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			db.Close()
-			return nil, fmt.Errorf("opening the tables: %w", err)
+			return nil, fmt.Errorf("opening the records: %s (the others can be read when this file is moved away)", plainly(err))
 		}
 	}
 	return db, nil
+}
+
+// plainly is what DuckDB says of a file, without the statement.
+func plainly(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text
 }
 
 func (o options) statements() []string {

@@ -10,18 +10,18 @@ import (
 type checkCommand struct {
 	Config     string `arg:"" type:"path" help:"Configuration file."`
 	Quiet      bool   `short:"q" help:"Do not print the effective configuration."`
-	WithoutEnv bool   `name:"without-env" help:"Environment variables need not be set: for a check where there are no secrets."`
+	WithoutEnv bool   `name:"without-env" help:"Environment variables need not be set, and files of secrets not be there: for a check where there are no secrets."`
 	Strict     bool   `help:"Warnings count as errors."`
 }
 
 // Run prints the effective configuration and warnings, or every error with its
 // place.
 func (c *checkCommand) Run(w *world) error {
-	env := os.LookupEnv
+	env, readFile := os.LookupEnv, os.ReadFile
 	if c.WithoutEnv {
-		env = unsetIsEmpty
+		env, readFile = unsetIsEmpty, presentOr(c.Config)
 	}
-	cfg, warnings, err := config.Check(c.Config, env, os.ReadFile)
+	cfg, warnings, err := config.Check(c.Config, env, readFile)
 	if err != nil {
 		return w.refuse(err)
 	}

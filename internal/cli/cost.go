@@ -94,7 +94,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 	})
 	b.Prices = "as configured, else as published in " + models.PricesAsOf + " (docs/COST.md)"
 	if b.Total.Requests == 0 {
-		return nil, fmt.Errorf("no requests in %s in that time: give another --from and --to, or another --store", dir)
+		return nil, noRequests(dir)
 	}
 	return &b, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/store"
 )
 
 type diagnoseCommand struct {
@@ -92,7 +93,7 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 		return nil, err
 	}
 	if d.Tries == 0 {
-		return nil, fmt.Errorf("no requests in %s in that time: give another --from and --to, or another --store", dir)
+		return nil, noRequests(dir)
 	}
 	return &d, nil
 }
@@ -111,4 +112,21 @@ func instant(option, text string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("%s: %q is neither a time such as 2026-11-22T10:00:00Z (UTC where no zone is given) nor a duration such as 6h", option, text)
+}
+
+// noRequests says that a store has no requests of the time that was asked for,
+// and of which it has.
+func noRequests(dir string) error {
+	s, err := store.Open(dir)
+	if err != nil {
+		return err
+	}
+	from, to, err := s.Span()
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the store: %w", err)
+	case from.IsZero():
+		return fmt.Errorf("no requests in %s: give another --store", dir)
+	}
+	return fmt.Errorf("no requests in that time: those of %s are from %s until %s", dir, from.Format(time.RFC3339), to.Format(time.RFC3339))
 }

@@ -24,9 +24,9 @@ import (
 type queryCommand struct {
 	Query  string `arg:"" optional:"" help:"The query, in KQL: 'requests | where status == 429 | count'."`
 	File   string `short:"f" type:"path" help:"File that holds the query; - is standard input." placeholder:"FILE"`
-	Store  string `default:"." type:"path" help:"Directory of the records." placeholder:"DIR"`
+	Store  string `default:"." type:"path" help:"Directory of the records; the working directory if not given." placeholder:"DIR"`
 	Format string `default:"text" enum:"text,json,csv,html" help:"Form of the answer: text, json, csv or html."`
-	Memory string `default:"1GB" help:"Most memory that the query may use." placeholder:"SIZE"`
+	Memory string `default:"1GB" help:"Most memory that the query may use: 1GB if not given." placeholder:"SIZE"`
 }
 
 // analystName is the program that runs queries.

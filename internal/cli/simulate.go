@@ -34,7 +34,7 @@ type simulateCommand struct {
 	Stream   int             `name:"stream-above" placeholder:"TOKENS" help:"Clients that can stream do so when they would take more output tokens than this."`
 	Depths   []time.Duration `placeholder:"DURATION" help:"Further depths of the PTU meter to try. With --scenario incident: 10s,30s,60s,120s."`
 	Sweep    []string        `sep:"none" placeholder:"cap[=N,...]|quantile[=Q,...]" help:"Draw the frontier of a fixed cap, or of the measured cap's quantile; may be repeated."`
-	Store    string          `type:"path" placeholder:"DIR" help:"Keep the records of the last policy there, as a gateway would, for query, diagnose and cost: as if the traffic had ended just now."`
+	Store    string          `type:"path" placeholder:"DIR" help:"Keep the records of the last policy there, as a gateway would, for query, diagnose and cost: as if the traffic had ended some minutes ago. The directory must hold none yet."`
 	NoOracle bool            `help:"Leave out the bound of what any policy could reach."`
 	Format   string          `enum:"text,json,html" default:"text" help:"text, json or html."`
 	HTML     string          `name:"html" type:"path" placeholder:"FILE" help:"Write the page with plots, too."`
@@ -47,7 +47,7 @@ func (c *simulateCommand) Help() string {
 every policy, in virtual time. docs/SIMULATE.md describes the model and the JSON.
 
   spillway simulate --scenario incident
-  spillway simulate --scenario incident --scale 0.1 --policy examples/incident/watch.yaml --store /tmp/watched
+  spillway simulate --scenario incident --policy examples/incident/watch.yaml --store /tmp/watched
   spillway simulate --workload traffic.csv --policy now.yaml --policy then.yaml --sweep cap --html report.html`
 }
 
@@ -83,17 +83,43 @@ func (c *simulateCommand) simulate(w *world, s *whatif.Study) (report.Comparison
 	if c.Store == "" {
 		return s.Run(w.ctx)
 	}
+	if err := unused(c.Store); err != nil {
+		return report.Comparison{}, err
+	}
 	records, err := store.NewWriter(store.Config{Dir: c.Store, Queue: 1 << 20})
 	if err != nil {
 		return report.Comparison{}, err
 	}
-	s.OnRecord, s.Start = records.Record, time.Now().Add(-s.Span)
+	s.OnRecord, s.Start = records.Record, time.Now().Add(-s.Span-lastRetries)
 	comparison, err := s.Run(w.ctx)
 	err = errors.Join(err, records.Close())
 	if n := records.Dropped(); err == nil && n > 0 {
 		err = fmt.Errorf("%s could not take %d records in time: give a --duration, or a faster disk", c.Store, n)
 	}
 	return comparison, err
+}
+
+// lastRetries is how long after the last call clients may still try again.
+const lastRetries = 4 * time.Minute
+
+// unused reports a directory that holds records already: simulated ones are not
+// to be taken for others.
+func unused(dir string) error {
+	s, err := store.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	from, _, err := s.Span()
+	if err != nil {
+		return err
+	}
+	if !from.IsZero() {
+		return fmt.Errorf("--store: %s holds records already: give another directory", dir)
+	}
+	return nil
 }
 
 // study puts together what is compared, and checks all of it.
@@ -213,13 +239,19 @@ func loadConfigs(paths []string) ([]*config.Config, error) {
 // loadToRead reads the configuration for a command that calls nobody: it needs
 // no credential.
 func loadToRead(path string) (*config.Config, error) {
-	return config.Load(path, unsetIsEmpty, func(name string) ([]byte, error) {
+	return config.Load(path, unsetIsEmpty, presentOr(path))
+}
+
+// presentOr reads files, and stands in for those that are not there, but for
+// the one at path.
+func presentOr(path string) func(string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
 		data, err := os.ReadFile(name)
 		if name != path && errors.Is(err, fs.ErrNotExist) {
-			return []byte("unset"), nil
+			return []byte(absent(name)), nil
 		}
 		return data, err
-	})
+	}
 }
 
 // unsetIsEmpty is an environment in which every variable has a value.
@@ -227,8 +259,12 @@ func unsetIsEmpty(name string) (string, bool) {
 	if v, ok := os.LookupEnv(name); ok {
 		return v, true
 	}
-	return "unset", true
+	return absent(name), true
 }
+
+// absent stands in for a secret that is not there; no two are alike, as keys
+// must not be.
+func absent(name string) string { return "absent:" + strings.ReplaceAll(name, " ", "_") }
 
 // policyName is what a policy is called: its file without what follows the
 // name.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spillway-ai/spillway/internal/models"
 )
@@ -60,6 +61,14 @@ func (d *decoder) advise(c *Config) {
 		}
 		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
 			d.addAt(path+".model", "nothing is known of it on provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
+		}
+	}
+	for path, missing := range map[string]bool{
+		"store.dir": c.Store.Dir == "", "otlp.endpoint": c.OTLP.Endpoint == "", "records.dir": c.Records.Dir == "" && !c.Records.Stdout,
+	} {
+		section, option, _ := strings.Cut(path, ".")
+		if _, given := d.paths[section]; given && missing {
+			d.addAt(section, "does nothing without "+option, "give "+path+", or remove it")
 		}
 	}
 	for i := range c.Classes {

@@ -51,7 +51,7 @@ type Config struct {
 // Server is where the gateway listens and what it bears.
 type Server struct {
 	Listen         string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of the data listener: host:port, or :port for every interface."`
-	Admin          string        `yaml:"admin" default:"127.0.0.1:8081" doc:"Address of health checks, metrics and the console. Empty turns them off."`
+	Admin          string        `yaml:"admin" default:"127.0.0.1:8081" doc:"Address of health checks and metrics. Empty turns them off."`
 	TLS            *ServerTLS    `yaml:"tls" doc:"Serve HTTPS on the data listener."`
 	MaxBodyBytes   Bytes         `yaml:"max_body_bytes" default:"50MiB" min:"1KiB" doc:"Largest request body; larger ones get 413."`
 	MaxHeaderBytes Bytes         `yaml:"max_header_bytes" default:"64KiB" min:"4KiB" doc:"Largest request header; larger ones get 431."`

@@ -20,7 +20,7 @@ One YAML file says what there is (` + "`deployments`" + `, ` + "`pools`" + `), w
 - ` + "`${env:NAME}`" + ` in any value is replaced by an environment variable, ` + "`${file:/path}`" + ` by a file's content without the line ends at its end; ` + "`$${`" + ` stands for ` + "`${`" + ` itself. What is missing is an error.
 - A *duration* is a number with a unit: ` + "`250ms`" + `, ` + "`60s`" + `, ` + "`1m30s`" + `, ` + "`2h`" + `. A *size* is a number of bytes, or of KiB, MiB, GiB, kB, MB, GB: ` + "`64KiB`" + `. A *secret* is a string that is never printed.
 - Anchors, aliases and ` + "`<<`" + ` work as in any YAML; options at the top that begin with ` + "`x-`" + ` are ignored, so anchors can stand there.
-- The file is read again when it changes and on SIGHUP. An invalid file changes nothing. SIGHUP also reads secrets and the listener's certificate again. These wait for the next start, and the log says so: ` + "`server.listen`" + `, ` + "`admin`" + `, ` + "`tls`" + ` on or off, ` + "`header_timeout`" + `, ` + "`idle_timeout`" + `, ` + "`drain_timeout`" + `, ` + "`max_header_bytes`" + `; ` + "`records`" + `; ` + "`metrics`" + `; ` + "`otlp`" + `.
+- The file is read again when it changes and on SIGHUP. An invalid file changes nothing. SIGHUP also reads secrets and the listener's certificate again. These wait for the next start, and the log says so: ` + "`server.listen`" + `, ` + "`admin`" + `, ` + "`tls`" + ` on or off, ` + "`header_timeout`" + `, ` + "`idle_timeout`" + `, ` + "`drain_timeout`" + `, ` + "`max_header_bytes`" + `; ` + "`records`" + `; ` + "`store`" + `; ` + "`exports`" + `; ` + "`metrics`" + `; ` + "`otlp`" + `.
 - ` + "`HTTPS_PROXY`" + `, ` + "`HTTP_PROXY`" + ` and ` + "`NO_PROXY`" + ` in the environment apply to endpoints.
 `
 

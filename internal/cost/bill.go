@@ -107,9 +107,7 @@ func (c *Collector) capacities(b *Bill) {
 		if can := hours * 60 * float64(d.InputTPMPerPTU); can > 0 {
 			x.Used = all / can
 		}
-		if d.OutputRatio > 0 {
-			x.AllTokensUSD = c.atTokenPrice(name)
-		}
+		x.AllTokensUSD = c.atTokenPrice(name)
 		b.Provisioned = append(b.Provisioned, x)
 		c.total.PTUUSD += x.USD
 		if all == 0 {
@@ -125,11 +123,11 @@ func (c *Collector) capacities(b *Bill) {
 }
 
 // atTokenPrice is what the answers of a provisioned deployment would have cost
-// by the token; 0 where bills are not by deployment.
+// by the token.
 func (c *Collector) atTokenPrice(name string) float64 {
-	l := c.lines[ByDeployment][name]
-	if l == nil {
+	u := c.answers[name]
+	if u == nil {
 		return 0
 	}
-	return c.known[name].Price.Cost(l.PromptTokens, l.CachedTokens, l.CompletionTokens)
+	return c.known[name].Price.Cost(u.prompt, u.cached, u.completion)
 }

@@ -78,6 +78,8 @@ type Collector struct {
 	total    Line
 	from, to time.Time
 	used     map[string]*usage
+	// answers are those of provisioned deployments.
+	answers map[string]*usage
 }
 
 // usage is what a deployment reported of answers that it bills by the token.
@@ -92,7 +94,7 @@ type usage struct {
 func NewCollector(deployments []Deployment, by []Dimension) *Collector {
 	c := &Collector{
 		known: map[string]Deployment{}, by: by, lines: map[Dimension]map[string]*Line{},
-		total: Line{Name: "all", work: map[string]float64{}}, used: map[string]*usage{},
+		total: Line{Name: "all", work: map[string]float64{}}, used: map[string]*usage{}, answers: map[string]*usage{},
 	}
 	for _, d := range deployments {
 		c.known[d.Name] = d
@@ -194,15 +196,23 @@ func (c *Collector) worked(r *spillway.Record, a *spillway.Attempt, answers bool
 	}
 }
 
-// reported notes what a bill can be held against.
+// reported notes what a bill can be held against, and what provisioned
+// deployments answered.
 func (c *Collector) reported(r *spillway.Record, answer *spillway.Attempt) {
-	if answer == nil || !r.Usage.Known || answer.CostUSD < 0 || answer.Kind == spillway.Provisioned {
+	if answer == nil {
 		return
 	}
-	u := c.used[answer.Deployment]
+	sums := c.used
+	switch {
+	case answer.Kind == spillway.Provisioned:
+		sums = c.answers
+	case !r.Usage.Known || answer.CostUSD < 0:
+		return
+	}
+	u := sums[answer.Deployment]
 	if u == nil {
 		u = &usage{model: r.Model}
-		c.used[answer.Deployment] = u
+		sums[answer.Deployment] = u
 	}
 	u.prompt += int64(r.Usage.Prompt)
 	u.cached += int64(r.Usage.Cached)

@@ -18,6 +18,7 @@ type cell struct {
 	// waited long, count at the pool's first deployment.
 	unsent, unsentBroken, waited float64
 	skipped                      float64 // sent elsewhere because the deployment is broken
+	lost                         float64 // requests whose client got no whole answer, at the pool's first deployment
 
 	work     float64 // input-token equivalents of answers
 	tokens   float64 // prompt and output tokens used
@@ -65,6 +66,7 @@ func (c *cell) join(o *cell, second bool) {
 	c.unsentBroken += o.unsentBroken
 	c.waited += o.waited
 	c.skipped += o.skipped
+	c.lost += o.lost
 	c.work += o.work
 	c.tokens += o.tokens
 	c.reserved += o.reserved

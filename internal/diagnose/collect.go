@@ -114,6 +114,7 @@ func (c *Collector) Add(o *Observation) {
 		}
 	}
 	at := c.cell(home, o.Time)
+	at.lost += one(o.failed())
 	if len(o.Attempts) == 0 {
 		switch {
 		case o.refused():

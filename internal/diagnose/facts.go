@@ -234,3 +234,12 @@ func (f *facts) notDecode(d *deployment) []RuledOut {
 	}
 	return []RuledOut{{SlowDecode, "not decoding: " + decimals(s.pace.value(), 1) + " ms between tokens, p95 " + decimals(d.pace.quantile(0.95), 1) + " ms, steady"}}
 }
+
+// paceSource says where the pace comes from: what was measured, or, where
+// little was, the length and the time of whole answers.
+func (f *facts) paceSource() string {
+	if f.total.paceDerived > f.total.paceKnown {
+		return "(e2e_ms − ttft_ms) / completion_tokens, of 256 and more"
+	}
+	return "tbt_mean_ms"
+}

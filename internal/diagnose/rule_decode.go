@@ -102,8 +102,8 @@ func (f *facts) slowIn(d *deployment, reference float64, against string) {
 		Title:    fmt.Sprintf("%s writes slowly: %s ms between tokens, %s times %s", d.name, decimals(s.pace.value(), 1), decimals(factor, 1), against),
 		Affected: share(max(late, 0.01*s.pace.n), f.total.Tries),
 		Evidence: []Evidence{
-			{"between tokens, slow minutes", s.pace.value(), "ms", "tbt_mean_ms"},
-			{"between tokens, otherwise", cmp.Or(u.pace.value(), reference), "ms", "tbt_mean_ms"},
+			{"between tokens, slow minutes", s.pace.value(), "ms", f.paceSource()},
+			{"between tokens, otherwise", cmp.Or(u.pace.value(), reference), "ms", f.paceSource()},
 			{"slow minutes", float64(len(slow)) * f.bucket.Minutes(), "count", "time"},
 			{"ran out of time meanwhile", late, "count", "outcome"},
 		},

@@ -55,10 +55,11 @@ func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64
 	if len(cells) == 0 {
 		return false
 	}
-	failed, tries := 0.0, 0.0
+	failed, tries, broken := 0.0, 0.0, 0.0
 	for _, c := range cells {
 		failed += c.failing()
 		tries += c.offered()
+		broken += c.broken
 	}
 	var own []*deployment // that failed themselves
 	for _, d := range ds {
@@ -80,23 +81,56 @@ func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64
 	if len(own) > 0 {
 		ds = own
 	}
+	lost := f.lostIn(ds, cells)
+	title := fmt.Sprintf("%s is failing: %s of what it gets, or is kept from it, ends in 5xx, reset or cut", name, percent(share(failed, tries)))
+	if share(lost, failed) < 0.1 {
+		title += "; others took over"
+	}
 	f.report(Finding{
-		Code: RegionalOutage, Subject: name, Confidence: 0.6 + 0.4*share(failed, tries),
-		Title:    fmt.Sprintf("%s is failing: %s of what it gets ends in 5xx, reset or cut", name, percent(share(failed, tries))),
-		Affected: share(failed, f.total.Tries), at: ds,
+		Code: RegionalOutage, Subject: name, Confidence: 0.6 + 0.4*share(failed, tries), Title: title,
+		Affected: share(lost, f.total.Tries), at: ds,
 		covers: map[Code]bool{PTUSaturation: true, QuotaExhausted: true},
 		Evidence: []Evidence{
-			{"attempts that broke", failed, "count", "attempts.failure, attempts.status"},
-			{"share that broke", share(failed, tries), "share", "attempts.failure, attempts.status"},
+			{"attempts that broke", broken, "count", "attempts.failure, attempts.status"},
+			{"requests kept from it by the breaker", failed - broken, "count", "spill broken, outcome upstream_error without an attempt"},
+			{"requests lost meanwhile", lost, "count", "outcome"},
 			{"minutes", float64(len(cells)) * f.bucket.Minutes(), "count", "time"},
 		},
 		RuledOut: f.elsewhere(ds),
-		Remedy: Remedy{
-			Text:   "let another region take over: a second tier, and the breaker as it comes",
-			Config: "pools:\n  - {name: " + ds[0].poolName() + ", tiers: [[" + ds[0].name + "], [standard-elsewhere]]}",
-		},
+		Remedy:   f.takeOver(ds),
 	}, cells)
 	return true
+}
+
+// lostIn is how many requests of the deployments' pools were lost in the
+// buckets.
+func (f *facts) lostIn(ds []*deployment, cells []*cell) (lost float64) {
+	for _, d := range f.all {
+		if !slices.ContainsFunc(ds, func(o *deployment) bool { return o.pool == d.pool }) {
+			continue
+		}
+		s := d.sum(func(c *cell) bool { return has(cells, c.at) })
+		lost += s.lost
+	}
+	return lost
+}
+
+// takeOver is what to do where deployments fail: others, if the pool has none
+// yet, and else a breaker that opens sooner.
+func (f *facts) takeOver(ds []*deployment) Remedy {
+	first := ds[0]
+	for _, d := range f.all {
+		if d.pool == first.pool && !slices.Contains(ds, d) && d.name != unknownDeployment {
+			return Remedy{
+				Text:   "others take over as configured; where requests are lost all the same, let the breaker open sooner",
+				Config: "breaker: {consecutive_failures: 3}",
+			}
+		}
+	}
+	return Remedy{
+		Text:   "let another region take over: a second tier, and the breaker as it comes",
+		Config: "pools:\n  - {name: " + first.poolName() + ", tiers: [[" + first.name + "], [standard-elsewhere]]}",
+	}
 }
 
 // poolName is what the pool is called.

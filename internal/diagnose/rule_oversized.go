@@ -60,9 +60,9 @@ func oversized(f *facts) {
 		Title:      fmt.Sprintf("answers too long for their window: %s run out of %s; %s surely fit", percent(share(all, f.total.Tries)), span(window), numeral.Whole(float64(fits))),
 		Confidence: 0.75 + 0.2*min(1, all/50), Affected: share(all, f.total.Tries),
 		Evidence: append(
-			evidence, Evidence{"between tokens, p50", p50, "ms", "tbt_mean_ms"},
-			Evidence{"between tokens, p99", p99, "ms", "tbt_mean_ms"},
-			Evidence{"fit the window at that pace", float64(fits), "tokens", "(window − ttft p99) / tbt p99"},
+			evidence, Evidence{"between tokens, p50", p50, "ms", f.paceSource()},
+			Evidence{"between tokens, p99", p99, "ms", f.paceSource()},
+			Evidence{"fit the window at that pace", float64(fits), "tokens", "(window − ttft p99) / the pace's p99"},
 			Evidence{"an answer, p99", f.outputs.quantile(0.99), "tokens", "usage.completion_tokens"},
 		),
 		RuledOut: append(f.notCapacity(worst, cellLate, "running out of time"), f.notDecode(worst)...),

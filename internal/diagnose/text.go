@@ -30,9 +30,11 @@ func WriteText(w io.Writer, d *Diagnosis) error {
 	}
 	switch {
 	case d.Healthy:
-		b.WriteString("\nNo problem found. Looked for: " + strings.Join(looked(), ", ") + ".\n")
+		b.WriteByte('\n')
+		wrap(&b, "", "No problem found. Looked for, as far as what is known shows it: "+strings.Join(looked(), ", ")+".")
 	case len(d.Findings) == 0 && d.Tries >= minTries && !d.Blind && d.Failed >= unexplained:
-		b.WriteString("\nNo cause was found for what failed. Looked for: " + strings.Join(looked(), ", ") + ".\n")
+		b.WriteByte('\n')
+		wrap(&b, "", "No cause was found for what failed. Looked for, as far as what is known shows it: "+strings.Join(looked(), ", ")+".")
 	case len(d.Findings) == 0 && d.Tries >= minTries:
 		b.WriteString("\nNothing was found in what is known, which is too little to say that all is well.\n")
 	case len(d.Findings) == 0:

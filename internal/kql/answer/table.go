@@ -47,16 +47,10 @@ func (a Answer) table(w io.Writer, width, most int) {
 		}
 		cells = append(cells, line)
 	}
-	widths := fit(cells, width)
-	for n, line := range cells {
-		writeLine(w, a.Columns, line, widths)
-		if n == 0 {
-			rule := make([]string, len(widths))
-			for i, size := range widths {
-				rule[i] = strings.Repeat("─", size)
-			}
-			fmt.Fprintln(w, strings.Join(rule, separator))
-		}
+	if widths, fits := fit(cells, a.Columns, width); fits {
+		writeTable(w, a.Columns, cells, widths)
+	} else {
+		writeRows(w, cells, width)
 	}
 	if len(a.Rows) == 1 {
 		fmt.Fprintln(w, "1 row")
@@ -67,6 +61,37 @@ func (a Answer) table(w io.Writer, width, most int) {
 		return
 	}
 	fmt.Fprintf(w, "%d rows\n", len(a.Rows))
+}
+
+func writeTable(w io.Writer, columns []kql.Column, cells [][]string, widths []int) {
+	for n, line := range cells {
+		writeLine(w, columns, line, widths)
+		if n == 0 {
+			rule := make([]string, len(widths))
+			for i, size := range widths {
+				rule[i] = strings.Repeat("─", size)
+			}
+			fmt.Fprintln(w, strings.Join(rule, separator))
+		}
+	}
+}
+
+// writeRows writes each row as a block of lines, one for each value that there
+// is: for rows that are wider than the terminal.
+func writeRows(w io.Writer, cells [][]string, width int) {
+	head := cells[0]
+	names := 0
+	for _, name := range head {
+		names = max(names, utf8.RuneCountInString(name))
+	}
+	for n, line := range cells[1:] {
+		fmt.Fprintf(w, "── row %d\n", n+1)
+		for i, text := range line {
+			if text != "" {
+				fmt.Fprintf(w, "%-*s%s%s\n", names, head[i], separator, cut(text, max(width-names-len(separator), textLeast)))
+			}
+		}
+	}
 }
 
 func writeLine(w io.Writer, columns []kql.Column, line []string, widths []int) {
@@ -87,10 +112,13 @@ func writeLine(w io.Writer, columns []kql.Column, line []string, widths []int) {
 	fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
 }
 
-// fit takes from the widest columns until all fit; none gets narrower than
-// four.
-func fit(cells [][]string, width int) []int {
-	widths := make([]int, len(cells[0]))
+// textLeast is how narrow a column of text may get.
+const textLeast = 12
+
+// fit takes from the widest columns of text until all fit, if they do: a number
+// or a time that is cut is another one. A width of 0 is none.
+func fit(cells [][]string, columns []kql.Column, width int) (widths []int, fits bool) {
+	widths = make([]int, len(columns))
 	total := len(separator) * (len(widths) - 1)
 	for i := range widths {
 		for _, line := range cells {
@@ -99,18 +127,18 @@ func fit(cells [][]string, width int) []int {
 		total += widths[i]
 	}
 	for ; width > 0 && total > width; total-- {
-		widest := 0
-		for i := range widths {
-			if widths[i] > widths[widest] {
+		widest := -1
+		for i, c := range columns {
+			if (c.Type == kql.String || c.Type == kql.Dynamic) && widths[i] > textLeast && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
-		if widths[widest] <= 4 {
-			break
+		if widest < 0 {
+			return widths, false
 		}
 		widths[widest]--
 	}
-	return widths
+	return widths, true
 }
 
 // cut shortens a text to so many characters.
