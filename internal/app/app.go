@@ -296,8 +296,9 @@ func (a *App) drain(ctx context.Context) error {
 	a.gateway.End()
 	last, cancel := context.WithTimeout(context.Background(), lastWait)
 	defer cancel()
-	if a.data.server.Shutdown(last) != nil {
+	if a.data.server.Shutdown(last) != nil || a.gateway.Drain(last) != nil {
 		a.data.server.Close()
+		a.gateway.Cut()
 		records, cancel := context.WithTimeout(context.Background(), lastWait)
 		defer cancel()
 		if a.gateway.Drain(records) != nil {

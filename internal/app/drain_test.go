@@ -58,3 +58,36 @@ func TestDrainRunsOut(t *testing.T) {
 		}
 	}
 }
+
+// The time to drain is over while nothing but streams is under way: each gets
+// its end, and leaves its record.
+func TestDrainRunsOutOnStreams(t *testing.T) {
+	const n = 50
+	r := startWith(t, func(text string) string {
+		return strings.Replace(text, "drain_timeout: 10s", "drain_timeout: 300ms", 1)
+	})
+	var asked sync.WaitGroup
+	for range n {
+		asked.Go(func() {
+			resp, err := r.ask(true, "[[tokens=2000]]")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 && resp.StatusCode != 503 {
+				t.Errorf("%s, %v", resp.Status, err)
+			}
+		})
+	}
+	r.eventually("requests", func() bool { return r.gateway.InFlight() == n })
+	r.cancel()
+	<-r.ran
+	_ = r.Close() // it says how many were cut off
+	left := r.gateway.InFlight()
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(r.path), "records.jsonl"))
+	if records := bytes.Count(data, []byte("\n")); err != nil || left != 0 || records != n {
+		t.Errorf("%d in flight, %d records of %d, %v", left, records, n, err)
+	}
+	asked.Wait()
+}

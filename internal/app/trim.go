@@ -56,7 +56,7 @@ func (t *trimmer) run() {
 	defer close(t.done)
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
-	calm := 0
+	calm, burst := 0, false // since the last trim: a steady load has nothing to give back that it does not need again
 	for before := readHolding(); ; {
 		select {
 		case <-tick.C:
@@ -66,11 +66,11 @@ func (t *trimmer) run() {
 		held := readHolding()
 		calm++
 		if !held.calm(before) {
-			calm = 0
+			calm, burst = 0, true
 		}
-		if calm >= trimCalm && held.wasteful() {
+		if burst && calm >= trimCalm && held.wasteful() {
 			trim()
-			calm = 0
+			calm, burst = 0, false
 		}
 		before = held
 	}

@@ -22,6 +22,7 @@ type Gateway struct {
 	buffers bufferPools
 	pins    pins
 	live    presence
+	keepers []*keeper
 
 	base context.Context // of every request that comes through Server
 	end  context.CancelCauseFunc
@@ -103,6 +104,16 @@ func (g *Gateway) InFlight() int { return g.live.count() }
 // Drain waits until no request is in flight. New ones are still served: stop
 // the listeners first. What it does not wait for, End ends.
 func (g *Gateway) Drain(ctx context.Context) error { return g.live.wait(ctx) }
+
+// Cut breaks off the streams under way that have left their server, and closes
+// the connections between requests that have: the server's Close does not reach
+// them. Call it once Server is called no more.
+func (g *Gateway) Cut() {
+	for _, k := range g.keepers {
+		k.cut()
+		k.close()
+	}
+}
 
 // presence counts the requests in flight. It is safe for concurrent use.
 type presence struct {

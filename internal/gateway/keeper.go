@@ -23,6 +23,7 @@ type keeper struct {
 
 	mu     sync.Mutex
 	idle   map[*taken]struct{} // between requests
+	busy   map[*taken]struct{} // while a stream runs
 	closed bool
 }
 
@@ -48,6 +49,12 @@ func (k *keeper) take(control *http.ResponseController, r *http.Request, left co
 		conn = c.Conn
 	}
 	t := &taken{conn: conn, keeper: k, left: left, closes: r.Close}
+	k.mu.Lock()
+	if k.busy == nil {
+		k.busy = make(map[*taken]struct{})
+	}
+	k.busy[t] = struct{}{}
+	k.mu.Unlock()
 	if n := rw.Reader.Buffered(); n > 0 {
 		ahead, _ := rw.Reader.Peek(n) // they are there
 		t.ahead, t.heard = append([]byte(nil), ahead...), true
@@ -63,6 +70,7 @@ func (k *keeper) watch(t *taken) {
 	if conn, ok := plain(t.conn).(syscall.Conn); ok {
 		k.opened.Do(func() { k.lookout = newLookout() })
 		if k.lookout.add(t, conn) {
+			t.lookout = k.lookout
 			return
 		}
 	}
@@ -104,6 +112,22 @@ func (k *keeper) goOn(t *taken) {
 	_ = k.server.Serve(door) // it ends with its only connection, or is closed
 	if door.conn != nil {
 		t.conn.Close()
+	}
+}
+
+// done ends what take has begun.
+func (k *keeper) done(t *taken) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.busy, t)
+}
+
+// cut closes the connections of all streams under way.
+func (k *keeper) cut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for t := range k.busy {
+		plain(t.conn).Close()
 	}
 }
 

@@ -9,8 +9,10 @@ func (f *flight) detach() {
 	if !f.req.Stream || f.out.conn == nil {
 		return
 	}
-	f.ctx, f.cancel = context.WithCancel(f.g.base)
-	f.kept = context.AfterFunc(f.r.Context(), f.cancel)
+	ctx, cancel := context.WithCancelCause(f.g.base)
+	f.ctx, f.cancel = ctx, func() { cancel(nil) }
+	served := f.r.Context()
+	f.kept = context.AfterFunc(served, func() { cancel(context.Cause(served)) })
 }
 
 // attach undoes what detach does, at the flight's end.
@@ -55,11 +57,14 @@ func (f *flight) lighten(a *attempt, taken bool) {
 // goOn is the rest of a flight without the server: its goroutine owns the
 // flight, and who waits for it waits for the flights under way.
 func (f *flight) goOn() {
-	defer f.g.live.leave()
-	defer f.cancel()
 	f.complete()
 	f.out.arm(f.g.deps.Now())
-	f.out.taken.end(!f.abort && !f.out.gone)
+	t := f.out.taken
+	t.end(!f.abort && !f.out.gone)
+	f.cancel()
+	t.keeper.done(t)
+	f.g.live.leave() // before the client's next request can be served
+	t.release()
 }
 
 // complete pumps the stream to its end and settles the flight. It contains what

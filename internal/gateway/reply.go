@@ -40,6 +40,7 @@ func (o *reply) open(w http.ResponseWriter, r *http.Request, now func() time.Tim
 	o.armed = &o.once
 	if o.conn = connOf(r); o.conn != nil {
 		o.armed = &o.conn.armed
+		*o.armed = time.Time{} // the server ends the deadline after every request
 	}
 }
 

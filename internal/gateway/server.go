@@ -41,6 +41,7 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		ErrorLog: slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
 	}
 	keep := &keeper{server: server, buffers: &g.buffers, now: g.deps.Now}
+	g.keepers = append(g.keepers, keep)
 	server.ConnContext = keep.newConn
 	server.RegisterOnShutdown(keep.close)
 	return server

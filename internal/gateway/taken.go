@@ -20,14 +20,16 @@ import (
 // the flight uses it; the watch of the client has a goroutine of its own,
 // whose owner is the keeper.
 type taken struct {
-	conn   net.Conn
-	keeper *keeper
-	left   context.CancelFunc // called when the client leaves before the end
-	closes bool               // the client wants no more than this answer
-	armed  time.Time          // when the write deadline in force was set
-	tail   http.Header        // trailers, under http.TrailerPrefix
-	chunk  *buffer            // what was written and not sent; nil while there is nothing
-	seat   int32              // the lookout's
+	conn    net.Conn
+	keeper  *keeper
+	left    context.CancelFunc // called when the client leaves before the end
+	closes  bool               // the client wants no more than this answer
+	seated  bool               // the watch was not started when the answer ended
+	armed   time.Time          // when the write deadline in force was set
+	tail    http.Header        // trailers, under http.TrailerPrefix
+	chunk   *buffer            // what was written and not sent; nil while there is nothing
+	seat    int32              // the lookout's
+	lookout *lookout           // nil where it does not watch
 
 	mu    sync.Mutex
 	over  bool   // the answer has ended
@@ -99,22 +101,28 @@ func putChunkHead(b []byte) int {
 	return at
 }
 
-// end ends the answer, and leaves the connection to the keeper. An answer that
-// is not whole is broken off.
+// end ends the answer. One that is not whole is broken off.
 func (t *taken) end(whole bool) {
+	if whole {
+		whole = t.FlushError() == nil // what the end of the stream has completed
+	}
 	if t.chunk != nil { // of a panic
 		t.chunk.drop()
 		t.chunk = nil
 	}
-	seated := t.keeper.lookout.remove(t)
 	if whole {
 		_, err := t.conn.Write(t.lastChunk())
 		whole = err == nil
 	}
+	t.seated = t.lookout.remove(t) // before the connection is closed
 	if !whole {
 		t.closes = true
 		t.conn.Close()
 	}
+}
+
+// release leaves the connection to the keeper, once the answer has ended.
+func (t *taken) release() {
 	t.mu.Lock()
 	t.over = true
 	heard := t.heard
@@ -125,7 +133,7 @@ func (t *taken) end(whole bool) {
 	switch {
 	case heard:
 		t.keeper.goOn(t)
-	case seated:
+	case t.seated:
 		go t.watch()
 	}
 }
