@@ -132,8 +132,10 @@ func (s *segmentWriter) endGroup() error {
 
 // close writes the rest and the footer.
 func (s *segmentWriter) close() error {
-	if err := s.flush(); err != nil {
-		return err
+	if s.pending > 0 {
+		if err := s.flush(); err != nil {
+			return err
+		}
 	}
 	if err := s.out.Close(); err != nil {
 		return fmt.Errorf("write the footer: %w", err)
