@@ -168,7 +168,7 @@ func (ev *responseEvent) read(c *cursor, sh *shape) {
 			raw := c.value()
 			ev.sequence = atoi(raw)
 			if len(raw) > 0 && digits(raw) == len(raw) {
-				sh.add(hole{start: c.i - len(raw), end: c.i, digits: true, target: holeSequence})
+				sh.add(c.i-len(raw), c.i, hole{digits: true, target: holeSequence})
 			}
 		case "output_index":
 			ev.item = c.number()

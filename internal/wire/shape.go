@@ -1,12 +1,14 @@
 package wire
 
+import "math"
+
 // maxHoles is how many places of an event may vary within one shape.
 const maxHoles = 6
 
 // hole is a place of an event whose content varies between events of one
 // shape: the inside of a string, or digits.
 type hole struct {
-	start, end int
+	start, end int32
 	digits     bool
 	// target says what the owner does with the content; below 0, nothing.
 	target int32
@@ -18,9 +20,9 @@ type hole struct {
 // an event twice, the holes excepted, changes nothing.
 type shape struct {
 	doc   []byte
-	holes [maxHoles]hole
-	n     int
+	n     uint8 // of holes
 	valid bool
+	holes [maxHoles]hole
 }
 
 // begin starts recording the holes of another event.
@@ -32,12 +34,14 @@ func (s *shape) begin() {
 // spoil says that the event being recorded is not like any other.
 func (s *shape) spoil() { s.valid = false }
 
-// add records a hole. Holes come in the order of their places.
-func (s *shape) add(h hole) {
-	if s.n == maxHoles {
+// add records a hole, which begins at start. Holes come in the order of their
+// places.
+func (s *shape) add(start, end int, h hole) {
+	if s.n == maxHoles || end > math.MaxInt32 {
 		s.spoil()
 		return
 	}
+	h.start, h.end = int32(start), int32(end)
 	s.holes[s.n] = h
 	s.n++
 }
@@ -65,7 +69,7 @@ func (s *shape) match(data []byte, got *[maxHoles][]byte) bool {
 	at, from := 0, 0
 	for k := range s.holes[:s.n] {
 		h := &s.holes[k]
-		same := h.start - from
+		same := int(h.start) - from
 		if len(data)-at < same || string(data[at:at+same]) != string(s.doc[from:h.start]) {
 			return false
 		}
@@ -80,7 +84,7 @@ func (s *shape) match(data []byte, got *[maxHoles][]byte) bool {
 			return false
 		}
 		got[k] = data[at:end]
-		at, from = end, h.end
+		at, from = end, int(h.end)
 	}
 	return string(data[at:]) == string(s.doc[from:])
 }

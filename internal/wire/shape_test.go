@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -124,7 +125,7 @@ func agree(t *testing.T, api spillway.API, stream uint64) (matched int) {
 		if quick.shape.match(data, &got) || quick.resp.shape.match(data, &got) {
 			matched++
 		}
-		for _, s := range []*shape{&slow.shape, &slow.resp.shape, &plain.shape, &plain.resp.shape} {
+		for _, s := range []*shape{&slow.shape, &slow.resp.shape, shapeOf(plain)} {
 			s.spoil()
 		}
 		a, b := quick.Add(data), slow.Add(data)
@@ -139,4 +140,96 @@ func agree(t *testing.T, api spillway.API, stream uint64) (matched int) {
 		t.Fatalf("cut:\n%s\nwant:\n%s", cut, want)
 	}
 	return matched
+}
+
+// TestRepeats holds what is known of pieces that are not taken apart equal to
+// what taking them apart says.
+func TestRepeats(t *testing.T) {
+	const event = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}` + "\n\n"
+	one, two := fmt.Sprintf(event, "ab"), fmt.Sprintf(event, `\u00e9\n`)
+	tests := []struct {
+		name, piece  string
+		tokens, size int
+		ok           bool
+	}{
+		{"the same", one, 1, 2, true},
+		{"several", one + two + one, 3, 12, true},
+		{"no text", fmt.Sprintf(event, ""), 0, 0, true},
+		{"nothing", "", 0, 0, false},
+		{"part of an event", one[:len(one)-1], 0, 0, false},
+		{"an event and a part", one + one[:20], 0, 0, false},
+		{"the rest of an event", one[20:], 0, 0, false},
+		{"no space", strings.Replace(one, "data: ", "data:", 1), 0, 0, false},
+		{"CRLF", strings.ReplaceAll(one, "\n", "\r\n"), 0, 0, false},
+		{"a line end in the text", fmt.Sprintf(event, "a\rb"), 0, 0, false},
+		{"two lines of data", strings.TrimSuffix(one, "\n") + "data: x\n\n", 0, 0, false},
+		{"a comment", ": ping\n\n", 0, 0, false},
+		{"another id", strings.Replace(one, `"c"`, `"d"`, 1), 0, 0, false},
+		{"the finish", strings.Replace(one, "null", `"stop"`, 1), 0, 0, false},
+		{"an error", `data: {"error":{"message":"x"}}` + "\n\n", 0, 0, false},
+		{"the end", "data: [DONE]\n\n", 0, 0, false},
+		{"not JSON", fmt.Sprintf(event, `\x`), 0, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStream(spillway.APIChat)
+			if _, _, ok := s.Repeats([]byte(one)); ok {
+				t.Error("the first event repeats nothing")
+			}
+			if _, err := s.Observe(sse.Event{Data: []byte(strings.TrimSpace(strings.TrimPrefix(one, "data: ")))}); err != nil {
+				t.Fatal(err)
+			}
+			tokens, size, ok := s.Repeats([]byte(tt.piece))
+			if tokens != tt.tokens || size != tt.size || ok != tt.ok {
+				t.Errorf("%d tokens of %d bytes, %v; want %d, %d, %v", tokens, size, ok, tt.tokens, tt.size, tt.ok)
+			}
+		})
+	}
+}
+
+// FuzzRepeats looks for a piece after a stream's beginning that is taken for
+// plain events and is something else.
+func FuzzRepeats(f *testing.F) {
+	const event = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"ab"},"text":"","finish_reason":null}]}` + "\n\n"
+	f.Add(event, event)
+	f.Add(event, event+strings.Replace(event, "ab", "c\\r", 1))
+	f.Add(event, strings.Replace(event, "ab", "a\n\nb", 1))
+	f.Fuzz(func(t *testing.T, begin, piece string) {
+		s := newStream(spillway.APIChat)
+		var scanner sse.Scanner
+		scanner.Feed([]byte(begin))
+		for ev, ok := scanner.Next(); ok; ev, ok = scanner.Next() {
+			if _, err := s.Observe(ev); err != nil {
+				return
+			}
+		}
+		tokens, size, ok := s.Repeats([]byte(piece))
+		if !ok || !scanner.Between() {
+			return
+		}
+		scanner.Feed([]byte(piece))
+		var raw strings.Builder
+		for ev, ok := scanner.Next(); ok; ev, ok = scanner.Next() {
+			shapeOf(s).spoil()
+			sig, err := s.Observe(ev)
+			plain := Signal{Tokens: sig.Tokens, Bytes: sig.Bytes}
+			if err != nil || sig != plain {
+				t.Fatalf("%q is no plain event: %+v, %v", ev.Raw, sig, err)
+			}
+			tokens -= sig.Tokens
+			size -= sig.Bytes
+			raw.Write(ev.Raw)
+		}
+		if raw.String() != piece || tokens != 0 || size != 0 {
+			t.Fatalf("%q: %d tokens of %d bytes too many; events %q", piece, tokens, size, raw.String())
+		}
+	})
+}
+
+// shapeOf returns the shape that the events of s are held against.
+func shapeOf(s *Stream) *shape {
+	if s.resp != nil {
+		return &s.resp.shape
+	}
+	return &s.shape
 }

@@ -60,6 +60,7 @@ func (e *StreamError) Error() string {
 // operation and sees only [DONE] and errors.
 type Stream struct {
 	api   spillway.API
+	done  bool
 	shape shape
 
 	// Of chat and completions: what the first chunk with an id said, as the
@@ -68,8 +69,7 @@ type Stream struct {
 	choices            []choiceState
 	usageSeen          bool
 
-	resp responseLog // of Responses
-	done bool
+	resp *responseLog // nil except of Responses
 }
 
 // choiceState is what a stream has said of one choice.
@@ -85,7 +85,14 @@ func (s *Stream) Reset(api spillway.API) {
 	s.id, s.model, s.created = trim(s.id), trim(s.model), trim(s.created)
 	s.choices = s.choices[:0]
 	s.usageSeen, s.done = false, false
-	s.resp.reset()
+	switch {
+	case api != spillway.APIResponses:
+		s.resp = nil
+	case s.resp == nil:
+		s.resp = new(responseLog)
+	default:
+		s.resp.reset()
+	}
 }
 
 var doneMark = []byte("[DONE]") // constant
@@ -125,6 +132,32 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	s.shape.keep(data)
 	return sig, nil
 }
+
+// Repeats reports whether p, which begins with an event, is nothing but whole
+// events of chat or completions that differ from one before in their deltas
+// alone, and what they hold, as Signal has it. Observe need not see them. It
+// reports false for nothing at all, and for events that it does not care to
+// look at.
+func (s *Stream) Repeats(p []byte) (tokens, size int, ok bool) {
+	var got [maxHoles][]byte
+	for ok = len(p) > 0; len(p) > 0; {
+		data, found := bytes.CutPrefix(p, dataField)
+		end := bytes.Index(data, eventEnd)
+		if !found || end < 0 || !s.shape.match(data[:end], &got) {
+			return 0, 0, false
+		}
+		sig := s.matched(&got)
+		tokens += sig.Tokens
+		size += sig.Bytes
+		p = data[end+len(eventEnd):]
+	}
+	return tokens, size, ok
+}
+
+var (
+	dataField = []byte("data: ") // constant
+	eventEnd  = []byte("\n\n")   // constant
+)
 
 // Done reports whether the end of the stream was seen.
 func (s *Stream) Done() bool { return s.done }
@@ -175,7 +208,7 @@ func hollow(c *cursor, sh *shape, target int32) []byte {
 	}
 	text := c.str()
 	end := c.i - 1
-	sh.add(hole{start: end - len(text), end: end, target: target})
+	sh.add(end-len(text), end, hole{target: target})
 	return text
 }
 

@@ -40,15 +40,16 @@ type Scanner struct {
 	// before the first Feed.
 	MaxEvent int
 
+	err    error
 	in     []byte    // what was fed and is not consumed yet
-	carry  [2][]byte // beginnings of events that Feed did not complete
-	held   int       // which carry collects; the other may back an event
-	joined []byte    // data of several lines; reset by Feed
+	held   uint8     // which carry collects; the other may back an event
+	open   bool      // that one has the beginning of an event
 	hasCR  bool      // in contains CR, so lines cannot be found by LF alone
 	inLine bool      // the bytes so far end inside a line
 	afterC bool      // the last byte was CR: a following LF belongs to it
 	begun  bool      // the byte order mark can no longer come
-	err    error
+	carry  [2][]byte // beginnings of events that Feed did not complete
+	joined []byte    // data of several lines; reset by Feed
 }
 
 // Reset makes the scanner ready for another stream. It keeps its buffers
@@ -78,6 +79,7 @@ func (s *Scanner) Feed(p []byte) {
 // reported false, Err says whether that is for want of bytes.
 func (s *Scanner) Next() (Event, bool) {
 	if s.err != nil || len(s.in) == 0 {
+		s.in = nil // whoever fed it may not want it kept
 		return Event{}, false
 	}
 	n, found := s.blockEnd(s.in)
@@ -88,31 +90,44 @@ func (s *Scanner) Next() (Event, bool) {
 	}
 	block := s.in[:n]
 	s.in = s.in[n:]
-	if len(*carry) > 0 || !found {
+	if s.open || !found {
 		*carry = append(*carry, block...)
 		block = *carry
 	}
 	if !found {
+		s.open, s.in = true, nil
 		return Event{}, false
 	}
-	if len(*carry) > 0 {
-		s.held ^= 1
-		s.carry[s.held] = s.carry[s.held][:0]
+	if s.open {
+		s.turnOver()
 	}
 	return s.parse(block), true
+}
+
+// turnOver ends the event that the carry has collected. The next one is
+// collected in the other.
+func (s *Scanner) turnOver() {
+	s.held ^= 1
+	s.carry[s.held] = s.carry[s.held][:0]
+	s.open = false
 }
 
 // Finish ends the stream: it returns the event that was still open when the
 // last byte came, if it has data. Some servers omit the final blank line.
 func (s *Scanner) Finish() (Event, bool) {
 	rest := s.carry[s.held]
-	if s.err != nil || len(rest) == 0 {
+	if s.err != nil || !s.open {
 		return Event{}, false
 	}
-	s.held ^= 1
-	s.carry[s.held] = s.carry[s.held][:0]
+	s.turnOver()
 	ev := s.parse(rest)
 	return ev, ev.Data != nil
+}
+
+// Between reports whether what was fed has ended with a whole event, so that
+// the next byte begins another.
+func (s *Scanner) Between() bool {
+	return s.begun && !s.open && !s.afterC && s.err == nil
 }
 
 // Err returns ErrTooLong once an event was too large, else nil. Nothing more

@@ -122,6 +122,40 @@ func TestScannerPieces(t *testing.T) {
 	}
 }
 
+// TestScannerBetween cuts streams anywhere: where the scanner says that it is
+// between events, it finds in the rest what a new one finds there.
+func TestScannerBetween(t *testing.T) {
+	streams := []string{
+		"data: a\n\n: ping\n\nevent: x\ndata: b\ndata: c\n\n\n\ndata: d\n\n",
+		"data: a\r\n\r\ndata: b\r\n\r\n",
+		"data: a\r\rdata: b\r\n\ndata: c\n\r\n",
+	}
+	for _, stream := range streams {
+		found := 0
+		for cut := range len(stream) + 1 {
+			var s, fresh Scanner
+			s.Feed([]byte(stream[:cut]))
+			for _, ok := s.Next(); ok; _, ok = s.Next() {
+			}
+			if !s.Between() {
+				continue
+			}
+			found++
+			if got := pending(&s); len(got) > 0 {
+				t.Errorf("%q, cut at %d: between events, with %q of one", stream, cut, got)
+			}
+			got, _ := scan(t, &s, stream[cut:], func(left int) int { return left })
+			want, _ := scan(t, &fresh, stream[cut:], func(left int) int { return left })
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%q, cut at %d: %q, want %q", stream, cut, got, want)
+			}
+		}
+		if want := strings.Count(stream, "\n\n"); !strings.Contains(stream, "\r") && found < want {
+			t.Errorf("%q: between events at %d places, want %d", stream, found, want)
+		}
+	}
+}
+
 func TestScannerInPlace(t *testing.T) {
 	var s Scanner
 	p := []byte("data: a\n\nevent: e\ndata: b\n\ndata: c")
@@ -137,6 +171,20 @@ func TestScannerInPlace(t *testing.T) {
 	}
 	if got := string(pending(&s)); got != "data: c" {
 		t.Errorf("Pending = %q", got)
+	}
+}
+
+// TestScannerLetsGo holds on to nothing that was fed, once it is consumed: the
+// stream may go on for minutes without another Feed.
+func TestScannerLetsGo(t *testing.T) {
+	for _, stream := range []string{"data: a\n\n", "data: a\n\ndata: b", "data: b"} {
+		var s Scanner
+		s.Feed([]byte(stream))
+		for _, ok := s.Next(); ok; _, ok = s.Next() {
+		}
+		if s.in != nil {
+			t.Errorf("%q is kept", stream)
+		}
 	}
 }
 
