@@ -30,55 +30,58 @@ const (
 	shapeRelayed
 )
 
-// attempt is one try at one deployment. The handler sets the first group of
-// fields before run starts; what run finds out belongs to it until its last
-// notice, and to the handler from then on.
+// attempt is one try at one deployment. What run finds out belongs to it until
+// its last notice, and to the handler from then on.
 type attempt struct {
+	// What a chunk needs that passes as it is lies together, here and in
+	// streaming and reply: of a thousand streams that take turns, none has
+	// anything in the processor's cache, and each line that must be fetched
+	// shows.
+	*streaming              // nil unless the answer is taken apart
+	tokens     atomic.Int64 // deltas so far; the watch reads it while the handler counts
+	blocked    atomic.Int64 // nanoseconds in writes to the client; likewise
+	bytes      int          // in those deltas
+	lastAt     time.Time    // of the last delta
+	gapMax     time.Duration
+
 	f         *flight
 	number    int
 	up        *upstream
 	grant     int // 0 leaves the client's own limit
 	shape     shape
-	ctx       context.Context
-	stop      context.CancelFunc
-	body      *buffer // the flight's; this and encoded are held until the round trip is over
-	encoded   *buffer // what is sent of it
-	asksUsage bool    // we put stream_options into it
+	asksUsage bool // we put stream_options into the request
 	// refusedUsage says that the deployment took offence at that.
 	refusedUsage bool
-	started      time.Time
 	cancelled    bool // the handler expects nothing of it any more
+	pumped       bool // the handler has taken the answer over
+	short        bool // the answer ends where it was cut
+	ctx          context.Context
+	stop         context.CancelFunc
+	body         *buffer // the flight's; this and encoded are held until the round trip is over
+	encoded      *buffer // what is sent of it
+	started      time.Time
 
 	resp *http.Response
 	// head is what was read before the answer was known: an error's body, a
 	// whole answer, or the beginning of one that is still being read.
-	head       *buffer
-	overrun    bool // head was cut off at a limit
-	sse        bool // the answer is a stream of events
-	*streaming      // nil unless the answer is taken apart
+	head    *buffer
+	overrun bool // head was cut off at a limit
+	sse     bool // the answer is a stream of events
 
-	tokens   atomic.Int64 // deltas so far; the watch reads it while the handler counts
-	blocked  atomic.Int64 // nanoseconds in writes to the client; likewise
-	bytes    int          // in those deltas
-	usage    spillway.Usage
-	finish   spillway.Finish
 	fault    *wire.StreamError // the error that ended the stream
-	lastAt   time.Time         // of the last delta
-	gapMax   time.Duration
-	reported int64 // tokens that the core knows of
-
-	pumped bool    // the handler has taken the answer over
-	short  bool    // the answer ends where it was cut
-	first  [1]byte // of the piece that is awaited
-	events [noticesPerAttempt]spillway.Event
-	sent   int // of events
+	finish   spillway.Finish
+	usage    spillway.Usage
+	reported int64          // tokens that the core knows of
+	event1   spillway.Event // what happened first
+	sent     int            // of the notices
 }
 
 // streaming is what it takes to take a stream apart, and to put an answer
 // together from it.
 type streaming struct {
-	scanner sse.Scanner
 	stream  wire.Stream
+	first   [1]byte // of the piece that is awaited
+	scanner sse.Scanner
 	asm     *wire.Assembler // nil when the stream goes to the client
 }
 
@@ -164,7 +167,10 @@ func (a *attempt) read() *spillway.Event {
 // lies in the attempt, and until it is reported the next one takes its place:
 // passed about by value, events would make the stack of run's goroutine grow.
 func (a *attempt) event(kind spillway.EventKind) *spillway.Event {
-	ev := &a.events[a.sent]
+	ev := &a.event1
+	if a.sent > 0 {
+		ev = new(spillway.Event)
+	}
 	*ev = spillway.Event{
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
 		Replayable: a.f.idempotent,
@@ -174,8 +180,7 @@ func (a *attempt) event(kind spillway.EventKind) *spillway.Event {
 	case a.resp == nil:
 		return ev
 	case a.sent > 0: // the first has read them, and the header may be gone
-		before := &a.events[a.sent-1]
-		ev.Signals, ev.ServedBy = before.Signals, before.ServedBy
+		ev.Signals, ev.ServedBy = a.event1.Signals, a.event1.ServedBy
 	default:
 		ev.Signals = wire.ParseSignals(a.resp.Header)
 		ev.ServedBy = wire.ParseServedBy(a.resp.Header)

@@ -18,11 +18,13 @@ const maxNotices = spillway.MaxAttempts * noticesPerAttempt
 // flight is one request under way. Its handler's goroutine owns it, except
 // where a field says otherwise.
 type flight struct {
-	g    *Gateway
-	snap *snapshot
-	r    *http.Request   // nil once the server has done its part and no attempt can want it
-	ctx  context.Context // ends when the client leaves, or the gateway ends
-	out  reply
+	out   reply
+	parts streaming // of the first attempt
+	first attempt
+	g     *Gateway
+	snap  *snapshot
+	r     *http.Request   // nil once the server has done its part and no attempt can want it
+	ctx   context.Context // ends when the client leaves, or the gateway ends
 	// cancel ends ctx, and kept keeps the server from doing so; nil where ctx is
 	// the request's.
 	cancel context.CancelFunc
@@ -45,7 +47,6 @@ type flight struct {
 	facts    facts
 
 	attempts []*attempt // attempts[i] is attempt i+1
-	first    attempt
 	notices  chan notice
 	poke     chan struct{} // holds a token when the engine wants the flight woken
 	running  sync.WaitGroup

@@ -66,55 +66,72 @@ func (f *flight) reportEnd(a *attempt, err error) {
 // pumpEvents forwards a stream, event by event, as soon as each is complete.
 // It returns nil when the stream has ended as it should.
 func (f *flight) pumpEvents(a *attempt) error {
-	for !a.stream.Done() && a.fault == nil {
-		room, n, err := a.next()
-		fault := f.forward(a, room.b[:n], err)
+	if a.fault != nil || a.stream.Done() { // in what was read before the commit
+		a.readTrail(nil)
+		return nil
+	}
+	body, buffers := a.resp.Body, &f.g.buffers // at hand: see attempt
+	for {
+		room, err := a.next(body, buffers)
+		plain, fault := f.forward(a, room, err)
 		room.drop()
 		switch {
+		case plain && fault == nil:
 		case f.out.gone:
 			return errClientGone
 		case fault != nil:
 			return fault
-		case a.ended(err):
+		case a.fault != nil, a.ended(err):
 			a.readTrail(err)
 			return nil
 		case err != nil:
 			return io.ErrUnexpectedEOF
 		}
 	}
-	a.readTrail(nil)
-	return nil
 }
 
 // next waits for the next piece of the stream. The room for it is taken only
 // once it is there: thousands of streams wait at one time, and few are read.
-func (a *attempt) next() (room *buffer, n int, err error) {
-	body := a.resp.Body
-	n, err = body.Read(a.first[:])
-	room = a.f.g.buffers.get(streamReadBytes)
-	room.b = room.b[:cap(room.b)]
-	room.b[0] = a.first[0]
+// The piece lies where the room of a chunk has its content.
+func (a *attempt) next(body io.Reader, buffers *bufferPools) (room *buffer, err error) {
+	n, err := body.Read(a.first[:])
+	room = buffers.get(streamReadBytes)
+	room.b = append(room.b[:chunkHeadBytes], a.first[:n]...)
 	if n == 0 || err != nil || a.first[0] == '\n' || a.first[0] == '\r' {
-		return room, n, err // it may end an event, and nothing need follow
+		return room, err // it may end an event, and nothing need follow
 	}
-	n, err = body.Read(room.b[1:])
-	return room, 1 + n, err
+	n, err = body.Read(room.b[len(room.b) : cap(room.b)-len(lineEnd)])
+	room.b = room.b[:len(room.b)+n]
+	return room, err
 }
 
-// forward takes a piece of the stream apart and sends what it completes. err is
-// the end of the stream.
-func (f *flight) forward(a *attempt, p []byte, err error) error {
-	at := f.g.deps.Now()
+// forward sends what a piece of the stream completes. err is the end of the
+// stream. It reports whether the piece was plain: it has gone out as it came,
+// and nothing has ended.
+func (f *flight) forward(a *attempt, room *buffer, err error) (plain bool, fault error) {
+	at := f.out.now()
 	f.out.arm(at)
-	fault := a.scan(at, p, &f.out)
+	p := room.b[chunkHeadBytes:]
+	if plain = err == nil && a.repeats(at, p); plain {
+		fault = f.out.pass(room)
+	} else {
+		fault = f.takeApart(a, at, p, err)
+	}
+	a.blocked.Add(int64(f.out.now().Sub(at)))
+	return plain, fault
+}
+
+// takeApart takes a piece apart, which was read at now, and sends what it
+// completes.
+func (f *flight) takeApart(a *attempt, now time.Time, p []byte, err error) error {
+	fault := a.scan(now, p, &f.out)
 	if err != nil {
 		fault = errors.Join(fault, a.scanEnd(&f.out))
 	}
-	if len(p) > 0 && fault == nil {
-		fault = f.out.flush()
-		a.blocked.Add(int64(f.g.deps.Now().Sub(at)))
+	if len(p) == 0 || fault != nil {
+		return fault
 	}
-	return fault
+	return f.out.flush()
 }
 
 // pumpBytes forwards an answer of any kind as it comes.

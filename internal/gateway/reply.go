@@ -14,21 +14,22 @@ const writeStretch = 256 << 10
 // it. Every write has a deadline, so that a client which does not read is cut
 // off.
 type reply struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	flusher interface{ FlushError() error } // w, where it is one: control would look for it at every chunk
+	// These four are what a chunk needs that passes as it is; see attempt.
+	taken   *taken     // w, once the connection was taken over
+	armed   *time.Time // when the write deadline in force was set
 	timeout time.Duration
 	now     func() time.Time
 
-	status int // 0 until the header was written
-	gone   bool
-	armed  *time.Time  // when the write deadline in force was set
-	once   time.Time   // what armed is where requests do not share a deadline
-	conn   *clientConn // nil where requests do not come one after the other
-	taken  *taken      // w, once the connection was taken over
+	w       http.ResponseWriter
+	flusher interface{ FlushError() error } // w, where it is one: control would look for it at every chunk
+	control *http.ResponseController
+	conn    *clientConn // nil where requests do not come one after the other
+	once    time.Time   // what armed is where requests do not share a deadline
+	status  int         // 0 until the header was written
+	gone    bool
+	used    uint8 // of values
 	// values backs the headers that we add, one string each.
 	values *[16]string
-	used   int
 }
 
 func (o *reply) open(w http.ResponseWriter, r *http.Request, now func() time.Time, timeout time.Duration) {
@@ -71,7 +72,7 @@ func (o *reply) set(name, value string) {
 	if o.values == nil {
 		o.values = new([16]string)
 	}
-	if o.used == len(o.values) {
+	if int(o.used) == len(o.values) {
 		o.w.Header()[name] = []string{value}
 		return
 	}
@@ -102,8 +103,8 @@ func (o *reply) arm(now time.Time) {
 // and the deadline would not wait for it: HTTP/2 resets a stream whose deadline
 // passes, though nothing is being written.
 func (o *reply) disarm() {
-	if o.once.IsZero() {
-		return // none is set, or it is an HTTP/1 connection's
+	if o.armed != &o.once || o.once.IsZero() {
+		return // it is an HTTP/1 connection's, or none is set
 	}
 	o.once = time.Time{}
 	o.ignoreUnsupported(o.control.SetWriteDeadline(time.Time{}))
@@ -140,6 +141,20 @@ func (o *reply) Write(p []byte) (int, error) {
 		p = p[n:]
 	}
 	return written, nil
+}
+
+// pass sends the piece in room as it is. The room has the form of a chunk's, so
+// that the piece need not be copied where it goes out as one.
+func (o *reply) pass(room *buffer) error {
+	if o.taken == nil {
+		if _, err := o.Write(room.b[chunkHeadBytes:]); err != nil {
+			return err
+		}
+		return o.flush()
+	}
+	err := o.taken.send(room)
+	o.gone = o.gone || err != nil
+	return err
 }
 
 // flush sends what was written.

@@ -11,7 +11,9 @@ import (
 
 // openStream makes the attempt ready to take a stream apart.
 func (a *attempt) openStream() {
-	a.streaming = new(streaming)
+	if a.streaming = &a.f.parts; a != &a.f.first {
+		a.streaming = new(streaming)
+	}
 	a.scanner.MaxEvent = a.f.snap.limits.MaxEventBytes
 	a.stream.Reset(a.f.req.API)
 }
@@ -31,13 +33,37 @@ func (a *attempt) scan(now time.Time, p []byte, dst io.Writer) error {
 			return err
 		}
 	}
-	if a.tokens.Load() > before {
-		if before > 0 {
-			a.gapMax = max(a.gapMax, now.Sub(a.lastAt))
-		}
-		a.lastAt = now
-	}
+	a.timeDeltas(now, before)
 	return a.scanner.Err()
+}
+
+// repeats takes the next piece of the stream, read at now, for nothing but
+// events like those before, all of them whole, which go to the client as they
+// are. It reports false, and has done nothing, where the piece is not that.
+func (a *attempt) repeats(now time.Time, p []byte) bool {
+	if !a.scanner.Between() {
+		return false
+	}
+	tokens, size, ok := a.stream.Repeats(p)
+	if !ok {
+		return false
+	}
+	before := a.tokens.Load()
+	a.bytes += size
+	a.tokens.Add(int64(tokens))
+	a.timeDeltas(now, before)
+	return true
+}
+
+// timeDeltas notes when deltas have come, if there are more than before.
+func (a *attempt) timeDeltas(now time.Time, before int64) {
+	if a.tokens.Load() == before {
+		return
+	}
+	if before > 0 {
+		a.gapMax = max(a.gapMax, now.Sub(a.lastAt))
+	}
+	a.lastAt = now
 }
 
 // scanEnd takes the event that the end of the stream has left open.

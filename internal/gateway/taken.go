@@ -22,13 +22,13 @@ import (
 type taken struct {
 	conn    net.Conn
 	keeper  *keeper
+	chunk   *buffer            // what was written and not sent; nil while there is nothing
+	armed   time.Time          // when the write deadline in force was set
 	left    context.CancelFunc // called when the client leaves before the end
 	closes  bool               // the client wants no more than this answer
 	seated  bool               // the watch was not started when the answer ended
-	armed   time.Time          // when the write deadline in force was set
-	tail    http.Header        // trailers, under http.TrailerPrefix
-	chunk   *buffer            // what was written and not sent; nil while there is nothing
 	seat    int32              // the lookout's
+	tail    http.Header        // trailers, under http.TrailerPrefix
 	lookout *lookout           // nil where it does not watch
 
 	mu    sync.Mutex
@@ -83,11 +83,18 @@ func (t *taken) FlushError() error {
 	if t.chunk == nil {
 		return nil
 	}
-	at := putChunkHead(t.chunk.b)
-	t.chunk.b = append(t.chunk.b, lineEnd...)
-	_, err := t.conn.Write(t.chunk.b[at:])
+	err := t.send(t.chunk)
 	t.chunk.drop()
 	t.chunk = nil
+	return err
+}
+
+// send sends a chunk, whose content follows chunkHeadBytes of room. What was
+// written must have been sent.
+func (t *taken) send(chunk *buffer) error {
+	at := putChunkHead(chunk.b)
+	chunk.b = append(chunk.b, lineEnd...)
+	_, err := t.conn.Write(chunk.b[at:])
 	return err
 }
 

@@ -30,7 +30,7 @@ const (
 	// a few hundred bytes, and a request is sent in one piece if it fits. They are
 	// of sizes that little else has: among the server's buffers of 1 and 2 KiB,
 	// which live for a moment, they would keep whole pages from becoming free.
-	connReadBytes  = 640
+	connReadBytes  = 1152
 	connWriteBytes = 1536
 	// streamWindowBytes is how much of one HTTP/2 answer a deployment may send
 	// ahead of a client that is slower.

@@ -71,6 +71,16 @@ type upstream struct {
 	// noUsage is set once the deployment has refused stream_options, as old
 	// api-versions do; from then on streams are not asked for their usage.
 	noUsage atomic.Bool
+	// lately is where the last request went: nearly all go to one place, and
+	// thousands of streams that hold on to it hold one.
+	lately atomic.Pointer[place]
+}
+
+// place is where a deployment serves a path and query of a client's.
+type place struct {
+	path  wire.Path
+	query string
+	at    url.URL
 }
 
 func newUpstream(name string, u *Upstream, transport *http.Transport) (*upstream, error) {
@@ -93,13 +103,18 @@ func (u *upstream) same(other *upstream) bool {
 	return u.target == other.target && reflect.DeepEqual(u.credential, other.credential)
 }
 
-// url returns where the deployment serves what a client asked as p.
+// url returns where the deployment serves what a client asked as p. Requests
+// share it; nobody changes it.
 func (u *upstream) url(p wire.Path, rawQuery string) *url.URL {
-	at := u.base
-	escaped, query := u.target.URL(p, rawQuery)
-	at.Path, at.RawQuery = escaped, query
-	if path, err := url.PathUnescape(escaped); err == nil && path != escaped {
-		at.Path, at.RawPath = path, escaped
+	if last := u.lately.Load(); last != nil && last.path == p && last.query == rawQuery {
+		return &last.at
 	}
-	return &at
+	to := &place{path: p, query: rawQuery, at: u.base}
+	escaped, query := u.target.URL(p, rawQuery)
+	to.at.Path, to.at.RawQuery = escaped, query
+	if path, err := url.PathUnescape(escaped); err == nil && path != escaped {
+		to.at.Path, to.at.RawPath = path, escaped
+	}
+	u.lately.Store(to)
+	return &to.at
 }
