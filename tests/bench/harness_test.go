@@ -11,17 +11,17 @@ func TestHarness(t *testing.T) {
 	pace := newPacer(t, 5*time.Millisecond)
 	up := newDeployment(t, pace.stream)
 	few := streams{count: 10, interval: pace.interval, window: 100 * time.Millisecond}
-	f := few.run(t, startRole(t, roleProxy, up.base), pace)
-	if f.cpu <= 0 || f.rate <= 0 || f.p99 <= 0 || f.grown <= 0 {
+	f, u := few.run(t, startRole(t, roleProxy, up.base), pace)
+	if f.cpu <= 0 || f.rate <= 0 || u.in.quantile(0.99) <= 0 || f.grown <= 0 {
 		t.Errorf("streams through a proxy came to nothing: %+v", f)
 	}
 	shared := newSharedDeployment(t, pace)
-	f = few.run(t, startRole(t, roleProxy, shared.base), pace)
-	if f.rate <= 0 || f.p99 <= 0 {
+	f, u = few.run(t, startRole(t, roleProxy, shared.base), pace)
+	if f.rate <= 0 || u.in.quantile(0.99) <= 0 {
 		t.Errorf("streams through a proxy over HTTP/2 came to nothing: %+v", f)
 	}
 	few.whole = true
-	f = few.run(t, startRole(t, roleReader, up.base), pace)
+	f, _ = few.run(t, startRole(t, roleReader, up.base), pace)
 	if f.cpu <= 0 || f.rate <= 0 {
 		t.Errorf("streams through a reader came to nothing: %+v", f)
 	}

@@ -55,12 +55,21 @@ type pacer struct {
 
 	written atomic.Int64 // tokens
 
-	mu     sync.Mutex
-	slots  [][]*paced // streams by the turn at which they are due
-	next   int        // slot of the next stream
-	begun  int        // streams in slots whose head was written
-	ending bool       // streams end at their next turn
+	mu    sync.Mutex
+	slots [][]*paced // streams by the turn at which they are due
+	next  int        // slot of the next stream
+	begun int        // streams in slots whose head was written
+	does  stage      // to the streams
 }
+
+// stage is what the streams of a pacer get at their turns.
+type stage uint8
+
+const (
+	pouring stage = iota // their beginning, and then a token
+	paused               // their beginning, and then nothing
+	ending               // their end
+)
 
 // outlet is where one stream goes, in the framing of its protocol.
 type outlet interface {
@@ -181,6 +190,9 @@ func (p *pacer) write(s *paced, token *stamped) error {
 		p.begun++
 		return s.to.begin()
 	}
+	if p.does == paused {
+		return nil
+	}
 	token.stamp(time.Since(p.started))
 	p.written.Add(1)
 	return s.to.token(token)
@@ -215,11 +227,11 @@ func (p *pacer) live() int {
 	return p.begun
 }
 
-// setEnding says whether streams end at their next turn, or run on.
-func (p *pacer) setEnding(ending bool) {
+// set says what streams get from now on.
+func (p *pacer) set(does stage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ending = ending
+	p.does = does
 }
 
 // run takes turn after turn until quit is closed. A pacer that has fallen
@@ -256,7 +268,7 @@ func (p *pacer) turn(i int, token *stamped) {
 	live := p.slots[i][:0]
 	for _, s := range p.slots[i] {
 		var err error
-		if p.ending {
+		if p.does == ending {
 			err = p.finish(s)
 		} else if err = p.write(s, token); err == nil {
 			live = append(live, s)

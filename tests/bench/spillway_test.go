@@ -30,7 +30,7 @@ deployments:
 pools:
   - {name: gpt-4o-mini, tiers: [[near], [far]]}
 classes:
-  - {name: interactive, window: 60s, ttft: 2s, tbt: 50ms, sync: %[2]s, budget: {mode: clamp}}
+  - {name: interactive, window: 10m, ttft: 2s, tbt: 50ms, sync: %[2]s, budget: {mode: clamp}}
 callers:
   - {name: bench, key: %[3]s, class: interactive}
 records: {dir: %[4]s}

@@ -8,54 +8,64 @@ import (
 	"time"
 )
 
-// streams is a load of streams: how many, how often each gets a token, for how
-// long they are watched once all have begun, and how often each contestant
-// takes them.
+// streams is a load of streams: how many, how often each gets a token, and for
+// how long they are watched at a time.
 type streams struct {
 	count    int
 	interval time.Duration
 	window   time.Duration
-	settle   time.Duration // from when all have begun to the window
-	rounds   int
-	whole    bool // clients ask for an answer that is not streamed
-	shared   bool // clients share connections over HTTP/2
+	settle   time.Duration // from when all have begun to the first window
+	rounds   int           // of windows
+	whole    bool          // clients ask for an answer that is not streamed
+	shared   bool          // clients share connections over HTTP/2
 }
 
 // settleTime is what contestants get to put in order what a burst of streams has
 // left behind: the gateway gives memory back a second or two after it.
 const settleTime = 2500 * time.Millisecond
 
-// flow is what a load of streams came to, within its window.
+// drainTime is what a contestant gets to pass on what has been written to it.
+const drainTime = 100 * time.Millisecond
+
+// flow is what a load of streams came to, within a window.
 type flow struct {
-	cpu   float64       // µs per token, of the contestant
-	rate  float64       // tokens per second, of all streams
-	p99   time.Duration // from the deployment's writing to the client's reading
-	grown float64       // KiB resident per stream, beyond what was at rest
-	peak  float64       // the same at its highest
+	cpu   float64 // µs per token, of the contestant
+	rate  float64 // tokens per second, of all streams
+	grown float64 // KiB resident per stream, beyond what was at rest
+	peak  float64 // the same at its highest
 }
 
-// run sends the load through c, whose deployment writes at pace. The gateway
-// must not fail a stream; what the others fail is only told.
-func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
+// underWay is a load that runs through a contestant.
+type underWay struct {
+	load  streams
+	c     *child
+	pace  *pacer
+	idle  memory // of the contestant, before
+	in    *inbox
+	late  error // some streams have not begun
+	ended chan error
+}
+
+// begin opens the streams through c, whose deployment writes at pace, and
+// returns when all have begun.
+func (s streams) begin(b testing.TB, c *child, pace *pacer) *underWay {
 	b.Helper()
-	in := &inbox{started: pace.started}
+	u := &underWay{load: s, c: c, pace: pace, idle: c.memory(b), in: &inbox{started: pace.started}, ended: make(chan error, 1)}
 	req := request(c.addr, 1<<10, !s.whole)
-	idle := c.memory(b)
 	connect := dial
 	if s.shared {
 		connect = dialShared
 	}
 	clients := connect(b, c.addr, s.count)
-	pace.setEnding(false)
-	ended := make(chan error, 1)
+	pace.set(pouring)
 	var failed atomic.Int64
 	go func() {
-		ended <- each(clients, func(cl *client) (err error) {
+		u.ended <- each(clients, func(cl *client) (err error) {
 			defer cl.close()
 			if s.whole {
 				err = cl.exchange(req)
 			} else {
-				err = in.receive(cl, req)
+				err = u.in.receive(cl, req)
 			}
 			if err != nil {
 				failed.Add(1)
@@ -63,47 +73,97 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) flow {
 			return err
 		})
 	}()
-	late := pace.awaitStreams(s.count, &failed)
-	<-time.After(s.interval + 300*time.Millisecond + s.settle) // what setting up has left behind
+	u.late = pace.awaitStreams(s.count, &failed)
+	return u
+}
 
-	cpu, written, began := c.cpu(b), pace.written.Load(), time.Now()
-	in.open.Store(true)
-	<-time.After(s.window)
-	in.open.Store(false)
-	tokens := float64(pace.written.Load() - written)
-	now := c.memory(b)
-	perStream := func(bytes int) float64 { return float64(bytes-idle.resident) / float64(s.count) / (1 << 10) }
-	f := flow{
-		cpu: micros(c.cpu(b)-cpu) / tokens, rate: tokens / time.Since(began).Seconds(),
+// watch has the deployment write for a window, and returns what it came to. The
+// deployment is paused then.
+func (u *underWay) watch(b testing.TB) flow {
+	b.Helper()
+	cpu, written, began := u.c.cpu(b), u.pace.written.Load(), time.Now()
+	u.in.open.Store(true)
+	u.pace.set(pouring)
+	<-time.After(u.load.window)
+	now := u.c.memory(b)
+	u.pace.set(paused)
+	lasted := time.Since(began)
+	<-time.After(drainTime)
+	u.in.open.Store(false)
+	tokens := float64(u.pace.written.Load() - written)
+	perStream := func(bytes int) float64 { return float64(bytes-u.idle.resident) / float64(u.load.count) / (1 << 10) }
+	return flow{
+		cpu: micros(u.c.cpu(b)-cpu) / tokens, rate: tokens / lasted.Seconds(),
 		grown: perStream(now.resident), peak: perStream(now.peak),
 	}
-	c.profileHeap()
-	pace.setEnding(true)
-	if err := errors.Join(late, <-ended); err != nil {
-		b.Logf("%s: %v", c.name, err)
-		if c.name == roleSpillway {
+}
+
+// end ends the streams. The gateway must not have failed one; what the others
+// have failed is only told.
+func (u *underWay) end(b testing.TB) {
+	b.Helper()
+	u.c.profileHeap()
+	u.pace.set(ending)
+	if err := errors.Join(u.late, <-u.ended); err != nil {
+		b.Logf("%s: %v", u.c.name, err)
+		if u.c.name == roleSpillway {
 			b.Fail()
 		}
 	}
-	f.p99 = in.quantile(0.99)
-	return f
+}
+
+// run takes the load through c for one window.
+func (s streams) run(b testing.TB, c *child, pace *pacer) (flow, *underWay) {
+	b.Helper()
+	u := s.begin(b, c, pace)
+	<-time.After(s.settle)
+	f := u.watch(b)
+	u.end(b)
+	return f, u
+}
+
+// turns lets contestants take turns with the load. The streams of all are open
+// for as long as it lasts, and only one's have something to carry at a time: so
+// the windows that are held against each other are close together, and short
+// enough to be many. It returns what each came to, by round.
+func (s streams) turns(b *testing.B, start ...func(upstream string) *child) (flows [][]flow, ends []*underWay) {
+	b.Helper()
+	flows = make([][]flow, len(start))
+	for _, start := range start {
+		pace := newPacer(b, s.interval)
+		up := newDeployment(b, pace.stream)
+		ends = append(ends, s.begin(b, start(up.base), pace))
+		pace.set(paused)
+	}
+	<-time.After(s.settle)
+	for range s.rounds {
+		for i, u := range ends {
+			flows[i] = append(flows[i], u.watch(b))
+		}
+	}
+	for _, u := range ends {
+		u.end(b)
+	}
+	return flows, ends
 }
 
 // BenchmarkAssemble holds the CPU that a request which is not streamed costs
 // per chunk of the stream that is asked for in its place, against that of
 // reading such a stream and throwing it away.
 func BenchmarkAssemble(b *testing.B) {
-	load := streams{count: 128, interval: 10 * time.Millisecond, window: time.Second, rounds: 9, whole: true}
+	load := streams{
+		count: 128, interval: 10 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 24, whole: true,
+	}
 	for b.Loop() {
-		pace := newPacer(b, load.interval)
-		up := newDeployment(b, pace.stream)
-		contestants := []*child{startSpillway(b, up.base, "stream"), startRole(b, roleReader, up.base)}
-		spent, _ := turns(b, load, contestants, pace)
-		b.ReportMetric(spent[0].median(), "cpu-µs/chunk")
+		flows, _ := load.turns(b,
+			func(upstream string) *child { return startSpillway(b, upstream, "stream") },
+			func(upstream string) *child { return startRole(b, roleReader, upstream) })
+		mine, reader := figures(flows[0], cpu), figures(flows[1], cpu)
+		b.ReportMetric(mine.median(), "cpu-µs/chunk")
 		board.add(b, score{
 			name:  "sync as stream: CPU beyond reading",
-			value: spent[0].beyond(spent[1]).median(), limit: 3, unit: "µs/chunk",
-			detail: fmt.Sprintf("µs per chunk: spillway %v, reader %v; pairwise %v", spent[0], spent[1], spent[0].beyond(spent[1])),
+			value: mine.beyond(reader).median(), limit: 3, unit: "µs/chunk",
+			detail: fmt.Sprintf("µs per chunk: spillway %v, reader %v; pairwise %v", mine, reader, mine.beyond(reader)),
 		})
 	}
 }
@@ -112,19 +172,19 @@ func BenchmarkAssemble(b *testing.B) {
 // ReverseProxy's. It asks for more than two processors may be able to do
 // together with the clients; what was reached is told.
 func BenchmarkStreams(b *testing.B) {
-	load := streams{count: 1000, interval: 20 * time.Millisecond, window: 2 * time.Second, settle: settleTime, rounds: 5}
+	load := streams{count: 1000, interval: 20 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 80}
 	for b.Loop() {
-		pace := newPacer(b, load.interval)
-		up := newDeployment(b, pace.stream)
-		contestants := []*child{startSpillway(b, up.base, "stream"), startRole(b, roleProxy, up.base)}
-		spent, flows := turns(b, load, contestants, pace)
-		b.ReportMetric(spent[0].median(), "cpu-µs/chunk")
+		flows, ends := load.turns(b,
+			func(upstream string) *child { return startSpillway(b, upstream, "stream") },
+			func(upstream string) *child { return startRole(b, roleProxy, upstream) })
+		mine, theirs := figures(flows[0], cpu), figures(flows[1], cpu)
+		b.ReportMetric(mine.median(), "cpu-µs/chunk")
 		board.add(b, score{
 			name:  "1,000 streams: CPU per chunk / ReverseProxy's",
-			value: spent[0].over(spent[1]).median(), limit: 1, unit: "x",
-			detail: fmt.Sprintf("µs per chunk: spillway %v, proxy %v; pairwise %v; %.0f chunks/s of %.0f; p99 delay %.1f ms, proxy %.1f ms",
-				spent[0], spent[1], spent[0].over(spent[1]), figures(flows[0], rate).median(),
-				float64(load.count)/load.interval.Seconds(), figures(flows[0], p99).median(), figures(flows[1], p99).median()),
+			value: mine.over(theirs).median(), limit: 1, unit: "x",
+			detail: fmt.Sprintf("µs per chunk: spillway %v, proxy %v; pairwise %v; %.0f chunks/s of %.0f, proxy %.0f; p99 delay %.1f ms, proxy %.1f ms",
+				mine, theirs, mine.over(theirs), figures(flows[0], rate).median(), float64(load.count)/load.interval.Seconds(),
+				figures(flows[1], rate).median(), millis(ends[0].in.quantile(0.99)), millis(ends[1].in.quantile(0.99))),
 		})
 	}
 }
@@ -159,7 +219,7 @@ func benchManyStreams(b *testing.B, proto string, load streams) {
 				} else {
 					c = startRole(b, role, up.base)
 				}
-				flows[role] = load.run(b, c, pace)
+				flows[role], _ = load.run(b, c, pace)
 				b.ReportMetric(flows[role].grown, "KiB/stream")
 				b.ReportMetric(0, "ns/op")
 			}
@@ -176,23 +236,8 @@ func benchManyStreams(b *testing.B, proto string, load streams) {
 	})
 }
 
+func cpu(f flow) float64  { return f.cpu }
 func rate(f flow) float64 { return f.rate }
-func p99(f flow) float64  { return millis(f.p99) }
-
-// turns lets the contestants take turns with the load. It returns the CPU per
-// chunk and all else, by contestant and round.
-func turns(b *testing.B, load streams, contestants []*child, pace *pacer) ([]sample, [][]flow) {
-	b.Helper()
-	spent, flows := make([]sample, len(contestants)), make([][]flow, len(contestants))
-	for range load.rounds {
-		for i, c := range contestants {
-			f := load.run(b, c, pace)
-			spent[i] = append(spent[i], f.cpu)
-			flows[i] = append(flows[i], f)
-		}
-	}
-	return spent, flows
-}
 
 // figures returns one figure of every round.
 func figures(flows []flow, figure func(flow) float64) sample {
