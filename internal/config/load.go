@@ -104,11 +104,7 @@ func (d *decoder) syntax(err error) {
 			at = place{t.Position.Line, t.Position.Column}
 		}
 	}
-	cure := ""
-	if at.line > 0 && at.line <= len(d.lines) && strings.Contains(d.lines[at.line-1], "${") {
-		cure = "${ } needs quotes around it within { } and [ ]"
-	}
-	d.add(at, "", "this is not YAML: "+message, cure)
+	d.add(at, "", "this is not YAML: "+message, syntaxCure(d.lines, at, message))
 }
 
 // unreadable says what keeps data from being parsed at all, and where.
