@@ -58,6 +58,22 @@ var spillNames = [...]string{"", "utilization", "queue", "refused", "paused", "b
 // String returns the name used in headers, records and metrics; "" for none.
 func (r SpillReason) String() string { return name(spillNames[:], uint8(r)) }
 
+// BudgetBasis is what a budget was computed from.
+type BudgetBasis uint8
+
+// The bases of a budget.
+const (
+	BudgetUnbounded BudgetBasis = iota
+	BudgetFixed                 // the class's cap
+	BudgetPublished             // the time left, and a speed that too few answers have confirmed: published, or taken on trust
+	BudgetMeasured              // the time left, and the measured speed
+)
+
+var budgetBasisNames = [...]string{"", "fixed", "published", "measured"}
+
+// String returns the name used in records; "" for a budget that nothing bounds.
+func (b BudgetBasis) String() string { return name(budgetBasisNames[:], uint8(b)) }
+
 // Truncation is why an answer is shorter than the client allowed.
 type Truncation uint8
 

@@ -33,6 +33,7 @@ type Record struct {
 	TTFTObjective   time.Duration
 	TBTObjective    time.Duration
 	BudgetTokens    int // what fits the time left; 0 when nothing bounds it
+	BudgetBasis     BudgetBasis
 	GrantTokens     int // what was sent upstream; 0 when nothing was
 	ObservedGrant   int // what clamp would have granted, in mode observe
 	Spill           SpillReason

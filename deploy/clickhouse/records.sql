@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS requests
     `tbt_objective_ms` Nullable(Float64),
     `mode` LowCardinality(String),
     `budget_tokens` Nullable(Int64),
+    `budget_basis` LowCardinality(String),
     `grant_tokens` Nullable(Int64),
     `observed_grant_tokens` Nullable(Int64),
     `spill` LowCardinality(String),

@@ -95,6 +95,7 @@ func (a *attributes) decision(r *spillway.Record) {
 	a.ms(own+"tbt_objective_ms", r.TBTObjective)
 	a.str(own+"mode", r.Mode.String())
 	a.integer(own+"budget_tokens", r.BudgetTokens)
+	a.str(own+"budget_basis", r.BudgetBasis.String())
 	a.integer(own+"grant_tokens", r.GrantTokens)
 	a.integer(own+"observed_grant_tokens", r.ObservedGrant)
 	a.str(own+"spill", r.Spill.String())

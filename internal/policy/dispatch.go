@@ -14,6 +14,7 @@ type plan struct {
 	send     int // token limit to send, when it differs from the client's own; else 0
 	grant    int // token limit that applies to each choice; 0 for none
 	budget   int // what fits; 0 for unbounded
+	basis    spillway.BudgetBasis
 	charge   int // output tokens that the service will reserve, over all choices
 	observed int // what clamp would have sent, in mode observe
 	spill    spillway.SpillReason
@@ -88,7 +89,7 @@ func (f *Flight) choose(now time.Time, strict bool) (choice, budget.Grant) {
 		case !g.Feasible, strict && f.missesObjective(now, d):
 			f.tooSlow = true
 		default:
-			p := f.plan(d, g)
+			p := f.plan(now, d, g)
 			p.spill = picked.Reason
 			return choice{d, p, true}, rejected
 		}
@@ -213,10 +214,10 @@ func (f *Flight) missesObjective(now time.Time, d *deployment) bool {
 }
 
 // plan turns a grant into what is sent and what the service will reserve.
-func (f *Flight) plan(d *deployment, g budget.Grant) plan {
+func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 	p := plan{grant: g.Tokens, observed: g.Observed}
 	if g.Bounded {
-		p.budget = g.Budget
+		p.budget, p.basis = g.Budget, basis(now, d, g)
 	}
 	if !f.req.API.Generates() {
 		return p
@@ -240,6 +241,17 @@ func (f *Flight) plan(d *deployment, g budget.Grant) plan {
 	}
 	p.charge *= max(f.req.Choices, 1)
 	return p
+}
+
+// basis says what a budget at d was computed from.
+func basis(now time.Time, d *deployment, g budget.Grant) spillway.BudgetBasis {
+	switch {
+	case g.Fixed:
+		return spillway.BudgetFixed
+	case d.speed.Measured(now):
+		return spillway.BudgetMeasured
+	}
+	return spillway.BudgetPublished
 }
 
 // mayRightSize reports whether a learned length may be sent as the limit.
@@ -267,7 +279,7 @@ func (f *Flight) stuck(now time.Time) {
 	}
 	if d := f.lastResort(now); d != nil {
 		if g := f.compute(now, d, false); g.Feasible && !g.Reject {
-			p := f.plan(d, g)
+			p := f.plan(now, d, g)
 			if d.tier > 0 {
 				p.spill = spillway.SpillQueue
 			}

@@ -69,3 +69,33 @@ func TestBudgetFollowsMeasuredSpeed(t *testing.T) {
 		t.Errorf("grant %d at half the pace, want about 977", got)
 	}
 }
+
+// TestBudgetBasis has the record say what a budget was computed from.
+func TestBudgetBasis(t *testing.T) {
+	e, err := New(Config{
+		Pool:        spillway.Pool{Name: "chat", Tiers: [][]string{{"east"}}},
+		Deployments: []spillway.Deployment{{Name: "east", Model: "gpt-4o-mini"}},
+	}, middling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := epoch
+	check := func(name string, want spillway.BudgetBasis, change func(*spillway.Request)) {
+		t.Helper()
+		req := asking("caller-0", 4000, 0.9)
+		change(req)
+		f, _ := e.Begin(now, req)
+		if rec := f.Record(); rec.BudgetBasis != want || (rec.BudgetTokens > 0) != (want != spillway.BudgetUnbounded) {
+			t.Errorf("%s: a budget of %d is said to be %q, want %q", name, rec.BudgetTokens, rec.BudgetBasis, want)
+		}
+	}
+	plain := func(*spillway.Request) {}
+	capped := func(req *spillway.Request) { req.Class.Budget.MaxOutputTokens = 2000 }
+	check("before anything is measured", spillway.BudgetPublished, plain)
+	now = teach(e, rand.New(rand.NewPCG(1, 1)), now, 600).Add(time.Minute)
+	check("measured", spillway.BudgetMeasured, plain)
+	check("a cap", spillway.BudgetFixed, capped)
+	check("a structured answer, which the cap is not for", spillway.BudgetMeasured, func(req *spillway.Request) { capped(req); req.Structured = true })
+	check("without a window", spillway.BudgetUnbounded, func(req *spillway.Request) { req.Class.Window = 0 })
+	check("a cap without a window", spillway.BudgetFixed, func(req *spillway.Request) { capped(req); req.Class.Window = 0 })
+}

@@ -36,7 +36,8 @@ func (f *Flight) recordSend(now time.Time, a *attempt) {
 // attempt, and of the one that answers.
 func (f *Flight) recordPlan(a *attempt) {
 	r, p := &f.record, &a.plan
-	r.BudgetTokens, r.GrantTokens, r.ObservedGrant, r.Spill = p.budget, p.grant, p.observed, p.spill
+	r.BudgetTokens, r.BudgetBasis, r.GrantTokens = p.budget, p.basis, p.grant
+	r.ObservedGrant, r.Spill = p.observed, p.spill
 }
 
 // try is the record of an attempt.

@@ -140,8 +140,8 @@ func (s *stage) status() {
 
 func (s *stage) record(name string) {
 	r := s.flights[name].Record()
-	s.say("outcome=%v status=%d mode=%v ask=%d budget=%d granted=%d observed=%d truncated=%v spill=%v queue=%v ttft=%v e2e=%v",
-		r.Outcome, r.Status, r.Mode, r.AskTokens, r.BudgetTokens, r.GrantTokens, r.ObservedGrant, r.Truncated, r.Spill, r.Queue, r.TTFT, r.E2E)
+	s.say("outcome=%v status=%d mode=%v ask=%d budget=%d basis=%v granted=%d observed=%d truncated=%v spill=%v queue=%v ttft=%v e2e=%v",
+		r.Outcome, r.Status, r.Mode, r.AskTokens, r.BudgetTokens, r.BudgetBasis, r.GrantTokens, r.ObservedGrant, r.Truncated, r.Spill, r.Queue, r.TTFT, r.E2E)
 	for i, t := range r.Attempts {
 		s.say("#%d %s %v..%v status=%d class=%v tokens=%d usd=%.6f", i+1, t.Deployment, t.Start, t.End, t.Status, t.Class, t.Tokens, t.CostUSD)
 	}

@@ -68,6 +68,7 @@ func decision() []column[record] {
 		spanOrNull("tbt_objective_ms", func(r *record) *time.Duration { return &r.TBTObjective }),
 		names("mode", func(r *record) *spillway.BudgetMode { return &r.Mode }),
 		countOrNull("budget_tokens", func(r *record) *int { return &r.BudgetTokens }),
+		names("budget_basis", func(r *record) *spillway.BudgetBasis { return &r.BudgetBasis }),
 		countOrNull("grant_tokens", func(r *record) *int { return &r.GrantTokens }),
 		countOrNull("observed_grant_tokens", func(r *record) *int { return &r.ObservedGrant }),
 		names("spill", func(r *record) *spillway.SpillReason { return &r.Spill }),

@@ -67,6 +67,7 @@ func appendDecision(l *line, r *spillway.Record) {
 	l.ms("tbt_objective_ms", r.TBTObjective)
 	l.str("mode", r.Mode.String())
 	l.integer("budget_tokens", r.BudgetTokens)
+	l.str("budget_basis", r.BudgetBasis.String())
 	l.integer("grant_tokens", r.GrantTokens)
 	l.integer("observed_grant_tokens", r.ObservedGrant)
 	l.str("spill", r.Spill.String())

@@ -27,7 +27,7 @@ func fullRecord() *spillway.Record {
 		Stream:      true, Structured: true, Tools: true, Choices: 2, ClientRetry: 1,
 		AskTokens: 8000, PromptEstimate: 412, Window: time.Minute, Mode: spillway.BudgetClamp,
 		TTFTObjective: 2 * time.Second, TBTObjective: 30 * time.Millisecond,
-		BudgetTokens: 1955, GrantTokens: 1955, ObservedGrant: 1900, Spill: spillway.SpillUtilization,
+		BudgetTokens: 1955, BudgetBasis: spillway.BudgetMeasured, GrantTokens: 1955, ObservedGrant: 1900, Spill: spillway.SpillUtilization,
 		Truncated: spillway.TruncatedBudget, Finish: spillway.FinishLength, Outcome: spillway.OutcomeTruncatedBudget,
 		Refusal: spillway.RefusalDeadline, Status: 200, Queue: 1500 * time.Microsecond,
 		TTFT: 312456 * time.Microsecond, E2E: 20*time.Second + 5*time.Microsecond,

@@ -62,6 +62,7 @@ type Grant struct {
 	// It means something only when Bounded is set.
 	Budget  int
 	Bounded bool
+	Fixed   bool // Budget is the cap
 	// Observed is the Tokens that clamp would have granted, in mode observe.
 	Observed int
 	// Feasible is false when not MinTokens can be expected in time: try a
@@ -112,7 +113,7 @@ func compute(in *Input, mode spillway.BudgetMode) Grant {
 		}
 	}
 
-	g := Grant{Budget: finite(budget), Bounded: budget != unbounded, Feasible: needed >= least(in)}
+	g := Grant{Budget: finite(budget), Bounded: budget != unbounded, Fixed: fixed, Feasible: needed >= least(in)}
 	switch {
 	case !g.Feasible:
 	case mode == spillway.BudgetReject && in.Ask > limit:
@@ -129,6 +130,7 @@ func observe(in *Input) Grant {
 	g := Grant{
 		Budget:   clamped.Budget,
 		Bounded:  clamped.Bounded,
+		Fixed:    clamped.Fixed,
 		Observed: clamped.Tokens,
 		Feasible: !in.HasDeadline || in.Left > 0,
 	}
