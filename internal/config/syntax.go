@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // syntaxCure says how to mend what keeps a file from being YAML, as far as the
@@ -21,9 +22,9 @@ func syntaxCure(lines []string, at place, message string) string {
 	case strings.Contains(line, "${"):
 		return "${ } needs quotes around it within { } and [ ]"
 	case says("'}' must"):
-		return "close with } the { that is open before this line"
+		return "close with } the { that is open, or put a comma before this"
 	case says("']' must"):
-		return "close with ] the [ that is open before this line"
+		return "close with ] the [ that is open, or put a comma before this"
 	case says("end character of"):
 		return "close the quotation mark where the text ends"
 	case says("reserved character"):
@@ -39,9 +40,9 @@ func syntaxCure(lines []string, at place, message string) string {
 }
 
 var (
-	unspaced  = regexp.MustCompile(`^[ -]*\w+:[^\s/:]`) // constant
-	keyed     = regexp.MustCompile(`^[ -]*\w+:(\s|$)`)  // constant
-	twoColons = regexp.MustCompile(`: .*: `)            // constant
+	unspaced  = regexp.MustCompile(`^[ -]*\w+:[^\s/:]`)                       // constant
+	keyed     = regexp.MustCompile(`^[ -]*("[^"]*"|'[^']*'|[\w./-]+):(\s|$)`) // constant
+	twoColons = regexp.MustCompile(`: .*: `)                                  // constant
 )
 
 // mappingCure is the cure for a value that reads like the beginning of a
@@ -63,8 +64,8 @@ func mappingCure(lines []string, at place) string {
 // placeCure is the cure for what cannot be where it is.
 func placeCure(lines []string, at place) string {
 	line := lines[at.line-1]
-	if at.column > 0 && at.column <= len(line) && strings.ContainsRune("]}", rune(line[at.column-1])) {
-		return fmt.Sprintf("remove this %c, which closes nothing", line[at.column-1])
+	if c, _ := utf8.DecodeRuneInString(line[offset(line, at.column):]); c == ']' || c == '}' {
+		return fmt.Sprintf("remove this %c, which closes nothing", c)
 	}
 	if !keyed.MatchString(line) {
 		return "put a colon and a space after the option's name"
@@ -89,6 +90,16 @@ func placeCure(lines []string, at place) string {
 		return ""
 	}
 	return "begin this line in column " + strings.Join(open, " or ") + ", like a line above"
+}
+
+// offset returns where a column, counted from 1 in characters, is in a line.
+func offset(line string, column int) int {
+	for i := range line {
+		if column--; column <= 0 {
+			return i
+		}
+	}
+	return len(line)
 }
 
 // columns returns where a line begins, and where it does so behind the dashes

@@ -121,3 +121,25 @@ func TestPlainPieces(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainPieceTooLong has an event beyond the limit refused, however alike it
+// is to the one before.
+func TestPlainPieceTooLong(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		for _, piece := range []string{firstEvent, firstEvent, strings.Replace(firstEvent, `"a"`, `"`+strings.Repeat("x", 1500)+`"`, 1), doneEvent} {
+			io.WriteString(w, piece)
+			http.NewResponseController(w).Flush()
+		}
+	})
+	f.gateway.snap.Load().limits.MaxEventBytes = 1 << 10
+	conn := f.dials["TCP"]()
+	io.WriteString(conn, ask("HTTP/1.1", ""))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	if got := string(body); !strings.HasPrefix(got, firstEvent+firstEvent) || strings.Contains(got, "xxx") || !strings.Contains(got, `"error"`) {
+		t.Errorf("got %.600q", got)
+	}
+}

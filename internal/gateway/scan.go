@@ -41,7 +41,7 @@ func (a *attempt) scan(now time.Time, p []byte, dst io.Writer) error {
 // events like those before, all of them whole, which go to the client as they
 // are. It reports false, and has done nothing, where the piece is not that.
 func (a *attempt) repeats(now time.Time, p []byte) bool {
-	if !a.scanner.Between() {
+	if !a.scanner.Between() || len(p) > a.scanner.MaxEvent {
 		return false
 	}
 	tokens, size, ok := a.stream.Repeats(p)

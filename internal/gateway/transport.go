@@ -26,8 +26,9 @@ const (
 	pingAfter   = 5 * time.Second
 	pingTimeout = 3 * time.Second
 	// connReadBytes and connWriteBytes are the buffers of an upstream connection
-	// of HTTP/1.1. There are as many as there are streams, a chunk of a stream is
-	// a few hundred bytes, and a request is sent in one piece if it fits. They are
+	// of HTTP/1.1. There are as many as there are streams; a chunk of a stream is
+	// a few hundred bytes, and when there is much to do several are ready at a
+	// time; a request is sent in one piece if it fits. They are
 	// of sizes that little else has: among the server's buffers of 1 and 2 KiB,
 	// which live for a moment, they would keep whole pages from becoming free.
 	connReadBytes  = 1152
