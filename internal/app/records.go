@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/lockfile"
 	"github.com/spillway-ai/spillway/internal/store"
 	"github.com/spillway-ai/spillway/internal/telemetry"
 )
@@ -56,6 +57,9 @@ func (a *App) openFile() (output, error) {
 		return output{}, nil
 	}
 	w, err := telemetry.NewWriter(open, telemetry.WriterConfig{Queue: r.Queue, Log: a.opts.Log})
+	if errors.Is(err, lockfile.ErrHeld) {
+		return output{}, fmt.Errorf("another process writes to these records: give each gateway a records.dir of its own (%s)", r.Dir)
+	}
 	if err != nil {
 		return output{}, fmt.Errorf("opening the records: %w", err)
 	}

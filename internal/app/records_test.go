@@ -4,6 +4,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -41,10 +44,24 @@ func TestStore(t *testing.T) {
 	}
 	r.eventually("the store has the records", func() bool { return len(stored(t, dir)) == 3 })
 
-	_, err := Start(Options{ConfigPath: r.path, Listen: "127.0.0.1:0", Stdout: io.Discard, Log: slog.New(slog.DiscardHandler)})
-	if err == nil || !strings.Contains(err.Error(), "a store.dir of its own") {
-		t.Errorf("a second gateway on the store got %v, want to be told of store.dir", err)
+	second := func(path, want string) {
+		t.Helper()
+		_, err := Start(Options{ConfigPath: path, Listen: "127.0.0.1:0", Stdout: io.Discard, Log: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a second gateway in the same place got %v, want to be told of %s", err, want)
+		}
 	}
+	second(r.path, "a records.dir of its own")
+	text, err := os.ReadFile(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := filepath.Join(t.TempDir(), "apart.yaml")
+	text = regexp.MustCompile(`(?m)^records: .*$`).ReplaceAll(text, []byte("records: {dir: "+t.TempDir()+"}"))
+	if err := os.WriteFile(apart, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second(apart, "a store.dir of its own")
 	resp, err := http.Get("http://" + r.AdminAddr() + "/metrics")
 	if err != nil {
 		t.Fatal(err)

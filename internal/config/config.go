@@ -218,7 +218,7 @@ type Speed struct {
 
 // Records is where records go.
 type Records struct {
-	Dir          string `yaml:"dir" doc:"Directory of the files records.jsonl, records.jsonl.1 and so on, the newest first."`
+	Dir          string `yaml:"dir" doc:"Directory of the files records.jsonl, records.jsonl.1 and so on, the newest first. One gateway writes to it."`
 	Stdout       bool   `yaml:"stdout" doc:"Write records to standard output."`
 	MaxFileBytes Bytes  `yaml:"max_file_bytes" default:"64MiB" min:"4KiB" doc:"Size at which a new file is begun."`
 	MaxFiles     int    `yaml:"max_files" default:"16" min:"1" max:"10000" doc:"Files kept; the oldest is removed."`

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/lockfile"
+
 	spillway "github.com/spillway-ai/spillway"
 )
 
@@ -102,7 +104,10 @@ func NewWriter(cfg Config) (*Writer, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make the store's directory: %w", err)
 	}
-	lock, err := lockDir(cfg.Dir)
+	lock, err := lockfile.Take(filepath.Join(cfg.Dir, lockName))
+	if errors.Is(err, lockfile.ErrHeld) {
+		err = fmt.Errorf("lock %s: %w", cfg.Dir, ErrLocked)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the store for writing: %w", err)
 	}

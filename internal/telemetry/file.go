@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/spillway-ai/spillway/internal/lockfile"
 )
 
 // FileConfig is a file of lines that is rotated by size.
@@ -26,12 +28,20 @@ type FileConfig struct {
 
 // File returns the Open of a rotated file. The file is appended to, readable by
 // its owner and group alone. One that was renamed or removed is made anew at
-// the next write.
+// the next write. While it is open nobody else opens it, in another process
+// either: that is lockfile.ErrHeld.
 func File(cfg FileConfig) Open {
 	return func() (io.WriteCloser, error) {
-		f := &file{cfg: cfg}
+		if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
+			return nil, fmt.Errorf("make the directory of records: %w", err)
+		}
+		lock, err := lockfile.Take(filepath.Join(filepath.Dir(cfg.Path), "."+filepath.Base(cfg.Path)+".lock"))
+		if err != nil {
+			return nil, fmt.Errorf("lock the file of records: %w", err)
+		}
+		f := &file{cfg: cfg, lock: lock}
 		if err := f.open(); err != nil {
-			return nil, err
+			return nil, errors.Join(err, lock.Close())
 		}
 		return f, nil
 	}
@@ -51,6 +61,7 @@ func (stream) Close() error { return nil }
 // file is one rotated file. Not safe for concurrent use.
 type file struct {
 	cfg  FileConfig
+	lock *os.File
 	f    *os.File
 	size int64
 }
@@ -169,4 +180,4 @@ func (f *file) older(i int) string {
 }
 
 // Close closes the file.
-func (f *file) Close() error { return f.f.Close() }
+func (f *file) Close() error { return errors.Join(f.f.Close(), f.lock.Close()) }

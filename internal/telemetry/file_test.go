@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/spillway-ai/spillway/internal/lockfile"
 )
 
 // place is a directory with a file of lines being written in it.
@@ -59,7 +61,7 @@ func TestFileRotates(t *testing.T) {
 	p.want("", "g\n")
 	p.want(".1", "e\nf\n")
 	p.want(".2", "dddddd\n")
-	if names, _ := os.ReadDir(p.dir); len(names) != 3 {
+	if names, _ := filepath.Glob(p.path + "*"); len(names) != 3 {
 		t.Errorf("kept %v, want three files", names)
 	}
 }
@@ -69,7 +71,7 @@ func TestFileRotatesInPlace(t *testing.T) {
 	p.write("a\nb\n")
 	p.write("c\n")
 	p.want("", "c\n")
-	if names, _ := os.ReadDir(p.dir); len(names) != 1 {
+	if names, _ := filepath.Glob(p.path + "*"); len(names) != 1 {
 		t.Errorf("kept %v, want one file", names)
 	}
 }
@@ -94,6 +96,12 @@ func TestFileContinuesAfterTornLine(t *testing.T) {
 	p := newPlace(t, FileConfig{})
 	p.write("whole\n")
 	if _, err := p.out.f.WriteString(`{"torn`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := File(FileConfig{Path: p.path})(); !errors.Is(err, lockfile.ErrHeld) {
+		t.Errorf("opened twice: %v, want %v", err, lockfile.ErrHeld)
+	}
+	if err := p.out.Close(); err != nil { // as a crash would
 		t.Fatal(err)
 	}
 	p.open(FileConfig{Path: p.path})

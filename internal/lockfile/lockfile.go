@@ -1,0 +1,7 @@
+// Package lockfile keeps two processes from writing to one place.
+package lockfile
+
+import "errors"
+
+// ErrHeld is a lock that another process holds, or another caller of Take.
+var ErrHeld = errors.New("another process holds the lock")
