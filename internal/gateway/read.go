@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// streamReadBytes is the room to read a stream into. It is held for as long
-	// as the stream runs, and a chunk is a few hundred bytes.
+	// streamReadBytes is the room to read a stream into. A chunk is a few hundred
+	// bytes.
 	streamReadBytes = 2 << 10
 	// streamHeadBytes is the room for what comes before the first token, before
 	// it grows.
