@@ -118,6 +118,16 @@ func (c *child) cpu(tb testing.TB) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+// writes returns how many system calls the process has made that write.
+func (c *child) writes(tb testing.TB) int {
+	tb.Helper()
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", c.cmd.Process.Pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return number(tb, io, "syscw:", "")
+}
+
 // memory is what a process holds, in bytes.
 type memory struct {
 	resident int
@@ -137,11 +147,17 @@ func (c *child) memory(tb testing.TB) memory {
 // kilobytes reads a line such as "VmRSS:  1234 kB" and returns bytes.
 func kilobytes(tb testing.TB, status []byte, name string) int {
 	tb.Helper()
+	return number(tb, status, name, " kB") << 10
+}
+
+// number reads a line of a name, a number, and its unit.
+func number(tb testing.TB, status []byte, name, unit string) int {
+	tb.Helper()
 	_, rest, _ := bytes.Cut(status, []byte(name))
 	line, _, _ := strings.Cut(string(rest), "\n")
-	kb, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(line), " kB"))
+	n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(line, unit)))
 	if err != nil {
-		tb.Fatalf("%s in the process's status: %v", name, err)
+		tb.Fatalf("%s of the process: %v", name, err)
 	}
-	return kb << 10
+	return n
 }

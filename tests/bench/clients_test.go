@@ -3,7 +3,6 @@ package bench
 import (
 	"bufio"
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -145,9 +144,8 @@ func each(clients []*client, do func(*client) error) error {
 // inbox is what the clients of a run have received. The delays count while
 // open says so.
 type inbox struct {
-	started time.Time // of the pacer
-	tokens  atomic.Int64
-	open    atomic.Bool
+	pace *pacer
+	open atomic.Bool
 
 	mu     sync.Mutex
 	delays []time.Duration // from the deployment's writing to the client's reading
@@ -174,10 +172,10 @@ func (b *inbox) receive(c *client, req []byte) error {
 			return err
 		}
 		done = done || bytes.HasPrefix(line, []byte("data: [DONE]"))
-		if at, ok := stampIn(line); ok {
-			b.tokens.Add(1)
+		if s, ok := stampIn(line); ok {
+			took := b.pace.arrived(s)
 			if b.open.Load() {
-				delays = append(delays, time.Since(b.started)-at)
+				delays = append(delays, took)
 			}
 		}
 	}
@@ -195,21 +193,6 @@ func (b *inbox) receive(c *client, req []byte) error {
 func textIn(line []byte) (rest []byte, ok bool) {
 	_, rest, ok = bytes.Cut(line, []byte(`"delta":{"content":"`))
 	return rest, ok
-}
-
-// stampIn returns the instant at which the deployment wrote a line, if it is a
-// token.
-func stampIn(line []byte) (time.Duration, bool) {
-	rest, ok := textIn(line)
-	var raw [4]byte
-	if !ok || len(rest) < 2*len(raw) {
-		return 0, false
-	}
-	if _, err := hex.Decode(raw[:], rest[:2*len(raw)]); err != nil {
-		return 0, false
-	}
-	us := uint32(raw[0])<<24 | uint32(raw[1])<<16 | uint32(raw[2])<<8 | uint32(raw[3])
-	return time.Duration(us) * time.Microsecond, true
 }
 
 // quantile returns the q-quantile of the delays.

@@ -31,9 +31,8 @@ const (
 	usageEvent  = eventStart + `"choices":[],"usage":{"prompt_tokens":220,"completion_tokens":64,"total_tokens":284}}` + "\n\n"
 	doneEvent   = "data: [DONE]\n\n"
 
-	// stampMark is a token's text: the instant of its writing is put in its
-	// place, in microseconds since the pacer's start.
-	stampMark = "        "
+	// stampMark is a token's text: a stamp is put in its place.
+	stampMark = "            "
 )
 
 // A stream's start and end as they are sent, in one write each.
@@ -50,17 +49,23 @@ func frame(event string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(event),
 // would send: a small chunk here, a small chunk there.
 type pacer struct {
 	interval time.Duration
+	single   bool // a stream gets a token only once the client has the one before
 	started  time.Time
 	quit     chan struct{}
 
-	written atomic.Int64 // tokens
+	written  atomic.Int64             // tokens
+	underWay [mostSingles]atomic.Bool // by stream: a token, where they come singly
 
 	mu    sync.Mutex
+	count int        // of streams so far
 	slots [][]*paced // streams by the turn at which they are due
 	next  int        // slot of the next stream
 	begun int        // streams in slots whose head was written
 	does  stage      // to the streams
 }
+
+// mostSingles is the number of streams that may get their tokens singly.
+const mostSingles = 1 << 10
 
 // stage is what the streams of a pacer get at their turns.
 type stage uint8
@@ -123,10 +128,11 @@ func (o sharedOutlet) finish() error { return o.send(finishEvent + usageEvent + 
 
 // paced is one stream under way.
 type paced struct {
-	to    outlet
-	asked time.Time
-	begun bool
-	end   chan error // gets one value
+	to     outlet
+	number int
+	asked  time.Time
+	begun  bool
+	end    chan error // gets one value
 }
 
 // firstWait is the least time from a request to its answer's head. A head that
@@ -174,6 +180,8 @@ func (p *pacer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *pacer) pour(to outlet) error {
 	s := &paced{to: to, asked: time.Now(), end: make(chan error, 1)}
 	p.mu.Lock()
+	s.number = p.count
+	p.count++
 	p.slots[p.next] = append(p.slots[p.next], s)
 	p.next = (p.next + 1) % len(p.slots)
 	p.mu.Unlock()
@@ -190,12 +198,21 @@ func (p *pacer) write(s *paced, token *stamped) error {
 		p.begun++
 		return s.to.begin()
 	}
-	if p.does == paused {
+	if p.does == paused || p.single && p.underWay[s.number].Swap(true) {
 		return nil
 	}
-	token.stamp(time.Since(p.started))
+	token.put(stamp{time.Since(p.started), s.number})
 	p.written.Add(1)
 	return s.to.token(token)
+}
+
+// arrived says that the client has the token of that stamp, and returns how
+// long it was on its way.
+func (p *pacer) arrived(s stamp) time.Duration {
+	if p.single {
+		p.underWay[s.stream].Store(false)
+	}
+	return time.Since(p.started) - s.written
 }
 
 // finish writes the end of s. Whoever left before it began gets it too.
@@ -308,8 +325,28 @@ func newStamped(event string) *stamped {
 	return &stamped{raw, raw[begin : begin+len(event)], raw[at : at+len(stampMark)]}
 }
 
-// stamp puts an instant in the event.
-func (s *stamped) stamp(since time.Duration) {
-	us := uint32(since.Microseconds())
-	hex.Encode(s.mark, []byte{byte(us >> 24), byte(us >> 16), byte(us >> 8), byte(us)})
+// stamp tells a token's origin.
+type stamp struct {
+	written time.Duration // since the pacer's start, in whole microseconds
+	stream  int
+}
+
+// put puts a stamp in the event.
+func (s *stamped) put(what stamp) {
+	us, n := uint32(what.written.Microseconds()), uint16(what.stream)
+	hex.Encode(s.mark, []byte{byte(us >> 24), byte(us >> 16), byte(us >> 8), byte(us), byte(n >> 8), byte(n)})
+}
+
+// stampIn returns the stamp of a line of a stream, if it is a token.
+func stampIn(line []byte) (s stamp, ok bool) {
+	rest, ok := textIn(line)
+	var raw [len(stampMark) / 2]byte
+	if !ok || len(rest) < len(stampMark) {
+		return s, false
+	}
+	if _, err := hex.Decode(raw[:], rest[:len(stampMark)]); err != nil {
+		return s, false
+	}
+	us := uint32(raw[0])<<24 | uint32(raw[1])<<16 | uint32(raw[2])<<8 | uint32(raw[3])
+	return stamp{time.Duration(us) * time.Microsecond, int(raw[4])<<8 | int(raw[5])}, true
 }

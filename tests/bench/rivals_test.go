@@ -14,11 +14,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // The roles that this binary plays as a child.
 const (
 	roleProxy  = "reverseproxy" // what the gateway is held against
+	roleSlowed = "slowedproxy"  // the same with a handicap, to see what a load makes of that
 	rolePooled = "pooledproxy"  // the same with a buffer pool, for comparison
 	rolePump   = "pump"         // the least that net/http needs to forward a stream
 	roleReader = "reader"       // reads streams and throws them away
@@ -69,6 +71,13 @@ func startRolePlay(role string) (addr string, end func() error, err error) {
 		return startInProcess()
 	case roleProxy:
 		handler = newReverseProxy(base, nil)
+	case roleSlowed:
+		proxy := newReverseProxy(base, nil)
+		proxy.ModifyResponse = func(r *http.Response) error {
+			r.Body = slowed{r.Body}
+			return nil
+		}
+		handler = proxy
 	case rolePooled:
 		handler = newReverseProxy(base, make(bufferPool, 64))
 	case rolePump:
@@ -104,12 +113,27 @@ func newTransport() *http.Transport {
 // newReverseProxy returns the least that proxies: everything goes to base. Of
 // itself it flushes each chunk of an event stream, as if FlushInterval were -1,
 // and nothing else.
-func newReverseProxy(base *url.URL, pool httputil.BufferPool) http.Handler {
+func newReverseProxy(base *url.URL, pool httputil.BufferPool) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(base) },
 		Transport:  newTransport(),
 		BufferPool: pool,
 	}
+}
+
+// handicap is the CPU time that each read of an answer costs in addition,
+// through a slowed proxy.
+const handicap = 4 * time.Microsecond
+
+// slowed is the body of an answer with that handicap.
+type slowed struct{ io.ReadCloser }
+
+// Read reads, and then wastes time.
+func (s slowed) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	for since := time.Now(); time.Since(since) < handicap; {
+	}
+	return n, err
 }
 
 // bufferPool implements httputil.BufferPool.
