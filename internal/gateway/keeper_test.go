@@ -187,9 +187,11 @@ func TestPieces(t *testing.T) {
 	})
 }
 
-// TestLeaving takes the client away while its stream is under way: upstream
-// learns at once.
+// TestLeaving takes clients away while their streams are under way: upstream
+// learns within 100 ms. Of several tries the quickest counts, as the machine may
+// have more to do.
 func TestLeaving(t *testing.T) {
+	const tries, limit = 5, 100 * time.Millisecond
 	cancelled := make(chan time.Time, 1)
 	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, firstEvent)
@@ -197,21 +199,27 @@ func TestLeaving(t *testing.T) {
 		<-r.Context().Done()
 		cancelled <- time.Now()
 	})
+	leave := func(t *testing.T, conn net.Conn) time.Duration {
+		io.WriteString(conn, ask("HTTP/1.1", ""))
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, len(firstEvent))); err != nil {
+			t.Fatal(err)
+		}
+		left := time.Now()
+		conn.Close()
+		return (<-cancelled).Sub(left)
+	}
 	for name, dial := range f.dials {
 		t.Run(name, func(t *testing.T) {
-			conn := dial()
-			io.WriteString(conn, ask("HTTP/1.1", ""))
-			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
+			quickest := time.Hour
+			for range tries {
+				quickest = min(quickest, leave(t, dial()))
 			}
-			if _, err := io.ReadFull(resp.Body, make([]byte, len(firstEvent))); err != nil {
-				t.Fatal(err)
-			}
-			left := time.Now()
-			conn.Close()
-			if late := (<-cancelled).Sub(left); late > 2*time.Second {
-				t.Errorf("upstream was cancelled after %v", late)
+			if quickest > limit {
+				t.Errorf("upstream was cancelled after %v", quickest)
 			}
 		})
 	}
