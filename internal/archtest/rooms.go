@@ -83,7 +83,7 @@ var behind = map[string]string{
 }
 
 // pureModules are the modules that pure rooms may import: they are pure too.
-var pureModules = []string{"github.com/DataDog/sketches-go"}
+var pureModules = []string{"github.com/DataDog/sketches-go", "github.com/cespare/xxhash/v2"}
 
 // roomOf returns the room that a directory belongs to.
 func roomOf(dir string) (room, bool) {

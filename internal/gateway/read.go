@@ -172,7 +172,7 @@ func (a *attempt) assemble() *spillway.Event {
 		before := a.tokens.Load()
 		n, err := body.Read(buf)
 		read += n
-		fault := a.scan(now(), buf[:n], nil)
+		fault := a.gather(now(), buf[:n])
 		if err != nil {
 			fault = errors.Join(fault, a.scanEnd(nil))
 		}

@@ -38,8 +38,8 @@ func (a *attempt) scan(now time.Time, p []byte, dst io.Writer) error {
 }
 
 // repeats takes the next piece of the stream, read at now, for nothing but
-// events like those before, all of them whole, which go to the client as they
-// are. It reports false, and has done nothing, where the piece is not that.
+// events like those before, all of them whole, which can go to the client as
+// they are. It reports false, and has done nothing, where the piece is not that.
 func (a *attempt) repeats(now time.Time, p []byte) bool {
 	if !a.scanner.Between() || len(p) > a.scanner.MaxEvent {
 		return false
@@ -53,6 +53,15 @@ func (a *attempt) repeats(now time.Time, p []byte) bool {
 	a.tokens.Add(int64(tokens))
 	a.timeDeltas(now, before)
 	return true
+}
+
+// gather takes the next piece of a stream that is put together, read at now. It
+// returns what is wrong with it.
+func (a *attempt) gather(now time.Time, p []byte) error {
+	if a.repeats(now, p) {
+		return a.asm.AddRepeats(p)
+	}
+	return a.scan(now, p, nil)
 }
 
 // timeDeltas notes when deltas have come, if there are more than before.

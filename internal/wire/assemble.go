@@ -80,6 +80,18 @@ func (a *Assembler) Add(data []byte) error {
 	return a.tree.err()
 }
 
+// AddRepeats takes in what Stream.Repeats has found to be nothing but events.
+func (a *Assembler) AddRepeats(p []byte) error {
+	for len(p) > 0 {
+		data, rest, _ := cutEvent(p)
+		if err := a.Add(data); err != nil {
+			return err
+		}
+		p = rest
+	}
+	return nil
+}
+
 // Answer appends the answer to dst. ErrNoAnswer says that the stream held
 // nothing that an answer could be made of.
 func (a *Assembler) Answer(dst []byte, opts AnswerOptions) ([]byte, error) {

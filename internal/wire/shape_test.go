@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -188,7 +190,8 @@ func TestRepeats(t *testing.T) {
 }
 
 // FuzzRepeats looks for a piece after a stream's beginning that is taken for
-// plain events and is something else.
+// plain events and is something else, or gives another answer in one piece than
+// event by event.
 func FuzzRepeats(f *testing.F) {
 	const event = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"ab"},"text":"","finish_reason":null}]}` + "\n\n"
 	f.Add(event, event)
@@ -197,9 +200,13 @@ func FuzzRepeats(f *testing.F) {
 	f.Fuzz(func(t *testing.T, begin, piece string) {
 		s := newStream(spillway.APIChat)
 		var scanner sse.Scanner
+		var quick, slow Assembler
+		quick.Reset(spillway.APIChat)
+		slow.Reset(spillway.APIChat)
 		scanner.Feed([]byte(begin))
 		for ev, ok := scanner.Next(); ok; ev, ok = scanner.Next() {
-			if _, err := s.Observe(ev); err != nil {
+			_, err := s.Observe(ev)
+			if errors.Join(err, quick.Add(ev.Data), slow.Add(ev.Data)) != nil {
 				return
 			}
 		}
@@ -207,6 +214,7 @@ func FuzzRepeats(f *testing.F) {
 		if !ok || !scanner.Between() {
 			return
 		}
+		quickErr, slowErr := quick.AddRepeats([]byte(piece)), error(nil)
 		scanner.Feed([]byte(piece))
 		var raw strings.Builder
 		for ev, ok := scanner.Next(); ok; ev, ok = scanner.Next() {
@@ -219,9 +227,17 @@ func FuzzRepeats(f *testing.F) {
 			tokens -= sig.Tokens
 			size -= sig.Bytes
 			raw.Write(ev.Raw)
+			slow.shape.spoil()
+			slowErr = cmp.Or(slowErr, slow.Add(ev.Data))
 		}
 		if raw.String() != piece || tokens != 0 || size != 0 {
 			t.Fatalf("%q: %d tokens of %d bytes too many; events %q", piece, tokens, size, raw.String())
+		}
+		if quickErr != slowErr {
+			t.Fatalf("%q: in one piece %v, by event %v", piece, quickErr, slowErr)
+		}
+		if quickErr == nil {
+			compareAnswers(t, &quick, &slow)
 		}
 	})
 }

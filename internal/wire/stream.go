@@ -141,15 +141,14 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 func (s *Stream) Repeats(p []byte) (tokens, size int, ok bool) {
 	var got [maxHoles][]byte
 	for ok = len(p) > 0; len(p) > 0; {
-		data, found := bytes.CutPrefix(p, dataField)
-		end := bytes.Index(data, eventEnd)
-		if !found || end < 0 || !s.shape.match(data[:end], &got) {
+		data, rest, whole := cutEvent(p)
+		if !whole || !s.shape.match(data, &got) {
 			return 0, 0, false
 		}
 		sig := s.matched(&got)
 		tokens += sig.Tokens
 		size += sig.Bytes
-		p = data[end+len(eventEnd):]
+		p = rest
 	}
 	return tokens, size, ok
 }
@@ -158,6 +157,16 @@ var (
 	dataField = []byte("data: ") // constant
 	eventEnd  = []byte("\n\n")   // constant
 )
+
+// cutEvent cuts an event of one line off, and returns its data and what
+// follows. It reports false for any other event.
+func cutEvent(p []byte) (data, rest []byte, whole bool) {
+	data, found := bytes.CutPrefix(p, dataField)
+	if !found {
+		return nil, nil, false
+	}
+	return bytes.Cut(data, eventEnd)
+}
 
 // Done reports whether the end of the stream was seen.
 func (s *Stream) Done() bool { return s.done }

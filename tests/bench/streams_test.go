@@ -155,7 +155,7 @@ func (s streams) turns(b *testing.B, start ...func(upstream string) *child) (flo
 // reading such a stream and throwing it away.
 func BenchmarkAssemble(b *testing.B) {
 	load := streams{
-		count: 128, interval: 10 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 24, whole: true,
+		count: 128, interval: 10 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 60, whole: true,
 	}
 	for b.Loop() {
 		flows, _ := load.turns(b,
