@@ -49,8 +49,7 @@ func (a *attempt) repeats(now time.Time, p []byte) bool {
 		return false
 	}
 	before := a.tokens.Load()
-	a.bytes += size
-	a.tokens.Add(int64(tokens))
+	a.note(tokens, size)
 	a.timeDeltas(now, before)
 	return true
 }
@@ -58,10 +57,23 @@ func (a *attempt) repeats(now time.Time, p []byte) bool {
 // gather takes the next piece of a stream that is put together, read at now. It
 // returns what is wrong with it.
 func (a *attempt) gather(now time.Time, p []byte) error {
-	if a.repeats(now, p) {
-		return a.asm.AddRepeats(p)
+	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
+		before := a.tokens.Load()
+		tokens, size, left, err := a.asm.AddRepeats(&a.stream, p)
+		if err != nil {
+			return err
+		}
+		a.note(tokens, size)
+		a.timeDeltas(now, before)
+		p = left
 	}
 	return a.scan(now, p, nil)
+}
+
+// note counts tokens, and the bytes that they are.
+func (a *attempt) note(tokens, size int) {
+	a.bytes += size
+	a.tokens.Add(int64(tokens))
 }
 
 // timeDeltas notes when deltas have come, if there are more than before.
@@ -90,8 +102,7 @@ func (a *attempt) take(ev sse.Event, dst io.Writer) error {
 		return err
 	}
 	if sig.Tokens > 0 {
-		a.bytes += sig.Bytes
-		a.tokens.Add(int64(sig.Tokens))
+		a.note(sig.Tokens, sig.Bytes)
 	}
 	if sig.Usage.Known {
 		a.usage = sig.Usage

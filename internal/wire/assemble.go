@@ -62,12 +62,7 @@ func (a *Assembler) Add(data []byte) error {
 	}
 	var got [maxHoles][]byte
 	if a.shape.match(data, &got) {
-		for k := range a.shape.n {
-			if at := a.shape.holes[k].target; at >= 0 {
-				a.tree.extend(at, got[k])
-			}
-		}
-		return a.tree.err()
+		return a.extend(&got)
 	}
 	c := cursor{b: data, strict: true}
 	a.shape.begin()
@@ -80,16 +75,38 @@ func (a *Assembler) Add(data []byte) error {
 	return a.tree.err()
 }
 
-// AddRepeats takes in what Stream.Repeats has found to be nothing but events.
-func (a *Assembler) AddRepeats(p []byte) error {
-	for len(p) > 0 {
-		data, rest, _ := cutEvent(p)
-		if err := a.Add(data); err != nil {
-			return err
+// AddRepeats takes in the whole events of chat or completions that p begins
+// with, as long as they differ from one that s has observed in their deltas
+// alone: neither Add nor Observe need see them. It returns what those deltas
+// hold, as Signal has it, and what of p is left.
+func (a *Assembler) AddRepeats(s *Stream, p []byte) (tokens, size int, left []byte, err error) {
+	var got [maxHoles][]byte
+	for err == nil {
+		data, rest, whole := cutEvent(p)
+		if !whole || !s.shape.match(data, &got) {
+			break
+		}
+		sig := s.matched(&got)
+		tokens += sig.Tokens
+		size += sig.Bytes
+		if a.shape.alike(&s.shape) {
+			err = a.extend(&got)
+		} else {
+			err = a.Add(data)
 		}
 		p = rest
 	}
-	return nil
+	return tokens, size, p, err
+}
+
+// extend adds what the holes of an event hold that has the remembered shape.
+func (a *Assembler) extend(got *[maxHoles][]byte) error {
+	for k := range a.shape.n {
+		if at := a.shape.holes[k].target; at >= 0 {
+			a.tree.extend(at, got[k])
+		}
+	}
+	return a.tree.err()
 }
 
 // Answer appends the answer to dst. ErrNoAnswer says that the stream held

@@ -105,6 +105,21 @@ func (s *shape) match(data []byte, got *[maxHoles][]byte) bool {
 	return len(data)-at == int(s.rest) && xxhash.Sum64(data[at:]) == s.after
 }
 
+// alike reports whether s and o match the same events, with the same holes. It
+// may report false for some that do.
+func (s *shape) alike(o *shape) bool {
+	if !s.valid || !o.valid || s.n != o.n || s.rest != o.rest || s.after != o.after {
+		return false
+	}
+	for k := range s.holes[:s.n] {
+		a, b := &s.holes[k], &o.holes[k]
+		if a.start != b.start || a.end != b.end || a.before != b.before || a.digits != b.digits {
+			return false
+		}
+	}
+	return true
+}
+
 // keepBytes is the largest buffer that a Reset keeps for the next stream.
 const keepBytes = 64 << 10
 

@@ -214,7 +214,11 @@ func FuzzRepeats(f *testing.F) {
 		if !ok || !scanner.Between() {
 			return
 		}
-		quickErr, slowErr := quick.AddRepeats([]byte(piece)), error(nil)
+		some, much, left, quickErr := quick.AddRepeats(s, []byte(piece))
+		if quickErr == nil && (some != tokens || much != size || len(left) > 0) {
+			t.Fatalf("%q: %d tokens of %d bytes and %q; want %d, %d, nothing", piece, some, much, left, tokens, size)
+		}
+		slowErr := error(nil)
 		scanner.Feed([]byte(piece))
 		var raw strings.Builder
 		for ev, ok := scanner.Next(); ok; ev, ok = scanner.Next() {
