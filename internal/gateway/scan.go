@@ -60,11 +60,11 @@ func (a *attempt) gather(now time.Time, p []byte) error {
 	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
 		before := a.tokens.Load()
 		tokens, size, left, err := a.asm.AddRepeats(&a.stream, p)
+		a.note(tokens, size)
+		a.timeDeltas(now, before)
 		if err != nil {
 			return err
 		}
-		a.note(tokens, size)
-		a.timeDeltas(now, before)
 		p = left
 	}
 	return a.scan(now, p, nil)

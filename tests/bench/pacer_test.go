@@ -53,8 +53,8 @@ type pacer struct {
 	started  time.Time
 	quit     chan struct{}
 
-	written  atomic.Int64             // tokens
-	underWay [mostSingles]atomic.Bool // by stream: a token, where they come singly
+	written atomic.Int64             // tokens
+	awaited [mostSingles]atomic.Bool // by stream: a token, where they come singly
 
 	mu    sync.Mutex
 	count int        // of streams so far
@@ -198,7 +198,7 @@ func (p *pacer) write(s *paced, token *stamped) error {
 		p.begun++
 		return s.to.begin()
 	}
-	if p.does == paused || p.single && p.underWay[s.number].Swap(true) {
+	if p.does == paused || p.single && p.awaited[s.number].Swap(true) {
 		return nil
 	}
 	token.put(stamp{time.Since(p.started), s.number})
@@ -210,7 +210,7 @@ func (p *pacer) write(s *paced, token *stamped) error {
 // long it was on its way.
 func (p *pacer) arrived(s stamp) time.Duration {
 	if p.single {
-		p.underWay[s.stream].Store(false)
+		p.awaited[s.stream].Store(false)
 	}
 	return time.Since(p.started) - s.written
 }

@@ -188,7 +188,7 @@ func BenchmarkAssemble(b *testing.B) {
 //
 // Singly, a stream's chunk is written once its client has the one before. So
 // every chunk takes a write of its own, whoever passes it on, and one that is
-// held back ends its stream.
+// held back stops its stream.
 //
 // PiledUp, they are written no matter what has arrived, and what has piled up
 // before a contestant goes on in one write: it is the cheaper the further it is
