@@ -37,6 +37,7 @@ type client struct {
 	conn   net.Conn // nil where it is shared
 	in     *bufio.Reader
 	shared *http.Transport
+	swept  bool // by a sweep, which reads in its place
 }
 
 func (c *client) close() {

@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type streams struct {
 	settle   time.Duration // from when all have begun to the first window
 	rounds   int           // of windows
 	single   bool          // a stream's token comes only once the client has the one before
+	swept    bool          // a sweep reads what most clients get
 	whole    bool          // clients ask for an answer that is not streamed
 	shared   bool          // clients share connections over HTTP/2
 }
@@ -30,6 +32,7 @@ const drainTime = 100 * time.Millisecond
 
 // flow is what a load of streams came to, within a window.
 type flow struct {
+	tokens float64
 	cpu    float64 // µs per token, of the contestant
 	writes float64 // its system calls that write, per token
 	rate   float64 // tokens per second, of all streams
@@ -59,14 +62,20 @@ func (s streams) begin(b testing.TB, c *child, pace *pacer) *underWay {
 		connect = dialShared
 	}
 	clients := connect(b, c.addr, s.count)
+	for i, cl := range clients {
+		cl.swept = s.swept && i%promptEvery != 0
+	}
 	pace.set(pouring)
 	var failed atomic.Int64
 	go func() {
 		u.ended <- each(clients, func(cl *client) (err error) {
 			defer cl.close()
-			if s.whole {
+			switch {
+			case s.whole:
 				err = cl.exchange(req)
-			} else {
+			case cl.swept:
+				err = pace.sweep.receive(cl, req)
+			default:
 				err = u.in.receive(cl, req)
 			}
 			if err != nil {
@@ -95,7 +104,8 @@ func (u *underWay) watch(b testing.TB) flow {
 	tokens := float64(u.pace.written.Load() - written)
 	perStream := func(bytes int) float64 { return float64(bytes-u.idle.resident) / float64(u.load.count) / (1 << 10) }
 	return flow{
-		cpu: micros(u.c.cpu(b)-cpu) / tokens, writes: float64(u.c.writes(b)-writes) / tokens, rate: tokens / lasted.Seconds(),
+		tokens: tokens,
+		cpu:    micros(u.c.cpu(b)-cpu) / tokens, writes: float64(u.c.writes(b)-writes) / tokens, rate: tokens / lasted.Seconds(),
 		grown: perStream(now.resident), peak: perStream(now.peak),
 	}
 }
@@ -150,9 +160,37 @@ func (s streams) turns(b *testing.B, start ...func(upstream string) *child) (flo
 	return flows, ends
 }
 
-// assembleStarts is how often BenchmarkAssemble starts its contestants: where a
-// process happens to lie in memory makes more difference than all its windows.
-const assembleStarts = 4
+// starts is how often the contestants of starting are started: where a process
+// happens to lie in memory makes more difference than all its windows.
+const starts = 4
+
+// outcome is what a contestant came to.
+type outcome struct {
+	flows  []flow // by round, of all its starts
+	delays sample // the 99th percentile by start, in ms
+}
+
+// starting takes turns after turns, each with contestants that have just been
+// started.
+func (s streams) starting(b *testing.B, start ...func(upstream string) *child) []outcome {
+	b.Helper()
+	list := make([]outcome, len(start))
+	for range starts {
+		b.Run("Start", func(b *testing.B) { // by itself, so that its processes end
+			for b.Loop() {
+				flows, ends := s.turns(b, start...)
+				for i := range list {
+					list[i].flows = append(list[i].flows, flows[i]...)
+					list[i].delays = append(list[i].delays, millis(ends[i].in.quantile(0.99)))
+				}
+				b.ReportMetric(perToken(flows[0]), "µs/chunk")
+				b.ReportMetric(perToken(flows[0])/perToken(flows[1]), "x")
+				b.ReportMetric(0, "ns/op")
+			}
+		})
+	}
+	return list
+}
 
 // BenchmarkAssemble holds the CPU that a request which is not streamed costs
 // per chunk of the stream that is asked for in its place, against that of
@@ -161,20 +199,10 @@ func BenchmarkAssemble(b *testing.B) {
 	load := streams{
 		count: 128, interval: 10 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 20, whole: true,
 	}
-	var mine, reader sample
-	for range assembleStarts {
-		b.Run("Start", func(b *testing.B) { // by itself, so that its processes end
-			for b.Loop() {
-				flows, _ := load.turns(b,
-					func(upstream string) *child { return startSpillway(b, upstream, "stream") },
-					func(upstream string) *child { return startRole(b, roleReader, upstream) })
-				mine = append(mine, figures(flows[0], cpu)...)
-				reader = append(reader, figures(flows[1], cpu)...)
-				b.ReportMetric(figures(flows[0], cpu).beyond(figures(flows[1], cpu)).median(), "µs/chunk")
-				b.ReportMetric(0, "ns/op")
-			}
-		})
-	}
+	came := load.starting(b,
+		func(upstream string) *child { return startSpillway(b, upstream, "stream") },
+		func(upstream string) *child { return startRole(b, roleReader, upstream) })
+	mine, reader := figures(came[0].flows, cpu), figures(came[1].flows, cpu)
 	board.add(b, score{
 		name:  "sync as stream: CPU beyond reading",
 		value: mine.beyond(reader).median(), limit: 3, unit: "µs/chunk",
@@ -183,53 +211,74 @@ func BenchmarkAssemble(b *testing.B) {
 }
 
 // BenchmarkStreams holds the CPU per chunk of a thousand streams against
-// ReverseProxy's. It asks for more than two processors may be able to do
-// together with the clients; what was reached is told.
+// ReverseProxy's. Its clients and deployments are as cheap as they can be, and
+// still two processors may not carry all that is asked for: what was reached
+// is told.
+//
+// Paced, chunks are written at their time, whatever has arrived. What has piled
+// up before a contestant goes on in one write.
 //
 // Singly, a stream's chunk is written once its client has the one before. So
-// every chunk takes a write of its own, whoever passes it on, and one that is
-// held back stops its stream.
-//
-// PiledUp, they are written no matter what has arrived, and what has piled up
-// before a contestant goes on in one write: it is the cheaper the further it is
-// behind. Where no processor is idle all use what CPU the others leave, and
-// differ in how late chunks are. The target is the same, and says less. What
-// either load makes of a handicap of known size is told with it.
+// every chunk takes a write of its own, and one that is held back stops its
+// stream.
 func BenchmarkStreams(b *testing.B) {
-	load := streams{count: 1000, interval: 20 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 80}
-	load.single = true
-	b.Run("Singly", func(b *testing.B) {
-		for b.Loop() {
-			ratio, detail := load.race(b)
-			board.add(b, score{name: "1,000 streams: CPU per chunk / ReverseProxy's", value: ratio, limit: 1, unit: "x", detail: detail})
-		}
-	})
-	load.single = false
-	b.Run("PiledUp", func(b *testing.B) {
-		for b.Loop() {
-			ratio, detail := load.race(b)
-			board.add(b, score{name: "1,000 streams, chunks piled up: the same", value: ratio, limit: 1, unit: "x", detail: detail})
-		}
-	})
+	for _, way := range streamWays {
+		b.Run(way.name, func(b *testing.B) {
+			came := way.starting(b,
+				func(upstream string) *child { return startSpillway(b, upstream, "stream") },
+				func(upstream string) *child { return startRole(b, roleProxy, upstream) })
+			board.add(b, score{
+				name:  "1,000 streams " + strings.ToLower(way.name) + ": CPU / ReverseProxy's",
+				value: perToken(came[0].flows) / perToken(came[1].flows), limit: 1, unit: "x",
+				detail: fmt.Sprintf("spillway %v; proxy %v; %.0f chunks/s asked for", came[0], came[1], way.asked()),
+			})
+		})
+	}
 }
 
-// race takes the load through the gateway, ReverseProxy, and a slower one, by
-// turns. It returns how what they use per chunk relates, and what that is made
-// of.
-func (s streams) race(b *testing.B) (ratio float64, detail string) {
-	b.Helper()
-	flows, ends := s.turns(b,
-		func(upstream string) *child { return startSpillway(b, upstream, "stream") },
-		func(upstream string) *child { return startRole(b, roleProxy, upstream) },
-		func(upstream string) *child { return startRole(b, roleSlowed, upstream) })
-	mine, theirs, slower := figures(flows[0], cpu), figures(flows[1], cpu), figures(flows[2], cpu)
-	told := func(i int) string {
-		return fmt.Sprintf("%v µs, %.2f writes per chunk, %.0f chunks/s, p99 delay %.1f ms", figures(flows[i], cpu),
-			figures(flows[i], writes).median(), figures(flows[i], rate).median(), millis(ends[i].in.quantile(0.99)))
+// String tells the CPU per chunk, the system calls, and the rate that was
+// reached.
+func (o outcome) String() string {
+	return fmt.Sprintf("%.2f µs per chunk, windows %v, %.2f writes per chunk, %.0f chunks/s, p99 delay %.1f ms", perToken(o.flows),
+		figures(o.flows, cpu), figures(o.flows, writes).median(), figures(o.flows, rate).median(), o.delays.median())
+}
+
+// streamWays are the loads of BenchmarkStreams.
+var streamWays = []struct {
+	name string
+	streams
+}{
+	{"Paced", streams{
+		count: 1000, interval: 20 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 60, swept: true,
+	}},
+	{"Singly", streams{
+		count: 1000, interval: 20 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 20, single: true,
+	}},
+}
+
+// BenchmarkHandicap tells what the loads of BenchmarkStreams make of a handicap
+// of known size: it holds a ReverseProxy that has it against one without.
+func BenchmarkHandicap(b *testing.B) {
+	for _, way := range streamWays {
+		b.Run(way.name, func(b *testing.B) {
+			came := way.starting(b,
+				func(upstream string) *child { return startRole(b, roleSlowed, upstream) },
+				func(upstream string) *child { return startRole(b, roleProxy, upstream) })
+			b.Logf("%v wasted per read: %.3f x; %v; without %v", handicap, perToken(came[0].flows)/perToken(came[1].flows), came[0], came[1])
+		})
 	}
-	b.ReportMetric(mine.median(), "cpu-µs/chunk")
-	return mine.over(theirs).median(), fmt.Sprintf("spillway %s; proxy %s; pairwise %v; a proxy slowed by %v per read %.2f; %.0f chunks/s asked for",
-		told(0), told(1), mine.over(theirs), handicap, slower.over(theirs).median(), float64(s.count)/s.interval.Seconds())
+}
+
+// asked returns the tokens per second that the deployments are to write.
+func (s streams) asked() float64 { return float64(s.count) / s.interval.Seconds() }
+
+// perToken returns the CPU per token of all rounds together, in µs.
+func perToken(flows []flow) float64 {
+	var used, tokens float64
+	for _, f := range flows {
+		used, tokens = used+f.cpu*f.tokens, tokens+f.tokens
+	}
+	return used / tokens
 }
 
 // BenchmarkManyStreams holds the memory of five thousand streams that begin
