@@ -10,12 +10,12 @@ import (
 )
 
 // sweepTurns is how many turns of a pacer it takes until a sweep comes back to
-// a client: a tenth of a second.
-const sweepTurns = 100
+// a client: a fifth of a second.
+const sweepTurns = 200
 
 // promptEvery is how many clients there are for each that reads what it gets at
 // once, where others are swept.
-const promptEvery = 20
+const promptEvery = 50
 
 // sweep reads what many clients have got, a part of them at each turn of the
 // pacer. Nothing waits for their connections, and a system call fetches some
