@@ -236,8 +236,8 @@ func BenchmarkStreams(b *testing.B) {
 	}
 }
 
-// String tells the CPU per chunk, the system calls, and the rate that was
-// reached.
+// String tells the CPU per chunk, the writes, the rate that was reached, and how
+// late chunks came.
 func (o outcome) String() string {
 	return fmt.Sprintf("%.2f µs per chunk, windows %v, %.2f writes per chunk, %.0f chunks/s, p99 delay %.1f ms", perToken(o.flows),
 		figures(o.flows, cpu), figures(o.flows, writes).median(), figures(o.flows, rate).median(), o.delays.median())
