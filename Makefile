@@ -62,7 +62,7 @@ check: ## the quick checks: format, vet, structure, staticcheck, tidiness, gener
 	cd analyst && go mod tidy -diff
 	go fix -diff ./...
 	$(call tool,staticcheck) ./...
-	@before=$$(sha256sum $(GENERATED)); go generate ./internal/config ./internal/export; \
+	@before=$$(sha256sum $(GENERATED)); go generate ./internal/config ./internal/observe/export; \
 	sha256sum --check --quiet <<<"$$before" || { echo "written anew by go generate: commit $(GENERATED)"; exit 1; }
 
 .PHONY: race
@@ -85,7 +85,7 @@ format: ## format the Go code and apply go fix
 
 .PHONY: generate
 generate: ## write the configuration reference and the tables under deploy anew
-	go generate ./internal/config ./internal/export
+	go generate ./internal/config ./internal/observe/export
 
 .PHONY: lint
 lint: ## golangci-lint; its first build takes minutes
@@ -103,7 +103,7 @@ incident: build ## the reference incident in real time over sockets, beside what
 
 .PHONY: soak
 soak: ## the record store under 5,000 records per second and queries, on one processor, for a minute
-	go test ./internal/store -run 'Sustained' -soak 60s -count 1 -v
+	go test ./internal/observe/store -run 'Sustained' -soak 60s -count 1 -v
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/kql"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 // perSecond is the rate of the benchmarks' traffic, in its own time.

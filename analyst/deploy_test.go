@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spillway-ai/spillway/internal/kql"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
 )
 
 // The table and the function that are shipped for Azure Data Explorer are

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"github.com/spillway-ai/spillway/internal/kql"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
 )
 
 // generator makes queries of the language at random: each operator is chosen

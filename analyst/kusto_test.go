@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spillway-ai/spillway/internal/kql"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
 )
 
 // opinion is what Microsoft's parser makes of a query.

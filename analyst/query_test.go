@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/kql"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
 )
 
 // instant is what now() means in tests.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/kql"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 // TestStore queries what the record store has written, sealed or not.

@@ -108,7 +108,7 @@ if ! cmp -s "$requirements" .cache/venv/requirements.txt; then
 	cp "$requirements" .cache/venv/requirements.txt
 fi
 
-requirements=internal/export/testdata/servers/requirements.txt
+requirements=internal/observe/export/testdata/servers/requirements.txt
 if ! cmp -s "$requirements" .cache/servers/requirements.txt; then
 	echo "setup: ClickHouse's engine and an S3 server"
 	rm -rf .cache/servers
@@ -129,4 +129,4 @@ npm_packages() {
 }
 npm_packages tests/clients/node 'the Node client'
 npm_packages analyst/testdata/kusto "Microsoft's parser of KQL"
-npm_packages internal/export/testdata/servers 'Azurite, which stands in for Azure Storage'
+npm_packages internal/observe/export/testdata/servers 'Azurite, which stands in for Azure Storage'

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/telemetry"
+	"github.com/spillway-ai/spillway/internal/observe/telemetry"
 )
 
 // adminServer serves health and metrics. It has no authentication: the address

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/export"
-	"github.com/spillway-ai/spillway/internal/gateway"
-	"github.com/spillway-ai/spillway/internal/genai"
-	"github.com/spillway-ai/spillway/internal/telemetry"
+	"github.com/spillway-ai/spillway/internal/observe/export"
+	"github.com/spillway-ai/spillway/internal/observe/genai"
+	"github.com/spillway-ai/spillway/internal/observe/telemetry"
+	"github.com/spillway-ai/spillway/internal/proxy/gateway"
 )
 
 // Options are what a start needs besides the configuration.

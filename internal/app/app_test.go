@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/azuresim"
+	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 )
 
 // syncBuffer is a log that may be read while it is written.

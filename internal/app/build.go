@@ -5,9 +5,9 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/gateway"
-	"github.com/spillway-ai/spillway/internal/genai"
-	"github.com/spillway-ai/spillway/internal/wire"
+	"github.com/spillway-ai/spillway/internal/observe/genai"
+	"github.com/spillway-ai/spillway/internal/proxy/gateway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
 // build turns a valid configuration into what the gateway takes.

@@ -9,8 +9,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/azuresim"
 	"github.com/spillway-ai/spillway/internal/config"
+	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 )
 
 // demoYAML is the configuration of the embedded fleet, for reading too.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 // Observations are what requests left behind, with from ≤ time < to; zero is

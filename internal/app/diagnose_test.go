@@ -8,10 +8,10 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/store"
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 // incidentStore is what a gateway that only watched would have kept of the

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/export"
-	"github.com/spillway-ai/spillway/internal/store"
-	"github.com/spillway-ai/spillway/internal/telemetry"
+	"github.com/spillway-ai/spillway/internal/observe/export"
+	"github.com/spillway-ai/spillway/internal/observe/store"
+	"github.com/spillway-ai/spillway/internal/observe/telemetry"
 )
 
 // lastExport is how long exports get, at the end, to send what the store has

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 // house is a ClickHouse that takes all, or nothing.

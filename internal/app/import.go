@@ -9,7 +9,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/imports"
+	"github.com/spillway-ai/spillway/internal/diagnose/imports"
 )
 
 // DiagnoseFiles reads exports of others' logs and says why requests failed.

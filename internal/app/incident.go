@@ -7,8 +7,8 @@ import (
 
 	"github.com/spillway-ai/spillway/examples"
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
 )
 
 // IncidentWindow is the completion window of the reference incident.

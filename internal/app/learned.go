@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 	"github.com/spillway-ai/spillway/internal/policy"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/proxy/gateway"
 )
 
 const (

@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/gateway"
-	"github.com/spillway-ai/spillway/internal/store"
-	"github.com/spillway-ai/spillway/internal/telemetry"
+	"github.com/spillway-ai/spillway/internal/observe/store"
+	"github.com/spillway-ai/spillway/internal/observe/telemetry"
+	"github.com/spillway-ai/spillway/internal/proxy/gateway"
 )
 
 // storing changes the test configuration so that one deployment gets all

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
 // unseen guesses the lengths of answers that ran out of time before anything

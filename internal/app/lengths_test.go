@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
 // Answers of two kinds, of which the long ones often run out of time: what is

@@ -5,7 +5,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/spillway-ai/spillway/internal/otlp"
+	"github.com/spillway-ai/spillway/internal/observe/otlp"
 )
 
 // openOTLP opens the way to the collector; the zero output where there is none.

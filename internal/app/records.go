@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spillway-ai/spillway/internal/gateway"
-	"github.com/spillway-ai/spillway/internal/lockfile"
-	"github.com/spillway-ai/spillway/internal/store"
-	"github.com/spillway-ai/spillway/internal/telemetry"
+	"github.com/spillway-ai/spillway/internal/observe/lockfile"
+	"github.com/spillway-ai/spillway/internal/observe/store"
+	"github.com/spillway-ai/spillway/internal/observe/telemetry"
+	"github.com/spillway-ai/spillway/internal/proxy/gateway"
 )
 
 // output is one place that records go to. Close writes what is queued.

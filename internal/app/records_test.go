@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 // stored is what the store in dir holds.

@@ -7,11 +7,11 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/policy/admit"
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
 )
 
 // remedied is base, and the calls, with a remedy applied; false where it

@@ -2,8 +2,10 @@ package archtest
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // TestTree holds the module's source against every rule.
@@ -14,6 +16,9 @@ func TestTree(t *testing.T) {
 	}
 	if len(src.packages) < 2 {
 		t.Fatalf("found %d packages: the tree is not the module's", len(src.packages))
+	}
+	for _, name := range vacant(src) {
+		t.Errorf("the tables name what the tree does not have, remove it: %s", name)
 	}
 	left, stale := excuse(checkTree(src), exceptions)
 	for _, f := range left {
@@ -47,6 +52,23 @@ func TestRooms(t *testing.T) {
 			if dir != "internal" && !seen[dir] {
 				t.Errorf("%s may import %s, which is no room", r.dir, m)
 			}
+		}
+	}
+}
+
+// TestVacant demands that a table entry without anything behind it is named.
+func TestVacant(t *testing.T) {
+	src, err := load(fstest.MapFS{"internal/stat/a.go": {Data: []byte("package stat\n")}})
+	if err != nil {
+		t.Fatalf("load: %v", err)
+	}
+	names := vacant(src)
+	if slices.Contains(names, "room internal/stat") {
+		t.Error("a room with files counts as vacant")
+	}
+	for _, want := range []string{"room internal/policy", "module github.com/cespare/xxhash/v2"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("vacant does not name %s: %v", want, names)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestGlobals(t *testing.T) {
 		{"local", "func f() { var x int; x++ }", ""},
 	}
 	for _, c := range tests {
-		t.Run(c.name, func(t *testing.T) { expect(t, "internal/console/a.go", c.src, c.want) })
+		t.Run(c.name, func(t *testing.T) { expect(t, "internal/app/a.go", c.src, c.want) })
 	}
-	t.Run("variable of a test", func(t *testing.T) { expect(t, "internal/console/a_test.go", "var x int", "") })
+	t.Run("variable of a test", func(t *testing.T) { expect(t, "internal/app/a_test.go", "var x int", "") })
 }

@@ -38,36 +38,34 @@ var rooms = []room{
 	{dir: "internal/policy/retry", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/policy/breaker", may: []string{".", "internal/stat"}, pure: true},
 
-	{dir: "internal/fleet", may: []string{".", "internal/stat", "internal/models"}, pure: true},
-	{dir: "internal/workload", may: []string{"."}, pure: true},
+	{dir: "internal/lab/fleet", may: []string{".", "internal/stat", "internal/models"}, pure: true},
+	{dir: "internal/lab/workload", may: []string{"."}, pure: true},
 	{dir: "internal/numeral", pure: true},
 	{dir: "internal/svg", pure: true},
-	{dir: "internal/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/svg"}, pure: true},
-	{dir: "internal/cost", may: []string{".", "internal/numeral"}, pure: true},
+	{dir: "internal/lab/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/svg"}, pure: true},
+	{dir: "internal/observe/cost", may: []string{".", "internal/numeral"}, pure: true},
 	{dir: "internal/diagnose", may: []string{".", "internal/numeral", "internal/stat", "internal/svg"}, pure: true},
 
 	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
-	{dir: "internal/wire", may: []string{".", "internal/wire/..."}},
-	{dir: "internal/gateway", may: []string{".", "internal/policy", "internal/wire/..."}, clock: true},
-	{dir: "internal/whatif", may: []string{".", "internal/policy", "internal/fleet", "internal/report", "internal/workload"}},
-	{dir: "internal/plan", may: []string{".", "internal/numeral", "internal/models", "internal/fleet", "internal/policy/...", "internal/report", "internal/whatif", "internal/workload"}, pure: true},
-	{dir: "internal/azuresim", may: []string{".", "internal/fleet", "internal/wire/..."}, clock: true},
-	{dir: "internal/loadgen", may: []string{".", "internal/workload", "internal/wire/..."}, clock: true},
-	{dir: "internal/genai", may: []string{"."}, pure: true},
-	{dir: "internal/lockfile"},
-	{dir: "internal/telemetry", may: []string{".", "internal/stat", "internal/genai", "internal/lockfile"}, clock: true},
-	{dir: "internal/otlp", may: []string{".", "internal/genai"}, clock: true},
-	{dir: "internal/store", may: []string{".", "internal/lockfile"}, clock: true},
-	{dir: "internal/export", may: []string{".", "internal/store"}, clock: true},
-	{dir: "internal/kql", may: []string{"internal/kql/..."}, pure: true},
-	{dir: "internal/imports", may: []string{".", "internal/diagnose"}},
-	{dir: "internal/replica", may: []string{".", "internal/policy/..."}},
-	{dir: "internal/console", may: []string{".", "internal/report", "internal/diagnose"}},
+	{dir: "internal/proxy/wire", may: []string{".", "internal/proxy/wire/..."}},
+	{dir: "internal/proxy/gateway", may: []string{".", "internal/policy", "internal/proxy/wire/..."}, clock: true},
+	{dir: "internal/lab/whatif", may: []string{".", "internal/policy", "internal/lab/fleet", "internal/lab/report", "internal/lab/workload"}},
+	{dir: "internal/lab/plan", may: []string{".", "internal/numeral", "internal/models", "internal/lab/fleet", "internal/policy/...", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload"}, pure: true},
+	{dir: "internal/lab/azuresim", may: []string{".", "internal/lab/fleet", "internal/proxy/wire/..."}, clock: true},
+	{dir: "internal/lab/loadgen", may: []string{".", "internal/lab/workload", "internal/proxy/wire/..."}, clock: true},
+	{dir: "internal/observe/genai", may: []string{"."}, pure: true},
+	{dir: "internal/observe/lockfile"},
+	{dir: "internal/observe/telemetry", may: []string{".", "internal/stat", "internal/observe/genai", "internal/observe/lockfile"}, clock: true},
+	{dir: "internal/observe/otlp", may: []string{".", "internal/observe/genai"}, clock: true},
+	{dir: "internal/observe/store", may: []string{".", "internal/observe/lockfile"}, clock: true},
+	{dir: "internal/observe/export", may: []string{".", "internal/observe/store"}, clock: true},
+	{dir: "internal/observe/kql", may: []string{"internal/observe/kql/..."}, pure: true},
+	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose"}},
 	{dir: "examples"},
 	{dir: "internal/app", may: []string{
-		".", "examples", "internal/azuresim", "internal/config", "internal/console", "internal/export", "internal/fleet", "internal/gateway", "internal/genai", "internal/lockfile", "internal/otlp",
-		"internal/kql", "internal/loadgen", "internal/policy/...", "internal/replica", "internal/store", "internal/telemetry",
-		"internal/cost", "internal/diagnose", "internal/imports", "internal/report", "internal/whatif", "internal/wire/...", "internal/workload",
+		".", "examples", "internal/lab/azuresim", "internal/config", "internal/observe/export", "internal/lab/fleet", "internal/proxy/gateway", "internal/observe/genai", "internal/observe/lockfile", "internal/observe/otlp",
+		"internal/observe/kql", "internal/lab/loadgen", "internal/policy/...", "internal/observe/store", "internal/observe/telemetry",
+		"internal/observe/cost", "internal/diagnose", "internal/diagnose/imports", "internal/lab/report", "internal/lab/whatif", "internal/proxy/wire/...", "internal/lab/workload",
 	}, clock: true},
 	{dir: "internal/cli", may: []string{".", "internal/..."}, clock: true},
 	{dir: "cmd", may: []string{"internal/cli"}},
@@ -78,12 +76,12 @@ var rooms = []room{
 // behind names the modules that one room alone may import, so that they can be
 // replaced in one place.
 var behind = map[string]string{
-	"github.com/go-json-experiment/json": "internal/wire",
-	"go.opentelemetry.io":                "internal/otlp",
+	"github.com/go-json-experiment/json": "internal/proxy/wire",
+	"go.opentelemetry.io":                "internal/observe/otlp",
 }
 
 // pureModules are the modules that pure rooms may import: they are pure too.
-var pureModules = []string{"github.com/DataDog/sketches-go", "github.com/cespare/xxhash/v2"}
+var pureModules = []string{"github.com/cespare/xxhash/v2"}
 
 // roomOf returns the room that a directory belongs to.
 func roomOf(dir string) (room, bool) {

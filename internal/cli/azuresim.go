@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/azuresim"
+	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 )
 
 type azuresimCommand struct {

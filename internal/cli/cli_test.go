@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ADDR", freeAddress(t))
-			samples, err := filepath.Abs("../imports/testdata")
+			samples, err := filepath.Abs("../diagnose/imports/testdata")
 			env.Setenv("SAMPLES", samples)
 			return err
 		},

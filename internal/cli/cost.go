@@ -7,9 +7,9 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/cost"
 	"github.com/spillway-ai/spillway/internal/models"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/cost"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 type costCommand struct {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 type diagnoseCommand struct {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
 // loadFleet reads a fleet file into what the model takes.

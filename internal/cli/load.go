@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/loadgen"
-	"github.com/spillway-ai/spillway/internal/wire"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/loadgen"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
 type loadCommand struct {

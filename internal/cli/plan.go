@@ -14,10 +14,10 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/plan"
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/plan"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
 type planCommand struct {

@@ -16,9 +16,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/kql"
-	"github.com/spillway-ai/spillway/internal/kql/answer"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
+	"github.com/spillway-ai/spillway/internal/observe/kql/answer"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 type queryCommand struct {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/kql"
-	"github.com/spillway-ai/spillway/internal/store"
+	"github.com/spillway-ai/spillway/internal/observe/kql"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 // A query of times of which there are no records is told so, and of which

@@ -14,10 +14,10 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/config"
-	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/report"
-	"github.com/spillway-ai/spillway/internal/store"
-	"github.com/spillway-ai/spillway/internal/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 type simulateCommand struct {

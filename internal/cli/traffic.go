@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
 // traffic is where a command's calls come from.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
 type workloadCommand struct {

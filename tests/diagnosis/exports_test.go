@@ -13,11 +13,11 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/policy/admit"
 	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/retry"
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
 )
 
 // bare serves the world as a plain Azure API Management would: it passes on

@@ -12,9 +12,9 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/diagnose"
-	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
 // imported is what is said of exports, as a reader sees it too.

@@ -32,10 +32,10 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/policy"
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
 )
 
 // seeds is for a wider search than a build needs.

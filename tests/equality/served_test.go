@@ -16,12 +16,12 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/azuresim"
-	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/gateway"
+	"github.com/spillway-ai/spillway/internal/lab/azuresim"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/policy"
-	"github.com/spillway-ai/spillway/internal/wire"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/proxy/gateway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
 // served is what a case comes to in the gateway in front of azuresim.

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/app"
-	"github.com/spillway-ai/spillway/internal/fleet"
-	"github.com/spillway-ai/spillway/internal/report"
-	"github.com/spillway-ai/spillway/internal/whatif"
-	"github.com/spillway-ai/spillway/internal/workload"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
 // study is the incident at a tenth of its size, with a fleet that change may

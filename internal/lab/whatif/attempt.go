@@ -1,0 +1,229 @@
+package whatif
+
+import (
+	"math"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
+)
+
+// attempt is one try at one deployment.
+type attempt struct {
+	server *server
+	at     time.Duration // when it was sent
+	next   time.Duration // when it has something to say
+	live   bool
+	// audible says that the answer comes as a stream: its first token is heard
+	// of, and its progress.
+	audible bool
+	first   bool // its first token has been told
+	told    int  // tokens that the core knows of
+	broken  bool // a fault ended it
+
+	status     int
+	retryAfter time.Duration // of a refusal; -1 for none
+	signals    spillway.Signals
+	plan       fleet.Plan // when it was accepted
+	produced   int        // output tokens, once it has ended
+}
+
+// send offers the request to a deployment.
+func (c *call) send(action spillway.Action) {
+	s := c.s
+	s.result.Attempts++
+	sv := s.servers[action.Deployment]
+	limit := c.req.AskTokens
+	if action.Grant > 0 {
+		limit = action.Grant
+	}
+	audible := c.req.Stream || action.Stream
+	v := sv.Offer(s.now(), fleet.Ask{
+		PromptTokens: c.call.PromptTokens, Prefix: c.call.Prefix, MaxTokens: limit, OutputTokens: c.call.OutputTokens,
+		Stream: audible, Seed: callSeed{c.index, c.tries}.attempt(action.Attempt),
+	})
+	c.attempts = append(c.attempts, attempt{
+		server: sv, at: s.clock, live: true, audible: audible,
+		status: v.Status, retryAfter: -1, signals: spillway.NoSignals(), plan: v.Plan,
+	})
+	a := &c.attempts[len(c.attempts)-1]
+	if v.Status == 200 || v.Status == 429 { // other errors say nothing of capacity
+		a.signals = signals(&v.Limits)
+	}
+	if v.Status != 200 {
+		a.next = s.clock + v.Delay
+		if v.RetryAfter > 0 {
+			a.retryAfter = wholeMillis(v.RetryAfter)
+		}
+		return
+	}
+	sv.cached += v.Plan.CachedTokens
+	a.next = a.ends()
+	if audible {
+		a.next = min(a.next, a.firstAt())
+	}
+}
+
+// firstAt is the instant of the first token that shows.
+func (a *attempt) firstAt() time.Duration { return a.at + a.plan.At(1+a.plan.ReasoningTokens) }
+
+// callSeed is the randomness of a call's try: that of the same attempt of the
+// same try is the same under every policy.
+type callSeed struct {
+	index uint64 // of the call
+	tries int    // so far
+}
+
+// attempt is the seed of an attempt (1-based).
+func (c callSeed) attempt(number int) uint64 {
+	return c.index<<8 | uint64(c.tries-1)<<4&0xf0 | uint64(number)&0xf
+}
+
+// wholeMillis is d in the precision of retry-after-ms, which rounds up.
+func wholeMillis(d time.Duration) time.Duration {
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
+}
+
+// breakAt is when a fault breaks the answer off, and whether one does. One that
+// strikes behind the last token still takes a stream's end away, and nothing of
+// an answer that comes as a whole.
+func (a *attempt) breakAt() (time.Duration, bool) {
+	at, fails := a.plan.BreakAt()
+	return at, fails && (at < a.plan.End || at == a.plan.End && a.audible)
+}
+
+// ends is when the answer is over, whatever ends it.
+func (a *attempt) ends() time.Duration {
+	if at, fails := a.breakAt(); fails {
+		return a.at + at
+	}
+	return a.at + a.plan.End
+}
+
+// signals is what the headers say of a deployment's capacity, at their
+// precision.
+func signals(l *fleet.Limits) spillway.Signals {
+	out := spillway.NoSignals()
+	if l.Utilization >= 0 {
+		out.Utilization = math.Round(l.Utilization*1000) / 10 / 100 // a percentage with one decimal
+	}
+	if l.RPM > 0 {
+		out.RemainingRequests = l.RemainingRequests
+	}
+	if l.TPM > 0 {
+		out.LimitTokens, out.RemainingTokens = l.TPM, l.RemainingTokens
+	}
+	return out
+}
+
+// hear tells the core what an attempt has to say now.
+func (c *call) hear(i int) {
+	a := &c.attempts[i]
+	ev := spillway.Event{Attempt: i + 1, Status: a.status, RetryAfter: a.retryAfter, Signals: a.signals}
+	if a.plan.ID == 0 { // never accepted
+		a.live = false
+		ev.Kind = spillway.EventFailed
+		c.over(ev)
+		return
+	}
+	ends := a.ends()
+	if a.audible && !a.first && c.s.clock >= a.firstAt() {
+		a.first, a.told, a.next = true, 1, ends
+		c.reading = c.reading || c.flight == nil && c.req.Stream
+		ev.Kind, ev.Tokens = spillway.EventFirstToken, 1
+		c.tell(ev)
+	}
+	if c.s.clock < ends || c.settled {
+		return
+	}
+	c.end(a)
+	ev.Tokens = a.shown()
+	switch _, fails := a.breakAt(); {
+	case fails:
+		c.fail(a, &ev)
+	case !a.audible && a.plan.Status != 200: // a 408, which has no headers to speak of
+		a.status = a.plan.Status
+		ev.Kind, ev.Status, ev.Signals = spillway.EventFailed, a.plan.Status, spillway.NoSignals()
+	default:
+		ev.Kind, ev.Finish = spillway.EventDone, a.plan.Finish
+		ev.Usage = spillway.Usage{
+			Prompt: c.call.PromptTokens, Cached: a.plan.CachedTokens, Completion: a.produced,
+			Reasoning: a.plan.ReasoningTokens * a.plan.Choices, Known: true,
+		}
+		if a.plan.NoUsage {
+			ev.Usage = spillway.Usage{}
+		}
+	}
+	c.over(ev)
+}
+
+// fail completes the event of an answer that a fault broke off.
+func (c *call) fail(a *attempt, ev *spillway.Event) {
+	a.broken = true
+	ev.Kind, ev.Class = spillway.EventFailed, spillway.FailureCut
+	switch brk := a.plan.Break; {
+	case brk.Kind == fleet.BreakMalformed && a.first && c.req.Stream:
+		// The client has been reading: what does not parse is passed on, and
+		// only the end is missed.
+	case brk.Kind == fleet.BreakMalformed:
+		ev.Class = spillway.FailureBroken
+	case brk.Kind == fleet.BreakReset && (brk.AtToken == 0 || !a.audible):
+		a.status, ev.Status = 0, 0
+		ev.Class, ev.Signals = spillway.FailureBroken, spillway.NoSignals()
+	}
+}
+
+// shown is how many tokens of an answer that has ended were seen to come: not
+// the hidden ones, and none of an answer that came as a whole, whose usage
+// says it.
+func (a *attempt) shown() int {
+	if !a.audible {
+		return 0
+	}
+	return max(0, a.produced-a.plan.ReasoningTokens*a.plan.Choices)
+}
+
+// over tells the core how an attempt ended, or, where there is no core, ends
+// the try.
+func (c *call) over(ev spillway.Event) {
+	if c.flight != nil {
+		c.tell(ev)
+		return
+	}
+	c.settle(spillway.Action{Kind: spillway.ActionSettle, Attempt: 1})
+}
+
+// end gives back what an attempt holds, with what it has produced so far. To
+// end one twice is harmless.
+func (c *call) end(a *attempt) {
+	if !a.live {
+		return
+	}
+	a.live = false
+	if a.plan.ID == 0 {
+		return
+	}
+	a.produced = a.plan.OutputTokens
+	if ran := c.s.clock - a.at; ran < a.plan.End || a.plan.Status != 200 || a.plan.Break.Kind != fleet.BreakNone {
+		a.produced = a.plan.TokensAt(ran)
+		if brk := a.plan.Break; brk.Kind != fleet.BreakNone {
+			a.produced = min(a.produced, brk.AtToken)
+		}
+	}
+	a.produced *= max(a.plan.Choices, 1)
+	a.server.Complete(c.s.now(), a.plan.ID, a.produced)
+}
+
+// progress tells the core how far the attempts under way are.
+func (c *call) progress() {
+	for i := 0; i < len(c.attempts) && !c.settled; i++ {
+		a := &c.attempts[i]
+		if !a.live || !a.first {
+			continue
+		}
+		if n := (a.plan.TokensAt(c.s.clock-a.at) - a.plan.ReasoningTokens) * a.plan.Choices; n > a.told {
+			a.told = n
+			c.tell(spillway.Event{Kind: spillway.EventProgress, Attempt: i + 1, Tokens: n})
+		}
+	}
+}

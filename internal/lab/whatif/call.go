@@ -1,0 +1,300 @@
+package whatif
+
+import (
+	"strconv"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
+	"github.com/spillway-ai/spillway/internal/policy"
+)
+
+// never is an instant that does not come.
+const never time.Duration = 1<<63 - 1
+
+// call is one call of the workload with its client, from its arrival to the
+// end of its last try.
+type call struct {
+	s     *sim
+	index uint64 // 1-based place in the workload
+	place int    // in the agenda; -1 outside
+	call  workload.Call
+
+	tries   int           // made, the one under way included
+	tryAt   time.Duration // when it began
+	retryAt time.Duration // when the next begins, while the client waits
+
+	req      spillway.Request
+	pool     *pool
+	flight   *policy.Flight // nil while the client waits, and in direct calls
+	wakeAt   time.Duration
+	goneAt   time.Duration // when the client loses patience
+	attempts []attempt
+	reading  bool // the client has begun to read an answer as it comes
+	settled  bool
+	verdict  spillway.Action // the settle
+}
+
+// try begins the call's first try, or its next.
+func (c *call) try() {
+	s := c.s
+	c.tries++
+	s.result.Tries++
+	c.tryAt, c.retryAt, c.wakeAt, c.goneAt = s.clock, never, never, never
+	if t := s.cfg.Client.Timeout; t > 0 {
+		c.goneAt = s.clock + t
+	}
+	c.attempts, c.reading, c.settled = c.attempts[:0], false, false
+	c.fill()
+	if direct := s.cfg.Policy.Direct; direct != "" {
+		c.send(spillway.Action{Kind: spillway.ActionSend, Attempt: 1, Deployment: direct})
+		c.plan()
+		return
+	}
+	c.pool = s.pools[0]
+	if p := s.byModel[c.call.Model]; p != nil {
+		c.pool = p
+	}
+	flight, step := c.pool.engine.Begin(s.now(), &c.req)
+	flight.Driver = c
+	c.flight = flight
+	p := c.pool // c may serve another call once this one is over
+	c.do(step)
+	c.conclude()
+	s.wakeReady(p)
+}
+
+// fill writes down what the core knows of the try.
+func (c *call) fill() {
+	p, from := &c.s.cfg.Policy, &c.call
+	stream := from.Stream || from.CanStream && p.StreamLong > 0 && (from.MaxTokens == 0 || from.MaxTokens > p.StreamLong)
+	c.req = spillway.Request{
+		Caller: from.Client, Route: "azure/chat", Model: from.Model, API: spillway.APIChat, Class: p.classOf(from),
+		Stream: stream, CanStream: true, Choices: 1, AskTokens: from.MaxTokens, BodyBytes: c.s.cfg.promptBytes(from),
+		ClientRetry: c.tries - 1,
+	}
+	if len(from.Prefix) > 0 {
+		c.req.Affinity = from.Prefix[0]
+	}
+	if t := c.s.cfg.Client.Timeout; t > 0 && !stream {
+		c.req.Deadline = t
+	}
+	if c.s.cfg.OnRecord != nil {
+		c.req.ID = strconv.FormatUint(c.index, 10) + "." + strconv.Itoa(c.tries)
+	}
+}
+
+// look does what is due: what the attempts have to say, the core's wake-up,
+// the end of the client's patience, the next try.
+func (c *call) look() {
+	now := c.s.clock
+	if c.retryAt <= now {
+		c.try()
+		return
+	}
+	for i := 0; i < len(c.attempts) && !c.settled; i++ {
+		if a := &c.attempts[i]; a.live && a.next <= now {
+			c.hear(i)
+		}
+	}
+	if c.wakeAt <= now && !c.settled {
+		c.wake()
+	}
+	if c.goneAt <= now && !c.settled {
+		c.leave()
+	}
+	s, p := c.s, c.pool // c may serve another call once this one is over
+	c.conclude()
+	if p != nil {
+		s.wakeReady(p)
+	}
+}
+
+// tell gives the core an event, and does what it answers.
+func (c *call) tell(ev spillway.Event) {
+	if c.flight == nil || c.settled {
+		return
+	}
+	c.do(c.flight.On(c.s.now(), ev))
+}
+
+// wake gives the core its wake-up, after the progress of what is under way.
+func (c *call) wake() {
+	c.progress()
+	c.tell(spillway.Event{Kind: spillway.EventWake})
+}
+
+// leave is the client's departure.
+func (c *call) leave() {
+	if c.flight == nil {
+		for i := range c.attempts {
+			c.end(&c.attempts[i])
+		}
+		c.settle(spillway.Action{Kind: spillway.ActionSettle})
+		return
+	}
+	c.progress()
+	c.tell(spillway.Event{Kind: spillway.EventGone})
+}
+
+// do performs the core's actions.
+func (c *call) do(step spillway.Step) {
+	c.wakeAt = never
+	if !step.WakeAt.IsZero() {
+		c.wakeAt = max(step.WakeAt.Sub(c.s.start), c.s.clock)
+	}
+	for _, action := range step.Actions {
+		switch action.Kind {
+		case spillway.ActionSend:
+			c.send(action)
+		case spillway.ActionForward:
+			c.reading = true
+		case spillway.ActionCut, spillway.ActionCancel:
+			c.end(&c.attempts[action.Attempt-1])
+		case spillway.ActionSettle:
+			c.settle(action)
+		}
+	}
+}
+
+func (c *call) settle(verdict spillway.Action) { c.settled, c.verdict = true, verdict }
+
+// conclude ends the try if it has settled, and enters what comes next into the
+// agenda.
+func (c *call) conclude() {
+	if c.settled {
+		c.endTry()
+		return
+	}
+	if c.retryAt == never {
+		c.plan()
+	}
+}
+
+// plan enters the next instant at which something happens.
+func (c *call) plan() {
+	at := min(c.wakeAt, c.goneAt)
+	for i := range c.attempts {
+		if a := &c.attempts[i]; a.live {
+			at = min(at, a.next)
+		}
+	}
+	c.s.agenda.set(c, at)
+}
+
+// endTry reports the try, and lets the client decide what comes next.
+func (c *call) endTry() {
+	s := c.s
+	for i := range c.attempts { // losers whose end the core left to us
+		c.end(&c.attempts[i])
+	}
+	if c.flight != nil && c.reading {
+		c.flight.Record().Status = 200 // it has gone out
+	}
+	try := c.describe()
+	wait, again := c.again(&try)
+	c.settled = false
+	if c.flight != nil {
+		if s.cfg.OnRecord != nil {
+			s.cfg.OnRecord(c.flight.Record())
+		}
+		c.flight.Driver = nil
+		c.flight.Release()
+		c.flight = nil
+	}
+	if again {
+		c.retryAt = s.clock + wait
+		s.agenda.set(c, c.retryAt)
+	}
+	try.Last = !again
+	if s.cfg.OnTry != nil {
+		s.cfg.OnTry(&try)
+	}
+	if !again {
+		s.agenda.remove(c)
+		*c = call{s: s, place: -1, attempts: c.attempts[:0]}
+		s.free = append(s.free, c)
+	}
+}
+
+// again is what the client makes of how its try ended. What it has begun to
+// read it does not ask for again.
+func (c *call) again(try *report.Try) (wait time.Duration, again bool) {
+	refusal := &c.verdict.Refusal
+	if c.reading || refusal.Code == spillway.RefusalDeadline || refusal.Code == spillway.RefusalLoop {
+		return 0, false // those two say x-should-retry: false
+	}
+	status := try.Status
+	if try.Outcome == spillway.OutcomeClientGone {
+		status = 0 // as SDKs see it that have lost patience
+	}
+	retryAfter := wholeMillis(refusal.RetryAfter) // as the gateway's retry-after-ms has it
+	if k := c.verdict.Attempt; k > 0 && c.attempts[k-1].status != 200 {
+		retryAfter = c.attempts[k-1].retryAfter
+	}
+	return c.s.cfg.Client.Retry(c.tries, status, retryAfter, c.s.rng)
+}
+
+// describe is the try as its client saw it.
+func (c *call) describe() report.Try {
+	t := report.Try{
+		At: c.tryAt, Retry: c.tries - 1, Stream: c.req.Stream,
+		E2E: c.s.clock - c.tryAt, CallE2E: c.s.clock - c.call.At,
+		PromptTokens: c.call.PromptTokens,
+	}
+	for i := range c.attempts {
+		t.CompletionTokens += c.attempts[i].produced
+	}
+	var truncated spillway.Truncation
+	if c.flight != nil {
+		rec := c.flight.Record()
+		t.Status, t.Outcome, truncated = rec.Status, rec.Outcome, rec.Truncated
+	} else {
+		t.Status, t.Outcome = c.direct()
+	}
+	if k := c.verdict.Attempt; k > 0 && c.attempts[k-1].status == 200 {
+		a := &c.attempts[k-1]
+		t.TTFT, t.UsefulTokens = a.firstAt()-c.tryAt, a.produced
+		if a.produced > 1 {
+			t.TBT = a.plan.TBT
+		}
+		t.CachedTokens = a.plan.CachedTokens
+		t.Spilled = c.flight != nil && c.flight.Record().Attempts[k-1].Tier > 0
+	}
+	t.Met = truncated == spillway.TruncatedNot && c.s.cfg.Objective.met(&t)
+	return t
+}
+
+// met reports whether a complete answer kept every limb.
+func (o *Objective) met(t *report.Try) bool {
+	return (o.Window <= 0 || t.Stream || t.E2E <= o.Window) &&
+		(o.TTFT <= 0 || t.TTFT <= o.TTFT) && (o.TBT <= 0 || t.TBT <= o.TBT)
+}
+
+// direct is what a client that calls a deployment itself gets.
+func (c *call) direct() (int, spillway.Outcome) {
+	switch {
+	case c.verdict.Attempt > 0:
+	case c.reading:
+		return 200, spillway.OutcomeClientGone
+	default:
+		return 0, spillway.OutcomeClientGone
+	}
+	a := &c.attempts[0]
+	switch {
+	case a.broken && a.audible && a.first:
+		return a.status, spillway.OutcomePartial
+	case a.broken:
+		return a.status, spillway.OutcomeUpstreamError
+	case a.status == 429:
+		return 429, spillway.OutcomeThrottled
+	case a.status == 408:
+		return 408, spillway.OutcomeTimeout
+	case a.status != 200:
+		return a.status, spillway.OutcomeUpstreamError
+	case a.plan.Finish == spillway.FinishLength:
+		return 200, spillway.OutcomeOKClientCap
+	}
+	return 200, spillway.OutcomeOK
+}

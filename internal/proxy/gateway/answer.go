@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// trailerTruncated is the trailer that tells of a cut at the end of a stream,
+// whose headers are long gone.
+const trailerTruncated = http.TrailerPrefix + wire.HeaderTruncated
+
+// deliver gives the client the answer that the settle names, or what is left
+// of it.
+func (f *flight) deliver() {
+	switch k := f.verdict.Attempt; {
+	case f.forwarded != nil:
+		f.endStream(f.forwarded)
+	case k > 0:
+		f.deliverAttempt(f.attempt(k))
+	case f.verdict.Refusal.Code != spillway.RefusalNone:
+		f.refuse(wire.Refused(f.verdict.Refusal, f.core.Record().Window))
+	}
+}
+
+// deliverAttempt writes the answer of an attempt that was not forwarded.
+func (f *flight) deliverAttempt(a *attempt) {
+	if a.shape == shapeAssembled && a.streaming != nil && a.fault == nil {
+		f.deliverAssembled(a)
+		return
+	}
+	switch {
+	case a.fault != nil:
+		f.refuse(a.faultError())
+	case a.resp == nil:
+		f.refuse(f.brokenOff())
+	case a.overrun:
+		f.refuse(f.unexplained(a))
+	default:
+		f.startHeaders(a)
+		f.writeWhole(a.resp.StatusCode, a.head.b)
+	}
+}
+
+// deliverAssembled writes the answer that was put together from a stream.
+func (f *flight) deliverAssembled(a *attempt) {
+	f.running.Wait() // a cut attempt may still be adding to the answer
+	rec := f.core.Record()
+	room := f.g.buffers.get(wholeReadBytes)
+	defer func() { room.drop() }()
+	body, err := a.asm.Answer(room.b, wire.AnswerOptions{Truncate: a.short, Usage: rec.Usage})
+	if err != nil {
+		f.refuse(f.brokenOff())
+		return
+	}
+	room.b = body
+	if f.req.API == spillway.APIResponses {
+		f.pinTo(a, body)
+	}
+	f.startHeaders(a)
+	f.out.set(wire.HeaderContentType, "application/json")
+	f.writeWhole(http.StatusOK, body)
+}
+
+// startAnswer writes the headers of an answer that goes out as it comes.
+func (f *flight) startAnswer(a *attempt, status int) {
+	f.startHeaders(a)
+	if a.resp.ContentLength >= 0 && a.shape != shapeStream {
+		f.out.set("Content-Length", strconv.FormatInt(a.resp.ContentLength, 10))
+	}
+	f.out.start(status)
+}
+
+// startHeaders sets upstream's headers and ours.
+func (f *flight) startHeaders(a *attempt) {
+	h := f.out.w.Header()
+	wire.CopyHeader(h, a.resp.Header)
+	delete(h, "Content-Length")
+	f.explain(a)
+}
+
+// explain sets the headers that say how a, and the flight with it, went.
+func (f *flight) explain(a *attempt) {
+	f.out.set(wire.HeaderRequestID, f.id)
+	f.out.set(wire.HeaderDeployment, a.up.name)
+	f.out.set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
+	if granted := f.facts.granted; granted > 0 {
+		f.out.set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
+		if granted < f.req.AskTokens {
+			f.out.set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
+		}
+	}
+	if spill := f.facts.spill.String(); spill != "" {
+		f.out.set(wire.HeaderSpill, spill)
+	}
+	if truncated := f.facts.truncated.String(); truncated != "" {
+		f.out.set(wire.HeaderTruncated, truncated)
+	}
+	f.out.set(wire.HeaderServerTiming, f.timing(a))
+}
+
+// timing is the value of server-timing, in milliseconds: what the request
+// waited before its first attempt, the first output since acceptance, and how
+// long this attempt has run.
+func (f *flight) timing(a *attempt) string {
+	var room [96]byte
+	b := append(room[:0], "queue;dur="...)
+	b = appendMillis(b, f.facts.queue)
+	if f.facts.ttft > 0 {
+		b = append(b, ", ttft;dur="...)
+		b = appendMillis(b, f.facts.ttft)
+	}
+	b = append(b, ", upstream;dur="...)
+	b = appendMillis(b, f.g.deps.Now().Sub(a.started))
+	return string(b)
+}
+
+func appendMillis(b []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(b, float64(d.Microseconds())/1000, 'f', -1, 64)
+}
+
+// refuse answers with an error of our own.
+func (f *flight) refuse(e wire.Error) {
+	if f.out.status != 0 {
+		return
+	}
+	e.RequestID = f.id
+	e.SetHeaders(f.out.w.Header())
+	switch a, n := f.answered(), len(f.attempts); {
+	case a != nil:
+		f.explain(a)
+	case n > 0:
+		f.explain(f.attempts[n-1])
+	default:
+		f.out.set(wire.HeaderRequestID, f.id)
+	}
+	f.writeWhole(e.Status, wire.AppendError(nil, e))
+}
+
+// writeWhole writes a complete answer.
+func (f *flight) writeWhole(status int, body []byte) {
+	f.out.set("Content-Length", strconv.Itoa(len(body)))
+	f.out.start(status)
+	if f.r.Method != http.MethodHead {
+		_, _ = f.out.Write(body) // a client that is gone shows in f.out
+	}
+}
+
+// brokenOff is the error for an upstream that failed without one of its own.
+func (f *flight) brokenOff() wire.Error {
+	e := wire.Refused(spillway.Refusal{Code: spillway.RefusalUpstream}, 0)
+	e.Message = "The deployment broke off its answer. Please retry."
+	e.RequestID = f.id
+	return e
+}
+
+// unexplained is upstream's error whose body did not come whole.
+func (f *flight) unexplained(a *attempt) wire.Error {
+	wait, asked := wire.ParseRetryAfter(a.resp.Header, f.g.deps.Now())
+	if asked {
+		wait = min(max(wait, minRetryAfter), maxRetryAfter)
+	}
+	return wire.Unexplained(a.resp.StatusCode, wait)
+}
+
+// The bounds of a wait that upstream asks for.
+const (
+	minRetryAfter = 50 * time.Millisecond
+	maxRetryAfter = time.Minute
+)
+
+// faultError is the response to an error that came inside a stream.
+func (a *attempt) faultError() wire.Error {
+	return wire.Error{Status: a.fault.Status, Code: a.fault.Code, Type: a.fault.Type, Message: a.fault.Message}
+}

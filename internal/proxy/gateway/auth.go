@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// errNoKey and errWrongKey are why a request is not served.
+var (
+	errNoKey    = errors.New("no key was sent")
+	errWrongKey = errors.New("the key is not known")
+)
+
+// anonymousName is the caller of requests without a key.
+const anonymousName = "anonymous"
+
+// identity is who sent a request.
+type identity struct {
+	name   string
+	tenant string
+	class  *spillway.Class
+}
+
+// keyring finds callers by key. Keys are looked up by their SHA-256, so that
+// the time of a lookup says nothing about the keys that exist. It does not
+// change after newKeyring.
+type keyring struct {
+	callers   map[[sha256.Size]byte]identity
+	names     map[string]bool
+	anonymous *spillway.Class
+}
+
+func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
+	k := keyring{callers: make(map[[sha256.Size]byte]identity), names: make(map[string]bool), anonymous: anonymous}
+	for _, c := range callers {
+		if c.Class == nil {
+			return keyring{}, fmt.Errorf("caller %q has no class", c.Name)
+		}
+		for _, key := range c.Keys {
+			if key == "" {
+				return keyring{}, fmt.Errorf("caller %q has an empty key", c.Name)
+			}
+			sum := sha256.Sum256([]byte(key))
+			if other, taken := k.callers[sum]; taken {
+				return keyring{}, fmt.Errorf("callers %q and %q share a key", other.name, c.Name)
+			}
+			k.names[c.Name] = true
+			k.callers[sum] = identity{name: c.Name, tenant: c.Tenant, class: c.Class}
+		}
+	}
+	return k, nil
+}
+
+// identify returns who sent h: by its api-key, else by its bearer token.
+func (k keyring) identify(h http.Header) (identity, error) {
+	key := wire.ClientKey(h)
+	if key == "" {
+		if k.anonymous == nil {
+			return identity{}, errNoKey
+		}
+		return identity{name: anonymousName, class: k.anonymous}, nil
+	}
+	if id, ok := k.callers[sha256.Sum256([]byte(key))]; ok {
+		return id, nil
+	}
+	return identity{}, errWrongKey
+}
+
+// knows reports whether requests can be of a caller of that name.
+func (k keyring) knows(caller string) bool {
+	if k.names[caller] {
+		return true
+	}
+	return caller == anonymousName && k.anonymous != nil
+}

@@ -1,0 +1,293 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// ServeHTTP serves one request. It aborts the connection, by panicking with
+// http.ErrAbortHandler, when an answer cannot be ended validly.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f := &flight{
+		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), idempotent: r.Method == http.MethodGet || r.Method == http.MethodHead,
+		id: g.deps.RequestID(), accepted: g.deps.Now(),
+	}
+	f.out.open(w, r, g.deps.Now, f.snap.limits.WriteTimeout)
+	if !g.live.enter(f.snap.limits.MaxInFlight) {
+		f.turnAway(new(overloaded()))
+		return
+	}
+	onward := false
+	defer func() {
+		if !onward {
+			g.live.leave()
+		}
+	}()
+	if onward = f.serve(); !onward && f.abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// serve serves the request and contains what panics on the way. It reports
+// that the flight goes on without the server when the connection was taken
+// over.
+func (f *flight) serve() (onward bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.contain(p)
+		}
+		if !onward {
+			f.attach()
+		}
+	}()
+	if f.r.ProtoMajor == 1 && f.r.Header["Expect"] != nil {
+		f.out.arm(f.accepted) // the server writes an interim answer, and waits for it
+	}
+	local, e := f.admit()
+	switch {
+	case e != nil:
+		f.turnAway(e)
+	case local:
+	default:
+		f.detach()
+		if f.fly() {
+			go f.goOn()
+			return true
+		}
+		f.deliver()
+		f.finish()
+	}
+	return false
+}
+
+// admit finds out what is asked, by whom, and of which pool. It answers what
+// needs no deployment itself and then reports local.
+func (f *flight) admit() (local bool, refused *wire.Error) {
+	path, known := wire.ParsePath(f.r.URL.EscapedPath(), f.r.URL.RawQuery)
+	if path.API == spillway.APIChat && f.r.Method == http.MethodGet {
+		path.API = spillway.APIOther // the list of stored completions
+	}
+	f.path = path
+	f.req.TraceParent = wire.TraceParent(f.r.Header)
+	if limit := f.snap.limits.MaxHeaderBytes; headerBytes(f.r) > limit {
+		return false, new(headerTooLarge(limit))
+	}
+	who, err := f.snap.keys.identify(f.r.Header)
+	if err != nil {
+		return false, new(wire.Unauthorized(path.Family))
+	}
+	f.req.ID, f.req.Caller, f.req.Class = f.id, who.name, who.class
+	if !known {
+		return false, new(wire.UnknownPath())
+	}
+	f.req.Route = path.Route()
+	if f.serveModels() {
+		return true, nil
+	}
+	if path.API != spillway.APIOther && f.r.Method != http.MethodPost {
+		f.out.w.Header()["Allow"] = []string{http.MethodPost}
+		return false, new(wire.WrongMethod(f.r.Method))
+	}
+	hints, err := wire.ClientHints(f.r.Header)
+	if err != nil {
+		return false, badRequest(err)
+	}
+	if e := f.readBody(); e != nil {
+		return false, e
+	}
+	if e := f.readAsk(&hints); e != nil {
+		return false, e
+	}
+	if who.tenant != "" {
+		f.req.Tenant = who.tenant // what the client says counts only where nothing is configured
+	}
+	return false, f.choosePool()
+}
+
+// headerBytes is the size of a request's header as HTTP/1.1 writes it, about.
+func headerBytes(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return size
+}
+
+// readAsk reads what the body asks for.
+func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
+	var body []byte
+	if f.body != nil {
+		body = f.body.b
+	}
+	ask, err := wire.ReadAsk(f.path.API, body)
+	if err != nil {
+		return badRequest(err)
+	}
+	f.ask, f.choices, f.includesUsage = &ask, ask.Choices, ask.IncludeUsage
+	ask.Fill(&f.req)
+	f.req.Stream = ask.Stream && ask.API.Generates()
+	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
+	hints.Fill(&f.req)
+	return nil
+}
+
+// choosePool finds the pool that the path or the body names, or that holds
+// the stored response which the request refers to.
+func (f *flight) choosePool() *wire.Error {
+	name := f.path.Deployment
+	if name == "" {
+		name = f.ask.Model
+	}
+	stored := f.path.ResourceID
+	if stored == "" {
+		stored = f.ask.PreviousResponseID
+	}
+	at := f.g.pins.find(stored)
+	switch {
+	case name != "":
+		f.pool = f.snap.byModel[name]
+	case at.pool != "":
+		f.pool = f.snap.pool(at.pool)
+	default:
+		f.pool = f.snap.def
+	}
+	f.req.Model = name
+	if f.pool == nil {
+		switch {
+		case name != "":
+			f.req.Model = strings.ToValidUTF8(name[:min(len(name), maxUnknownName)], "")
+			return new(wire.UnknownModel(f.path.Family, name))
+		case f.path.API == spillway.APIOther:
+			return new(noModel())
+		}
+		return badRequest(&wire.BadRequest{Code: "missing_required_parameter", Param: "model", Message: "you must provide a model parameter"})
+	}
+	if name == "" {
+		f.req.Model = f.pool.name
+	}
+	if at.pool == f.pool.name {
+		f.req.Pin = at.deployment
+	}
+	return nil
+}
+
+// maxUnknownName bounds what is recorded of a model's name that nobody knows.
+const maxUnknownName = 128
+
+func badRequest(err error) *wire.Error {
+	var bad *wire.BadRequest
+	if !errors.As(err, &bad) {
+		bad = &wire.BadRequest{Code: wire.CodeInvalidJSON, Message: err.Error()}
+	}
+	return new(bad.Response())
+}
+
+// turnAway refuses a request that no pool has seen, and records it.
+func (f *flight) turnAway(e *wire.Error) {
+	outcome, status := spillway.OutcomeRefusedInvalid, e.Status
+	switch {
+	case f.out.gone:
+		outcome, status = spillway.OutcomeClientGone, statusClientGone
+	case e.Status == http.StatusServiceUnavailable:
+		outcome = spillway.OutcomeRefusedQueue
+	}
+	f.leaveBody()
+	f.dropBody()
+	f.refuse(*e)
+	f.record(outcome, status, spillway.RefusalCode(e.Code))
+}
+
+// statusClientGone is what records show for a client that has left; package
+// policy does the same.
+const statusClientGone = 499
+
+// unreadTime is how long the server may wait for what is left of a body that
+// nobody wants: it does so before it sends the answer.
+const unreadTime = time.Second
+
+// leaveBody makes sure that an answer does not wait for a body that was not
+// read.
+func (f *flight) leaveBody() {
+	if f.body == nil && f.r.ContentLength != 0 {
+		f.out.setReadDeadline(f.g.deps.Now().Add(unreadTime))
+	}
+}
+
+// record records a request that no pool has seen.
+func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.RefusalCode) {
+	rec := spillway.Record{
+		ID: f.id, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
+		Route: f.req.Route, API: f.path.API, Stream: f.req.Stream, Choices: 1, AskTokens: f.req.AskTokens,
+		Outcome: outcome, Refusal: refusal, Status: status,
+		TraceParent: f.req.TraceParent, E2E: f.g.deps.Now().Sub(f.accepted),
+	}
+	if f.req.Class != nil {
+		rec.Class, rec.Mode = f.req.Class.Name, f.req.Class.Budget.Mode
+	}
+	f.g.deps.Recorder.Record(&rec)
+}
+
+// finish ends what is still running, hands in the record, and gives the
+// flight back to the engine.
+func (f *flight) finish() {
+	f.land()
+	rec := f.core.Record()
+	if f.out.status != 0 {
+		rec.Status = f.out.status
+	}
+	if a := f.answered(); a != nil && a.gapMax > 0 {
+		rec.TBTMax = a.gapMax
+	}
+	f.g.deps.Recorder.Record(rec)
+	f.pool.release(f)
+}
+
+// answered returns the attempt whose answer the client got, or nil.
+func (f *flight) answered() *attempt {
+	if f.forwarded != nil {
+		return f.forwarded
+	}
+	if k := f.verdict.Attempt; k > 0 {
+		return f.attempt(k)
+	}
+	return nil
+}
+
+// contain ends a request that panicked: its flight settles, so that what it
+// holds returns, and its client gets an error.
+func (f *flight) contain(p any) {
+	cause, stack := p, debug.Stack()
+	if c, ok := p.(*crash); ok {
+		cause, stack = c.cause, c.stack
+	}
+	f.g.deps.Logger.Error("request panicked", "request_id", f.id, "panic", cause, "stack", string(stack))
+	if f.out.status == 0 {
+		clear(f.out.w.Header())
+		f.refuse(internalError())
+	} else {
+		f.abort = true
+	}
+	if f.core == nil {
+		f.land()
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil { // the engine itself is at fault
+			f.g.deps.Logger.Error("flight lost", "request_id", f.id, "panic", p)
+		}
+	}()
+	if !f.settled {
+		f.pool.on(f, spillway.Event{Kind: spillway.EventGone})
+	}
+	rec := f.core.Record()
+	rec.Outcome = spillway.OutcomeUpstreamError
+	f.finish()
+}

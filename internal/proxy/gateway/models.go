@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// serveModels answers the list of models, and a single one of them.
+func (f *flight) serveModels() bool {
+	id, single := strings.CutPrefix(f.path.Operation, "models/")
+	if f.path.Deployment != "" || f.r.Method != http.MethodGet || !single && f.path.Operation != "models" {
+		return false
+	}
+	var body []byte
+	switch {
+	case !single:
+		list := make([]wire.Model, 0, len(f.snap.models))
+		for _, name := range f.snap.models {
+			list = append(list, wire.Model{ID: name, Created: modelsSince})
+		}
+		body = wire.AppendModels(nil, f.path.Family, list)
+	case f.snap.byModel[id] == nil:
+		f.turnAway(new(wire.UnknownModel(f.path.Family, id)))
+		return true
+	default:
+		body = wire.AppendModel(nil, f.path.Family, wire.Model{ID: id, Created: modelsSince})
+	}
+	f.out.set(wire.HeaderContentType, "application/json")
+	f.out.set(wire.HeaderRequestID, f.id)
+	f.leaveBody()
+	f.writeWhole(http.StatusOK, body)
+	f.record(spillway.OutcomeOK, http.StatusOK, spillway.RefusalNone)
+	return true
+}
+
+// modelsSince is when every model was made, in Unix seconds, as far as we say.
+const modelsSince = 1735689600

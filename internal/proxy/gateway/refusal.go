@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// The errors of the gateway itself, besides those of package wire.
+
+func overloaded() wire.Error {
+	return wire.Error{
+		Status: http.StatusServiceUnavailable, Code: "overloaded", Type: "server_error", RetryAfter: time.Second,
+		Message: "The gateway serves as many requests as it is allowed to. Please retry after 1 second.",
+	}
+}
+
+func shuttingDown() wire.Error {
+	return wire.Refused(spillway.Refusal{
+		Code: spillway.RefusalEnding, Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+	}, 0)
+}
+
+func headerTooLarge(limit int) wire.Error {
+	return wire.Error{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Code: "request_header_too_large", Type: "invalid_request_error",
+		Message: fmt.Sprintf("The request's header exceeds %d bytes.", limit),
+	}
+}
+
+func slowBody() wire.Error {
+	return wire.Error{
+		Status: http.StatusRequestTimeout, Code: wire.CodeTimeout, Type: "timeout_error",
+		Message: "The request body arrived too slowly. Please send it again.",
+	}
+}
+
+func cutBody() wire.Error {
+	return wire.Error{
+		Status: http.StatusBadRequest, Code: "incomplete_body", Type: "invalid_request_error",
+		Message: "The request body ended before its announced length.",
+	}
+}
+
+func noModel() wire.Error {
+	return wire.Error{
+		Status: http.StatusBadRequest, Code: "missing_required_parameter", Type: "invalid_request_error", Param: "model",
+		Message: "The request names no model, and this gateway serves several. Name it in the path, as in " +
+			"/openai/deployments/{model}/..., or set routing.default_pool in the gateway's configuration.",
+	}
+}
+
+func internalError() wire.Error {
+	return wire.Error{
+		Status: http.StatusInternalServerError, Code: "internal_error", Type: "server_error",
+		Message: "The gateway failed on this request alone. Please report the request id.",
+	}
+}

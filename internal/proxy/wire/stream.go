@@ -1,0 +1,303 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
+)
+
+var (
+	// ErrMalformed is an event or body of upstream that is not JSON of the
+	// expected form.
+	ErrMalformed = errors.New("malformed JSON from upstream")
+	// ErrTooLarge is an answer that outgrows MaxAnswerBytes.
+	ErrTooLarge = errors.New("answer exceeds the size limit")
+	// ErrNoAnswer is a stream that ended before it held any part of an answer.
+	ErrNoAnswer = errors.New("stream holds no answer")
+)
+
+// MaxAnswerBytes bounds the text that is kept of one answer.
+const MaxAnswerBytes = 64 << 20
+
+// Signal is what one event of a stream says.
+type Signal struct {
+	// Tokens counts the non-empty deltas: text, refusal, reasoning, and names
+	// and arguments of tool calls, over all choices. Upstream may put several
+	// tokens into one delta when it filters content; Bytes shows that.
+	Tokens int
+	Bytes  int // length of those deltas as escaped in JSON
+	Usage  spillway.Usage
+	// UsageOnly marks the chunk without choices that a client gets only if it
+	// asked for include_usage.
+	UsageOnly bool
+	Finish    spillway.Finish // of the last choice that ended here
+	// Done is the end of the stream: [DONE], or the terminal response event.
+	Done bool
+	Err  *StreamError // the error that upstream sent instead of the rest
+}
+
+// StreamError is an error object within a stream that began with 200.
+type StreamError struct {
+	Status  int // the HTTP status that the error would have had
+	Code    string
+	Type    string
+	Message string
+}
+
+// Error returns the code and message as upstream gave them.
+func (e *StreamError) Error() string {
+	if e.Code != "" {
+		return "upstream error in stream: " + e.Code + ": " + e.Message
+	}
+	return "upstream error in stream: " + e.Message
+}
+
+// Stream understands the events of one upstream stream as they pass through,
+// and remembers what is needed to end it early. It is not safe for concurrent
+// use. Reset makes it ready for another stream; the zero value knows no
+// operation and sees only [DONE] and errors.
+type Stream struct {
+	api   spillway.API
+	done  bool
+	shape shape
+
+	// Of chat and completions: what the first chunk with an id said, as the
+	// insides of JSON strings, and as digits.
+	id, model, created []byte
+	choices            []choiceState
+	usageSeen          bool
+
+	resp *responseLog // nil except of Responses
+}
+
+// choiceState is what a stream has said of one choice.
+type choiceState struct {
+	index    int
+	finished bool
+}
+
+// Reset makes s ready for another stream, keeping moderate buffers.
+func (s *Stream) Reset(api spillway.API) {
+	s.api = api
+	s.shape.reset()
+	s.id, s.model, s.created = trim(s.id), trim(s.model), trim(s.created)
+	s.choices = s.choices[:0]
+	s.usageSeen, s.done = false, false
+	switch {
+	case api != spillway.APIResponses:
+		s.resp = nil
+	case s.resp == nil:
+		s.resp = new(responseLog)
+	default:
+		s.resp.reset()
+	}
+}
+
+var doneMark = []byte("[DONE]") // constant
+
+// Observe reads one event. It checks no more of the event than it needs to
+// find its way; ErrMalformed says that it could not. An event without data
+// says nothing. Observe allocates nothing after warm-up, errors excepted.
+func (s *Stream) Observe(ev sse.Event) (Signal, error) {
+	data := ev.Data
+	switch {
+	case len(data) == 0:
+		return Signal{}, nil
+	case len(data) == len(doneMark) && bytes.Equal(data, doneMark):
+		s.done = true
+		return Signal{Done: true}, nil
+	case s.api == spillway.APIResponses:
+		return s.observeResponse(data)
+	}
+	var got [maxHoles][]byte
+	if s.shape.match(data, &got) {
+		return s.matched(&got), nil
+	}
+	var sig Signal
+	c := cursor{b: data}
+	s.shape.begin()
+	s.readChunk(&c, &sig)
+	if !c.done() {
+		s.shape.spoil()
+		return Signal{}, ErrMalformed
+	}
+	if sig.Err == nil && string(ev.Name) == "error" {
+		sig.Err = readError(&cursor{b: data})
+	}
+	if sig.Usage.Known || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
+		s.shape.spoil()
+	}
+	s.shape.keep(data)
+	return sig, nil
+}
+
+// Repeats reports whether p, which begins with an event, is nothing but whole
+// events of chat or completions that differ from one before in their deltas
+// alone, and what they hold, as Signal has it. Observe need not see them. It
+// reports false for nothing at all, and for events that it does not care to
+// look at.
+func (s *Stream) Repeats(p []byte) (tokens, size int, ok bool) {
+	var got [maxHoles][]byte
+	for ok = len(p) > 0; len(p) > 0; {
+		data, rest, whole := cutEvent(p)
+		if !whole || !s.shape.match(data, &got) {
+			return 0, 0, false
+		}
+		sig := s.matched(&got)
+		tokens += sig.Tokens
+		size += sig.Bytes
+		p = rest
+	}
+	return tokens, size, ok
+}
+
+var (
+	dataField = []byte("data: ") // constant
+	eventEnd  = []byte("\n\n")   // constant
+)
+
+// cutEvent cuts an event of one line off, and returns its data and what
+// follows. It reports false for any other event.
+func cutEvent(p []byte) (data, rest []byte, whole bool) {
+	data, found := bytes.CutPrefix(p, dataField)
+	if !found {
+		return nil, nil, false
+	}
+	return bytes.Cut(data, eventEnd)
+}
+
+// Done reports whether the end of the stream was seen.
+func (s *Stream) Done() bool { return s.done }
+
+// Finished reports whether at least so many choices have begun and every one
+// that has begun has its finish: what a stream without an end mark needs to be
+// complete.
+func (s *Stream) Finished(choices int) bool {
+	for _, c := range s.choices {
+		if !c.finished {
+			return false
+		}
+	}
+	return len(s.choices) >= choices
+}
+
+// What the holes of a Stream's shape hold.
+const (
+	holeIgnored int32 = -1
+	holeToken   int32 = 0
+)
+
+// matched is the signal of an event that has the remembered shape.
+func (s *Stream) matched(got *[maxHoles][]byte) (sig Signal) {
+	for k := range s.shape.n {
+		if s.shape.holes[k].target == holeToken && len(got[k]) > 0 {
+			sig.Tokens++
+			sig.Bytes += len(got[k])
+		}
+	}
+	return sig
+}
+
+// token reads a string that upstream generated.
+func (s *Stream) token(c *cursor, sig *Signal) {
+	if text := hollow(c, &s.shape, holeToken); len(text) > 0 {
+		sig.Tokens++
+		sig.Bytes += len(text)
+	}
+}
+
+// hollow reads a value and, if it is a string, makes it a hole of the shape
+// and returns it.
+func hollow(c *cursor, sh *shape, target int32) []byte {
+	if c.peek() != '"' {
+		c.value()
+		return nil
+	}
+	text := c.str()
+	end := c.i - 1
+	sh.add(end-len(text), end, hole{target: target})
+	return text
+}
+
+// first keeps the first content of a field that is not empty and fits into a
+// line of data.
+func first(kept *[]byte, text []byte) {
+	if len(*kept) == 0 && !bytes.ContainsAny(text, "\r\n") {
+		*kept = append(*kept, text...)
+	}
+}
+
+// finishOf names the end that a finish_reason stands for.
+func finishOf(reason []byte) spillway.Finish {
+	switch string(reason) {
+	case "":
+		return spillway.FinishUnknown
+	case "stop":
+		return spillway.FinishStop
+	case "length", "max_output_tokens":
+		return spillway.FinishLength
+	case "content_filter":
+		return spillway.FinishFilter
+	case "tool_calls", "function_call":
+		return spillway.FinishTools
+	}
+	return spillway.FinishOther
+}
+
+// readError reads an error object, or an object that has one.
+func readError(c *cursor) *StreamError {
+	if c.peek() != '{' {
+		return &StreamError{Status: 500, Message: string(c.text())}
+	}
+	e := new(StreamError)
+	var status int
+	c.enter('{')
+	for c.more('}') {
+		switch string(c.key()) {
+		case "message":
+			e.Message = unescape(c.text())
+		case "type":
+			e.Type = unescape(c.text())
+		case "code":
+			raw := c.value()
+			status = max(status, atoi(bytes.Trim(raw, `"`)))
+			if len(raw) > 0 && raw[0] != 'n' {
+				e.Code = unescape(bytes.Trim(raw, `"`))
+			}
+		case "status":
+			status = max(status, c.number())
+		case "error":
+			if c.peek() == '{' {
+				e = readError(c)
+				status = max(status, e.Status)
+				continue
+			}
+			c.value()
+		default:
+			c.value()
+		}
+	}
+	if e.Status = status; status < 400 || status > 599 {
+		e.Status = statusOf(e.Code, e.Type)
+	}
+	return e
+}
+
+// statusOf is the status that goes with an error's code or type.
+func statusOf(code, kind string) int {
+	for _, word := range [...]string{code, kind} {
+		switch word {
+		case "rate_limit_exceeded", "rate_limit_error", "too_many_requests", "NoCapacity", "insufficient_quota":
+			return 429
+		case "content_filter", "invalid_request_error", "invalid_prompt", "context_length_exceeded":
+			return 400
+		case "timeout", "Timeout", "request_timeout":
+			return 408
+		case "service_unavailable", "overloaded", "overloaded_error":
+			return 503
+		}
+	}
+	return 500
+}

@@ -1,0 +1,225 @@
+package wire
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
+)
+
+var updateStreams = flag.Bool("update-streams", false, "rewrite testdata/streams/*.signals")
+
+// transcript is one stream of testdata/streams. Its file name begins with the
+// operation.
+type transcript struct {
+	name string
+	api  spillway.API
+	raw  []byte
+}
+
+func transcripts(t testing.TB) (all []transcript) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/streams/*.sse")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".sse"), raw: raw}
+		tr.api = apiNamed(tr.name)
+		all = append(all, tr)
+	}
+	return all
+}
+
+func apiNamed(name string) spillway.API {
+	for api := spillway.APIOther; api <= spillway.APIResponses; api++ {
+		if strings.HasPrefix(name, api.String()) {
+			return api
+		}
+	}
+	return spillway.APIOther
+}
+
+// eventsOf scans a stream fed in pieces of a size and returns copies.
+func eventsOf(t testing.TB, raw []byte, size int) (all []sse.Event) {
+	t.Helper()
+	var sc sse.Scanner
+	keep := func(ev sse.Event) {
+		if ev.Data != nil {
+			all = append(all, sse.Event{Name: bytes.Clone(ev.Name), Data: bytes.Clone(ev.Data), Raw: bytes.Clone(ev.Raw)})
+		}
+	}
+	for len(raw) > 0 {
+		n := min(size, len(raw))
+		sc.Feed(raw[:n])
+		for ev, ok := sc.Next(); ok; ev, ok = sc.Next() {
+			keep(ev)
+		}
+		raw = raw[n:]
+	}
+	if ev, ok := sc.Finish(); ok {
+		keep(ev)
+	}
+	if sc.Err() != nil {
+		t.Fatal(sc.Err())
+	}
+	return all
+}
+
+func newStream(api spillway.API) *Stream {
+	s := new(Stream)
+	s.Reset(api)
+	return s
+}
+
+// story prints the signals of a stream, one line per event.
+func story(t testing.TB, s *Stream, events []sse.Event) string {
+	t.Helper()
+	var b strings.Builder
+	for _, ev := range events {
+		sig, err := s.Observe(ev)
+		if err != nil {
+			t.Fatalf("Observe(%s): %v", ev.Data, err)
+		}
+		fmt.Fprintf(&b, "tokens=%d bytes=%d", sig.Tokens, sig.Bytes)
+		if u := sig.Usage; u.Known {
+			fmt.Fprintf(&b, " usage=%d/%d+%d/%d only=%v", u.Cached, u.Prompt, u.Reasoning, u.Completion, sig.UsageOnly)
+		}
+		if sig.Finish != spillway.FinishUnknown {
+			fmt.Fprintf(&b, " finish=%v", sig.Finish)
+		}
+		if sig.Err != nil {
+			fmt.Fprintf(&b, " error=%+v", *sig.Err)
+		}
+		if sig.Done {
+			b.WriteString(" done")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func TestStreamTranscripts(t *testing.T) {
+	for _, tr := range transcripts(t) {
+		t.Run(tr.name, func(t *testing.T) {
+			file := filepath.Join("testdata/streams", tr.name+".signals")
+			s := newStream(tr.api)
+			got := story(t, s, eventsOf(t, tr.raw, len(tr.raw)))
+			if *updateStreams {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("signals:\n%s\nwant:\n%s", got, want)
+			}
+			for size := 1; size < 70; size++ {
+				s.Reset(tr.api)
+				if again := story(t, s, eventsOf(t, tr.raw, size)); again != got {
+					t.Fatalf("in pieces of %d bytes:\n%s\nwant:\n%s", size, again, got)
+				}
+			}
+		})
+	}
+}
+
+// TestStreamShapes holds what is read by shape equal to what is parsed.
+func TestStreamShapes(t *testing.T) {
+	for _, tr := range transcripts(t) {
+		s := newStream(tr.api)
+		for _, ev := range eventsOf(t, tr.raw, len(tr.raw)) {
+			quick, err := s.Observe(ev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh := newStream(tr.api)
+			slow, err := fresh.Observe(ev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(quick, slow) {
+				t.Errorf("%s: %s: by shape %+v, parsed %+v", tr.name, ev.Data, quick, slow)
+			}
+		}
+	}
+}
+
+func TestObserveMalformed(t *testing.T) {
+	const good = `{"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}`
+	for _, data := range []string{
+		`<html>`, `{`, `{"choices":[{"index":0,"delta":{"content":"a}]}`, `{"choices":[}`, `[1]`,
+		`{"a":1,}`, `{"a" 1}`, `{"a":1}x`, good + `}`, `null`,
+		strings.Repeat(`{"choices":[`, 300),
+	} {
+		for _, api := range []spillway.API{spillway.APIChat, spillway.APICompletions, spillway.APIResponses} {
+			s := newStream(api)
+			if _, err := s.Observe(sse.Event{Data: []byte(good)}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Observe(sse.Event{Data: []byte(data)}); err != ErrMalformed {
+				t.Errorf("%v: Observe(%s) = %v, want ErrMalformed", api, data, err)
+			}
+		}
+	}
+}
+
+func TestObserveErrors(t *testing.T) {
+	tests := []struct {
+		name, data string
+		want       StreamError
+	}{
+		{"", `{"error":{"code":"429","message":"slow \"down\""}}`, StreamError{429, "429", "", `slow "down"`}},
+		{"", `{"error":{"code":429,"message":"m"}}`, StreamError{429, "429", "", "m"}},
+		{"", `{"error":{"code":"content_filter","message":"m","status":400}}`, StreamError{400, "content_filter", "", "m"}},
+		{"", `{"error":"broken"}`, StreamError{500, "", "", "broken"}},
+		{"", `{"error":{"code":"x","type":"rate_limit_error","inner":{"a":[1,{}]}}}`, StreamError{429, "x", "rate_limit_error", ""}},
+		{"error", `{"message":"m","type":"overloaded_error"}`, StreamError{503, "", "overloaded_error", "m"}},
+		{"error", `{"error":{"message":"m","code":null}}`, StreamError{500, "", "", "m"}},
+	}
+	for _, tt := range tests {
+		sig, err := newStream(spillway.APIChat).Observe(sse.Event{Name: []byte(tt.name), Data: []byte(tt.data)})
+		if err != nil || sig.Err == nil || *sig.Err != tt.want {
+			t.Errorf("%s: %+v, %v; want %+v", tt.data, sig.Err, err, tt.want)
+		}
+	}
+}
+
+func TestStreamErrorText(t *testing.T) {
+	for want, e := range map[string]StreamError{
+		"upstream error in stream: m":    {Message: "m"},
+		"upstream error in stream: c: m": {Code: "c", Message: "m"},
+	} {
+		if got := e.Error(); got != want {
+			t.Errorf("Error = %q, want %q", got, want)
+		}
+	}
+}
+
+// sameJSON reports whether two texts mean the same.
+func sameJSON(t testing.TB, got, want []byte) bool {
+	t.Helper()
+	var a, b any
+	if err := json.Unmarshal(got, &a); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, got)
+	}
+	if err := json.Unmarshal(want, &b); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, want)
+	}
+	return reflect.DeepEqual(a, b)
+}
