@@ -83,8 +83,11 @@ func NoSignals() Signals {
 type Event struct {
 	Kind    EventKind
 	Attempt int // 1-based; 0 for events of the request itself
-	Class   FailureClass
-	Status  int // upstream's HTTP status; 0 when there was none
+	// At is when the newest of Tokens was read from upstream, which may be
+	// before the event is reported; zero means at the instant of the report.
+	At     time.Time
+	Class  FailureClass
+	Status int // upstream's HTTP status; 0 when there was none
 	// RetryAfter is the wait that upstream asked for; -1 when it named none.
 	RetryAfter time.Duration
 	// Hopeless says that upstream forbade a retry (x-should-retry: false).
@@ -93,7 +96,9 @@ type Event struct {
 	Replayable bool
 	// Missing says that upstream does not know the deployment.
 	Missing bool
-	Tokens  int // output tokens so far, over all choices: our own count
+	// Tokens is how many output tokens have been read so far, over all choices.
+	// The reader of the stream counts them, once: it never shrinks.
+	Tokens int
 	// Blocked is how long reading the answer has waited for the client so far,
 	// which says nothing about the deployment.
 	Blocked time.Duration
