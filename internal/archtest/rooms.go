@@ -48,7 +48,8 @@ var rooms = []room{
 
 	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
 	{dir: "internal/proxy/wire", may: []string{".", "internal/proxy/wire/..."}},
-	{dir: "internal/proxy/gateway", may: []string{".", "internal/policy", "internal/proxy/wire/..."}, clock: true},
+	{dir: "internal/proxy/buffer"},
+	{dir: "internal/proxy/gateway", may: []string{".", "internal/policy", "internal/proxy/buffer", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/lab/whatif", may: []string{".", "internal/policy", "internal/lab/fleet", "internal/lab/report", "internal/lab/workload"}},
 	{dir: "internal/lab/plan", may: []string{".", "internal/numeral", "internal/models", "internal/lab/fleet", "internal/policy/...", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload"}, pure: true},
 	{dir: "internal/lab/azuresim", may: []string{".", "internal/lab/fleet", "internal/proxy/wire/..."}, clock: true},

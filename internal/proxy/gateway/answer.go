@@ -41,7 +41,7 @@ func (f *flight) deliverAttempt(a *attempt) {
 		f.refuse(f.unexplained(a))
 	default:
 		f.startHeaders(a)
-		f.writeWhole(a.resp.StatusCode, a.head.b)
+		f.writeWhole(a.resp.StatusCode, a.head.B)
 	}
 }
 
@@ -49,14 +49,14 @@ func (f *flight) deliverAttempt(a *attempt) {
 func (f *flight) deliverAssembled(a *attempt) {
 	f.running.Wait() // a cut attempt may still be adding to the answer
 	rec := f.core.Record()
-	room := f.g.buffers.get(wholeReadBytes)
-	defer func() { room.drop() }()
-	body, err := a.asm.Answer(room.b, wire.AnswerOptions{Truncate: a.short, Usage: rec.Usage})
+	room := f.g.buffers.Get(wholeReadBytes)
+	defer func() { room.Release() }()
+	body, err := a.asm.Answer(room.B, wire.AnswerOptions{Truncate: a.short, Usage: rec.Usage})
 	if err != nil {
 		f.refuse(f.brokenOff())
 		return
 	}
-	room.b = body
+	room.B = body
 	if f.req.API == spillway.APIResponses {
 		f.pinTo(a, body)
 	}

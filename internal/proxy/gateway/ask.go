@@ -22,11 +22,11 @@ func (a *attempt) ask() (*http.Response, error) {
 		return resp, err
 	}
 	a.readError(resp)
-	if a.overrun || !bytes.Contains(a.head.b, []byte("stream_options")) {
+	if a.overrun || !bytes.Contains(a.head.B, []byte("stream_options")) {
 		return resp, nil
 	}
 	resp.Body.Close()
-	a.head.drop()
+	a.head.Release()
 	a.head = nil
 	a.refusedUsage = true
 	a.encode()
@@ -69,11 +69,11 @@ func (a *attempt) request() (*http.Request, error) {
 		header["User-Agent"] = []string{""} // keeps the transport from adding its own
 	}
 	if body := a.encoded; body != nil {
-		req.ContentLength = int64(len(body.b))
+		req.ContentLength = int64(len(body.B))
 		// A stream holds on to its request, so it had better not be to the body.
 		atOnce := a.up.gate.apart.Load() && a.shape != shapeStream
-		req.Body = body.reader(atOnce)
-		req.GetBody = func() (io.ReadCloser, error) { return a.encoded.reader(atOnce), nil }
+		req.Body = body.Reader(atOnce)
+		req.GetBody = func() (io.ReadCloser, error) { return a.encoded.Reader(atOnce), nil }
 	}
 	return req.WithContext(a.ctx), nil
 }
@@ -93,7 +93,7 @@ func (a *attempt) encode() {
 	if a.body == nil {
 		return
 	}
-	a.encoded.drop()
+	a.encoded.Release()
 	api, streams := f.req.API, a.shape == shapeStream || a.shape == shapeAssembled
 	wantUsage := streams && !a.refusedUsage && !a.up.noUsage.Load()
 	a.asksUsage = wantUsage && !f.ask.IncludeUsage && (api == spillway.APIChat || api == spillway.APICompletions)
@@ -107,14 +107,14 @@ func (a *attempt) encode() {
 	if a.up.target.ModelInBody(f.path) {
 		patch.Model = a.up.target.Deployment
 	}
-	room := f.g.buffers.getBody(len(a.body.b) + patchRoom)
-	patched := f.ask.Patch(room.b, a.body.b, patch)
-	if len(patched) == 0 || &patched[0] == &a.body.b[0] {
-		room.drop()
-		a.encoded = a.body.hold()
+	room := f.g.buffers.GetBody(len(a.body.B) + patchRoom)
+	patched := f.ask.Patch(room.B, a.body.B, patch)
+	if len(patched) == 0 || &patched[0] == &a.body.B[0] {
+		room.Release()
+		a.encoded = a.body.Retain()
 		return
 	}
-	room.b = patched
+	room.B = patched
 	a.encoded = room
 }
 

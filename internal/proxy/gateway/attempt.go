@@ -8,6 +8,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
@@ -57,14 +58,14 @@ type attempt struct {
 	short        bool // the answer ends where it was cut
 	ctx          context.Context
 	stop         context.CancelFunc
-	body         *buffer // the flight's; this and encoded are held until the round trip is over
-	encoded      *buffer // what is sent of it
+	body         *buffer.Buffer // the flight's; this and encoded are held until the round trip is over
+	encoded      *buffer.Buffer // what is sent of it
 	started      time.Time
 
 	resp *http.Response
 	// head is what was read before the answer was known: an error's body, a
 	// whole answer, or the beginning of one that is still being read.
-	head    *buffer
+	head    *buffer.Buffer
 	overrun bool // head was cut off at a limit
 	sse     bool // the answer is a stream of events
 
@@ -101,7 +102,7 @@ func (a *attempt) begin(f *flight, t *task) {
 	a.started = f.g.deps.Now()
 	a.ctx, a.stop = context.WithCancel(f.ctx)
 	if f.body != nil {
-		a.body = f.body.hold()
+		a.body = f.body.Retain()
 		a.encode() // here, because the stack of run's goroutine would have to grow for it
 	}
 }
@@ -113,8 +114,8 @@ func (a *attempt) run() {
 	defer a.f.running.Done()
 	defer a.catch()
 	resp, err := a.ask() //nolint:bodyclose // whoever reads the answer closes it
-	a.body.drop()
-	a.encoded.drop()
+	a.body.Release()
+	a.encoded.Release()
 	a.body, a.encoded = nil, nil
 	a.report(resp, err)
 }
@@ -235,6 +236,6 @@ func (a *attempt) close() {
 	if a.resp != nil {
 		a.resp.Body.Close()
 	}
-	a.head.drop()
+	a.head.Release()
 	a.head = nil
 }

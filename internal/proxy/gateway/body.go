@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -31,14 +32,14 @@ func (f *flight) readBody() *wire.Error {
 	if length > 0 {
 		room = int(min(length, maxTrustedBytes)) + 1 // one more sees the end without growing
 	}
-	buf := f.g.buffers.getBody(room)
+	buf := f.g.buffers.GetBody(room)
 	clock := bodyClock{f: f}
 	within, err := clock.read(buf)
 	if err == nil && within {
 		f.body = buf
 		return nil
 	}
-	buf.drop()
+	buf.Release()
 	switch {
 	case !within:
 		return new(wire.BodyTooLarge(limits.MaxBodyBytes))
@@ -64,13 +65,13 @@ type bodyClock struct {
 }
 
 // read reads the body into buf. within is false when it exceeds the limit.
-func (c *bodyClock) read(buf *buffer) (within bool, err error) {
+func (c *bodyClock) read(buf *buffer.Buffer) (within bool, err error) {
 	limits := &c.f.snap.limits
 	c.began = c.f.g.deps.Now()
 	c.armed.Add(1)
 	c.until = c.stretch()
 	c.timer = time.AfterFunc(limits.BodyTimeout, c.ring)
-	within, err = buf.readFrom(c, limits.MaxBodyBytes)
+	within, err = buf.ReadAtMost(c, limits.MaxBodyBytes)
 	if !c.timer.Stop() {
 		c.armed.Wait()
 		c.f.out.setReadDeadline(time.Time{})

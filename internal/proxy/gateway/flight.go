@@ -8,6 +8,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -35,7 +36,7 @@ type flight struct {
 	path     wire.Path
 	ask      *wire.Ask // read by attempts, changed by nobody once begun; nil as r
 	req      spillway.Request
-	body     *buffer // nil without a body, and once nothing can be sent again
+	body     *buffer.Buffer // nil without a body, and once nothing can be sent again
 
 	pool *pool
 	core *policy.Flight // guarded by pool.mu
@@ -237,7 +238,7 @@ func (f *flight) wakeNow() {
 
 // dropBody lets go of the request's body: nothing will be sent again.
 func (f *flight) dropBody() {
-	f.body.drop()
+	f.body.Release()
 	f.body = nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/policy"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 )
 
 // Gateway serves clients by a configuration that can be replaced while it
@@ -19,7 +21,7 @@ type Gateway struct {
 	deps    Deps
 	snap    atomic.Pointer[snapshot]
 	applyMu sync.Mutex // one Apply at a time
-	buffers bufferPools
+	buffers buffer.Pools
 	pins    pins
 	live    presence
 	keepers []*keeper

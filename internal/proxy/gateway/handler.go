@@ -125,7 +125,7 @@ func headerBytes(r *http.Request) int {
 func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	var body []byte
 	if f.body != nil {
-		body = f.body.b
+		body = f.body.B
 	}
 	ask, err := wire.ReadAsk(f.path.API, body)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 )
 
 // keeper takes connections of HTTP/1.1 clients over from a server, so that a
@@ -16,7 +18,7 @@ import (
 // safe for concurrent use.
 type keeper struct {
 	server  *http.Server
-	buffers *bufferPools
+	buffers *buffer.Pools
 	now     func() time.Time
 	opened  sync.Once // lookout
 	lookout *lookout

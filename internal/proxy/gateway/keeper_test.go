@@ -16,6 +16,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -279,8 +280,8 @@ func TestShutdownBetweenRequests(t *testing.T) {
 
 func TestChunkHead(t *testing.T) {
 	for size, want := range map[int]string{0: "0\r\n", 1: "1\r\n", 0x1234: "1234\r\n", writeStretch + 8<<20: "840000\r\n"} {
-		b := make([]byte, chunkHeadBytes+size)
-		if got := string(b[putChunkHead(b):chunkHeadBytes]); got != want {
+		b := make([]byte, buffer.Headroom+size)
+		if got := string(b[putChunkHead(b):buffer.Headroom]); got != want {
 			t.Errorf("%d bytes begin with %q, want %q", size, got, want)
 		}
 	}

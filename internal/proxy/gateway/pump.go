@@ -6,6 +6,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -23,7 +24,7 @@ func (f *flight) open(a *attempt) error {
 	f.out.disarm()
 	f.startWatch()
 	if a.shape == shapeStream && f.req.API == spillway.APIResponses {
-		f.pinTo(a, a.head.b)
+		f.pinTo(a, a.head.B)
 	}
 	return f.writeHead(a)
 }
@@ -74,7 +75,7 @@ func (f *flight) pumpEvents(a *attempt) error {
 	for {
 		room, err := a.next(body, buffers)
 		plain, fault := f.forward(a, room, err)
-		room.drop()
+		room.Release()
 		switch {
 		case plain && fault == nil:
 		case f.out.gone:
@@ -93,25 +94,25 @@ func (f *flight) pumpEvents(a *attempt) error {
 // next waits for the next piece of the stream. The room for it is taken only
 // once it is there: thousands of streams wait at one time, and few are read.
 // The piece lies where the room of a chunk has its content.
-func (a *attempt) next(body io.Reader, buffers *bufferPools) (room *buffer, err error) {
+func (a *attempt) next(body io.Reader, buffers *buffer.Pools) (room *buffer.Buffer, err error) {
 	n, err := body.Read(a.first[:])
-	room = buffers.get(streamReadBytes)
-	room.b = append(room.b[:chunkHeadBytes], a.first[:n]...)
+	room = buffers.Get(streamReadBytes)
+	room.B = append(room.B[:buffer.Headroom], a.first[:n]...)
 	if n == 0 || err != nil || a.first[0] == '\n' || a.first[0] == '\r' {
 		return room, err // it may end an event, and nothing need follow
 	}
-	n, err = body.Read(room.b[len(room.b) : cap(room.b)-len(lineEnd)])
-	room.b = room.b[:len(room.b)+n]
+	n, err = body.Read(room.B[len(room.B) : cap(room.B)-buffer.Tailroom])
+	room.B = room.B[:len(room.B)+n]
 	return room, err
 }
 
 // forward sends what a piece of the stream completes. err is the end of the
 // stream. It reports whether the piece was plain: it has gone out as it came,
 // and nothing has ended.
-func (f *flight) forward(a *attempt, room *buffer, err error) (plain bool, fault error) {
+func (f *flight) forward(a *attempt, room *buffer.Buffer, err error) (plain bool, fault error) {
 	at := f.out.now()
 	f.out.arm(at)
-	p := room.b[chunkHeadBytes:]
+	p := room.B[buffer.Headroom:]
 	if plain = err == nil && a.repeats(at, p); plain {
 		fault = f.out.pass(room)
 	} else {
@@ -136,9 +137,9 @@ func (f *flight) takeApart(a *attempt, now time.Time, p []byte, err error) error
 
 // pumpBytes forwards an answer of any kind as it comes.
 func (f *flight) pumpBytes(a *attempt) error {
-	room := f.g.buffers.get(relayReadBytes)
-	defer room.drop()
-	buf := room.b[:cap(room.b)]
+	room := f.g.buffers.Get(relayReadBytes)
+	defer room.Release()
+	buf := room.B[:cap(room.B)]
 	for {
 		n, err := a.resp.Body.Read(buf)
 		if n > 0 {
@@ -174,8 +175,8 @@ func (f *flight) writeHead(a *attempt) error {
 	if a.head == nil {
 		return nil
 	}
-	_, err := f.out.Write(a.head.b)
-	a.head.drop()
+	_, err := f.out.Write(a.head.B)
+	a.head.Release()
 	a.head = nil
 	if err == nil {
 		err = f.out.flush()

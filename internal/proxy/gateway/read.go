@@ -62,8 +62,8 @@ func (a *attempt) severed() *spillway.Event {
 // connection when that takes too long.
 func (a *attempt) readError(resp *http.Response) {
 	timer := time.AfterFunc(errorBodyTimeout, a.stop)
-	a.head = a.f.g.buffers.get(wholeReadBytes)
-	within, err := a.head.readFrom(resp.Body, a.f.snap.limits.MaxErrorBytes)
+	a.head = a.f.g.buffers.Get(wholeReadBytes)
+	within, err := a.head.ReadAtMost(resp.Body, a.f.snap.limits.MaxErrorBytes)
 	a.overrun = !timer.Stop() || !within || err != nil
 }
 
@@ -73,7 +73,7 @@ func (a *attempt) readRefusal() *spillway.Event {
 	if a.head == nil {
 		a.readError(a.resp)
 	}
-	return a.refused(a.resp.StatusCode, a.head.b)
+	return a.refused(a.resp.StatusCode, a.head.B)
 }
 
 // refused returns the event of an error status and its body.
@@ -99,8 +99,8 @@ func (a *attempt) readWhole() *spillway.Event {
 	if n := a.resp.ContentLength; n >= 0 {
 		room = int(min(n, maxTrustedBytes)) + 1
 	}
-	a.head = f.g.buffers.get(room)
-	within, err := a.head.readFrom(a.resp.Body, f.snap.limits.MaxAnswerBytes)
+	a.head = f.g.buffers.Get(room)
+	within, err := a.head.ReadAtMost(a.resp.Body, f.snap.limits.MaxAnswerBytes)
 	switch {
 	case err != nil:
 		return a.severed()
@@ -110,18 +110,18 @@ func (a *attempt) readWhole() *spillway.Event {
 		a.shape = shapeRelayed
 		return a.event(spillway.EventFirstToken)
 	}
-	usage, finish, ok := wire.ScanUsage(f.req.API, a.head.b)
+	usage, finish, ok := wire.ScanUsage(f.req.API, a.head.B)
 	if !ok {
 		return a.broken(wire.ErrMalformed)
 	}
 	if !usage.Known && finish == spillway.FinishUnknown {
-		if a.fault = wire.ScanFault(a.head.b); a.fault != nil {
-			return a.refused(a.fault.Status, a.head.b)
+		if a.fault = wire.ScanFault(a.head.B); a.fault != nil {
+			return a.refused(a.fault.Status, a.head.B)
 		}
 	}
 	a.usage, a.finish = usage, finish
 	if f.req.API == spillway.APIResponses {
-		f.pinTo(a, a.head.b)
+		f.pinTo(a, a.head.B)
 	}
 	ev := a.event(spillway.EventDone)
 	ev.Tokens = usage.Completion
@@ -132,10 +132,10 @@ func (a *attempt) readWhole() *spillway.Event {
 // handler takes over, or to its end if it has none.
 func (a *attempt) readToFirstToken() *spillway.Event {
 	a.openStream()
-	a.head = a.f.g.buffers.get(streamHeadBytes)
-	room := a.f.g.buffers.get(streamReadBytes)
-	defer room.drop()
-	buf := room.b[:cap(room.b)]
+	a.head = a.f.g.buffers.Get(streamHeadBytes)
+	room := a.f.g.buffers.Get(streamReadBytes)
+	defer room.Release()
+	buf := room.B[:cap(room.B)]
 	for read := 0; ; {
 		n, err := a.resp.Body.Read(buf)
 		read += n
@@ -165,9 +165,9 @@ func (a *attempt) assemble() *spillway.Event {
 	a.openStream()
 	a.asm = new(wire.Assembler)
 	a.asm.Reset(a.f.req.API)
-	room := a.f.g.buffers.get(streamReadBytes)
-	defer room.drop()
-	buf, body, now := room.b[:cap(room.b)], a.resp.Body, a.f.g.deps.Now // at hand, as in pumpEvents
+	room := a.f.g.buffers.Get(streamReadBytes)
+	defer room.Release()
+	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.f.g.deps.Now // at hand, as in pumpEvents
 	for read := 0; ; {
 		before := a.tokens.Load()
 		n, err := body.Read(buf)
@@ -207,9 +207,9 @@ func (a *attempt) readTrail(err error) {
 	if err != nil {
 		return
 	}
-	room := a.f.g.buffers.get(streamReadBytes)
-	defer room.drop()
-	buf := room.b[:cap(room.b)]
+	room := a.f.g.buffers.Get(streamReadBytes)
+	defer room.Release()
+	buf := room.B[:cap(room.B)]
 	timer := time.AfterFunc(trailTimeout, a.stop)
 	defer timer.Stop()
 	for range 8 {

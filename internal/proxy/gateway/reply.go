@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 )
 
 // writeStretch is the most that one write deadline has to be enough for.
@@ -145,9 +147,9 @@ func (o *reply) Write(p []byte) (int, error) {
 
 // pass sends the piece in room as it is. The room has the form of a chunk's, so
 // that the piece need not be copied where it goes out as one.
-func (o *reply) pass(room *buffer) error {
+func (o *reply) pass(room *buffer.Buffer) error {
 	if o.taken == nil {
-		if _, err := o.Write(room.b[chunkHeadBytes:]); err != nil {
+		if _, err := o.Write(room.B[buffer.Headroom:]); err != nil {
 			return err
 		}
 		return o.flush()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
@@ -124,10 +125,10 @@ func (a *attempt) take(ev sse.Event, dst io.Writer) error {
 }
 
 // headWriter collects what is read before the handler takes over.
-type headWriter struct{ to *buffer }
+type headWriter struct{ to *buffer.Buffer }
 
 func (w headWriter) Write(p []byte) (int, error) {
-	w.to.b = append(w.to.b, p...)
+	w.to.B = append(w.to.B, p...)
 	return len(p), nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 )
 
 // taken is the connection of an HTTP/1.1 client while a stream goes out on it
@@ -22,7 +24,7 @@ import (
 type taken struct {
 	conn    net.Conn
 	keeper  *keeper
-	chunk   *buffer            // what was written and not sent; nil while there is nothing
+	chunk   *buffer.Buffer     // what was written and not sent; nil while there is nothing
 	armed   time.Time          // when the write deadline in force was set
 	left    context.CancelFunc // called when the client leaves before the end
 	closes  bool               // the client wants no more than this answer
@@ -39,8 +41,6 @@ type taken struct {
 }
 
 const (
-	// chunkHeadBytes is the room for a chunk's size in hex and its line end.
-	chunkHeadBytes = 10
 	// chunkRoomBytes is the room for a chunk before it grows. It is held while a
 	// chunk is written, and not while one is awaited.
 	chunkRoomBytes = 4 << 10
@@ -68,11 +68,11 @@ func (t *taken) SetWriteDeadline(at time.Time) error { return t.conn.SetWriteDea
 // Write adds p to the chunk that FlushError sends.
 func (t *taken) Write(p []byte) (int, error) {
 	if t.chunk == nil {
-		t.chunk = t.keeper.buffers.get(chunkRoomBytes)
-		t.chunk.b = t.chunk.b[:chunkHeadBytes]
+		t.chunk = t.keeper.buffers.Get(chunkRoomBytes)
+		t.chunk.B = t.chunk.B[:buffer.Headroom]
 	}
-	t.chunk.b = append(t.chunk.b, p...)
-	if len(t.chunk.b) >= writeStretch {
+	t.chunk.B = append(t.chunk.B, p...)
+	if len(t.chunk.B) >= writeStretch {
 		return len(p), t.FlushError()
 	}
 	return len(p), nil
@@ -84,26 +84,26 @@ func (t *taken) FlushError() error {
 		return nil
 	}
 	err := t.send(t.chunk)
-	t.chunk.drop()
+	t.chunk.Release()
 	t.chunk = nil
 	return err
 }
 
-// send sends a chunk, whose content follows chunkHeadBytes of room. What was
+// send sends a chunk, whose content follows buffer.Headroom of room. What was
 // written must have been sent.
-func (t *taken) send(chunk *buffer) error {
-	at := putChunkHead(chunk.b)
-	chunk.b = append(chunk.b, lineEnd...)
-	_, err := t.conn.Write(chunk.b[at:])
+func (t *taken) send(chunk *buffer.Buffer) error {
+	at := putChunkHead(chunk.B)
+	chunk.B = append(chunk.B, lineEnd...)
+	_, err := t.conn.Write(chunk.B[at:])
 	return err
 }
 
 // putChunkHead writes the head of a chunk into the room before it, and returns
 // where it begins.
 func putChunkHead(b []byte) int {
-	var digits [chunkHeadBytes]byte
-	head := append(strconv.AppendUint(digits[:0], uint64(len(b)-chunkHeadBytes), 16), lineEnd...)
-	at := chunkHeadBytes - len(head)
+	var digits [buffer.Headroom]byte
+	head := append(strconv.AppendUint(digits[:0], uint64(len(b)-buffer.Headroom), 16), lineEnd...)
+	at := buffer.Headroom - len(head)
 	copy(b[at:], head)
 	return at
 }
@@ -114,7 +114,7 @@ func (t *taken) end(whole bool) {
 		whole = t.FlushError() == nil // what the end of the stream has completed
 	}
 	if t.chunk != nil { // of a panic
-		t.chunk.drop()
+		t.chunk.Release()
 		t.chunk = nil
 	}
 	if whole {

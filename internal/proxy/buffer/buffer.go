@@ -1,0 +1,130 @@
+// Package buffer holds byte buffers with a reference count, in pools by size.
+//
+// # Ownership
+//
+// Get returns a buffer with one reference. Whoever holds a reference may read
+// B; only the single holder of a fresh buffer may change it, before it calls
+// Retain for anybody else. Each reference is ended by one Release, in any
+// goroutine. The last Release returns the memory to the pool, so B must not be
+// used after it.
+//
+// # Room for framing
+//
+// Bytes that are read in order to be sent on as one chunk of HTTP/1.1 are read
+// behind Headroom bytes that stay free, and leave Tailroom bytes of capacity
+// unused. The sender writes the chunk's framing into that room and sends
+// everything in one write without a copy.
+package buffer
+
+import (
+	"io"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// Headroom is the room before a chunk's content: its size in hex and a line
+	// end.
+	Headroom = 10
+	// Tailroom is the room behind it: a line end.
+	Tailroom = 2
+)
+
+// The pooled sizes are the powers of two between these; larger buffers are
+// left to the garbage collector.
+const (
+	minShift = 10
+	maxShift = 20
+)
+
+// smallBodyBytes is the largest request body that is kept out of the pools. A
+// transport sends it together with the headers, in one write; see Reader.
+const smallBodyBytes = 3 << 10
+
+// Pools holds buffers by size. The zero value is ready for use. It is safe for
+// concurrent use, and must not be copied after first use.
+type Pools [maxShift - minShift + 1]sync.Pool
+
+// Buffer is bytes with a reference count. Get it from Pools.
+type Buffer struct {
+	// B is the content. Its holder may append to it, and so replace it.
+	B []byte
+
+	refs  atomic.Int32
+	pools *Pools // nil leaves the memory to the garbage collector
+}
+
+// Get returns an empty buffer with room for at least size bytes.
+func (p *Pools) Get(size int) *Buffer {
+	i := sizeClass(size)
+	if i >= len(p) {
+		return newBuffer(p, make([]byte, 0, size))
+	}
+	if b, ok := p[i].Get().(*Buffer); ok {
+		b.B = b.B[:0]
+		b.refs.Store(1)
+		return b
+	}
+	return newBuffer(p, make([]byte, 0, 1<<(i+minShift)))
+}
+
+// GetBody is Get for the body of a request. A small one is not pooled, so that
+// its Reader can be one that transports know.
+func (p *Pools) GetBody(size int) *Buffer {
+	if size <= smallBodyBytes {
+		return newBuffer(nil, make([]byte, 0, size))
+	}
+	return p.Get(size)
+}
+
+func newBuffer(p *Pools, b []byte) *Buffer {
+	buf := &Buffer{B: b, pools: p}
+	buf.refs.Store(1)
+	return buf
+}
+
+// sizeClass returns the index of the smallest pooled size that holds size.
+func sizeClass(size int) int {
+	return max(bits.Len(uint(max(size, 1)-1))-minShift, 0)
+}
+
+// Retain adds a reference and returns b.
+func (b *Buffer) Retain() *Buffer {
+	b.refs.Add(1)
+	return b
+}
+
+// Release ends one reference; the last one returns the memory to its pool.
+// Releasing a nil buffer does nothing.
+func (b *Buffer) Release() {
+	if b == nil || b.pools == nil || b.refs.Add(-1) > 0 {
+		return
+	}
+	// A buffer that grew by append belongs to the class that its capacity fills.
+	i := bits.Len(uint(cap(b.B))) - 1 - minShift
+	if i >= 0 && i < len(b.pools) {
+		b.pools[i].Put(b)
+	}
+}
+
+// ReadAtMost appends everything that r has. It stops and reports within as
+// false once B is longer than limit bytes.
+func (b *Buffer) ReadAtMost(r io.Reader, limit int64) (within bool, err error) {
+	for {
+		if len(b.B) == cap(b.B) {
+			b.B = append(b.B, 0)[:len(b.B)]
+		}
+		n, err := r.Read(b.B[len(b.B):cap(b.B)])
+		b.B = b.B[:len(b.B)+n]
+		if int64(len(b.B)) > limit {
+			return false, nil
+		}
+		if err == io.EOF {
+			return true, nil
+		}
+		if err != nil {
+			return true, err
+		}
+	}
+}
