@@ -7,6 +7,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/observe/genai"
 	"github.com/spillway-ai/spillway/internal/proxy/gateway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -15,7 +16,7 @@ func build(cfg *config.Config) (gateway.Config, error) {
 	classes := cfg.TrafficClasses()
 	out := gateway.Config{
 		Pools:       cfg.Policies(),
-		Upstreams:   make(map[string]gateway.Upstream, len(cfg.Deployments)),
+		Upstreams:   make(map[string]upstream.Config, len(cfg.Deployments)),
 		DefaultPool: cfg.Routing.DefaultPool,
 		Limits:      limits(cfg.Server),
 	}
@@ -23,7 +24,7 @@ func build(cfg *config.Config) (gateway.Config, error) {
 		out.AnonymousClass = classes[cfg.Anonymous]
 	}
 	for _, d := range cfg.Deployments {
-		u, err := upstream(d)
+		u, err := upstreamConfig(d)
 		if err != nil {
 			return gateway.Config{}, fmt.Errorf("deployment %s: %w", d.Name, err)
 		}
@@ -44,21 +45,21 @@ func limits(s config.Server) gateway.Limits {
 	}
 }
 
-func upstream(d config.Deployment) (gateway.Upstream, error) {
+func upstreamConfig(d config.Deployment) (upstream.Config, error) {
 	target, err := wire.ParseTarget(style(d.Style), d.Endpoint, d.Deployment, d.APIVersion)
 	if err != nil {
-		return gateway.Upstream{}, err
+		return upstream.Config{}, err
 	}
-	u := gateway.Upstream{Target: target, DialTimeout: d.ConnectTimeout, HeaderTimeout: d.HeaderTimeout}
+	u := upstream.Config{Target: target, DialTimeout: d.ConnectTimeout, HeaderTimeout: d.HeaderTimeout}
 	if d.TLS != nil {
 		u.CAFile, u.Insecure = d.TLS.CAFile, d.TLS.InsecureSkipVerify
 	}
 	if d.Auth != nil {
 		switch {
 		case d.Auth.Bearer != "":
-			u.Credential = gateway.Bearer(d.Auth.Bearer.Reveal())
+			u.Credential = upstream.Bearer(d.Auth.Bearer.Reveal())
 		case d.Auth.APIKey != "":
-			u.Credential = gateway.APIKey(d.Auth.APIKey.Reveal())
+			u.Credential = upstream.APIKey(d.Auth.APIKey.Reveal())
 		}
 	}
 	return u, nil

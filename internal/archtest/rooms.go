@@ -49,7 +49,8 @@ var rooms = []room{
 	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
 	{dir: "internal/proxy/wire", may: []string{".", "internal/proxy/wire/..."}},
 	{dir: "internal/proxy/buffer"},
-	{dir: "internal/proxy/gateway", may: []string{".", "internal/policy", "internal/proxy/buffer", "internal/proxy/wire/..."}, clock: true},
+	{dir: "internal/proxy/upstream", may: []string{".", "internal/proxy/buffer", "internal/proxy/wire/..."}, clock: true},
+	{dir: "internal/proxy/gateway", may: []string{".", "internal/policy", "internal/proxy/buffer", "internal/proxy/upstream", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/lab/whatif", may: []string{".", "internal/policy", "internal/lab/fleet", "internal/lab/report", "internal/lab/workload"}},
 	{dir: "internal/lab/plan", may: []string{".", "internal/numeral", "internal/models", "internal/lab/fleet", "internal/policy/...", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload"}, pure: true},
 	{dir: "internal/lab/azuresim", may: []string{".", "internal/lab/fleet", "internal/proxy/wire/..."}, clock: true},
@@ -66,7 +67,7 @@ var rooms = []room{
 	{dir: "internal/app", may: []string{
 		".", "examples", "internal/lab/azuresim", "internal/config", "internal/observe/export", "internal/lab/fleet", "internal/proxy/gateway", "internal/observe/genai", "internal/observe/lockfile", "internal/observe/otlp",
 		"internal/observe/kql", "internal/lab/loadgen", "internal/policy/...", "internal/observe/store", "internal/observe/telemetry",
-		"internal/observe/cost", "internal/diagnose", "internal/diagnose/imports", "internal/lab/report", "internal/lab/whatif", "internal/proxy/wire/...", "internal/lab/workload",
+		"internal/observe/cost", "internal/diagnose", "internal/diagnose/imports", "internal/lab/report", "internal/lab/whatif", "internal/proxy/upstream", "internal/proxy/wire/...", "internal/lab/workload",
 	}, clock: true},
 	{dir: "internal/cli", may: []string{".", "internal/..."}, clock: true},
 	{dir: "cmd", may: []string{"internal/cli"}},

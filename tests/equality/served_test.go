@@ -21,6 +21,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/gateway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -126,14 +127,14 @@ func (w *world) serve(host string, server *http.Server) {
 
 // config is the gateway's configuration with those pools.
 func (w *world) config(pools []policy.Config) gateway.Config {
-	cfg := gateway.Config{Pools: pools, Upstreams: map[string]gateway.Upstream{}}
+	cfg := gateway.Config{Pools: pools, Upstreams: map[string]upstream.Config{}}
 	for _, pool := range pools {
 		for _, d := range pool.Deployments {
 			target, err := wire.ParseTarget(wire.Azure, "http://azure.test", d.Name, "")
 			if err != nil {
 				w.Fatal(err)
 			}
-			cfg.Upstreams[d.Name] = gateway.Upstream{Target: target}
+			cfg.Upstreams[d.Name] = upstream.Config{Target: target}
 		}
 	}
 	for name, class := range w.callers {

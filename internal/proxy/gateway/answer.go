@@ -6,6 +6,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -27,76 +28,81 @@ func (f *flight) deliver() {
 }
 
 // deliverAttempt writes the answer of an attempt that was not forwarded.
-func (f *flight) deliverAttempt(a *attempt) {
-	if a.shape == shapeAssembled && a.streaming != nil && a.fault == nil {
-		f.deliverAssembled(a)
+func (f *flight) deliverAttempt(a *upstream.Attempt) {
+	if f.deliverAssembled(a) {
 		return
 	}
 	switch {
-	case a.fault != nil:
-		f.refuse(a.faultError())
-	case a.resp == nil:
+	case a.Fault() != nil:
+		f.refuse(faultError(a.Fault()))
+	case a.Response() == nil:
 		f.refuse(f.brokenOff())
-	case a.overrun:
+	case a.Partial():
 		f.refuse(f.unexplained(a))
 	default:
 		f.startHeaders(a)
-		f.writeWhole(a.resp.StatusCode, a.head.B)
+		f.pinTo(a, a.Beginning())
+		f.writeWhole(a.Response().StatusCode, a.Beginning())
 	}
 }
 
-// deliverAssembled writes the answer that was put together from a stream.
-func (f *flight) deliverAssembled(a *attempt) {
-	f.running.Wait() // a cut attempt may still be adding to the answer
-	rec := f.core.Record()
-	room := f.g.buffers.Get(wholeReadBytes)
+// wholeBytes is the room for an answer that is put together, before it grows.
+const wholeBytes = 4 << 10
+
+// deliverAssembled writes the answer that was put together from a stream. It
+// reports false where there is none.
+func (f *flight) deliverAssembled(a *upstream.Attempt) bool {
+	f.call.Wait() // an attempt that was cut may still be adding to the answer
+	room := f.g.buffers.Get(wholeBytes)
 	defer func() { room.Release() }()
-	body, err := a.asm.Answer(room.B, wire.AnswerOptions{Truncate: a.short, Usage: rec.Usage})
-	if err != nil {
-		f.refuse(f.brokenOff())
-		return
-	}
+	body, assembled, err := a.Answer(room.B, f.core.Record().Usage)
 	room.B = body
-	if f.req.API == spillway.APIResponses {
-		f.pinTo(a, body)
+	switch {
+	case !assembled:
+		return false
+	case err != nil:
+		f.refuse(f.brokenOff())
+		return true
 	}
+	f.pinTo(a, body)
 	f.startHeaders(a)
 	f.out.set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
+	return true
 }
 
 // startAnswer writes the headers of an answer that goes out as it comes.
-func (f *flight) startAnswer(a *attempt, status int) {
+func (f *flight) startAnswer(a *upstream.Attempt, status int) {
 	f.startHeaders(a)
-	if a.resp.ContentLength >= 0 && a.shape != shapeStream {
-		f.out.set("Content-Length", strconv.FormatInt(a.resp.ContentLength, 10))
+	if a.Response().ContentLength >= 0 && a.Form() != upstream.Streamed {
+		f.out.set("Content-Length", strconv.FormatInt(a.Response().ContentLength, 10))
 	}
 	f.out.start(status)
 }
 
 // startHeaders sets upstream's headers and ours.
-func (f *flight) startHeaders(a *attempt) {
+func (f *flight) startHeaders(a *upstream.Attempt) {
 	h := f.out.w.Header()
-	wire.CopyHeader(h, a.resp.Header)
+	wire.CopyHeader(h, a.Response().Header)
 	delete(h, "Content-Length")
 	f.explain(a)
 }
 
 // explain sets the headers that say how a, and the flight with it, went.
-func (f *flight) explain(a *attempt) {
+func (f *flight) explain(a *upstream.Attempt) {
 	f.out.set(wire.HeaderRequestID, f.id)
-	f.out.set(wire.HeaderDeployment, a.up.name)
+	f.out.set(wire.HeaderDeployment, a.Deployment().Name())
 	f.out.set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
-	if granted := f.facts.granted; granted > 0 {
+	if granted := f.decision.granted; granted > 0 {
 		f.out.set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
 		if granted < f.req.AskTokens {
 			f.out.set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
 		}
 	}
-	if spill := f.facts.spill.String(); spill != "" {
+	if spill := f.decision.spill.String(); spill != "" {
 		f.out.set(wire.HeaderSpill, spill)
 	}
-	if truncated := f.facts.truncated.String(); truncated != "" {
+	if truncated := f.decision.truncated.String(); truncated != "" {
 		f.out.set(wire.HeaderTruncated, truncated)
 	}
 	f.out.set(wire.HeaderServerTiming, f.timing(a))
@@ -105,16 +111,16 @@ func (f *flight) explain(a *attempt) {
 // timing is the value of server-timing, in milliseconds: what the request
 // waited before its first attempt, the first output since acceptance, and how
 // long this attempt has run.
-func (f *flight) timing(a *attempt) string {
+func (f *flight) timing(a *upstream.Attempt) string {
 	var room [96]byte
 	b := append(room[:0], "queue;dur="...)
-	b = appendMillis(b, f.facts.queue)
-	if f.facts.ttft > 0 {
+	b = appendMillis(b, f.decision.queue)
+	if f.decision.ttft > 0 {
 		b = append(b, ", ttft;dur="...)
-		b = appendMillis(b, f.facts.ttft)
+		b = appendMillis(b, f.decision.ttft)
 	}
 	b = append(b, ", upstream;dur="...)
-	b = appendMillis(b, f.g.deps.Now().Sub(a.started))
+	b = appendMillis(b, f.g.deps.Now().Sub(a.Started()))
 	return string(b)
 }
 
@@ -158,12 +164,12 @@ func (f *flight) brokenOff() wire.Error {
 }
 
 // unexplained is upstream's error whose body did not come whole.
-func (f *flight) unexplained(a *attempt) wire.Error {
-	wait, asked := wire.ParseRetryAfter(a.resp.Header, f.g.deps.Now())
+func (f *flight) unexplained(a *upstream.Attempt) wire.Error {
+	wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now())
 	if asked {
 		wait = min(max(wait, minRetryAfter), maxRetryAfter)
 	}
-	return wire.Unexplained(a.resp.StatusCode, wait)
+	return wire.Unexplained(a.Response().StatusCode, wait)
 }
 
 // The bounds of a wait that upstream asks for.
@@ -173,6 +179,6 @@ const (
 )
 
 // faultError is the response to an error that came inside a stream.
-func (a *attempt) faultError() wire.Error {
-	return wire.Error{Status: a.fault.Status, Code: a.fault.Code, Type: a.fault.Type, Message: a.fault.Message}
+func faultError(e *wire.StreamError) wire.Error {
+	return wire.Error{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message}
 }

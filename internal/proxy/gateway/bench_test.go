@@ -15,6 +15,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -54,8 +55,8 @@ func benchUpstream(events int) http.Handler {
 	})
 }
 
-func benchGateway(b *testing.B, upstream string, mode spillway.SyncMode) http.Handler {
-	target, err := wire.ParseTarget(wire.Azure, upstream, "east", "")
+func benchGateway(b *testing.B, base string, mode spillway.SyncMode) http.Handler {
+	target, err := wire.ParseTarget(wire.Azure, base, "east", "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func benchGateway(b *testing.B, upstream string, mode spillway.SyncMode) http.Ha
 			Pool:        spillway.Pool{Name: "gpt-4o-mini", Tiers: [][]string{{"east"}}},
 			Deployments: []spillway.Deployment{{Name: "east", Model: "gpt-4o-mini"}},
 		}},
-		Upstreams: map[string]Upstream{"east": {Target: target, Credential: APIKey("azure")}},
+		Upstreams: map[string]upstream.Config{"east": {Target: target, Credential: upstream.APIKey("azure")}},
 		Callers:   []Caller{{Name: "bench", Keys: []string{"demo"}, Class: &spillway.Class{Name: "c", Sync: mode, Window: time.Minute}}},
 	}, Deps{Recorder: discard{}})
 	if err != nil {
@@ -73,8 +74,8 @@ func benchGateway(b *testing.B, upstream string, mode spillway.SyncMode) http.Ha
 	return g
 }
 
-func benchProxy(b *testing.B, upstream string) http.Handler {
-	to, err := url.Parse(upstream)
+func benchProxy(b *testing.B, base string) http.Handler {
+	to, err := url.Parse(base)
 	if err != nil {
 		b.Fatal(err)
 	}

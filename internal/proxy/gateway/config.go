@@ -6,6 +6,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
 // Config is what a gateway serves. It is not changed after it was given to New
@@ -13,7 +14,7 @@ import (
 type Config struct {
 	Pools []policy.Config
 	// Upstreams says where each deployment is, by its name.
-	Upstreams map[string]Upstream
+	Upstreams map[string]upstream.Config
 	Callers   []Caller
 	// AnonymousClass is the class of requests without a key; nil refuses them.
 	AnonymousClass *spillway.Class
@@ -97,9 +98,9 @@ type Recorder interface {
 // nil of the others takes the stated default.
 type Deps struct {
 	Recorder  Recorder
-	Now       func() time.Time // time.Now
-	Rand      func() float64   // uniform in [0,1); math/rand/v2, safe for concurrent use
-	RequestID func() string    // "req_" and 32 random hex digits
-	Logger    *slog.Logger     // discards
-	Dial      DialFunc         // a net.Dialer with the upstream's DialTimeout
+	Now       func() time.Time  // time.Now
+	Rand      func() float64    // uniform in [0,1); math/rand/v2, safe for concurrent use
+	RequestID func() string     // "req_" and 32 random hex digits
+	Logger    *slog.Logger      // discards
+	Dial      upstream.DialFunc // a net.Dialer with the upstream's DialTimeout
 }

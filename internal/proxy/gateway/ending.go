@@ -19,13 +19,13 @@ func (g *Gateway) End() { g.end(errEnding) }
 // left before.
 func (f *flight) mustEnd() bool { return errors.Is(context.Cause(f.ctx), errEnding) }
 
-// leave ends a flight whose context has ended: nobody reads any more, or the
+// onContextDone ends a flight whose context has ended: nobody reads any more, or the
 // gateway ends.
-func (f *flight) leave() {
-	f.report()
+func (f *flight) onContextDone() {
+	f.reportProgress()
 	if f.mustEnd() {
-		f.tell(spillway.Event{Kind: spillway.EventEnd})
+		f.handle(spillway.Event{Kind: spillway.EventEnd})
 		return
 	}
-	f.tell(spillway.Event{Kind: spillway.EventGone})
+	f.handle(spillway.Event{Kind: spillway.EventGone})
 }

@@ -3,29 +3,24 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
-
-// maxNotices is how many notices a flight's attempts can send in all, so that
-// sending one never blocks.
-const maxNotices = spillway.MaxAttempts * noticesPerAttempt
 
 // flight is one request under way. Its handler's goroutine owns it, except
 // where a field says otherwise.
 type flight struct {
-	out   reply
-	parts streaming // of the first attempt
-	first attempt
-	g     *Gateway
-	snap  *snapshot
-	r     *http.Request   // nil once the server has done its part and no attempt can want it
-	ctx   context.Context // ends when the client leaves, or the gateway ends
+	out  reply
+	call upstream.Call // what attempts are sent
+	g    *Gateway
+	snap *snapshot
+	r    *http.Request   // nil once the server has done its part
+	ctx  context.Context // ends when the client leaves, or the gateway ends
 	// cancel ends ctx, and kept keeps the server from doing so; nil where ctx is
 	// the request's.
 	cancel context.CancelFunc
@@ -34,38 +29,34 @@ type flight struct {
 	id       string
 	accepted time.Time
 	path     wire.Path
-	ask      *wire.Ask // read by attempts, changed by nobody once begun; nil as r
+	ask      *wire.Ask // nil once nothing can be sent again
 	req      spillway.Request
 	body     *buffer.Buffer // nil without a body, and once nothing can be sent again
 
 	pool *pool
 	core *policy.Flight // guarded by pool.mu
 
-	// What the core answered last. take fills them under pool.mu.
-	todo     []task
-	todoRoom [1]task
-	wakeAt   time.Time
-	facts    facts
+	// What the core answered last. setStep fills them under pool.mu.
+	actions    []action
+	actionRoom [1]action
+	wakeAt     time.Time
+	decision   decision
 
-	attempts []*attempt // attempts[i] is attempt i+1
-	notices  chan notice
-	poke     chan struct{} // holds a token when the engine wants the flight woken
-	running  sync.WaitGroup
+	attempts []*upstream.Attempt // attempts[i] is attempt i+1
+	wakeNow  chan struct{}       // holds a token when the engine wants the flight woken
 	watch    watch
 
-	forwarded *attempt // the committed attempt
+	forwarded *upstream.Attempt // the committed attempt
+	begun     bool              // its answer has begun
 	settled   bool
 	abort     bool // the answer cannot be ended validly
-	// includesUsage and choices are what the ask says of the answer.
+	// includesUsage is what the ask says of the answer.
 	includesUsage bool
-	choices       int
-	// idempotent is a request that may be sent twice, whatever it asks for.
-	idempotent bool
-	verdict    spillway.Action // the settle
+	verdict       spillway.Action // the settle
 }
 
-// facts are what the headers of an answer say of the core's decisions.
-type facts struct {
+// decision is what the headers of an answer say of the core's decisions.
+type decision struct {
 	spill     spillway.SpillReason
 	truncated spillway.Truncation
 	granted   int // output tokens; 0 when no limit was sent
@@ -73,67 +64,63 @@ type facts struct {
 	ttft      time.Duration
 }
 
-// task is an action, and the upstream of a send.
-type task struct {
+// action is one of the core's, and where a send goes.
+type action struct {
 	spillway.Action
-	up *upstream
+	to *upstream.Deployment
 }
 
-// notice tells the handler that an attempt has an event to report. A panic of
-// the attempt's goroutine travels the same way.
-type notice struct {
-	event *spillway.Event
-	crash *crash
-}
-
-// crash is a recovered panic and where it was.
-type crash struct {
-	cause any
-	stack []byte
-}
-
-// fly runs the flight from Begin to Settle. The answer of a flight that was
+// run drives the flight from Begin to Settle. The answer of a flight that was
 // not committed is still to be written. It reports that the flight goes on
 // without the server, and is not settled, when the connection was taken over.
-func (f *flight) fly() (onward bool) {
-	f.notices = make(chan notice, maxNotices)
-	f.poke = make(chan struct{}, 1)
+func (f *flight) run() (detached bool) {
+	f.wakeNow = make(chan struct{}, 1)
+	f.prepareCall()
 	f.pool.begin(f)
 	f.perform()
 	for !f.settled {
 		a := f.forwarded
-		if a == nil || a.pumped {
+		if a == nil || f.begun {
 			f.wait()
 			continue
 		}
-		err := f.open(a)
+		err := f.beginAnswer(a)
 		if err == nil && f.takeOver(a) {
 			return true
 		}
-		f.pump(a, err)
+		f.forward(a, err)
 	}
 	return false
 }
 
-// take copies the core's answer. pool.mu is held.
-func (f *flight) take(step spillway.Step) {
-	f.todo = f.todoRoom[:0]
-	for _, action := range step.Actions {
-		t := task{Action: action}
-		switch action.Kind {
+// prepareCall says what the attempts are to be sent.
+func (f *flight) prepareCall() {
+	c := &f.call
+	c.Context, c.Settings = f.ctx, f.snap.calls
+	c.ID, c.Method, c.Header, c.Path, c.RawQuery = f.id, f.r.Method, f.r.Header, f.path, f.r.URL.RawQuery
+	c.Ask, c.API, c.Stream, c.Choices, c.Hops = f.ask, f.req.API, f.req.Stream, f.ask.Choices, f.req.Hops
+	c.Idempotent = f.r.Method == http.MethodGet || f.r.Method == http.MethodHead
+}
+
+// setStep copies the core's answer. pool.mu is held.
+func (f *flight) setStep(step spillway.Step) {
+	f.actions = f.actionRoom[:0]
+	for _, act := range step.Actions {
+		next := action{Action: act}
+		switch act.Kind {
 		case spillway.ActionSend:
-			t.up = f.pool.upstreams[action.Deployment]
+			next.to = f.pool.deployments[act.Deployment]
 		case spillway.ActionForward, spillway.ActionSettle:
 			rec := f.core.Record()
-			f.facts = facts{rec.Spill, rec.Truncated, rec.GrantTokens, rec.Queue, rec.TTFT}
+			f.decision = decision{rec.Spill, rec.Truncated, rec.GrantTokens, rec.Queue, rec.TTFT}
 		}
-		f.todo = append(f.todo, t)
+		f.actions = append(f.actions, next)
 	}
 	f.wakeAt = step.WakeAt
 }
 
-// tell reports an event and does what the core answers.
-func (f *flight) tell(ev spillway.Event) {
+// handle gives the core an event and does what it answers.
+func (f *flight) handle(ev spillway.Event) {
 	if f.settled {
 		return
 	}
@@ -143,40 +130,30 @@ func (f *flight) tell(ev spillway.Event) {
 
 // perform does what the core answered last. What takes long is only begun.
 func (f *flight) perform() {
-	for i := range f.todo {
-		t := &f.todo[i]
-		switch t.Kind {
+	for i := range f.actions {
+		act := &f.actions[i]
+		switch act.Kind {
 		case spillway.ActionSend:
-			f.send(t)
+			f.attempts = append(f.attempts, f.call.Start(upstream.Send{
+				Number: act.Attempt, Deployment: act.to, Grant: act.Grant, Stream: act.Stream, Body: f.body,
+			}))
 		case spillway.ActionForward:
-			f.forwarded = f.attempt(t.Attempt)
+			f.forwarded = f.attempt(act.Attempt)
 			f.dropBody()
 		case spillway.ActionCancel:
-			f.attempt(t.Attempt).cancel()
+			f.attempt(act.Attempt).Cancel()
 		case spillway.ActionCut:
-			f.attempt(t.Attempt).cut()
+			f.attempt(act.Attempt).Cut()
 		case spillway.ActionSettle:
-			f.settled, f.verdict = true, t.Action
+			f.settled, f.verdict = true, act.Action
 		}
 	}
-	f.todo = f.todoRoom[:0]
+	f.actions = f.actionRoom[:0]
 }
 
-func (f *flight) attempt(number int) *attempt { return f.attempts[number-1] }
+func (f *flight) attempt(number int) *upstream.Attempt { return f.attempts[number-1] }
 
-// send starts an attempt.
-func (f *flight) send(t *task) {
-	a := &f.first
-	if len(f.attempts) > 0 {
-		a = new(attempt)
-	}
-	f.attempts = append(f.attempts, a)
-	a.begin(f, t)
-	f.running.Add(1)
-	go a.run()
-}
-
-// wait waits until there is something to tell the core, and tells it.
+// wait waits for the next event and handles it.
 func (f *flight) wait() {
 	var alarm <-chan time.Time
 	if !f.wakeAt.IsZero() {
@@ -185,53 +162,66 @@ func (f *flight) wait() {
 		alarm = timer.C
 	}
 	select {
-	case n := <-f.notices:
-		f.hear(n)
-	case <-f.poke:
-		f.wake()
+	case r := <-f.call.Reports():
+		f.onReport(r)
+	case <-f.wakeNow:
+		f.onWake()
 	case <-alarm:
-		f.wake()
+		f.onWake()
 	case <-f.ctx.Done():
-		f.leave()
+		f.onContextDone()
 	}
 }
 
-// hear reports an attempt's event, unless something else has overtaken it: the
-// client's departure makes attempts fail, and so does our own cancelling.
-func (f *flight) hear(n notice) {
+// onReport handles an attempt's event, unless something else has overtaken it:
+// the client's departure makes attempts fail, and so does our own canceling.
+func (f *flight) onReport(r upstream.Report) {
 	switch {
-	case n.crash != nil:
-		panic(n.crash)
+	case r.Panic != nil:
+		panic(r.Panic)
 	case f.ctx.Err() != nil:
-		f.leave()
-	case !f.attempt(n.event.Attempt).cancelled:
-		f.tell(*n.event)
+		f.onContextDone()
+	case !f.attempt(r.Event.Attempt).Cancelled():
+		f.handle(*r.Event)
 	}
 }
 
-// wake reports the progress of what is under way, and then the wake-up.
-func (f *flight) wake() {
-	f.report()
-	f.tell(spillway.Event{Kind: spillway.EventWake})
+// onWake handles what is known already, then the progress of what is under way,
+// and then the wake-up: a complete answer is not cut because its report and the
+// deadline came together.
+func (f *flight) onWake() {
+	for pending := true; pending && !f.settled && f.forwarded == nil; {
+		select {
+		case r := <-f.call.Reports():
+			f.onReport(r)
+		default:
+			pending = false
+		}
+	}
+	if f.forwarded != nil && !f.begun {
+		return // it was committed just now: its watch keeps the wake-ups
+	}
+	f.reportProgress()
+	f.handle(spillway.Event{Kind: spillway.EventWake})
 }
 
-// report tells the core how far the attempts are.
-func (f *flight) report() {
+// reportProgress tells the core how far the attempts are.
+func (f *flight) reportProgress() {
 	for _, a := range f.attempts {
-		if ev, any := a.progress(); any {
-			f.tell(ev)
+		if ev, more := a.Progress(); more {
+			f.handle(ev)
 		}
 	}
 }
 
-// wakeNow asks for a wake-up as soon as possible. pool.mu is held.
-func (f *flight) wakeNow() {
+// requestWake asks for a wake-up as soon as possible. pool.mu is held.
+func (f *flight) requestWake() {
 	if f.watch.on {
 		f.watch.hurry()
 		return
 	}
 	select {
-	case f.poke <- struct{}{}:
+	case f.wakeNow <- struct{}{}:
 	default:
 	}
 }
@@ -242,14 +232,16 @@ func (f *flight) dropBody() {
 	f.body = nil
 }
 
-// land ends whatever the flight has started and waits for it.
-func (f *flight) land() {
+// stopAttempts ends whatever the flight has started and waits for it.
+func (f *flight) stopAttempts() {
 	for _, a := range f.attempts {
-		a.cancel()
+		if !a.Complete() {
+			a.Cancel()
+		}
 	}
-	f.running.Wait()
+	f.call.Wait()
 	for _, a := range f.attempts {
-		a.close()
+		a.Close()
 	}
 	f.dropBody()
 }

@@ -22,9 +22,11 @@ type Gateway struct {
 	snap    atomic.Pointer[snapshot]
 	applyMu sync.Mutex // one Apply at a time
 	buffers buffer.Pools
-	pins    pins
-	live    presence
-	keepers []*keeper
+	// trailers are what upstream.Settings says of them.
+	trailers sync.WaitGroup
+	pins     pins
+	live     presence
+	keepers  []*keeper
 
 	base context.Context // of every request that comes through Server
 	end  context.CancelCauseFunc
@@ -105,7 +107,13 @@ func (g *Gateway) InFlight() int { return g.live.count() }
 
 // Drain waits until no request is in flight. New ones are still served: stop
 // the listeners first. What it does not wait for, End ends.
-func (g *Gateway) Drain(ctx context.Context) error { return g.live.wait(ctx) }
+func (g *Gateway) Drain(ctx context.Context) error {
+	if err := g.live.wait(ctx); err != nil {
+		return err
+	}
+	g.trailers.Wait() // 100 ms at most
+	return nil
+}
 
 // Cut breaks off the streams under way that have left their server, and closes
 // the connections between requests that have: the server's Close does not reach

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -15,7 +16,7 @@ import (
 // http.ErrAbortHandler, when an answer cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{
-		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(), idempotent: r.Method == http.MethodGet || r.Method == http.MethodHead,
+		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(),
 		id: g.deps.RequestID(), accepted: g.deps.Now(),
 	}
 	f.out.open(w, r, g.deps.Now, f.snap.limits.WriteTimeout)
@@ -56,7 +57,7 @@ func (f *flight) serve() (onward bool) {
 	case local:
 	default:
 		f.detach()
-		if f.fly() {
+		if f.run() {
 			go f.goOn()
 			return true
 		}
@@ -131,7 +132,7 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	if err != nil {
 		return badRequest(err)
 	}
-	f.ask, f.choices, f.includesUsage = &ask, ask.Choices, ask.IncludeUsage
+	f.ask, f.includesUsage = &ask, ask.IncludeUsage
 	ask.Fill(&f.req)
 	f.req.Stream = ask.Stream && ask.API.Generates()
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
@@ -238,20 +239,20 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 // finish ends what is still running, hands in the record, and gives the
 // flight back to the engine.
 func (f *flight) finish() {
-	f.land()
+	f.stopAttempts()
 	rec := f.core.Record()
 	if f.out.status != 0 {
 		rec.Status = f.out.status
 	}
-	if a := f.answered(); a != nil && a.gapMax > 0 {
-		rec.TBTMax = a.gapMax
+	if a := f.answered(); a != nil && a.MaxGap() > 0 {
+		rec.TBTMax = a.MaxGap()
 	}
 	f.g.deps.Recorder.Record(rec)
 	f.pool.release(f)
 }
 
 // answered returns the attempt whose answer the client got, or nil.
-func (f *flight) answered() *attempt {
+func (f *flight) answered() *upstream.Attempt {
 	if f.forwarded != nil {
 		return f.forwarded
 	}
@@ -265,8 +266,8 @@ func (f *flight) answered() *attempt {
 // holds returns, and its client gets an error.
 func (f *flight) contain(p any) {
 	cause, stack := p, debug.Stack()
-	if c, ok := p.(*crash); ok {
-		cause, stack = c.cause, c.stack
+	if c, ok := p.(*upstream.Panic); ok {
+		cause, stack = c.Cause, c.Stack
 	}
 	f.g.deps.Logger.Error("request panicked", "request_id", f.id, "panic", cause, "stack", string(stack))
 	if f.out.status == 0 {
@@ -276,7 +277,7 @@ func (f *flight) contain(p any) {
 		f.abort = true
 	}
 	if f.core == nil {
-		f.land()
+		f.stopAttempts()
 		return
 	}
 	defer func() {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -128,19 +129,17 @@ func TestBlackHole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.cfg.Upstreams["east"] = Upstream{Target: target, Insecure: true}
+			w.cfg.Upstreams["east"] = upstream.Config{Target: target, Insecure: true}
 		})
 		w.want(w.post(chat("5", "")), 200)
 		hole.dead.Store(true)
 		if got := w.post(chat("5", "")); got.status == 200 {
 			t.Fatal("the connection is not lost")
 		}
-		time.Sleep(pingAfter + pingTimeout)
+		time.Sleep(8 * time.Second) // a ping is sent after 5 s, and missed 3 s later
 		w.want(w.post(chat("5", "")), 200)
 		w.idle()
-		for _, transport := range w.gateway.snap.Load().transports {
-			transport.CloseIdleConnections()
-		}
+		w.gateway.snap.Load().transports.CloseIdle(nil)
 		hole.first.Close()
 	})
 }

@@ -17,6 +17,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -35,12 +36,12 @@ type front struct {
 	dials   map[string]func() net.Conn
 }
 
-// newFront starts a gateway before a deployment that upstream plays.
-func newFront(t *testing.T, upstream http.HandlerFunc) *front {
+// newFront starts a gateway before a deployment that the handler plays.
+func newFront(t *testing.T, serve http.HandlerFunc) *front {
 	up := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
-		upstream(w, r)
+		serve(w, r)
 	}))
 	t.Cleanup(up.Close)
 	target, err := wire.ParseTarget(wire.AzureV1, up.URL, "east", "")
@@ -54,7 +55,7 @@ func newFront(t *testing.T, upstream http.HandlerFunc) *front {
 			Pool:        spillway.Pool{Name: "gpt-4o-mini", Tiers: [][]string{{"east"}}},
 			Deployments: []spillway.Deployment{d.Deployment},
 		}},
-		Upstreams: map[string]Upstream{"east": {Target: target, Insecure: true}},
+		Upstreams: map[string]upstream.Config{"east": {Target: target, Insecure: true}},
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: &spillway.Class{Name: "c"}}},
 	}, Deps{Recorder: &f.rec})
 	if err != nil {

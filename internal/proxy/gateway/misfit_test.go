@@ -93,8 +93,12 @@ func TestStreamOptionsLearned(t *testing.T) {
 				if len(calls.body) != tt.asked {
 					t.Errorf("asked %d times, want %d: %q", len(calls.body), tt.asked, calls.body)
 				}
-				if got := w.gateway.snap.Load().pools[0].upstreams["east"].noUsage.Load(); got != tt.learned {
-					t.Errorf("learned %v, want %v", got, tt.learned)
+				if err := w.gateway.Apply(w.cfg); err != nil { // what is learned outlives a reload
+					t.Fatal(err)
+				}
+				w.want(w.post(chat("5", tt.more)), tt.status)
+				if again, learned := len(calls.body)-tt.asked, 1; tt.learned && again != learned || !tt.learned && again != tt.asked {
+					t.Errorf("asked %d times the second time, learned: %v", again, tt.learned)
 				}
 				w.idle()
 			})

@@ -1,6 +1,10 @@
 package gateway
 
-import "context"
+import (
+	"context"
+
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
+)
 
 // detach gives a flight whose answer is a stream a context that does not end
 // with the server's part in it. Until the connection is taken over it ends when
@@ -27,8 +31,8 @@ func (f *flight) attach() {
 
 // takeOver takes the client's connection over once the answer has begun, if it
 // is a stream to a client of HTTP/1.1: then the handler must return.
-func (f *flight) takeOver(a *attempt) bool {
-	if a.shape != shapeStream {
+func (f *flight) takeOver(a *upstream.Attempt) bool {
+	if a.Form() != upstream.Streamed {
 		return false
 	}
 	taken := f.cancel != nil && f.out.take(f.r, f.cancel)
@@ -41,12 +45,14 @@ func (f *flight) takeOver(a *attempt) bool {
 }
 
 // lighten lets go of what a stream that has begun does not need any more.
-func (f *flight) lighten(a *attempt, taken bool) {
-	a.resp.Header, a.resp.Request = nil, nil
+func (f *flight) lighten(a *upstream.Attempt, taken bool) {
+	a.ReleaseHeader()
 	if len(f.attempts) > 1 {
 		return // another may still have something to say
 	}
-	switch f.ask, f.notices = nil, nil; {
+	f.ask = nil
+	f.call.Committed()
+	switch {
 	case taken:
 		f.r = nil
 	case f.r.ProtoMajor == 2:
@@ -75,7 +81,7 @@ func (f *flight) complete() {
 			f.contain(p)
 		}
 	}()
-	f.pump(f.forwarded, nil)
+	f.forward(f.forwarded, nil)
 	for !f.settled {
 		f.wait()
 	}

@@ -9,20 +9,8 @@ import (
 	"testing"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
-
-// TestProxy goes by the environment's proxies, except on a network that the
-// caller provides.
-func TestProxy(t *testing.T) {
-	own, err := newTransport(transportKey{}, nil)
-	if err != nil || own.Proxy == nil {
-		t.Errorf("no proxy is looked for: %v", err)
-	}
-	given, err := newTransport(transportKey{}, new(memoryNet).dial)
-	if err != nil || given.Proxy != nil {
-		t.Errorf("a proxy is looked for: %v", err)
-	}
-}
 
 func TestPinsAreBounded(t *testing.T) {
 	var p pins
@@ -71,7 +59,7 @@ func TestKeyring(t *testing.T) {
 
 // TestCredentialsAreNotPrinted formats a configuration in every way.
 func TestCredentialsAreNotPrinted(t *testing.T) {
-	u := Upstream{Credential: APIKey("secret")}
+	u := upstream.Config{Credential: upstream.APIKey("secret")}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		if s := fmt.Sprintf(verb, u); strings.Contains(s, "secret") {
 			t.Errorf("%s prints %s", verb, s)

@@ -1,6 +1,12 @@
 package gateway
 
-import "sync"
+import (
+	"bytes"
+	"sync"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
+)
 
 // maxPins bounds the stored responses whose deployment is remembered.
 const maxPins = 65536
@@ -49,4 +55,26 @@ func (p *pins) put(id string, at pin) {
 		p.old, p.young = p.young, make(map[string]pin)
 	}
 	p.young[id] = at
+}
+
+// responseMark begins the identifier of a stored response.
+var responseMark = []byte(`"resp_`) // constant
+
+// markWithin is how far from its beginning an answer names its identifier.
+const markWithin = 2 << 10
+
+// pinTo remembers that the deployment of a holds the response that data, an
+// answer or the beginning of a stream, describes. The identifier is the first
+// of its kind there.
+func (f *flight) pinTo(a *upstream.Attempt, data []byte) {
+	if f.req.API != spillway.APIResponses {
+		return
+	}
+	_, rest, found := bytes.Cut(data[:min(len(data), markWithin)], responseMark)
+	if !found {
+		return
+	}
+	if id, _, closed := bytes.Cut(rest, []byte{'"'}); closed {
+		f.g.pins.learn("resp_"+string(id), pin{f.pool.name, a.Deployment().Name()})
+	}
 }

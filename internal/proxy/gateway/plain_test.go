@@ -131,7 +131,7 @@ func TestPlainPieceTooLong(t *testing.T) {
 			http.NewResponseController(w).Flush()
 		}
 	})
-	f.gateway.snap.Load().limits.MaxEventBytes = 1 << 10
+	f.gateway.snap.Load().calls.MaxEventBytes = 1 << 10
 	conn := f.dials["TCP"]()
 	io.WriteString(conn, ask("HTTP/1.1", ""))
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -8,6 +8,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
 // pool is one engine, and where its deployments are. It is safe for concurrent
@@ -15,24 +16,24 @@ import (
 type pool struct {
 	name string
 
-	mu        sync.Mutex // held for one call of the engine
-	engine    *policy.Engine
-	upstreams map[string]*upstream // by deployment; replaced together with the engine's configuration
+	mu          sync.Mutex // held for one call of the engine
+	engine      *policy.Engine
+	deployments map[string]*upstream.Deployment // by name; replaced together with the engine's configuration
 }
 
 // apply replaces what the pool serves.
-func (p *pool) apply(cfg policy.Config, table map[string]*upstream) error {
+func (p *pool) apply(cfg policy.Config, table map[string]*upstream.Deployment) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.engine.Apply(cfg); err != nil {
 		return err
 	}
 	for name, next := range table {
-		if was := p.upstreams[name]; was != nil && !next.same(was) {
+		if was := p.deployments[name]; was != nil && !next.Same(was) {
 			p.engine.Forgive(name) // what it failed with may be what was mended
 		}
 	}
-	p.upstreams = table
+	p.deployments = table
 	p.wakeReady()
 	return nil
 }
@@ -42,7 +43,7 @@ func (p *pool) apply(cfg policy.Config, table map[string]*upstream) error {
 func (p *pool) wakeReady() {
 	for ready := p.engine.Ready(); ready != nil; ready = p.engine.Ready() {
 		if f, ok := ready.Driver.(*flight); ok {
-			f.wakeNow()
+			f.requestWake()
 		}
 	}
 }
@@ -54,7 +55,7 @@ func (p *pool) begin(f *flight) {
 	core, step := p.engine.Begin(f.g.deps.Now(), &f.req)
 	core.Driver = f
 	f.core = core
-	f.take(step)
+	f.setStep(step)
 	p.wakeReady()
 }
 
@@ -63,7 +64,7 @@ func (p *pool) begin(f *flight) {
 func (p *pool) on(f *flight, ev spillway.Event) {
 	p.mu.Lock()
 	now := f.g.deps.Now()
-	f.take(f.core.On(now, ev))
+	f.setStep(f.core.On(now, ev))
 	p.wakeReady()
 	change, changed := p.engine.Changed(now)
 	p.mu.Unlock()

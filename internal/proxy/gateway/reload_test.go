@@ -11,6 +11,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
 // TestReload replaces the configuration while streams run: they finish where
@@ -58,7 +59,7 @@ func TestReloadRefused(t *testing.T) {
 				c.Callers = append(c.Callers, Caller{Name: "y", Keys: []string{"demo"}, Class: w.class})
 			},
 			"default pool":    func(c *Config) { c.DefaultPool = "none" },
-			"unknown CA file": func(c *Config) { c.Upstreams = map[string]Upstream{"east": {CAFile: "/does/not/exist"}} },
+			"unknown CA file": func(c *Config) { c.Upstreams = map[string]upstream.Config{"east": {CAFile: "/does/not/exist"}} },
 			"two of one name": func(c *Config) {
 				c.Pools = append(c.Pools, c.Pools[0])
 				c.Pools[1].Pool.Name = "b"

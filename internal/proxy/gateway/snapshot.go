@@ -3,11 +3,11 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
 // snapshot is one configuration in force. It does not change; requests keep
@@ -20,15 +20,17 @@ type snapshot struct {
 	keys    keyring
 	limits  Limits
 
-	transports map[transportKey]*http.Transport
+	calls       *upstream.Settings
+	transports  *upstream.Transports
+	deployments map[string]*upstream.Deployment // of all pools
 }
 
 // plan is a snapshot that is about to come into force, with what its pools
 // must be told. Nothing of the running gateway has changed yet.
 type plan struct {
 	*snapshot
-	configs []policy.Config        // of snapshot.pools
-	tables  []map[string]*upstream // of snapshot.pools
+	configs []policy.Config                   // of snapshot.pools
+	tables  []map[string]*upstream.Deployment // of snapshot.pools
 }
 
 // newPlan builds and checks everything that can be wrong with cfg. It keeps
@@ -42,11 +44,17 @@ func (g *Gateway) newPlan(cfg Config, old *snapshot) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{snapshot: &snapshot{
-		byModel:    make(map[string]*pool),
-		keys:       keys,
-		limits:     cfg.Limits.withDefaults(),
-		transports: make(map[transportKey]*http.Transport),
+		byModel:     make(map[string]*pool),
+		keys:        keys,
+		limits:      cfg.Limits.withDefaults(),
+		deployments: make(map[string]*upstream.Deployment),
 	}}
+	p.calls = g.settings(&p.limits)
+	before := (*upstream.Transports)(nil)
+	if old != nil {
+		before = old.transports
+	}
+	p.transports = upstream.NewTransports(g.deps.Dial, before)
 	for _, pc := range cfg.Pools {
 		if err := g.addPool(p, pc, cfg.Upstreams, old); err != nil {
 			return nil, fmt.Errorf("pool %q: %w", pc.Pool.Name, err)
@@ -65,16 +73,16 @@ func (g *Gateway) newPlan(cfg Config, old *snapshot) (*plan, error) {
 }
 
 // addPool adds one pool, the running one of that name where there is one.
-func (g *Gateway) addPool(p *plan, pc policy.Config, upstreams map[string]Upstream, old *snapshot) error {
+func (g *Gateway) addPool(p *plan, pc policy.Config, upstreams map[string]upstream.Config, old *snapshot) error {
 	name := pc.Pool.Name
 	engine, err := policy.New(pc, g.deps.Rand) // also checks the configuration of a running pool
 	if err != nil {
 		return err
 	}
-	table := make(map[string]*upstream, len(pc.Deployments))
+	table := make(map[string]*upstream.Deployment, len(pc.Deployments))
 	for i := range pc.Deployments {
 		d := &pc.Deployments[i]
-		if table[d.Name], err = g.addUpstream(p, d, upstreams, old); err != nil {
+		if table[d.Name], err = p.addDeployment(d, upstreams, old); err != nil {
 			return err
 		}
 	}
@@ -100,32 +108,32 @@ func (g *Gateway) addPool(p *plan, pc policy.Config, upstreams map[string]Upstre
 	return nil
 }
 
-// addUpstream finds where d is, on a transport that may exist already.
-func (g *Gateway) addUpstream(p *plan, d *spillway.Deployment, upstreams map[string]Upstream, old *snapshot) (*upstream, error) {
-	u, ok := upstreams[d.Name]
+// addDeployment finds where d is. What the running gateway has learned of its
+// endpoint is kept.
+func (p *plan) addDeployment(d *spillway.Deployment, upstreams map[string]upstream.Config, old *snapshot) (*upstream.Deployment, error) {
+	c, ok := upstreams[d.Name]
 	if !ok {
 		return nil, fmt.Errorf("deployment %q: %w", d.Name, spillway.ErrUnknownDeployment)
 	}
-	key, err := u.transportKey()
-	if err != nil {
-		return nil, fmt.Errorf("deployment %q: %w", d.Name, err)
+	c.Reasoning = d.Reasoning
+	before := (*upstream.Deployment)(nil)
+	if old != nil {
+		before = old.deployments[d.Name]
 	}
-	transport := p.transports[key]
-	if transport == nil && old != nil {
-		transport = old.transports[key]
-	}
-	if transport == nil {
-		if transport, err = newTransport(key, g.deps.Dial); err != nil {
-			return nil, fmt.Errorf("deployment %q: %w", d.Name, err)
-		}
-	}
-	p.transports[key] = transport
-	up, err := newUpstream(d.Name, &u, transport)
+	up, err := p.transports.Deployment(d.Name, &c, before)
 	if err != nil {
 		return nil, err
 	}
-	up.reasoning = d.Reasoning
+	p.deployments[d.Name] = up
 	return up, nil
+}
+
+// settings are what the calls of a snapshot have in common.
+func (g *Gateway) settings(l *Limits) *upstream.Settings {
+	return &upstream.Settings{
+		MaxAnswerBytes: l.MaxAnswerBytes, MaxErrorBytes: l.MaxErrorBytes, MaxEventBytes: l.MaxEventBytes,
+		Buffers: &g.buffers, Now: g.deps.Now, Logger: g.deps.Logger, Trailers: &g.trailers,
+	}
 }
 
 // install brings the plan into force: each pool learns its configuration and
@@ -152,9 +160,5 @@ func (s *snapshot) pool(name string) *pool {
 
 // retire closes the idle connections of transports that next does not use.
 func (s *snapshot) retire(next *snapshot) {
-	for key, transport := range s.transports {
-		if next.transports[key] == nil {
-			transport.CloseIdleConnections()
-		}
-	}
+	s.transports.CloseIdle(next.transports)
 }

@@ -15,6 +15,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -87,13 +88,13 @@ func TestSockets(t *testing.T) {
 }
 
 // socketConfig trusts the deployment's certificate by a CA file.
-func socketConfig(t *testing.T, upstream *httptest.Server) Config {
+func socketConfig(t *testing.T, peer *httptest.Server) Config {
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: peer.Certificate().Raw})
 	if err := os.WriteFile(file, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	target, err := wire.ParseTarget(wire.AzureV1, upstream.URL, "east", "")
+	target, err := wire.ParseTarget(wire.AzureV1, peer.URL, "east", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func socketConfig(t *testing.T, upstream *httptest.Server) Config {
 			Pool:        spillway.Pool{Name: "gpt-4o-mini", Tiers: [][]string{{"east"}}},
 			Deployments: []spillway.Deployment{d.Deployment},
 		}},
-		Upstreams: map[string]Upstream{"east": {Target: target, Credential: Bearer("azure"), CAFile: file}},
+		Upstreams: map[string]upstream.Config{"east": {Target: target, Credential: upstream.Bearer("azure"), CAFile: file}},
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: &spillway.Class{Name: "c"}}},
 	}
 }

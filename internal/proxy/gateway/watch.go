@@ -6,17 +6,18 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
 // watch keeps a flight's wake-ups while its handler is busy pumping.
 //
 // on and timer are guarded by the pool's mutex. While on is set the flight's
-// todo and wakeAt belong to the watch; the handler has them back after stop.
+// actions and wakeAt belong to the watch; the handler has them back after stop.
 type watch struct {
 	on      bool
 	timer   *time.Timer
-	crash   *crash         // a panic of the core, for the handler
-	pending sync.WaitGroup // the timer, from its arming to the end of its function
+	crash   *upstream.Panic // a panic of the core, for the handler
+	pending sync.WaitGroup  // the timer, from its arming to the end of its function
 }
 
 // startWatch arms the watch for the flight's wakeAt. The handler calls it
@@ -28,7 +29,7 @@ func (f *flight) startWatch() {
 	f.watch.pending.Add(1)
 	f.watch.timer = time.AfterFunc(f.wakeIn(), f.onWatch)
 	select { // a wake-up that was asked for before now
-	case <-f.poke:
+	case <-f.wakeNow:
 		f.watch.hurry()
 	default:
 	}
@@ -54,7 +55,7 @@ func (f *flight) wakeIn() time.Duration {
 }
 
 // stopWatch ends the watch and reports whether it has left something to do in
-// todo: then the core has settled the flight.
+// actions: then the core has settled the flight.
 func (f *flight) stopWatch() (verdict bool) {
 	f.pool.mu.Lock()
 	f.watch.on = false
@@ -66,11 +67,11 @@ func (f *flight) stopWatch() (verdict bool) {
 	if f.watch.crash != nil {
 		panic(f.watch.crash)
 	}
-	return len(f.todo) > 0
+	return len(f.actions) > 0
 }
 
 // onWatch reports progress and the wake-up. When the core ends the flight it
-// leaves the actions in todo and stops the attempt, which ends the handler's
+// leaves the actions where they are and stops the attempt, which ends the handler's
 // read.
 func (f *flight) onWatch() {
 	defer f.watch.pending.Done()
@@ -78,22 +79,22 @@ func (f *flight) onWatch() {
 	defer f.pool.mu.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
-			f.watch.crash = &crash{p, debug.Stack()}
-			f.forwarded.cancel()
+			f.watch.crash = &upstream.Panic{Cause: p, Stack: debug.Stack()}
+			f.forwarded.StopReading()
 		}
 	}()
-	if !f.watch.on || len(f.todo) > 0 {
+	if !f.watch.on || len(f.actions) > 0 || f.forwarded.Complete() { // the handler reports the end
 		return
 	}
-	if ev, any := f.forwarded.progress(); any {
-		f.take(f.core.On(f.g.deps.Now(), ev))
+	if ev, more := f.forwarded.Progress(); more {
+		f.setStep(f.core.On(f.g.deps.Now(), ev))
 	}
-	if len(f.todo) == 0 {
-		f.take(f.core.On(f.g.deps.Now(), spillway.Event{Kind: spillway.EventWake}))
+	if len(f.actions) == 0 {
+		f.setStep(f.core.On(f.g.deps.Now(), spillway.Event{Kind: spillway.EventWake}))
 	}
 	f.pool.wakeReady()
-	if len(f.todo) > 0 {
-		f.forwarded.cancel()
+	if len(f.actions) > 0 {
+		f.forwarded.StopReading()
 		return
 	}
 	f.watch.pending.Add(1)

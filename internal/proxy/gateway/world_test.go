@@ -17,6 +17,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -131,7 +132,7 @@ func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world))
 	w.class = &spillway.Class{Name: "interactive", Window: 60 * time.Second}
 	pc := policy.Config{Version: "test", Pool: spillway.Pool{Name: "gpt-4o-mini"}}
 	w.cfg = Config{
-		Upstreams: map[string]Upstream{},
+		Upstreams: map[string]upstream.Config{},
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: w.class}},
 	}
 	for _, d := range deployments {
@@ -167,7 +168,7 @@ func (w *world) upstream(name, endpoint string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.cfg.Upstreams[name] = Upstream{Target: target, Credential: APIKey("azure")}
+	w.cfg.Upstreams[name] = upstream.Config{Target: target, Credential: upstream.APIKey("azure")}
 }
 
 // serve answers for a host.

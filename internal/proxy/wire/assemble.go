@@ -78,17 +78,15 @@ func (a *Assembler) Add(data []byte) error {
 // AddRepeats takes in the whole events of chat or completions that p begins
 // with, as long as they differ from one that s has observed in their deltas
 // alone: neither Add nor Observe need see them. It returns what those deltas
-// hold, as Signal has it, and what of p is left.
-func (a *Assembler) AddRepeats(s *Stream, p []byte) (tokens, size int, left []byte, err error) {
+// hold in tokens, and what of p is left.
+func (a *Assembler) AddRepeats(s *Stream, p []byte) (tokens int, left []byte, err error) {
 	var got [maxHoles][]byte
 	for err == nil {
 		data, rest, whole := cutEvent(p)
 		if !whole || !s.shape.match(data, &got) {
 			break
 		}
-		sig := s.matched(&got)
-		tokens += sig.Tokens
-		size += sig.Bytes
+		tokens += s.matched(&got)
 		if a.shape.alike(&s.shape) {
 			err = a.extend(&got)
 		} else {
@@ -96,7 +94,7 @@ func (a *Assembler) AddRepeats(s *Stream, p []byte) (tokens, size int, left []by
 		}
 		p = rest
 	}
-	return tokens, size, p, err
+	return tokens, p, err
 }
 
 // extend adds what the holes of an event hold that has the remembered shape.

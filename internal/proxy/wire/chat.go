@@ -59,7 +59,7 @@ func (s *Stream) readChoice(c *cursor, sig *Signal) {
 				c.value()
 			}
 		case "text": // of completions
-			s.token(c, sig)
+			s.token(c, sig, holeToken)
 		default:
 			c.value()
 		}
@@ -94,8 +94,10 @@ func (s *Stream) readDelta(c *cursor, sig *Signal) {
 	for c.more('}') {
 		switch string(c.key()) {
 		case "content", "refusal", "reasoning_content", "reasoning",
-			"name", "arguments", "input", "data", "transcript":
-			s.token(c, sig)
+			"name", "arguments", "input", "transcript":
+			s.token(c, sig, holeToken)
+		case "data":
+			s.token(c, sig, holeMedia)
 		case "function", "custom", "function_call", "audio", "tool_calls":
 			s.readInner(c, sig)
 		default:

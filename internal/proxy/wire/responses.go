@@ -123,8 +123,7 @@ func (r *responseLog) matched(got *[maxHoles][]byte) (sig Signal, err error) {
 		case target == holeSequence:
 			r.sequence = max(r.sequence, atoi(got[k]))
 		case target >= 0 && len(got[k]) > 0:
-			sig.Tokens++
-			sig.Bytes += len(got[k])
+			sig.Tokens += tokensIn(got[k])
 			part := &r.items[target>>partBits].parts[target&(1<<partBits-1)]
 			err = r.grow(&part.text, got[k])
 		}
@@ -229,9 +228,10 @@ func (r *responseLog) apply(ev *responseEvent, sig *Signal) (target int32, err e
 	if !bytes.HasSuffix(ev.kind, []byte(".delta")) {
 		return -1, nil
 	}
-	if len(ev.delta) > 0 {
-		sig.Tokens++
-		sig.Bytes += len(ev.delta)
+	if kind == "response.audio.delta" {
+		sig.Tokens += min(len(ev.delta), 1)
+	} else {
+		sig.Tokens += tokensIn(ev.delta)
 	}
 	at, p := r.part(ev.item, ev.part, deltaKind(kind))
 	if p == nil {

@@ -150,40 +150,41 @@ func TestRepeats(t *testing.T) {
 	const event = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}` + "\n\n"
 	one, two := fmt.Sprintf(event, "ab"), fmt.Sprintf(event, `\u00e9\n`)
 	tests := []struct {
-		name, piece  string
-		tokens, size int
-		ok           bool
+		name, piece string
+		tokens      int
+		ok          bool
 	}{
-		{"the same", one, 1, 2, true},
-		{"several", one + two + one, 3, 12, true},
-		{"no text", fmt.Sprintf(event, ""), 0, 0, true},
-		{"nothing", "", 0, 0, false},
-		{"part of an event", one[:len(one)-1], 0, 0, false},
-		{"an event and a part", one + one[:20], 0, 0, false},
-		{"the rest of an event", one[20:], 0, 0, false},
-		{"no space", strings.Replace(one, "data: ", "data:", 1), 0, 0, false},
-		{"CRLF", strings.ReplaceAll(one, "\n", "\r\n"), 0, 0, false},
-		{"a line end in the text", fmt.Sprintf(event, "a\rb"), 0, 0, false},
-		{"two lines of data", strings.TrimSuffix(one, "\n") + "data: x\n\n", 0, 0, false},
-		{"a comment", ": ping\n\n", 0, 0, false},
-		{"another id", strings.Replace(one, `"c"`, `"d"`, 1), 0, 0, false},
-		{"the finish", strings.Replace(one, "null", `"stop"`, 1), 0, 0, false},
-		{"an error", `data: {"error":{"message":"x"}}` + "\n\n", 0, 0, false},
-		{"the end", "data: [DONE]\n\n", 0, 0, false},
-		{"not JSON", fmt.Sprintf(event, `\x`), 0, 0, false},
+		{"the same", one, 1, true},
+		{"several", one + two + one, 3, true},
+		{"a batch of tokens", fmt.Sprintf(event, strings.Repeat("word", 50)) + one, 51, true},
+		{"no text", fmt.Sprintf(event, ""), 0, true},
+		{"nothing", "", 0, false},
+		{"part of an event", one[:len(one)-1], 0, false},
+		{"an event and a part", one + one[:20], 0, false},
+		{"the rest of an event", one[20:], 0, false},
+		{"no space", strings.Replace(one, "data: ", "data:", 1), 0, false},
+		{"CRLF", strings.ReplaceAll(one, "\n", "\r\n"), 0, false},
+		{"a line end in the text", fmt.Sprintf(event, "a\rb"), 0, false},
+		{"two lines of data", strings.TrimSuffix(one, "\n") + "data: x\n\n", 0, false},
+		{"a comment", ": ping\n\n", 0, false},
+		{"another id", strings.Replace(one, `"c"`, `"d"`, 1), 0, false},
+		{"the finish", strings.Replace(one, "null", `"stop"`, 1), 0, false},
+		{"an error", `data: {"error":{"message":"x"}}` + "\n\n", 0, false},
+		{"the end", "data: [DONE]\n\n", 0, false},
+		{"not JSON", fmt.Sprintf(event, `\x`), 0, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStream(spillway.APIChat)
-			if _, _, ok := s.Repeats([]byte(one)); ok {
+			if _, ok := s.Repeats([]byte(one)); ok {
 				t.Error("the first event repeats nothing")
 			}
 			if _, err := s.Observe(sse.Event{Data: []byte(strings.TrimSpace(strings.TrimPrefix(one, "data: ")))}); err != nil {
 				t.Fatal(err)
 			}
-			tokens, size, ok := s.Repeats([]byte(tt.piece))
-			if tokens != tt.tokens || size != tt.size || ok != tt.ok {
-				t.Errorf("%d tokens of %d bytes, %v; want %d, %d, %v", tokens, size, ok, tt.tokens, tt.size, tt.ok)
+			tokens, ok := s.Repeats([]byte(tt.piece))
+			if tokens != tt.tokens || ok != tt.ok {
+				t.Errorf("%d tokens, %v; want %d, %v", tokens, ok, tt.tokens, tt.ok)
 			}
 		})
 	}
@@ -210,13 +211,13 @@ func FuzzRepeats(f *testing.F) {
 				return
 			}
 		}
-		tokens, size, ok := s.Repeats([]byte(piece))
+		tokens, ok := s.Repeats([]byte(piece))
 		if !ok || !scanner.Between() {
 			return
 		}
-		some, much, left, quickErr := quick.AddRepeats(s, []byte(piece))
-		if quickErr == nil && (some != tokens || much != size || len(left) > 0) {
-			t.Fatalf("%q: %d tokens of %d bytes and %q; want %d, %d, nothing", piece, some, much, left, tokens, size)
+		some, left, quickErr := quick.AddRepeats(s, []byte(piece))
+		if quickErr == nil && (some != tokens || len(left) > 0) {
+			t.Fatalf("%q: %d tokens and %q; want %d and nothing", piece, some, left, tokens)
 		}
 		slowErr := error(nil)
 		scanner.Feed([]byte(piece))
@@ -224,18 +225,17 @@ func FuzzRepeats(f *testing.F) {
 		for ev, ok := scanner.Next(); ok; ev, ok = scanner.Next() {
 			shapeOf(s).spoil()
 			sig, err := s.Observe(ev)
-			plain := Signal{Tokens: sig.Tokens, Bytes: sig.Bytes}
+			plain := Signal{Tokens: sig.Tokens}
 			if err != nil || sig != plain {
 				t.Fatalf("%q is no plain event: %+v, %v", ev.Raw, sig, err)
 			}
 			tokens -= sig.Tokens
-			size -= sig.Bytes
 			raw.Write(ev.Raw)
 			slow.shape.spoil()
 			slowErr = cmp.Or(slowErr, slow.Add(ev.Data))
 		}
-		if raw.String() != piece || tokens != 0 || size != 0 {
-			t.Fatalf("%q: %d tokens of %d bytes too many; events %q", piece, tokens, size, raw.String())
+		if raw.String() != piece || tokens != 0 {
+			t.Fatalf("%q: %d tokens too many; events %q", piece, tokens, raw.String())
 		}
 		if quickErr != slowErr {
 			t.Fatalf("%q: in one piece %v, by event %v", piece, quickErr, slowErr)

@@ -23,11 +23,10 @@ const MaxAnswerBytes = 64 << 20
 
 // Signal is what one event of a stream says.
 type Signal struct {
-	// Tokens counts the non-empty deltas: text, refusal, reasoning, and names
-	// and arguments of tool calls, over all choices. Upstream may put several
-	// tokens into one delta when it filters content; Bytes shows that.
+	// Tokens is how many output tokens the deltas hold, over all choices: text,
+	// refusal, reasoning, and names and arguments of tool calls. It is an
+	// estimate by length, and at least one for each delta that is not empty.
 	Tokens int
-	Bytes  int // length of those deltas as escaped in JSON
 	Usage  spillway.Usage
 	// UsageOnly marks the chunk without choices that a client gets only if it
 	// asked for include_usage.
@@ -113,7 +112,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	}
 	var got [maxHoles][]byte
 	if s.shape.match(data, &got) {
-		return s.matched(&got), nil
+		return Signal{Tokens: s.matched(&got)}, nil
 	}
 	var sig Signal
 	c := cursor{b: data}
@@ -135,22 +134,19 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 
 // Repeats reports whether p, which begins with an event, is nothing but whole
 // events of chat or completions that differ from one before in their deltas
-// alone, and what they hold, as Signal has it. Observe need not see them. It
-// reports false for nothing at all, and for events that it does not care to
-// look at.
-func (s *Stream) Repeats(p []byte) (tokens, size int, ok bool) {
+// alone, and how many tokens those hold. Observe need not see them. It reports
+// false for an empty p, and for events that it does not care to look at.
+func (s *Stream) Repeats(p []byte) (tokens int, ok bool) {
 	var got [maxHoles][]byte
 	for ok = len(p) > 0; len(p) > 0; {
 		data, rest, whole := cutEvent(p)
 		if !whole || !s.shape.match(data, &got) {
-			return 0, 0, false
+			return 0, false
 		}
-		sig := s.matched(&got)
-		tokens += sig.Tokens
-		size += sig.Bytes
+		tokens += s.matched(&got)
 		p = rest
 	}
-	return tokens, size, ok
+	return tokens, ok
 }
 
 var (
@@ -186,26 +182,32 @@ func (s *Stream) Finished(choices int) bool {
 // What the holes of a Stream's shape hold.
 const (
 	holeIgnored int32 = -1
-	holeToken   int32 = 0
+	holeToken   int32 = 0 // generated text
+	holeMedia   int32 = 1 // generated audio in base64, whose length says nothing about tokens
 )
 
-// matched is the signal of an event that has the remembered shape.
-func (s *Stream) matched(got *[maxHoles][]byte) (sig Signal) {
+// matched counts the tokens of an event that has the remembered shape.
+func (s *Stream) matched(got *[maxHoles][]byte) (tokens int) {
 	for k := range s.shape.n {
-		if s.shape.holes[k].target == holeToken && len(got[k]) > 0 {
-			sig.Tokens++
-			sig.Bytes += len(got[k])
-		}
+		tokens += holeTokens(s.shape.holes[k].target, got[k])
 	}
-	return sig
+	return tokens
 }
 
 // token reads a string that upstream generated.
-func (s *Stream) token(c *cursor, sig *Signal) {
-	if text := hollow(c, &s.shape, holeToken); len(text) > 0 {
-		sig.Tokens++
-		sig.Bytes += len(text)
+func (s *Stream) token(c *cursor, sig *Signal, target int32) {
+	sig.Tokens += holeTokens(target, hollow(c, &s.shape, target))
+}
+
+// holeTokens counts the tokens that a hole of a Stream's shape holds.
+func holeTokens(target int32, text []byte) int {
+	switch target {
+	case holeToken:
+		return tokensIn(text)
+	case holeMedia:
+		return min(len(text), 1)
 	}
+	return 0
 }
 
 // hollow reads a value and, if it is a string, makes it a hole of the shape

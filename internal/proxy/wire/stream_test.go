@@ -93,7 +93,7 @@ func story(t testing.TB, s *Stream, events []sse.Event) string {
 		if err != nil {
 			t.Fatalf("Observe(%s): %v", ev.Data, err)
 		}
-		fmt.Fprintf(&b, "tokens=%d bytes=%d", sig.Tokens, sig.Bytes)
+		fmt.Fprintf(&b, "tokens=%d", sig.Tokens)
 		if u := sig.Usage; u.Known {
 			fmt.Fprintf(&b, " usage=%d/%d+%d/%d only=%v", u.Cached, u.Prompt, u.Reasoning, u.Completion, sig.UsageOnly)
 		}

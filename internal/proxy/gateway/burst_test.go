@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"io"
 	"log"
 	"net"
@@ -13,8 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
+
+// dials is how many requests to a deployment look for a connection at one time.
+const dials = 4
 
 // TestBurst sends many requests at once to a deployment that no connection leads
 // to yet. They must share few where they can, and be served together.
@@ -23,7 +26,7 @@ func TestBurst(t *testing.T) {
 		requests int
 		limit    int // of streams on a connection; 0 for HTTP/1.1
 		conns    int // at most
-	}{{250, 250, gateWidth * 4}, {250, 100, gateWidth * 5}, {40, 0, 40 + gateWidth}}
+	}{{250, 250, dials * 4}, {250, 100, dials * 5}, {40, 0, 40 + dials}}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			var opened atomic.Int64
@@ -50,7 +53,7 @@ func TestBurst(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.cfg.Upstreams["east"] = Upstream{Target: target, Insecure: true}
+				w.cfg.Upstreams["east"] = upstream.Config{Target: target, Insecure: true}
 			})
 			began := time.Now()
 			var wg sync.WaitGroup
@@ -69,43 +72,7 @@ func TestBurst(t *testing.T) {
 				t.Errorf("%d connections at a limit of %d streams, want at most %d", n, tt.limit, tt.conns)
 			}
 			w.idle()
-			for _, transport := range w.gateway.snap.Load().transports {
-				transport.CloseIdleConnections()
-			}
+			w.gateway.snap.Load().transports.CloseIdle(nil)
 		})
 	}
-}
-
-// TestGatePatience fills a gate: who comes next waits for a slot, for as long as
-// the gate's patience lasts and the request is wanted.
-func TestGatePatience(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate("https")
-		first := passage{gate: g}
-		for range gateWidth {
-			if !g.enter(t.Context()) {
-				t.Fatal("no slot in an empty gate")
-			}
-		}
-		began := time.Now()
-		if g.enter(t.Context()) || time.Since(began) != gatePatience {
-			t.Errorf("gave up after %v, want %v", time.Since(began), gatePatience)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		began = time.Now()
-		if g.enter(ctx) || time.Since(began) != time.Millisecond {
-			t.Errorf("gave up %v after the request, want at once", time.Since(began)-time.Millisecond)
-		}
-		time.AfterFunc(time.Millisecond, func() {
-			first.leave()
-			first.leave() // counts once
-		})
-		if !g.enter(t.Context()) {
-			t.Error("the slot that was left is not free")
-		}
-		if n := len(g.slots); n != gateWidth {
-			t.Errorf("%d slots taken, want %d", n, gateWidth)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package gateway
+package upstream
 
 import (
 	"context"
@@ -49,13 +49,13 @@ type transportKey struct {
 	headerTimeout time.Duration
 }
 
-func (u *Upstream) transportKey() (transportKey, error) {
-	key := transportKey{insecure: u.Insecure, dialTimeout: u.DialTimeout, headerTimeout: u.HeaderTimeout}
+func (c *Config) transportKey() (transportKey, error) {
+	key := transportKey{insecure: c.Insecure, dialTimeout: c.DialTimeout, headerTimeout: c.HeaderTimeout}
 	if key.dialTimeout <= 0 {
 		key.dialTimeout = defaultDialTimeout
 	}
-	if u.CAFile != "" {
-		pem, err := os.ReadFile(u.CAFile)
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
 			return key, fmt.Errorf("reading CA certificates: %w", err)
 		}
@@ -64,9 +64,55 @@ func (u *Upstream) transportKey() (transportKey, error) {
 	return key, nil
 }
 
-// newTransport returns a transport that passes bytes as they are. It answers
-// to the flight's own deadlines, so it has few timeouts of its own. Without a
-// dial of the caller's it goes by the proxies of the environment.
+// Transports are the HTTP transports of one configuration. They are not safe for
+// concurrent use; the Deployments made with them are.
+type Transports struct {
+	dial   DialFunc
+	before *Transports
+	byKey  map[transportKey]*http.Transport
+}
+
+// NewTransports returns an empty set that dials with dial, or with a net.Dialer
+// and by the proxies of the environment when dial is nil. A transport that
+// before has is used again, with its connections; before may be nil.
+func NewTransports(dial DialFunc, before *Transports) *Transports {
+	t := &Transports{dial: dial, byKey: make(map[transportKey]*http.Transport)}
+	if before != nil {
+		t.before = &Transports{byKey: before.byKey}
+	}
+	return t
+}
+
+// get returns the transport for a deployment.
+func (t *Transports) get(c *Config) (*http.Transport, error) {
+	key, err := c.transportKey()
+	if err != nil {
+		return nil, err
+	}
+	if t.byKey[key] == nil && t.before != nil {
+		t.byKey[key] = t.before.byKey[key]
+	}
+	if t.byKey[key] == nil {
+		if t.byKey[key], err = newTransport(key, t.dial); err != nil {
+			delete(t.byKey, key)
+			return nil, err
+		}
+	}
+	return t.byKey[key], nil
+}
+
+// CloseIdle closes the idle connections of the transports that next does not
+// use; next may be nil.
+func (t *Transports) CloseIdle(next *Transports) {
+	for key, transport := range t.byKey {
+		if next == nil || next.byKey[key] == nil {
+			transport.CloseIdleConnections()
+		}
+	}
+}
+
+// newTransport returns a transport that passes bytes as they are. Requests have
+// deadlines of their own, so it has few.
 func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 	var proxy func(*http.Request) (*url.URL, error)
 	if dial == nil {

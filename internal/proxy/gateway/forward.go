@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// errClientGone is a write to the client that failed.
+var errClientGone = errors.New("the client does not read")
+
+// beginAnswer begins the committed attempt's answer: the headers, and of a
+// stream what was read before the commit. The error is that of Next, or
+// errClientGone.
+func (f *flight) beginAnswer(a *upstream.Attempt) error {
+	f.begun = true
+	f.startAnswer(a, a.Response().StatusCode)
+	f.out.disarm()
+	f.startWatch()
+	if a.Form() != upstream.Streamed {
+		return nil
+	}
+	f.pinTo(a, a.Beginning())
+	begun, err := a.Next()
+	defer begun.Release()
+	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.flush() != nil {
+		return errClientGone
+	}
+	return err
+}
+
+// forward sends the rest of the answer to its end, and reports how it ended. err
+// is what ended it before. It lasts as long as the stream, so it and its callers
+// keep little on the stack: a stack that has grown for a moment rarely shrinks.
+func (f *flight) forward(a *upstream.Attempt, err error) {
+	for err == nil {
+		var piece *buffer.Buffer
+		piece, err = a.Next()
+		if piece != nil && len(piece.B) > buffer.Headroom && f.forwardPiece(a, piece) != nil {
+			err = errClientGone
+		}
+		piece.Release()
+	}
+	if err == io.EOF && a.Form() != upstream.Streamed {
+		f.out.arm(f.g.deps.Now()) // the server sends what it has kept back
+	}
+	f.reportEnd(a, err)
+}
+
+// forwardPiece sends what was read of the answer. An answer of known length is
+// sent as the server finds it right; everything else at once.
+func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
+	at := a.ReadAt()
+	f.out.arm(at)
+	if a.Form() != upstream.Streamed && a.Response().ContentLength >= 0 {
+		_, err := f.out.Write(piece.B[buffer.Headroom:])
+		f.out.disarm()
+		return err
+	}
+	err := f.out.pass(piece)
+	a.AddBlocked(f.out.now().Sub(at))
+	return err
+}
+
+// reportEnd reports how the answer ended. A complete one is complete, even if
+// its client has left since.
+func (f *flight) reportEnd(a *upstream.Attempt, err error) {
+	if f.stopWatch() {
+		f.perform()
+		return
+	}
+	switch {
+	case errors.Is(err, errClientGone), f.ctx.Err() != nil && !a.Complete() && !f.mustEnd():
+		f.reportProgress()
+		f.handle(spillway.Event{Kind: spillway.EventGone})
+	case f.ctx.Err() != nil && !a.Complete():
+		f.onContextDone()
+	default:
+		f.handle(*a.EndEvent(err))
+	}
+}
+
+// endStream ends a committed answer that upstream did not end: cut at the
+// deadline, or broken off. A body that is no stream of ours can only be
+// aborted, which the client sees as an error.
+func (f *flight) endStream(a *upstream.Attempt) {
+	rec := f.core.Record()
+	var tail []byte
+	if rec.Truncated != spillway.TruncatedNot {
+		f.out.set(trailerTruncated, rec.Truncated.String())
+	}
+	streamed := a.Form() == upstream.Streamed
+	switch {
+	case f.out.gone:
+		return
+	case a.WasCut() && streamed:
+		tail = a.AppendCut(nil, wire.CutOptions{IncludeUsage: f.includesUsage, Usage: rec.Usage})
+	case rec.Outcome != spillway.OutcomePartial:
+		return
+	case streamed && a.Fault() != nil:
+		return // upstream's own error was the last event
+	case streamed:
+		tail = wire.AppendStreamError(nil, f.req.API, f.brokenOff())
+	default:
+		f.abort = true
+		return
+	}
+	*f.out.armed = time.Time{}
+	f.out.arm(f.g.deps.Now())
+	if _, err := f.out.Write(tail); err == nil {
+		_ = f.out.flush() // a client that is gone shows in f.out
+	}
+}

@@ -1,0 +1,168 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+const (
+	// wholeBytes is the room for an answer of unknown length, before it grows.
+	wholeBytes = 4 << 10
+	// maxTrustedBytes is how much of an announced length is reserved at once.
+	maxTrustedBytes = 1 << 20
+	// errorBodyTimeout bounds the wait for the body of an error: the status is
+	// known, and it alone decides.
+	errorBodyTimeout = 2 * time.Second
+)
+
+// read reads the answer as far as the attempt's goroutine does, and returns the
+// event that ends its part.
+func (a *Attempt) read() *spillway.Event {
+	switch {
+	case a.form == Relayed && a.resp.StatusCode/100 == 3: // such as Not Modified
+		return a.event(spillway.EventFirstToken)
+	case a.resp.StatusCode < 200 || a.resp.StatusCode > 299:
+		return a.readRefusal()
+	case a.form == Relayed:
+		return a.event(spillway.EventFirstToken)
+	case !a.isSSE:
+		return a.readWhole()
+	case a.form == Streamed:
+		return a.readToFirstToken()
+	case a.form == Assembled:
+		return a.assemble()
+	}
+	return a.readWhole()
+}
+
+// readError reads the body of an error into head. It ends the attempt's
+// connection when that takes too long.
+func (a *Attempt) readError(resp *http.Response) {
+	timer := time.AfterFunc(errorBodyTimeout, a.stop)
+	a.head = a.call.Buffers.Get(wholeBytes)
+	within, err := a.head.ReadAtMost(resp.Body, a.call.MaxErrorBytes)
+	a.partial = !timer.Stop() || !within || err != nil
+}
+
+// readRefusal reads an error's body, unless that is done, and returns its
+// event.
+func (a *Attempt) readRefusal() *spillway.Event {
+	if a.head == nil {
+		a.readError(a.resp)
+	}
+	return a.refused(a.resp.StatusCode, a.head.B)
+}
+
+// readWhole reads an answer that is not a stream. One that is too large to
+// keep is handed over as it is, if it can be.
+func (a *Attempt) readWhole() *spillway.Event {
+	c := a.call
+	room := wholeBytes
+	if n := a.resp.ContentLength; n >= 0 {
+		room = int(min(n, maxTrustedBytes)) + 1
+	}
+	a.head = c.Buffers.Get(room)
+	within, err := a.head.ReadAtMost(a.resp.Body, c.MaxAnswerBytes)
+	switch {
+	case err != nil:
+		return a.severed()
+	case !within && a.form == Assembled:
+		return a.broken(wire.ErrTooLarge)
+	case !within:
+		a.form = Relayed
+		return a.event(spillway.EventFirstToken)
+	}
+	usage, finish, ok := wire.ScanUsage(c.API, a.head.B)
+	if !ok {
+		return a.broken(wire.ErrMalformed)
+	}
+	if !usage.Known && finish == spillway.FinishUnknown {
+		if a.fault = wire.ScanFault(a.head.B); a.fault != nil {
+			return a.refused(a.fault.Status, a.head.B)
+		}
+	}
+	a.usage, a.finish = usage, finish
+	a.addTokens(c.Now(), usage.Completion)
+	a.complete.Store(true)
+	return a.event(spillway.EventDone)
+}
+
+// Beginning is what was read of an answer before its event was reported: the
+// body of an error, a whole answer, or the first events of a stream. It is valid
+// until the first Next, Answer or Close.
+func (a *Attempt) Beginning() []byte {
+	switch {
+	case a.head == nil:
+		return nil
+	case a.form == Streamed && a.isSSE:
+		return a.head.B[buffer.Headroom:]
+	}
+	return a.head.B
+}
+
+// Partial reports whether Beginning is an error's body that was cut off at a
+// limit.
+func (a *Attempt) Partial() bool { return a.partial }
+
+// Answer appends the answer that was put together from a stream to dst. The
+// call's Wait must have returned. It reports false for an attempt whose answer
+// did not come as a stream.
+func (a *Attempt) Answer(dst []byte, usage spillway.Usage) (body []byte, assembled bool, err error) {
+	if a.form != Assembled || a.streamReader == nil || a.fault != nil {
+		return dst, false, nil
+	}
+	body, err = a.asm.Answer(dst, wire.AnswerOptions{Truncate: a.cut, Usage: usage})
+	return body, true, err
+}
+
+// Next waits for more of an answer that goes to the client as it comes, and
+// returns it: of a stream, the events that are complete. The error is io.EOF
+// once the answer is complete, and what broke it off otherwise; the bytes count
+// even then. The content of the buffer begins behind Headroom and leaves
+// Tailroom; the caller releases it. It may be nil, or empty.
+func (a *Attempt) Next() (*buffer.Buffer, error) {
+	if a.head != nil {
+		return a.begun()
+	}
+	if a.form == Streamed && a.streamReader != nil {
+		return a.nextEvents()
+	}
+	return a.nextBytes()
+}
+
+// begun returns what was read before the caller committed to the answer.
+func (a *Attempt) begun() (*buffer.Buffer, error) {
+	head := a.head
+	a.head, a.forwarding, a.readAt = nil, true, a.call.Now()
+	if a.form == Streamed && a.streamReader != nil {
+		if a.fault != nil || a.stream.Done() {
+			return head, a.finished(nil)
+		}
+		return head, nil
+	}
+	defer head.Release()
+	room := a.call.Buffers.Get(len(head.B) + buffer.Headroom + buffer.Tailroom)
+	room.B = append(room.B[:buffer.Headroom], head.B...)
+	return room, nil
+}
+
+// relayBytes is the room to relay an answer that is no stream.
+const relayBytes = 32 << 10
+
+// nextBytes reads more of an answer of any kind.
+func (a *Attempt) nextBytes() (*buffer.Buffer, error) {
+	room := a.call.Buffers.Get(relayBytes)
+	n, err := a.resp.Body.Read(room.B[buffer.Headroom : cap(room.B)-buffer.Tailroom])
+	room.B = room.B[:buffer.Headroom+n]
+	a.readAt = a.call.Now()
+	if errors.Is(err, io.EOF) {
+		a.complete.Store(true)
+	}
+	return room, err
+}

@@ -1,0 +1,226 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// Form is how an attempt's answer is read, and how it reaches the client.
+type Form uint8
+
+const (
+	// Whole is read to its end before it is written.
+	Whole Form = iota
+	// Assembled comes as a stream and is put together.
+	Assembled
+	// Streamed comes and goes as a stream.
+	Streamed
+	// Relayed goes to the client as it comes, whatever it is.
+	Relayed
+)
+
+// Attempt is one try at one deployment. See the package comment for who may use
+// it when.
+type Attempt struct {
+	// What a chunk needs that passes as it is lies together, here and in
+	// streamReader: of a thousand streams that take turns, none has anything in
+	// the processor's cache, and each line that must be fetched shows.
+	*streamReader              // nil unless the answer is read event by event
+	tokens        atomic.Int64 // read so far
+	tokenAt       atomic.Int64 // when the newest was read, in nanoseconds after started
+	blocked       atomic.Int64 // nanoseconds in which the client held up reading
+	readAt        time.Time    // of the last Next that read
+	maxGap        time.Duration
+	complete      atomic.Bool // the answer has been read to its end
+
+	call       *Call
+	deployment *Deployment
+	number     int
+	grant      int // 0 leaves the client's own limit
+	form       Form
+	asksUsage  bool // we put stream_options into the request
+	// refusedUsage says that the deployment refused stream_options.
+	refusedUsage bool
+	cancelled    bool // nothing more is expected of it
+	cut          bool // the answer ends where it was cut
+	forwarding   bool // the caller reads the answer with Next
+	trailing     bool // the answer is complete and its response is not
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	unlink  func() bool    // of ctx from the call's
+	body    *buffer.Buffer // the client's; this and encoded are held until the round trip is over
+	encoded *buffer.Buffer // what is sent of it
+	started time.Time
+
+	resp *http.Response
+	// head is what was read before the answer was known: an error's body, a
+	// whole answer, or, behind Headroom, the beginning of a stream.
+	head    *buffer.Buffer
+	partial bool // head was cut off at a limit
+	isSSE   bool // the response is a stream of events
+
+	fault    *wire.StreamError // the error that ended the stream
+	finish   spillway.Finish
+	usage    spillway.Usage
+	reported int64          // tokens that were reported
+	event1   spillway.Event // what happened first
+	sent     int            // of the reports
+}
+
+// begin prepares an attempt.
+func (a *Attempt) begin(c *Call, s *Send) {
+	a.call, a.number, a.deployment, a.grant = c, s.Number, s.Deployment, s.Grant
+	a.form = Whole
+	switch {
+	case !c.API.Generates() && c.API != spillway.APIEmbeddings:
+		a.form = Relayed
+	case c.Stream:
+		a.form = Streamed
+	case s.Stream:
+		a.form = Assembled
+	}
+	a.started = c.Now()
+	// The attempt outlives the call's context when its answer is complete, to
+	// read what follows.
+	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))
+	a.unlink = context.AfterFunc(c.Context, a.stop)
+	if s.Body != nil {
+		a.body = s.Body.Retain()
+		a.encode() // here, because the stack of run's goroutine would have to grow for it
+	}
+}
+
+// run makes the attempt, and reports what became of it. It keeps little on its
+// stack: what RoundTrip needs is close to what a new goroutine has, and growing
+// costs more than most of what happens here.
+func (a *Attempt) run() {
+	defer a.call.running.Done()
+	defer a.reportPanic()
+	resp, err := a.ask() //nolint:bodyclose // whoever reads the answer closes it
+	a.body.Release()
+	a.encoded.Release()
+	a.body, a.encoded = nil, nil
+	if err != nil {
+		a.report(a.broken(err))
+		return
+	}
+	a.resp = resp
+	a.isSSE = isEventStream(resp.Header)
+	a.report(a.read())
+}
+
+// reportPanic hands a panic over to the caller.
+func (a *Attempt) reportPanic() {
+	if p := recover(); p != nil {
+		a.call.reports <- Report{Panic: &Panic{p, debug.Stack()}}
+	}
+}
+
+// report reports an event: the one that event has returned last.
+func (a *Attempt) report(ev *spillway.Event) {
+	a.sent++
+	a.call.reports <- Report{Event: ev}
+}
+
+// Number is the attempt's number in its call, from 1.
+func (a *Attempt) Number() int { return a.number }
+
+// Deployment is where the attempt was sent.
+func (a *Attempt) Deployment() *Deployment { return a.deployment }
+
+// Form is how the answer is read.
+func (a *Attempt) Form() Form { return a.form }
+
+// Started is when the attempt began.
+func (a *Attempt) Started() time.Time { return a.started }
+
+// MaxGap is the longest time between two reads that held tokens.
+func (a *Attempt) MaxGap() time.Duration { return a.maxGap }
+
+// ReadAt is when the bytes that Next returned last were read.
+func (a *Attempt) ReadAt() time.Time { return a.readAt }
+
+// Response is the deployment's response, whose body is not for the caller; nil
+// when there was none.
+func (a *Attempt) Response() *http.Response { return a.resp }
+
+// Fault is the error that came in place of the rest of a stream; nil for none.
+func (a *Attempt) Fault() *wire.StreamError { return a.fault }
+
+// Complete reports whether the answer has been read to its end. Its Done event
+// has been reported or is about to be. It may be called at any time.
+func (a *Attempt) Complete() bool { return a.complete.Load() }
+
+// Cancel aborts the attempt: the deployment learns at once. Nothing that it
+// still reports counts.
+func (a *Attempt) Cancel() {
+	a.cancelled = true
+	a.stop()
+}
+
+// Cancelled reports whether the attempt was cancelled or cut.
+func (a *Attempt) Cancelled() bool { return a.cancelled }
+
+// Cut stops reading: what has arrived is the answer.
+func (a *Attempt) Cut() {
+	a.Cancel()
+	a.cut = true
+}
+
+// WasCut reports whether the answer ends where it was cut.
+func (a *Attempt) WasCut() bool { return a.cut }
+
+// StopReading ends a Next that waits, and those to come.
+func (a *Attempt) StopReading() { a.Cancel() }
+
+// AddBlocked counts time in which the client held up reading the answer, which
+// says nothing about the deployment.
+func (a *Attempt) AddBlocked(d time.Duration) { a.blocked.Add(int64(d)) }
+
+// ReleaseHeader lets go of what a stream does not need once it has begun.
+func (a *Attempt) ReleaseHeader() { a.resp.Header, a.resp.Request = nil, nil }
+
+// Close returns what the attempt holds. It has made its last report, or its
+// call's Wait has returned.
+func (a *Attempt) Close() {
+	a.unlink()
+	a.head.Release()
+	a.head = nil
+	switch {
+	case a.trailing && !a.cancelled:
+		a.call.Trailers.Go(a.readTrailer)
+		return
+	case a.resp != nil:
+		a.resp.Body.Close()
+	}
+	a.stop()
+}
+
+// trailerTimeout bounds the wait for the end of a response whose answer is
+// complete.
+const trailerTimeout = 100 * time.Millisecond
+
+// readTrailer reads what follows a complete answer, which is the end of the
+// response, if it comes soon: then its connection can be used again.
+func (a *Attempt) readTrailer() {
+	timer := time.AfterFunc(trailerTimeout, a.stop)
+	defer a.stop()
+	defer timer.Stop()
+	defer a.resp.Body.Close()
+	room := a.call.Buffers.Get(pieceBytes)
+	defer room.Release()
+	buf := room.B[:cap(room.B)]
+	for range 8 {
+		if _, err := a.resp.Body.Read(buf); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// event returns an event of this attempt with what its response has said. It
+// lies in the attempt, and until it is reported the next one takes its place:
+// passed about by value, events would make the stack of run's goroutine grow.
+func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
+	ev := &a.event1
+	if a.sent > 0 {
+		ev = new(spillway.Event)
+	}
+	*ev = spillway.Event{
+		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
+		Replayable: a.call.Idempotent, Usage: a.usage, Finish: a.finish,
+	}
+	a.count(ev)
+	switch {
+	case a.resp == nil:
+		return ev
+	case a.sent > 0: // the first has read them, and the header may be gone
+		ev.Signals, ev.ServedBy = a.event1.Signals, a.event1.ServedBy
+	default:
+		ev.Signals = wire.ParseSignals(a.resp.Header)
+		ev.ServedBy = wire.ParseServedBy(a.resp.Header)
+	}
+	ev.Status = a.resp.StatusCode
+	return ev
+}
+
+// count puts what was counted so far into an event.
+func (a *Attempt) count(ev *spillway.Event) {
+	ev.Tokens = int(a.tokens.Load())
+	ev.Blocked = time.Duration(a.blocked.Load())
+	if at := a.tokenAt.Load(); at > 0 {
+		ev.At = a.started.Add(time.Duration(at))
+	}
+}
+
+// Progress returns the event that says how many tokens have arrived, if there
+// are more than were reported. It may be called while the answer is read, by one
+// goroutine at a time.
+func (a *Attempt) Progress() (ev spillway.Event, more bool) {
+	n := a.tokens.Load()
+	if a.cancelled || n <= a.reported {
+		return ev, false
+	}
+	a.reported = n
+	ev = spillway.Event{Kind: spillway.EventProgress, Attempt: a.number}
+	a.count(&ev)
+	return ev, true
+}
+
+// EndEvent returns the event of an answer that Next has read. err is what ended
+// it: io.EOF, or what broke it off.
+func (a *Attempt) EndEvent(err error) *spillway.Event {
+	switch {
+	case a.fault != nil:
+		return a.refused(a.fault.Status, nil)
+	case errors.Is(err, io.EOF):
+		return a.event(spillway.EventDone)
+	}
+	return a.severed()
+}
+
+// broken is the event of an attempt that failed without an HTTP status, or
+// whose answer is not one.
+func (a *Attempt) broken(err error) *spillway.Event {
+	ev := a.event(spillway.EventFailed)
+	ev.Class = spillway.FailureBroken
+	var op *net.OpError
+	var credential *credentialError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &credential), errors.As(err, &op) && op.Op == "dial":
+		ev.Replayable = true
+	case a.resp == nil && errors.As(err, &timeout) && timeout.Timeout():
+		ev.Class = spillway.FailureSlow
+	}
+	a.call.Logger.Debug("attempt failed", "request_id", a.call.ID, "deployment", a.deployment.name, "error", err)
+	return ev
+}
+
+// severed is the event of an answer that ended early.
+func (a *Attempt) severed() *spillway.Event {
+	ev := a.event(spillway.EventFailed)
+	ev.Class = spillway.FailureCut
+	return ev
+}
+
+// refused returns the event of an error status and its body.
+func (a *Attempt) refused(status int, body []byte) *spillway.Event {
+	ev := a.event(spillway.EventFailed)
+	ev.Status = status
+	if wait, ok := wire.ParseRetryAfter(a.resp.Header, a.call.Now()); ok {
+		ev.RetryAfter = wait
+	}
+	if v := a.resp.Header[wire.HeaderShouldRetry]; len(v) > 0 && v[0] == "false" {
+		ev.Hopeless = true
+	}
+	ev.Missing = status == http.StatusNotFound &&
+		(bytes.Contains(body, []byte(wire.CodeDeploymentNotFound)) || bytes.Contains(body, []byte(wire.CodeModelNotFound)))
+	return ev
+}

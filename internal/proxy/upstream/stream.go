@@ -1,0 +1,269 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
+)
+
+const (
+	// pieceBytes is the room to read a piece of a stream into. A chunk is a few
+	// hundred bytes.
+	pieceBytes = 2 << 10
+	// headBytes is the room for what comes before the first token, before it
+	// grows.
+	headBytes = 1 << 10
+)
+
+// errNoToken is a stream that goes on and on without a token.
+var errNoToken = errors.New("stream holds no token within the size limit")
+
+// streamReader is what it takes to read a stream event by event, and to put an
+// answer together from it.
+type streamReader struct {
+	stream    wire.Stream
+	firstByte [1]byte // of the piece that is awaited
+	scanner   sse.Scanner
+	asm       *wire.Assembler // nil when the stream goes to the client
+}
+
+// openStream makes the attempt ready to read a stream.
+func (a *Attempt) openStream() {
+	if a.streamReader = &a.call.stream; a != &a.call.first {
+		a.streamReader = new(streamReader)
+	}
+	a.scanner.MaxEvent = a.call.MaxEventBytes
+	a.stream.Reset(a.call.API)
+}
+
+// readToFirstToken reads a stream until its first token, which is where the
+// caller goes on, or to its end if it has none.
+func (a *Attempt) readToFirstToken() *spillway.Event {
+	a.openStream()
+	a.head = a.call.Buffers.Get(headBytes)
+	a.head.B = a.head.B[:buffer.Headroom]
+	room := a.call.Buffers.Get(pieceBytes)
+	defer room.Release()
+	buf := room.B[:cap(room.B)]
+	for read := 0; ; {
+		n, err := a.resp.Body.Read(buf)
+		read += n
+		fault := a.scan(a.call.Now(), buf[:n], a.head)
+		if err != nil {
+			fault = errors.Join(fault, a.scanEnd(a.head))
+		}
+		switch {
+		case a.fault != nil:
+			return a.refused(a.fault.Status, nil)
+		case fault != nil:
+			return a.broken(fault)
+		case a.tokens.Load() > 0:
+			return a.event(spillway.EventFirstToken)
+		case a.ended(err):
+			_ = a.finished(err) // io.EOF
+			return a.event(spillway.EventDone)
+		case err != nil:
+			return a.severed()
+		case read > a.call.MaxEventBytes:
+			return a.broken(errNoToken)
+		}
+	}
+}
+
+// assemble reads a stream to its end and builds the answer from it.
+func (a *Attempt) assemble() *spillway.Event {
+	a.openStream()
+	a.asm = new(wire.Assembler)
+	a.asm.Reset(a.call.API)
+	room := a.call.Buffers.Get(pieceBytes)
+	defer room.Release()
+	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.call.Now // at hand: see Attempt
+	for read := 0; ; {
+		before := a.tokens.Load()
+		n, err := body.Read(buf)
+		read += n
+		fault := a.gather(now(), buf[:n])
+		if err != nil {
+			fault = errors.Join(fault, a.scanEnd(nil))
+		}
+		if before == 0 && a.tokens.Load() > 0 && fault == nil && a.fault == nil {
+			a.report(a.event(spillway.EventFirstToken))
+		}
+		switch {
+		case a.fault != nil:
+			return a.refused(a.fault.Status, nil)
+		case fault != nil:
+			return a.broken(fault)
+		case a.ended(err):
+			_ = a.finished(err) // io.EOF
+			return a.event(spillway.EventDone)
+		case err != nil:
+			return a.severed()
+		case a.tokens.Load() == 0 && read > a.call.MaxEventBytes:
+			return a.broken(errNoToken)
+		}
+	}
+}
+
+// ended reports whether the stream is complete. Some deployments close it
+// without a mark, once every choice has its finish.
+func (a *Attempt) ended(err error) bool {
+	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.call.Choices)
+}
+
+// finished marks the answer as complete, and returns io.EOF. err is the end of
+// the response, nil when that has not come yet.
+func (a *Attempt) finished(err error) error {
+	a.complete.Store(a.fault == nil)
+	a.trailing = err == nil
+	return io.EOF
+}
+
+// nextEvents waits for the next piece of the stream, and returns the events that
+// it completes.
+func (a *Attempt) nextEvents() (*buffer.Buffer, error) {
+	a.forwarding = true
+	room, err := a.nextPiece(a.resp.Body, a.call.Buffers)
+	p := room.B[buffer.Headroom:]
+	a.readAt = a.call.Now()
+	if err == nil && a.repeats(a.readAt, p) {
+		return room, nil
+	}
+	defer room.Release()
+	events := a.call.Buffers.Get(len(room.B) + buffer.Tailroom)
+	events.B = events.B[:buffer.Headroom]
+	fault := a.scan(a.readAt, p, events)
+	if err != nil {
+		fault = errors.Join(fault, a.scanEnd(events))
+	}
+	switch {
+	case fault != nil:
+		return events, fault
+	case a.fault != nil, a.ended(err):
+		return events, a.finished(err)
+	case err != nil:
+		return events, io.ErrUnexpectedEOF
+	}
+	return events, nil
+}
+
+// nextPiece waits for the next piece of the stream. The room for it is acquired
+// only once it is there: thousands of streams wait at one time, and few are
+// read.
+func (a *Attempt) nextPiece(body io.Reader, buffers *buffer.Pools) (room *buffer.Buffer, err error) {
+	n, err := body.Read(a.firstByte[:])
+	room = buffers.Get(pieceBytes)
+	room.B = append(room.B[:buffer.Headroom], a.firstByte[:n]...)
+	if n == 0 || err != nil || a.firstByte[0] == '\n' || a.firstByte[0] == '\r' {
+		return room, err // it may end an event, and nothing need follow
+	}
+	n, err = body.Read(room.B[len(room.B) : cap(room.B)-buffer.Tailroom])
+	room.B = room.B[:len(room.B)+n]
+	return room, err
+}
+
+// scan reads the events of the next piece of the stream, which was read at now,
+// and appends those that are complete to dst, without the chunk that is not for
+// the client. With an assembler they go there instead. It returns what is wrong
+// with the stream.
+func (a *Attempt) scan(now time.Time, p []byte, dst *buffer.Buffer) error {
+	if len(p) == 0 {
+		return nil
+	}
+	tokens := 0
+	a.scanner.Feed(p)
+	for ev, ok := a.scanner.Next(); ok; ev, ok = a.scanner.Next() {
+		n, err := a.observe(ev, dst)
+		if tokens += n; err != nil {
+			return err
+		}
+	}
+	a.addTokens(now, tokens)
+	return a.scanner.Err()
+}
+
+// scanEnd reads the event that the end of the stream has left open.
+func (a *Attempt) scanEnd(dst *buffer.Buffer) error {
+	ev, ok := a.scanner.Finish()
+	if !ok {
+		return nil
+	}
+	tokens, err := a.observe(ev, dst)
+	a.addTokens(a.call.Now(), tokens)
+	return err
+}
+
+// repeats reports whether the next piece of the stream, which was read at now,
+// is nothing but whole events like those before, which can go to the client as
+// they are. Then it has counted them; otherwise it has done nothing.
+func (a *Attempt) repeats(now time.Time, p []byte) bool {
+	if !a.scanner.Between() || len(p) > a.scanner.MaxEvent {
+		return false
+	}
+	tokens, ok := a.stream.Repeats(p)
+	if ok {
+		a.addTokens(now, tokens)
+	}
+	return ok
+}
+
+// gather adds the next piece of the stream, which was read at now, to the answer.
+// It returns what is wrong with it.
+func (a *Attempt) gather(now time.Time, p []byte) error {
+	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
+		tokens, left, err := a.asm.AddRepeats(&a.stream, p)
+		a.addTokens(now, tokens)
+		if err != nil {
+			return err
+		}
+		p = left
+	}
+	return a.scan(now, p, nil)
+}
+
+// addTokens counts tokens that were read at now.
+func (a *Attempt) addTokens(now time.Time, n int) {
+	if n <= 0 {
+		return
+	}
+	at := int64(now.Sub(a.started))
+	if last := a.tokenAt.Load(); last > 0 {
+		a.maxGap = max(a.maxGap, time.Duration(at-last))
+	}
+	a.tokenAt.Store(max(at, 1)) // first, so that no count is ahead of its instant
+	a.tokens.Add(int64(n))
+}
+
+// observe reads one event, passes it on, and returns how many tokens it holds.
+func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err error) {
+	sig, err := a.stream.Observe(ev)
+	if err != nil && !a.forwarding {
+		return 0, err
+	}
+	if sig.Usage.Known {
+		a.usage = sig.Usage
+	}
+	if sig.Finish != spillway.FinishUnknown {
+		a.finish = sig.Finish
+	}
+	if sig.Err != nil {
+		a.fault = sig.Err
+	}
+	if a.asm != nil {
+		return sig.Tokens, a.asm.Add(ev.Data)
+	}
+	if sig.UsageOnly && a.asksUsage {
+		return sig.Tokens, nil
+	}
+	dst.B = append(dst.B, ev.Raw...)
+	return sig.Tokens, nil
+}
+
+// AppendCut appends what ends a stream that was cut to dst, as its own end would
+// have.
+func (a *Attempt) AppendCut(dst []byte, o wire.CutOptions) []byte { return a.stream.AppendCut(dst, o) }
