@@ -61,7 +61,7 @@ func (f *flight) deliverAssembled(a *attempt) {
 		f.pinTo(a, body)
 	}
 	f.startHeaders(a)
-	f.out.set(wire.HeaderContentType, "application/json")
+	f.out.Set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
 }
 
@@ -69,14 +69,14 @@ func (f *flight) deliverAssembled(a *attempt) {
 func (f *flight) startAnswer(a *attempt, status int) {
 	f.startHeaders(a)
 	if a.resp.ContentLength >= 0 && a.shape != shapeStream {
-		f.out.set("Content-Length", strconv.FormatInt(a.resp.ContentLength, 10))
+		f.out.Set("Content-Length", strconv.FormatInt(a.resp.ContentLength, 10))
 	}
-	f.out.start(status)
+	f.out.Start(status)
 }
 
 // startHeaders sets upstream's headers and ours.
 func (f *flight) startHeaders(a *attempt) {
-	h := f.out.w.Header()
+	h := f.out.Header()
 	wire.CopyHeader(h, a.resp.Header)
 	delete(h, "Content-Length")
 	f.explain(a)
@@ -84,22 +84,22 @@ func (f *flight) startHeaders(a *attempt) {
 
 // explain sets the headers that say how a, and the flight with it, went.
 func (f *flight) explain(a *attempt) {
-	f.out.set(wire.HeaderRequestID, f.id)
-	f.out.set(wire.HeaderDeployment, a.up.name)
-	f.out.set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
+	f.out.Set(wire.HeaderRequestID, f.id)
+	f.out.Set(wire.HeaderDeployment, a.up.name)
+	f.out.Set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
 	if granted := f.facts.granted; granted > 0 {
-		f.out.set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
+		f.out.Set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
 		if granted < f.req.AskTokens {
-			f.out.set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
+			f.out.Set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
 		}
 	}
 	if spill := f.facts.spill.String(); spill != "" {
-		f.out.set(wire.HeaderSpill, spill)
+		f.out.Set(wire.HeaderSpill, spill)
 	}
 	if truncated := f.facts.truncated.String(); truncated != "" {
-		f.out.set(wire.HeaderTruncated, truncated)
+		f.out.Set(wire.HeaderTruncated, truncated)
 	}
-	f.out.set(wire.HeaderServerTiming, f.timing(a))
+	f.out.Set(wire.HeaderServerTiming, f.timing(a))
 }
 
 // timing is the value of server-timing, in milliseconds: what the request
@@ -124,26 +124,26 @@ func appendMillis(b []byte, d time.Duration) []byte {
 
 // refuse answers with an error of our own.
 func (f *flight) refuse(e wire.Error) {
-	if f.out.status != 0 {
+	if f.out.Status() != 0 {
 		return
 	}
 	e.RequestID = f.id
-	e.SetHeaders(f.out.w.Header())
+	e.SetHeaders(f.out.Header())
 	switch a, n := f.answered(), len(f.attempts); {
 	case a != nil:
 		f.explain(a)
 	case n > 0:
 		f.explain(f.attempts[n-1])
 	default:
-		f.out.set(wire.HeaderRequestID, f.id)
+		f.out.Set(wire.HeaderRequestID, f.id)
 	}
 	f.writeWhole(e.Status, wire.AppendError(nil, e))
 }
 
 // writeWhole writes a complete answer.
 func (f *flight) writeWhole(status int, body []byte) {
-	f.out.set("Content-Length", strconv.Itoa(len(body)))
-	f.out.start(status)
+	f.out.Set("Content-Length", strconv.Itoa(len(body)))
+	f.out.Start(status)
 	if f.r.Method != http.MethodHead {
 		_, _ = f.out.Write(body) // a client that is gone shows in f.out
 	}

@@ -9,6 +9,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -19,17 +20,13 @@ const maxNotices = spillway.MaxAttempts * noticesPerAttempt
 // flight is one request under way. Its handler's goroutine owns it, except
 // where a field says otherwise.
 type flight struct {
-	out   reply
+	out   clientconn.Conn
 	parts streaming // of the first attempt
 	first attempt
 	g     *Gateway
 	snap  *snapshot
 	r     *http.Request   // nil once the server has done its part and no attempt can want it
 	ctx   context.Context // ends when the client leaves, or the gateway ends
-	// cancel ends ctx, and kept keeps the server from doing so; nil where ctx is
-	// the request's.
-	cancel context.CancelFunc
-	kept   func() bool
 
 	id       string
 	accepted time.Time
@@ -93,9 +90,9 @@ type crash struct {
 }
 
 // fly runs the flight from Begin to Settle. The answer of a flight that was
-// not committed is still to be written. It reports that the flight goes on
-// without the server, and is not settled, when the connection was taken over.
-func (f *flight) fly() (onward bool) {
+// not committed is still to be written. It reports whether the flight was
+// detached: then it is not settled, and serveDetached is the rest of it.
+func (f *flight) fly() (detached bool) {
 	f.notices = make(chan notice, maxNotices)
 	f.poke = make(chan struct{}, 1)
 	f.pool.begin(f)
@@ -107,7 +104,7 @@ func (f *flight) fly() (onward bool) {
 			continue
 		}
 		err := f.open(a)
-		if err == nil && f.takeOver(a) {
+		if err == nil && f.detach(a) {
 			return true
 		}
 		f.pump(a, err)

@@ -13,18 +13,19 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy"
 
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 )
 
 // Gateway serves clients by a configuration that can be replaced while it
 // runs. Make it with New. It is an http.Handler and safe for concurrent use.
 type Gateway struct {
-	deps    Deps
-	snap    atomic.Pointer[snapshot]
-	applyMu sync.Mutex // one Apply at a time
-	buffers buffer.Pools
-	pins    pins
-	live    presence
-	keepers []*keeper
+	deps     Deps
+	snap     atomic.Pointer[snapshot]
+	applyMu  sync.Mutex // one Apply at a time
+	buffers  buffer.Pools
+	pins     pins
+	inFlight clientconn.InFlight
+	conns    []*clientconn.Conns // of each Server
 
 	base context.Context // of every request that comes through Server
 	end  context.CancelCauseFunc
@@ -101,72 +102,18 @@ func (g *Gateway) Status(dst []PoolStatus) []PoolStatus {
 }
 
 // InFlight returns how many requests are being served.
-func (g *Gateway) InFlight() int { return g.live.count() }
+func (g *Gateway) InFlight() int { return g.inFlight.Count() }
 
 // Drain waits until no request is in flight. New ones are still served: stop
 // the listeners first. What it does not wait for, End ends.
-func (g *Gateway) Drain(ctx context.Context) error { return g.live.wait(ctx) }
+func (g *Gateway) Drain(ctx context.Context) error { return g.inFlight.Wait(ctx) }
 
 // Cut breaks off the streams under way that have left their server, and closes
 // the connections between requests that have: the server's Close does not reach
 // them. Call it once Server is called no more.
 func (g *Gateway) Cut() {
-	for _, k := range g.keepers {
-		k.cut()
-		k.close()
-	}
-}
-
-// presence counts the requests in flight. It is safe for concurrent use.
-type presence struct {
-	mu    sync.Mutex
-	n     int
-	empty chan struct{} // closed at the next emptiness; nil when nobody waits
-}
-
-// enter adds a request unless there are limit already.
-func (p *presence) enter(limit int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.n >= limit {
-		return false
-	}
-	p.n++
-	return true
-}
-
-func (p *presence) leave() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.n--
-	if p.n == 0 && p.empty != nil {
-		close(p.empty)
-		p.empty = nil
-	}
-}
-
-func (p *presence) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.n
-}
-
-func (p *presence) wait(ctx context.Context) error {
-	p.mu.Lock()
-	if p.n == 0 {
-		p.mu.Unlock()
-		return nil
-	}
-	if p.empty == nil {
-		p.empty = make(chan struct{})
-	}
-	empty := p.empty
-	p.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for _, c := range g.conns {
+		c.Cut()
 	}
 }
 

@@ -21,7 +21,6 @@ var errClientGone = errors.New("the client does not read")
 func (f *flight) open(a *attempt) error {
 	a.pumped = true
 	f.startAnswer(a, a.resp.StatusCode)
-	f.out.disarm()
 	f.startWatch()
 	if a.shape == shapeStream && f.req.API == spillway.APIResponses {
 		f.pinTo(a, a.head.B)
@@ -78,7 +77,7 @@ func (f *flight) pumpEvents(a *attempt) error {
 		room.Release()
 		switch {
 		case plain && fault == nil:
-		case f.out.gone:
+		case f.out.Gone():
 			return errClientGone
 		case fault != nil:
 			return fault
@@ -110,15 +109,14 @@ func (a *attempt) next(body io.Reader, buffers *buffer.Pools) (room *buffer.Buff
 // stream. It reports whether the piece was plain: it has gone out as it came,
 // and nothing has ended.
 func (f *flight) forward(a *attempt, room *buffer.Buffer, err error) (plain bool, fault error) {
-	at := f.out.now()
-	f.out.arm(at)
+	at := f.g.deps.Now()
 	p := room.B[buffer.Headroom:]
 	if plain = err == nil && a.repeats(at, p); plain {
-		fault = f.out.pass(room)
+		fault = f.out.Send(at, room)
 	} else {
 		fault = f.takeApart(a, at, p, err)
 	}
-	a.blocked.Add(int64(f.out.now().Sub(at)))
+	a.blocked.Add(int64(f.g.deps.Now().Sub(at)))
 	return plain, fault
 }
 
@@ -132,7 +130,7 @@ func (f *flight) takeApart(a *attempt, now time.Time, p []byte, err error) error
 	if len(p) == 0 || fault != nil {
 		return fault
 	}
-	return f.out.flush()
+	return f.out.Flush()
 }
 
 // pumpBytes forwards an answer of any kind as it comes.
@@ -149,7 +147,6 @@ func (f *flight) pumpBytes(a *attempt) error {
 		}
 		switch {
 		case err == io.EOF:
-			f.out.arm(f.g.deps.Now()) // the server sends what it has kept back
 			return nil
 		case err != nil:
 			return err
@@ -159,14 +156,13 @@ func (f *flight) pumpBytes(a *attempt) error {
 
 // relay writes bytes, and sends them at once unless their end is in sight.
 func (f *flight) relay(a *attempt, p []byte) error {
-	f.out.arm(f.g.deps.Now())
 	if _, err := f.out.Write(p); err != nil {
 		return err
 	}
 	if a.resp.ContentLength < 0 {
-		return f.out.flush()
+		return f.out.Flush()
 	}
-	f.out.disarm()
+	f.out.Idle()
 	return nil
 }
 
@@ -179,7 +175,7 @@ func (f *flight) writeHead(a *attempt) error {
 	a.head.Release()
 	a.head = nil
 	if err == nil {
-		err = f.out.flush()
+		err = f.out.Flush()
 	}
 	if err != nil {
 		return errClientGone
@@ -194,10 +190,10 @@ func (f *flight) endStream(a *attempt) {
 	rec := f.core.Record()
 	var tail []byte
 	if rec.Truncated != spillway.TruncatedNot {
-		f.out.set(trailerTruncated, rec.Truncated.String())
+		f.out.Set(trailerTruncated, rec.Truncated.String())
 	}
 	switch {
-	case f.out.gone:
+	case f.out.Gone():
 		return
 	case a.short && a.shape == shapeStream:
 		tail = a.stream.AppendCut(nil, wire.CutOptions{IncludeUsage: f.includesUsage, Usage: rec.Usage})
@@ -211,9 +207,7 @@ func (f *flight) endStream(a *attempt) {
 		f.abort = true
 		return
 	}
-	*f.out.armed = time.Time{}
-	f.out.arm(f.g.deps.Now())
 	if _, err := f.out.Write(tail); err == nil {
-		_ = f.out.flush() // a client that is gone shows in f.out
+		_ = f.out.Flush() // a client that is gone shows in f.out
 	}
 }

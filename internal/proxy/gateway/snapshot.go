@@ -19,6 +19,8 @@ type snapshot struct {
 	def     *pool    // for requests that name no model; may be nil
 	keys    keyring
 	limits  Limits
+	// keepStreams is Config.KeepStreams, for servers made from now on.
+	keepStreams bool
 
 	transports map[transportKey]*http.Transport
 }
@@ -42,10 +44,11 @@ func (g *Gateway) newPlan(cfg Config, old *snapshot) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{snapshot: &snapshot{
-		byModel:    make(map[string]*pool),
-		keys:       keys,
-		limits:     cfg.Limits.withDefaults(),
-		transports: make(map[transportKey]*http.Transport),
+		byModel:     make(map[string]*pool),
+		keys:        keys,
+		limits:      cfg.Limits.withDefaults(),
+		keepStreams: cfg.KeepStreams,
+		transports:  make(map[transportKey]*http.Transport),
 	}}
 	for _, pc := range cfg.Pools {
 		if err := g.addPool(p, pc, cfg.Upstreams, old); err != nil {

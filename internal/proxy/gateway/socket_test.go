@@ -105,6 +105,8 @@ func socketConfig(t *testing.T, upstream *httptest.Server) Config {
 		}},
 		Upstreams: map[string]Upstream{"east": {Target: target, Credential: Bearer("azure"), CAFile: file}},
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: &spillway.Class{Name: "c"}}},
+
+		KeepStreams: keepStreams(),
 	}
 }
 

@@ -133,6 +133,8 @@ func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world))
 	w.cfg = Config{
 		Upstreams: map[string]Upstream{},
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: w.class}},
+
+		KeepStreams: keepStreams(),
 	}
 	for _, d := range deployments {
 		pc.Deployments = append(pc.Deployments, d.Deployment)
