@@ -19,6 +19,7 @@ func build(cfg *config.Config) (gateway.Config, error) {
 		Upstreams:   make(map[string]upstream.Config, len(cfg.Deployments)),
 		DefaultPool: cfg.Routing.DefaultPool,
 		Limits:      limits(cfg.Server),
+		KeepStreams: !cfg.Server.LeaveStreams,
 	}
 	if cfg.Anonymous != "" {
 		out.AnonymousClass = classes[cfg.Anonymous]

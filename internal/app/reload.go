@@ -117,6 +117,7 @@ func waitForStart(was, is *config.Config) (names []string) {
 		{"server.idle_timeout", was.Server.IdleTimeout != is.Server.IdleTimeout},
 		{"server.drain_timeout", was.Server.DrainTimeout != is.Server.DrainTimeout},
 		{"server.max_header_bytes", was.Server.MaxHeaderBytes != is.Server.MaxHeaderBytes},
+		{"server.leave_streams", was.Server.LeaveStreams != is.Server.LeaveStreams},
 		{"records", was.Records != is.Records},
 		{"store", was.Store != is.Store},
 		{"exports", !reflect.DeepEqual(was.Exports, is.Exports)},

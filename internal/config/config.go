@@ -65,6 +65,7 @@ type Server struct {
 	IdleTimeout    time.Duration `yaml:"idle_timeout" default:"2m" min:"1ms" doc:"Time that a kept-alive connection may be idle."`
 	WriteTimeout   time.Duration `yaml:"write_timeout" default:"30s" min:"1ms" doc:"Time that one write to a client may take before the client counts as gone."`
 	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time that requests get to finish after SIGTERM."`
+	LeaveStreams   bool          `yaml:"leave_streams" default:"true" doc:"Detach streams to HTTP/1.1 clients from Go's HTTP server once they have begun, which saves memory. If false, net/http serves them to the end."`
 }
 
 // ServerTLS is the data listener's certificate.

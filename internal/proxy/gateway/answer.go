@@ -66,7 +66,7 @@ func (f *flight) deliverAssembled(a *upstream.Attempt) bool {
 	}
 	f.pinTo(a, body)
 	f.startHeaders(a)
-	f.out.set(wire.HeaderContentType, "application/json")
+	f.out.Set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
 	return true
 }
@@ -75,14 +75,14 @@ func (f *flight) deliverAssembled(a *upstream.Attempt) bool {
 func (f *flight) startAnswer(a *upstream.Attempt, status int) {
 	f.startHeaders(a)
 	if a.Response().ContentLength >= 0 && a.Form() != upstream.Streamed {
-		f.out.set("Content-Length", strconv.FormatInt(a.Response().ContentLength, 10))
+		f.out.Set("Content-Length", strconv.FormatInt(a.Response().ContentLength, 10))
 	}
-	f.out.start(status)
+	f.out.Start(status)
 }
 
 // startHeaders sets upstream's headers and ours.
 func (f *flight) startHeaders(a *upstream.Attempt) {
-	h := f.out.w.Header()
+	h := f.out.Header()
 	wire.CopyHeader(h, a.Response().Header)
 	delete(h, "Content-Length")
 	f.explain(a)
@@ -90,22 +90,22 @@ func (f *flight) startHeaders(a *upstream.Attempt) {
 
 // explain sets the headers that say how a, and the flight with it, went.
 func (f *flight) explain(a *upstream.Attempt) {
-	f.out.set(wire.HeaderRequestID, f.id)
-	f.out.set(wire.HeaderDeployment, a.Deployment().Name())
-	f.out.set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
+	f.out.Set(wire.HeaderRequestID, f.id)
+	f.out.Set(wire.HeaderDeployment, a.Deployment().Name())
+	f.out.Set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
 	if granted := f.decision.granted; granted > 0 {
-		f.out.set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
+		f.out.Set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
 		if granted < f.req.AskTokens {
-			f.out.set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
+			f.out.Set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
 		}
 	}
 	if spill := f.decision.spill.String(); spill != "" {
-		f.out.set(wire.HeaderSpill, spill)
+		f.out.Set(wire.HeaderSpill, spill)
 	}
 	if truncated := f.decision.truncated.String(); truncated != "" {
-		f.out.set(wire.HeaderTruncated, truncated)
+		f.out.Set(wire.HeaderTruncated, truncated)
 	}
-	f.out.set(wire.HeaderServerTiming, f.timing(a))
+	f.out.Set(wire.HeaderServerTiming, f.timing(a))
 }
 
 // timing is the value of server-timing, in milliseconds: what the request
@@ -130,26 +130,26 @@ func appendMillis(b []byte, d time.Duration) []byte {
 
 // refuse answers with an error of our own.
 func (f *flight) refuse(e wire.Error) {
-	if f.out.status != 0 {
+	if f.out.Status() != 0 {
 		return
 	}
 	e.RequestID = f.id
-	e.SetHeaders(f.out.w.Header())
+	e.SetHeaders(f.out.Header())
 	switch a, n := f.answered(), len(f.attempts); {
 	case a != nil:
 		f.explain(a)
 	case n > 0:
 		f.explain(f.attempts[n-1])
 	default:
-		f.out.set(wire.HeaderRequestID, f.id)
+		f.out.Set(wire.HeaderRequestID, f.id)
 	}
 	f.writeWhole(e.Status, wire.AppendError(nil, e))
 }
 
 // writeWhole writes a complete answer.
 func (f *flight) writeWhole(status int, body []byte) {
-	f.out.set("Content-Length", strconv.Itoa(len(body)))
-	f.out.start(status)
+	f.out.Set("Content-Length", strconv.Itoa(len(body)))
+	f.out.Start(status)
 	if f.r.Method != http.MethodHead {
 		_, _ = f.out.Write(body) // a client that is gone shows in f.out
 	}

@@ -22,6 +22,10 @@ type Config struct {
 	// takes the only pool, and refuses such requests when there are several.
 	DefaultPool string
 	Limits      Limits
+	// KeepStreams leaves the streams of HTTP/1.1 clients in the http.Server, as
+	// net/http does by itself. Otherwise they are detached from it, which takes
+	// half of the memory. It applies to servers that Server makes from now on.
+	KeepStreams bool
 }
 
 // Caller is someone who may ask.

@@ -24,14 +24,11 @@
 //
 // After Forward the handler's goroutine reads the upstream body itself and
 // writes what it read: no chunk passes a channel or takes a lock. If the answer
-// is a stream to a client of HTTP/1.1, it first takes the connection over from
-// the server, hands the flight over to a new goroutine, and returns, so that
-// the stream holds nothing of the server's; who waits for that goroutine waits
-// for the flights under way. A keeper watches the client, and gives the
-// connection back to the server when the client asks again. Meanwhile
-// the flight's watch, one timer, keeps the core's wake-ups: it reports
-// progress and, when the core ends the flight, leaves the verdict and cancels
-// the attempt, which ends the handler's read.
+// is a stream to a client of HTTP/1.1, the flight is first detached from the
+// server (package clientconn): a new goroutine owns it, and the handler
+// returns. Meanwhile the flight's watch, one timer, keeps the core's wake-ups:
+// it reports progress and, when the core ends the flight, leaves the verdict
+// and cancels the attempt, which ends the owner's read.
 //
 // A flight ends after its attempts and its watch have ended.
 //

@@ -8,6 +8,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
@@ -15,16 +16,12 @@ import (
 // flight is one request under way. Its handler's goroutine owns it, except
 // where a field says otherwise.
 type flight struct {
-	out  reply
+	out  clientconn.Conn
 	call upstream.Call // what attempts are sent
 	g    *Gateway
 	snap *snapshot
 	r    *http.Request   // nil once the server has done its part
 	ctx  context.Context // ends when the client leaves, or the gateway ends
-	// cancel ends ctx, and kept keeps the server from doing so; nil where ctx is
-	// the request's.
-	cancel context.CancelFunc
-	kept   func() bool
 
 	id       string
 	accepted time.Time
@@ -71,8 +68,8 @@ type action struct {
 }
 
 // run drives the flight from Begin to Settle. The answer of a flight that was
-// not committed is still to be written. It reports that the flight goes on
-// without the server, and is not settled, when the connection was taken over.
+// not committed is still to be written. It reports whether the flight was
+// detached: then it is not settled, and serveDetached is the rest of it.
 func (f *flight) run() (detached bool) {
 	f.wakeNow = make(chan struct{}, 1)
 	f.prepareCall()
@@ -85,7 +82,7 @@ func (f *flight) run() (detached bool) {
 			continue
 		}
 		err := f.beginAnswer(a)
-		if err == nil && f.takeOver(a) {
+		if err == nil && f.detach(a) {
 			return true
 		}
 		f.forward(a, err)

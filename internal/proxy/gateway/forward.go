@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"io"
-	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
@@ -20,7 +18,6 @@ var errClientGone = errors.New("the client does not read")
 func (f *flight) beginAnswer(a *upstream.Attempt) error {
 	f.begun = true
 	f.startAnswer(a, a.Response().StatusCode)
-	f.out.disarm()
 	f.startWatch()
 	if a.Form() != upstream.Streamed {
 		return nil
@@ -28,7 +25,7 @@ func (f *flight) beginAnswer(a *upstream.Attempt) error {
 	f.pinTo(a, a.Beginning())
 	begun, err := a.Next()
 	defer begun.Release()
-	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.flush() != nil {
+	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.Flush() != nil {
 		return errClientGone
 	}
 	return err
@@ -46,24 +43,20 @@ func (f *flight) forward(a *upstream.Attempt, err error) {
 		}
 		piece.Release()
 	}
-	if err == io.EOF && a.Form() != upstream.Streamed {
-		f.out.arm(f.g.deps.Now()) // the server sends what it has kept back
-	}
 	f.reportEnd(a, err)
 }
 
 // forwardPiece sends what was read of the answer. An answer of known length is
 // sent as the server finds it right; everything else at once.
 func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
-	at := a.ReadAt()
-	f.out.arm(at)
 	if a.Form() != upstream.Streamed && a.Response().ContentLength >= 0 {
 		_, err := f.out.Write(piece.B[buffer.Headroom:])
-		f.out.disarm()
+		f.out.Idle()
 		return err
 	}
-	err := f.out.pass(piece)
-	a.AddBlocked(f.out.now().Sub(at))
+	at := a.ReadAt()
+	err := f.out.Send(at, piece)
+	a.AddBlocked(f.g.deps.Now().Sub(at))
 	return err
 }
 
@@ -92,11 +85,11 @@ func (f *flight) endStream(a *upstream.Attempt) {
 	rec := f.core.Record()
 	var tail []byte
 	if rec.Truncated != spillway.TruncatedNot {
-		f.out.set(trailerTruncated, rec.Truncated.String())
+		f.out.Set(trailerTruncated, rec.Truncated.String())
 	}
 	streamed := a.Form() == upstream.Streamed
 	switch {
-	case f.out.gone:
+	case f.out.Gone():
 		return
 	case a.WasCut() && streamed:
 		tail = a.AppendCut(nil, wire.CutOptions{IncludeUsage: f.includesUsage, Usage: rec.Usage})
@@ -110,9 +103,7 @@ func (f *flight) endStream(a *upstream.Attempt) {
 		f.abort = true
 		return
 	}
-	*f.out.armed = time.Time{}
-	f.out.arm(f.g.deps.Now())
 	if _, err := f.out.Write(tail); err == nil {
-		_ = f.out.flush() // a client that is gone shows in f.out
+		_ = f.out.Flush() // a client that is gone shows in f.out
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy"
 
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 )
 
 // Gateway serves clients by a configuration that can be replaced while it
@@ -25,8 +26,8 @@ type Gateway struct {
 	// trailers are what upstream.Settings says of them.
 	trailers sync.WaitGroup
 	pins     pins
-	live     presence
-	keepers  []*keeper
+	inFlight clientconn.InFlight
+	conns    []*clientconn.Conns // of each Server
 
 	base context.Context // of every request that comes through Server
 	end  context.CancelCauseFunc
@@ -103,12 +104,12 @@ func (g *Gateway) Status(dst []PoolStatus) []PoolStatus {
 }
 
 // InFlight returns how many requests are being served.
-func (g *Gateway) InFlight() int { return g.live.count() }
+func (g *Gateway) InFlight() int { return g.inFlight.Count() }
 
 // Drain waits until no request is in flight. New ones are still served: stop
 // the listeners first. What it does not wait for, End ends.
 func (g *Gateway) Drain(ctx context.Context) error {
-	if err := g.live.wait(ctx); err != nil {
+	if err := g.inFlight.Wait(ctx); err != nil {
 		return err
 	}
 	g.trailers.Wait() // 100 ms at most
@@ -119,62 +120,8 @@ func (g *Gateway) Drain(ctx context.Context) error {
 // the connections between requests that have: the server's Close does not reach
 // them. Call it once Server is called no more.
 func (g *Gateway) Cut() {
-	for _, k := range g.keepers {
-		k.cut()
-		k.close()
-	}
-}
-
-// presence counts the requests in flight. It is safe for concurrent use.
-type presence struct {
-	mu    sync.Mutex
-	n     int
-	empty chan struct{} // closed at the next emptiness; nil when nobody waits
-}
-
-// enter adds a request unless there are limit already.
-func (p *presence) enter(limit int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.n >= limit {
-		return false
-	}
-	p.n++
-	return true
-}
-
-func (p *presence) leave() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.n--
-	if p.n == 0 && p.empty != nil {
-		close(p.empty)
-		p.empty = nil
-	}
-}
-
-func (p *presence) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.n
-}
-
-func (p *presence) wait(ctx context.Context) error {
-	p.mu.Lock()
-	if p.n == 0 {
-		p.mu.Unlock()
-		return nil
-	}
-	if p.empty == nil {
-		p.empty = make(chan struct{})
-	}
-	empty := p.empty
-	p.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for _, c := range g.conns {
+		c.Cut()
 	}
 }
 

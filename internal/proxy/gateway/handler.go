@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
@@ -19,46 +19,42 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(),
 		id: g.deps.RequestID(), accepted: g.deps.Now(),
 	}
-	f.out.open(w, r, g.deps.Now, f.snap.limits.WriteTimeout)
-	if !g.live.enter(f.snap.limits.MaxInFlight) {
+	f.out.Init(w, r, clientconn.Options{Now: g.deps.Now, WriteTimeout: f.snap.limits.WriteTimeout})
+	if !g.inFlight.Enter(f.snap.limits.MaxInFlight) {
 		f.turnAway(new(overloaded()))
 		return
 	}
-	onward := false
+	detached := false
 	defer func() {
-		if !onward {
-			g.live.leave()
+		if !detached {
+			g.inFlight.Leave()
 		}
 	}()
-	if onward = f.serve(); !onward && f.abort {
-		panic(http.ErrAbortHandler)
+	if detached = f.serve(); detached {
+		go f.serveDetached()
+		return
 	}
+	f.out.End(!f.abort)
 }
 
 // serve serves the request and contains what panics on the way. It reports
-// that the flight goes on without the server when the connection was taken
-// over.
-func (f *flight) serve() (onward bool) {
+// whether the flight was detached: then the handler must return.
+func (f *flight) serve() (detached bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			f.contain(p)
 		}
-		if !onward {
-			f.attach()
-		}
 	}()
-	if f.r.ProtoMajor == 1 && f.r.Header["Expect"] != nil {
-		f.out.arm(f.accepted) // the server writes an interim answer, and waits for it
-	}
 	local, e := f.admit()
 	switch {
 	case e != nil:
 		f.turnAway(e)
 	case local:
 	default:
-		f.detach()
+		if f.req.Stream {
+			f.ctx = f.out.PrepareDetach()
+		}
 		if f.run() {
-			go f.goOn()
 			return true
 		}
 		f.deliver()
@@ -92,7 +88,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		return true, nil
 	}
 	if path.API != spillway.APIOther && f.r.Method != http.MethodPost {
-		f.out.w.Header()["Allow"] = []string{http.MethodPost}
+		f.out.Header()["Allow"] = []string{http.MethodPost}
 		return false, new(wire.WrongMethod(f.r.Method))
 	}
 	hints, err := wire.ClientHints(f.r.Header)
@@ -195,12 +191,14 @@ func badRequest(err error) *wire.Error {
 func (f *flight) turnAway(e *wire.Error) {
 	outcome, status := spillway.OutcomeRefusedInvalid, e.Status
 	switch {
-	case f.out.gone:
+	case f.out.Gone():
 		outcome, status = spillway.OutcomeClientGone, statusClientGone
 	case e.Status == http.StatusServiceUnavailable:
 		outcome = spillway.OutcomeRefusedQueue
 	}
-	f.leaveBody()
+	if f.body == nil {
+		f.out.SkipBody()
+	}
 	f.dropBody()
 	f.refuse(*e)
 	f.record(outcome, status, spillway.RefusalCode(e.Code))
@@ -209,18 +207,6 @@ func (f *flight) turnAway(e *wire.Error) {
 // statusClientGone is what records show for a client that has left; package
 // policy does the same.
 const statusClientGone = 499
-
-// unreadTime is how long the server may wait for what is left of a body that
-// nobody wants: it does so before it sends the answer.
-const unreadTime = time.Second
-
-// leaveBody makes sure that an answer does not wait for a body that was not
-// read.
-func (f *flight) leaveBody() {
-	if f.body == nil && f.r.ContentLength != 0 {
-		f.out.setReadDeadline(f.g.deps.Now().Add(unreadTime))
-	}
-}
 
 // record records a request that no pool has seen.
 func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.RefusalCode) {
@@ -241,8 +227,8 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 func (f *flight) finish() {
 	f.stopAttempts()
 	rec := f.core.Record()
-	if f.out.status != 0 {
-		rec.Status = f.out.status
+	if status := f.out.Status(); status != 0 {
+		rec.Status = status
 	}
 	if a := f.answered(); a != nil && a.MaxGap() > 0 {
 		rec.TBTMax = a.MaxGap()
@@ -270,8 +256,8 @@ func (f *flight) contain(p any) {
 		cause, stack = c.Cause, c.Stack
 	}
 	f.g.deps.Logger.Error("request panicked", "request_id", f.id, "panic", cause, "stack", string(stack))
-	if f.out.status == 0 {
-		clear(f.out.w.Header())
+	if f.out.Status() == 0 {
+		clear(f.out.Header())
 		f.refuse(internalError())
 	} else {
 		f.abort = true

@@ -131,6 +131,7 @@ func TestSlowBody(t *testing.T) {
 // TestUnreadBody announces a body and does not send it: whatever the answer is,
 // it comes soon.
 func TestUnreadBody(t *testing.T) {
+	const unreadTime = time.Second
 	tests := []struct {
 		name, request, key, body string
 		status                   string

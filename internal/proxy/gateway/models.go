@@ -28,9 +28,9 @@ func (f *flight) serveModels() bool {
 	default:
 		body = wire.AppendModel(nil, f.path.Family, wire.Model{ID: id, Created: modelsSince})
 	}
-	f.out.set(wire.HeaderContentType, "application/json")
-	f.out.set(wire.HeaderRequestID, f.id)
-	f.leaveBody()
+	f.out.Set(wire.HeaderContentType, "application/json")
+	f.out.Set(wire.HeaderRequestID, f.id)
+	f.out.SkipBody()
 	f.writeWhole(http.StatusOK, body)
 	f.record(spillway.OutcomeOK, http.StatusOK, spillway.RefusalNone)
 	return true

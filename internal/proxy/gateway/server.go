@@ -1,11 +1,11 @@
 package gateway
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
-	"net"
 	"net/http"
+
+	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 )
 
 // headerStretch is how many times MaxHeaderBytes the server itself reads of a
@@ -18,7 +18,8 @@ const headerStretch = 4
 // nil. Its limits are those of the configuration at this moment; they do not
 // follow a reload. The caller starts it and shuts it down.
 func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
-	limits := g.snap.Load().limits
+	snap := g.snap.Load()
+	limits := snap.limits
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	if tlsConfig != nil {
@@ -33,16 +34,14 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		ReadHeaderTimeout: limits.ReadHeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
 		MaxHeaderBytes:    limits.MaxHeaderBytes * headerStretch,
-		BaseContext:       func(net.Listener) context.Context { return g.base },
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000,
 			MaxReadFrameSize:     1 << 20,
 		},
 		ErrorLog: slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
 	}
-	keep := &keeper{server: server, buffers: &g.buffers, now: g.deps.Now}
-	g.keepers = append(g.keepers, keep)
-	server.ConnContext = keep.newConn
-	server.RegisterOnShutdown(keep.close)
+	g.conns = append(g.conns, clientconn.Attach(server, clientconn.ServerOptions{
+		Base: g.base, Buffers: &g.buffers, Now: g.deps.Now, KeepStreams: snap.keepStreams,
+	}))
 	return server
 }

@@ -19,6 +19,8 @@ type snapshot struct {
 	def     *pool    // for requests that name no model; may be nil
 	keys    keyring
 	limits  Limits
+	// keepStreams is Config.KeepStreams, for servers made from now on.
+	keepStreams bool
 
 	calls       *upstream.Settings
 	transports  *upstream.Transports
@@ -47,6 +49,7 @@ func (g *Gateway) newPlan(cfg Config, old *snapshot) (*plan, error) {
 		byModel:     make(map[string]*pool),
 		keys:        keys,
 		limits:      cfg.Limits.withDefaults(),
+		keepStreams: cfg.KeepStreams,
 		deployments: make(map[string]*upstream.Deployment),
 	}}
 	p.calls = g.settings(&p.limits)

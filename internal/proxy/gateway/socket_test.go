@@ -106,6 +106,8 @@ func socketConfig(t *testing.T, peer *httptest.Server) Config {
 		}},
 		Upstreams: map[string]upstream.Config{"east": {Target: target, Credential: upstream.Bearer("azure"), CAFile: file}},
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: &spillway.Class{Name: "c"}}},
+
+		KeepStreams: keepStreams(),
 	}
 }
 

@@ -134,6 +134,8 @@ func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world))
 	w.cfg = Config{
 		Upstreams: map[string]upstream.Config{},
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: w.class}},
+
+		KeepStreams: keepStreams(),
 	}
 	for _, d := range deployments {
 		pc.Deployments = append(pc.Deployments, d.Deployment)

@@ -60,28 +60,6 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
-// Connections with a request ahead and without are taken over at one time.
-func TestTakenOverTogether(t *testing.T) {
-	for range 10 {
-		f := newFront(t, whole)
-		var clients sync.WaitGroup
-		for i := range 4 {
-			conn := f.dials["TCP"]()
-			clients.Go(func() {
-				text := ask("HTTP/1.1", "")
-				if i < 2 {
-					text += text
-				}
-				io.WriteString(conn, text)
-				if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
-					io.Copy(io.Discard, resp.Body)
-				}
-			})
-		}
-		clients.Wait()
-	}
-}
-
 // The end of the gateway refuses streams that have no token yet, each of them.
 func TestEndBeforeFirstTokens(t *testing.T) {
 	const n = 100

@@ -1,0 +1,186 @@
+package clientconn
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+)
+
+// deadlineBytes is the most that one write deadline has to suffice for.
+const deadlineBytes = 256 << 10
+
+// Options are what a Conn needs of its surroundings.
+type Options struct {
+	Now func() time.Time
+	// WriteTimeout bounds each write to a client that does not read.
+	WriteTimeout time.Duration
+}
+
+// Conn is the client's side of one request. Init makes it ready for use. Only
+// one goroutine uses it at a time. Every write has a deadline; after one that
+// fails, Gone reports true.
+type Conn struct {
+	// Sending a chunk needs these four, so they share a cache line: with a
+	// thousand streams that take turns nothing of a stream is cached when its
+	// chunk arrives.
+	hijacked *hijackedConn // w, once detached
+	armed    *time.Time    // when the write deadline in force was set
+	timeout  time.Duration
+	now      func() time.Time
+
+	w       http.ResponseWriter
+	r       *http.Request // nil once detached
+	flusher flusher       // w, where it is one: the controller would look for it at every chunk
+	control *http.ResponseController
+	shared  *connState // nil except for requests of HTTP/1.x through an attached server
+	own     time.Time  // what armed points to where requests do not share a deadline
+
+	cancel     context.CancelCauseFunc // of the context of PrepareDetach; else nil
+	stopServer func() bool             // keeps the server from cancelling that context; else nil
+
+	status int // 0 until Start
+	gone   bool
+	used   uint8       // of values
+	values *[16]string // backs the headers of Set, one string each
+}
+
+// flusher is how an http.ResponseWriter of net/http flushes.
+type flusher interface{ FlushError() error }
+
+// controlledFlusher flushes through writers that wrap the server's own.
+type controlledFlusher struct{ *http.ResponseController }
+
+// FlushError sends what was written.
+func (c controlledFlusher) FlushError() error { return c.Flush() }
+
+// Init makes c the client's side of a request that a handler has got.
+func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
+	c.w, c.r, c.now, c.timeout = w, r, opts.Now, opts.WriteTimeout
+	c.control = http.NewResponseController(w)
+	if c.flusher, _ = w.(flusher); c.flusher == nil {
+		c.flusher = controlledFlusher{c.control}
+	}
+	c.armed = &c.own
+	if c.shared = stateOf(r); c.shared != nil {
+		c.armed = &c.shared.armed
+		*c.armed = time.Time{} // the server ends the deadline after every request
+	}
+	if r.ProtoMajor == 1 && r.Header["Expect"] != nil {
+		c.arm(c.now()) // the server writes "100 Continue" when the body is read
+	}
+}
+
+// Header returns the headers of the answer; once it has begun, its trailers,
+// under http.TrailerPrefix.
+func (c *Conn) Header() http.Header { return c.w.Header() }
+
+// Set sets a header whose name is in canonical form.
+func (c *Conn) Set(name, value string) {
+	if c.values == nil {
+		c.values = new([16]string)
+	}
+	if int(c.used) == len(c.values) {
+		c.w.Header()[name] = []string{value}
+		return
+	}
+	at := c.used
+	c.values[at] = value
+	c.used++
+	c.w.Header()[name] = c.values[at : at+1 : at+1]
+}
+
+// Start begins the answer with its status and the headers.
+func (c *Conn) Start(status int) {
+	c.status = status
+	c.w.WriteHeader(status)
+}
+
+// Status is the status of the answer; 0 until it has begun.
+func (c *Conn) Status() int { return c.status }
+
+// Gone reports whether the client has left or does not read.
+func (c *Conn) Gone() bool { return c.gone }
+
+// MarkGone has Gone report true from now on.
+func (c *Conn) MarkGone() { c.gone = true }
+
+// Write writes p to the answer; Flush sends it. An error means that the client
+// is gone.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.arm(c.now())
+	written := 0
+	for len(p) > 0 {
+		part := p[:min(len(p), deadlineBytes)]
+		if written > 0 {
+			*c.armed = time.Time{}
+			c.arm(c.now())
+		}
+		n, err := c.w.Write(part)
+		written += n
+		if err != nil {
+			c.gone = true
+			return written, err
+		}
+		p = p[n:]
+	}
+	return written, nil
+}
+
+// Flush sends what was written.
+func (c *Conn) Flush() error {
+	err := c.flusher.FlushError()
+	c.Idle()
+	if err != nil && errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	c.gone = c.gone || err != nil
+	return err
+}
+
+// Send sends the content of b behind its first buffer.Headroom bytes. What was
+// written before must have been flushed. b has buffer.Tailroom bytes of spare
+// capacity; Send may write to both, so only the caller may hold b.
+func (c *Conn) Send(now time.Time, b *buffer.Buffer) error {
+	c.arm(now)
+	if c.hijacked == nil {
+		if _, err := c.Write(b.B[buffer.Headroom:]); err != nil {
+			return err
+		}
+		return c.Flush()
+	}
+	err := c.hijacked.sendChunk(b)
+	c.gone = c.gone || err != nil
+	return err
+}
+
+// Idle says that the next write may be long in coming. It ends the write
+// deadline where that would not wait for a write: HTTP/2 resets a stream whose
+// deadline passes, although nothing is being written.
+func (c *Conn) Idle() {
+	if c.armed != &c.own || c.own.IsZero() {
+		return // the deadline is that of an HTTP/1 connection, or none is set
+	}
+	c.own = time.Time{}
+	c.setDeadline(c.control.SetWriteDeadline, time.Time{})
+}
+
+// arm sets the write deadline anew once a quarter of it has passed; to do so
+// for every write would cost as much as a small write.
+func (c *Conn) arm(now time.Time) {
+	if now.Sub(*c.armed) < c.timeout/4 {
+		return
+	}
+	*c.armed = now
+	c.setDeadline(c.control.SetWriteDeadline, now.Add(c.timeout))
+}
+
+// setDeadline sets a deadline. Writers of in-process callers have none and need
+// none; any other error means that the connection is dead.
+func (c *Conn) setDeadline(set func(time.Time) error, at time.Time) {
+	if err := set(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		c.gone = true
+	}
+}

@@ -1,0 +1,68 @@
+package clientconn
+
+import (
+	"context"
+	"net/http"
+)
+
+// PrepareDetach returns the context for the work on a request whose answer may
+// be detached. It ends when the client leaves or ServerOptions.Base ends, and
+// at End, but not when the handler returns after Detach. Where the answer
+// cannot be detached it is the context of the request.
+func (c *Conn) PrepareDetach() context.Context {
+	served := c.r.Context()
+	if c.shared == nil || c.shared.conns.opts.KeepStreams || !c.r.ProtoAtLeast(1, 1) {
+		return served
+	}
+	ctx, cancel := context.WithCancelCause(c.shared.conns.opts.Base)
+	c.cancel = cancel
+	c.stopServer = context.AfterFunc(served, func() { cancel(context.Cause(served)) })
+	return ctx
+}
+
+// Detach takes the connection from the server, after PrepareDetach and once the
+// answer has begun and was flushed. If it returns true, the handler must return
+// without using c again, and another goroutine finishes the answer, with End
+// and Release.
+func (c *Conn) Detach() bool {
+	if c.cancel == nil {
+		return false
+	}
+	h, ok := c.shared.conns.hijack(c.control, c.r.Close, c.cancel)
+	if !ok {
+		return false
+	}
+	c.stopServer() // what the server reports from now on is that its handler has returned
+	c.stopServer = nil
+	c.w, c.flusher, c.hijacked, c.armed = h, h, h, &h.armed
+	c.control = h.control()
+	c.r, c.shared, c.values, c.used = nil, nil, nil, 0
+	return true
+}
+
+// End ends the answer. One that is not whole is broken off, which the client
+// sees as an error: a detached connection is closed; otherwise End panics with
+// http.ErrAbortHandler, as the server wants it.
+func (c *Conn) End(whole bool) {
+	c.arm(c.now()) // for what is still buffered, here or in the server
+	if c.hijacked != nil {
+		c.hijacked.end(whole && !c.gone)
+	}
+	if c.cancel != nil {
+		if c.stopServer != nil {
+			c.stopServer()
+		}
+		c.cancel(nil)
+	}
+	if c.hijacked == nil && !whole {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// Release has a detached connection wait for the client's next request, after
+// End. The request may be served before Release returns.
+func (c *Conn) Release() {
+	if c.hijacked != nil {
+		c.hijacked.release()
+	}
+}

@@ -1,0 +1,40 @@
+// Package clientconn is the client's side of one request: it writes the
+// answer, bounds every write and the reading of the body in time, and lets a
+// stream leave the http.Server that accepted its connection. It knows nothing
+// of deployments or policy.
+//
+// # One request
+//
+//	conn.Init(w, r, options)       // in the handler
+//	conn.ReadBody(...)
+//	ctx := conn.PrepareDetach()    // before the work whose answer is a stream
+//	conn.Set(...); conn.Start(200)
+//	conn.Write(...); conn.Flush()
+//	if conn.Detach() {
+//		go rest()                  // and the handler returns
+//		return
+//	}
+//	...
+//	conn.End(whole)
+//	conn.Release()
+//
+// # Detached streams
+//
+// net/http keeps a goroutine with a grown stack, two buffers and a context
+// tree for as long as a handler runs. They are most of the memory of a stream,
+// which lasts for a minute and needs none of them. So Detach hijacks the
+// connection of an HTTP/1.1 client once the answer has begun, and the handler
+// returns. From then on this package writes the chunks, notices when the
+// client leaves, and ends the transfer encoding. Release waits for the
+// client's next request, and then has the same server serve the connection
+// again. HTTP/2 and HTTP/1.0 clients stay in the server, and so does everybody
+// if ServerOptions.KeepStreams is set: then Detach always returns false and
+// nothing is hijacked.
+//
+// # Goroutines
+//
+// A Conn is used by one goroutine at a time: the handler's, and after Detach
+// the one that the handler has started. Conns is safe for concurrent use. Each
+// detached connection has one more goroutine, which waits for the client to
+// send something or to leave.
+package clientconn
