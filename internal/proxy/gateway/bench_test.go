@@ -155,6 +155,25 @@ func BenchmarkPass(b *testing.B) {
 	}
 }
 
+// BenchmarkShort is a short answer that was not asked for as a stream: passed on
+// as it is, and put together from a stream that arrives in one piece.
+func BenchmarkShort(b *testing.B) {
+	body := benchBody(1<<10, "")
+	whole, stream := benchServe(b, benchUpstream(0)), benchServe(b, unflushed(benchUpstream(12)))
+	b.Run("passed", func(b *testing.B) { benchRequests(b, benchGateway(b, whole, spillway.SyncPass), body) })
+	b.Run("assembled", func(b *testing.B) { benchRequests(b, benchGateway(b, stream, spillway.SyncStream), body) })
+}
+
+// unflushed serves h without its flushes.
+func unflushed(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(noFlush{w}, r) })
+}
+
+type noFlush struct{ http.ResponseWriter }
+
+// Flush does nothing.
+func (noFlush) Flush() {}
+
 // BenchmarkStream has 100 chunks in an operation.
 func BenchmarkStream(b *testing.B) {
 	body := benchBody(1<<10, `,"stream":true`)
