@@ -23,12 +23,15 @@ type attempt struct {
 	plan        plan
 
 	start   time.Time
-	firstAt time.Time     // zero before the first output
-	lastAt  time.Time     // of the last known output
-	blocked time.Duration // of that, waited for the client
+	firstAt time.Time     // when the first output was read; zero before that
+	lastAt  time.Time     // when the newest known output was read; not before firstAt
+	blocked time.Duration // time between them in which reading waited for the client
 	load    float64       // utilization at the start
-	tokens  int           // output so far, over all choices
-	hidden  int           // part of tokens that was never sent: reasoning
+
+	read      int // output tokens read, over all choices; only grows
+	firstRead int // part of read that came with the first delta
+	tokens    int // output: read, or what the deployment reported at the end
+	hidden    int // part of tokens that was never sent: reasoning
 
 	assembled bool // streamed upstream for a client that does not stream
 	status    int
@@ -124,8 +127,26 @@ func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) 
 	f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: a.number})
 }
 
-// learnFailure ends the permit of a failed or given-up attempt.
+// readAt is when the newest output of an event was read. Whatever the event
+// says, that lies within the attempt so far, and not before earlier output.
+func (a *attempt) readAt(now time.Time, ev *spillway.Event) time.Time {
+	at := ev.At
+	if at.IsZero() || at.After(now) {
+		at = now
+	}
+	if at.Before(a.start) {
+		at = a.start
+	}
+	if at.Before(a.lastAt) {
+		at = a.lastAt
+	}
+	return at
+}
+
+// learnFailure ends the permit of a failed or given-up attempt, and learns from
+// what there was of its answer.
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
+	f.learnCutLength(now, a)
 	if a.failed != spillway.FailureNone && a.failed != spillway.FailureGone {
 		a.deployment.lastFailed, a.deployment.lastStatus = a.failed, a.status
 	}
@@ -175,22 +196,41 @@ func (f *Flight) learnPace(now time.Time, a *attempt) {
 	}
 }
 
-// pace is the mean time between the tokens of one choice of an attempt, and
-// how many they are; 0 tokens when there is none to speak of. Time that
-// reading waited for the client is left out, and so are hidden tokens where
-// the first output is known: they were made before it.
-func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
-	from, total := a.firstAt, a.tokens-a.hidden
-	if from.IsZero() {
-		ttft := a.deployment.speed.TTFT(a.lastAt, a.load, 0.5)
-		from, total = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2)), a.tokens
+// learnCutLength teaches that an answer would have been at least as long as it
+// came to be, whoever ended it. Left out, the long ones would be missing, and
+// all answers would look short. An attempt without output says nothing of its
+// length.
+func (f *Flight) learnCutLength(now time.Time, a *attempt) {
+	if f.req.API.Generates() && f.audible(a) && !a.firstAt.IsZero() {
+		f.lengths.ObserveAtLeast(now, a.tokens/max(f.req.Choices, 1))
 	}
-	tokens = total / max(f.req.Choices, 1)
+}
+
+// pace is the mean time per token of one choice of an attempt, and how many
+// tokens it is the mean of; 0 tokens when there is none to speak of.
+//
+// The clock starts with the first delta, so the tokens that came with it are
+// left out: filters release text in batches. So is the time that reading waited
+// for the client, and so are hidden tokens, which were made before the first
+// output. Of an answer that was not read as it came, the start is estimated.
+func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
+	from, total, first := a.firstAt, a.tokens-a.hidden, a.firstRead
+	switch {
+	case from.IsZero() || !f.audible(a):
+		ttft := a.deployment.speed.TTFT(a.lastAt, a.load, 0.5)
+		from, total, first = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2)), a.tokens, 1
+	case a.read > first:
+		// The total may be the deployment's figure: count the first delta in
+		// its measure, not in ours.
+		first = (first*total + a.read/2) / a.read
+	}
+	// The first delta is one choice's; those of the others are taken to be alike.
+	tokens = total/max(f.req.Choices, 1) - first
 	span := a.lastAt.Sub(from) - a.blocked
-	if tokens < 2 || span <= 0 {
+	if tokens < 1 || span <= 0 {
 		return 0, 0
 	}
-	return span / time.Duration(tokens-1), tokens
+	return span / time.Duration(tokens), tokens
 }
 
 // timeoutClass is what an attempt that ran out of time says: too much output
@@ -200,6 +240,11 @@ func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 		return spillway.FailureSlow
 	}
 	mean, _ := f.pace(a)
+	if all := a.tokens / max(f.req.Choices, 1); all > 0 {
+		// A few tokens after a large first delta are no measure: its own tokens
+		// took time as well.
+		mean = min(mean, a.lastAt.Sub(a.start)/time.Duration(all))
+	}
 	return retry.Timeout{
 		Blind: !f.audible(a), Tokens: a.tokens, TBT: mean,
 		LimitTBT: 2 * a.deployment.speed.TBT(now, a.load, f.quantile()),
@@ -216,7 +261,9 @@ func (f *Flight) attempt(i int) *attempt {
 }
 
 // Patience with silence: before the first token a multiple of the learned
-// TTFT, after it a multiple of the learned TBT, within bounds.
+// TTFT, after it the time for a number of tokens at the learned TBT, within
+// bounds. What comes in batches is silent while the next one fills, so patience
+// is also a multiple of the time that a batch as large as the first delta takes.
 const (
 	ttftPatience    = 3
 	minTTFTPatience = 5 * time.Second
@@ -224,6 +271,7 @@ const (
 	tbtPatience     = 50
 	minTBTPatience  = 5 * time.Second
 	maxTBTPatience  = 15 * time.Second
+	batchPatience   = 3
 	// reasoningPatience is the least for requests that think before they
 	// speak: minutes of silence are normal.
 	reasoningPatience = 2 * time.Minute
@@ -245,5 +293,6 @@ func (f *Flight) tokenPatience(now time.Time, a *attempt) time.Duration {
 		return silencePatience
 	}
 	q := a.deployment.speed.TBT(now, a.load, 0.99)
-	return min(max(tbtPatience*q, minTBTPatience), maxTBTPatience)
+	patience := min(max(tbtPatience*q, minTBTPatience), maxTBTPatience)
+	return max(patience, min(batchPatience*time.Duration(a.firstRead)*q, silencePatience))
 }

@@ -25,9 +25,8 @@ type plan struct {
 // a token limit, as long as nothing is learned. Azure documents no figure.
 const defaultCharge = 512
 
-// A learned length is sent as the limit when so many answers stand behind it,
-// and with so much room above it: an answer that is cut short is seen no longer
-// than its limit, so without room what is learned would shrink with every cut.
+// A learned length is sent as the limit when it comes from so many answers, and
+// with so much room above it: an answer that is cut by it loses its end.
 const (
 	minLearned    = 300
 	rightSizeRoom = 2
@@ -223,15 +222,17 @@ func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 		return p
 	}
 	p.charge = p.grant
-	if rightSize := f.mayRightSize(d); rightSize || p.grant == 0 {
-		learned, n := f.lengths.Quantile(0.99)
+	if rightSize := f.mayRightSize(now, d); rightSize || p.grant == 0 {
+		learned := f.lengths.Quantile(0.99)
+		limit := max(rightSizeRoom*learned.Tokens, minResponses)
 		switch {
-		case rightSize && n >= minLearned && (p.grant == 0 || rightSizeRoom*learned < p.grant):
-			p.grant = max(rightSizeRoom*learned, minResponses)
-			p.charge = p.grant
+		case rightSize && learned.Answers >= minLearned && !learned.AtLeast && (p.grant == 0 || limit < p.grant):
+			p.grant, p.charge = limit, limit
 		case p.grant > 0:
-		case n > 0:
-			p.charge = learned
+		case learned.AtLeast:
+			p.charge = max(learned.Tokens, defaultCharge)
+		case learned.Answers > 0:
+			p.charge = learned.Tokens
 		default:
 			p.charge = defaultCharge
 		}
@@ -254,10 +255,11 @@ func basis(now time.Time, d *deployment, g budget.Grant) spillway.BudgetBasis {
 	return spillway.BudgetPublished
 }
 
-// mayRightSize reports whether a learned length may be sent as the limit.
-func (f *Flight) mayRightSize(d *deployment) bool {
+// mayRightSize reports whether a learned length may be sent as the limit: only
+// where a smaller reservation leaves room that is needed.
+func (f *Flight) mayRightSize(now time.Time, d *deployment) bool {
 	c := f.req.Class
-	return c.RightSize && c.Budget.Mode != spillway.BudgetObserve && !f.fragile(d)
+	return c.RightSize && c.Budget.Mode != spillway.BudgetObserve && !f.fragile(d) && d.meter.RecentlyNearLimit(now)
 }
 
 // stuck waits for a deployment when the time allows, tries one that our own

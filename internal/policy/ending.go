@@ -17,7 +17,7 @@ type ending struct {
 
 // onDone ends the flight with a complete answer.
 func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
-	f.note(now, a, ev)
+	f.updateOutput(now, a, ev)
 	used := capacity.Cost{Prompt: f.prompt, Output: a.tokens}
 	if u := ev.Usage; u.Known {
 		a.tokens, a.hidden = u.Completion, u.Reasoning
@@ -25,16 +25,18 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 	a.status, a.servedBy = ev.Status, ev.ServedBy
 	a.breaker.Record(now, a.permit, true)
-	f.learnAnswer(now, a, ev)
+	outcome := f.outcome(a, ev)
+	f.learnAnswer(now, a, ev, outcome)
 	a.meter.Calibrate(now, ev.Signals)
 	f.end(now, a, &used)
 	f.cancelRivals(now, a)
 	f.recordDone(a, ev)
-	f.settle(now, ending{attempt: a.number, outcome: f.outcome(a, ev), status: ev.Status})
+	f.settle(now, ending{attempt: a.number, outcome: outcome, status: ev.Status})
 }
 
-// learnAnswer teaches pace, length and prompt size.
-func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event) {
+// learnAnswer teaches pace, length and prompt size. An answer that ended at a
+// limit of ours or of its client would have been longer.
+func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event, outcome spillway.Outcome) {
 	if ev.Usage.Known {
 		f.lengths.ObservePrompt(now, f.req.BodyBytes, ev.Usage.Prompt)
 	}
@@ -45,7 +47,12 @@ func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event) {
 		}
 	case f.req.API.Generates():
 		f.learnPace(now, a)
-		f.lengths.Observe(now, a.tokens/max(f.req.Choices, 1))
+		tokens := a.tokens / max(f.req.Choices, 1)
+		if outcome == spillway.OutcomeOK {
+			f.lengths.Observe(now, tokens)
+		} else {
+			f.lengths.ObserveAtLeast(now, tokens)
+		}
 	}
 }
 
@@ -81,7 +88,8 @@ func (f *Flight) onDeadline(now time.Time) {
 }
 
 // onEnd ends the flight because the driver ends: with what there is of an
-// answer, or with a refusal. It teaches nothing.
+// answer, or with a refusal. It teaches nothing but how long the answer had
+// become.
 func (f *Flight) onEnd(now time.Time) {
 	committed := f.committed
 	cut := f.cut(now, func(time.Time, *attempt) spillway.FailureClass { return spillway.FailureGone })

@@ -50,7 +50,7 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 		return
 	}
 	a.status, a.failed = ev.Status, ev.Class
-	f.note(now, a, ev)
+	f.updateOutput(now, a, ev)
 	if ev.Status == 408 {
 		a.failed = f.timeoutClass(now, a)
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/budget"
 	"github.com/spillway-ai/spillway/internal/policy/length"
 )
@@ -59,7 +58,7 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 	f.accepted = now
 	f.setDeadline(now)
 	f.lengths = f.engine.lengths.Of(length.Key{Caller: req.Caller, Route: req.Route})
-	f.prompt = f.lengths.Estimate(req.BodyBytes)
+	f.prompt = f.lengths.EstimatePrompt(req.BodyBytes)
 	f.recordBegin(now)
 	if req.ClientRetry == 0 {
 		f.engine.retries.Deposit(now)
@@ -190,7 +189,7 @@ func (f *Flight) onAttempt(now time.Time, a *attempt, ev *spillway.Event) {
 	case spillway.EventFirstToken:
 		f.onFirstToken(now, a, ev)
 	case spillway.EventProgress:
-		f.note(now, a, ev)
+		f.updateOutput(now, a, ev)
 	case spillway.EventDone:
 		f.onDone(now, a, ev)
 	case spillway.EventFailed:
@@ -204,16 +203,14 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	if !a.firstAt.IsZero() {
 		return
 	}
-	a.firstAt, a.lastAt, a.status, a.servedBy = now, now, ev.Status, ev.ServedBy
-	a.tokens = max(ev.Tokens, 1)
+	at := a.readAt(now, ev)
+	a.firstAt, a.lastAt, a.status, a.servedBy = at, at, ev.Status, ev.ServedBy
+	a.read = max(ev.Tokens, 1)
+	a.firstRead, a.tokens = a.read, a.read
 	f.hedgeAt = time.Time{}
-	f.recordFirstToken(now, a, ev)
+	f.recordFirstToken(a, ev)
 	a.meter.Calibrate(now, ev.Signals)
-	if a.breaker.State(now) == breaker.HalfOpen {
-		// A probe that speaks has answered its question, however long it goes on.
-		a.breaker.Record(now, a.permit, true)
-		a.permit = a.breaker.Acquire(now)
-	}
+	a.permit = a.breaker.FirstOutput(now, a.permit)
 	f.cancelRivals(now, a)
 	if !a.assembled {
 		f.committed = true
@@ -221,10 +218,10 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 	a.stallAt = time.Time{}
 	if f.audible(a) && a.servedBy == "" {
-		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
+		a.deployment.speed.ObserveTTFT(now, a.load, at.Sub(a.start))
 	}
 	if f.audible(a) && f.req.API.Generates() {
-		a.stallAt = now.Add(f.tokenPatience(now, a))
+		a.stallAt = at.Add(f.tokenPatience(now, a))
 	}
 }
 
@@ -237,22 +234,24 @@ func (f *Flight) cancelRivals(now time.Time, a *attempt) {
 	}
 }
 
-// note takes in what an event says of the output so far. Tokens that arrived
-// since the last report count as of now.
-func (f *Flight) note(now time.Time, a *attempt, ev *spillway.Event) {
+// updateOutput keeps what an event says of the output so far. A count that is
+// not larger than the last one says nothing new, except that the end of an
+// answer is also when its last token was read.
+func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 	a.blocked = max(a.blocked, ev.Blocked)
-	switch {
-	case ev.Kind == spillway.EventDone:
-		a.tokens, a.lastAt = max(a.tokens, ev.Tokens), now
-	case ev.Tokens > a.tokens && !a.firstAt.IsZero():
-		a.tokens, a.lastAt = ev.Tokens, now
-		if f.audible(a) {
-			a.stallAt = now.Add(f.tokenPatience(now, a))
-		}
+	done := ev.Kind == spillway.EventDone
+	if !done && (ev.Tokens <= a.read || a.firstAt.IsZero()) {
+		return
+	}
+	a.read = max(a.read, ev.Tokens)
+	a.tokens, a.lastAt = a.read, a.readAt(now, ev)
+	if !done && f.audible(a) {
+		a.stallAt = a.lastAt.Add(f.tokenPatience(now, a))
 	}
 }
 
-// onGone ends everything: nobody reads any more. It teaches nothing.
+// onGone ends everything: nobody reads any more. It teaches nothing but how
+// long the answer had become.
 func (f *Flight) onGone(now time.Time) {
 	for i := range f.n {
 		if a := f.attempt(i); a.live {

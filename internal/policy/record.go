@@ -43,10 +43,10 @@ func (f *Flight) recordPlan(a *attempt) {
 // try is the record of an attempt.
 func (f *Flight) try(a *attempt) *spillway.Attempt { return &f.record.Attempts[a.number-1] }
 
-func (f *Flight) recordFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
-	f.record.TTFT = now.Sub(f.accepted)
+func (f *Flight) recordFirstToken(a *attempt, ev *spillway.Event) {
+	f.record.TTFT = a.firstAt.Sub(f.accepted)
 	t := f.try(a)
-	t.TTFT, t.Status, t.Utilization = now.Sub(a.start), ev.Status, ev.Signals.Utilization
+	t.TTFT, t.Status, t.Utilization = a.firstAt.Sub(a.start), ev.Status, ev.Signals.Utilization
 	f.recordPlan(a)
 }
 

@@ -69,9 +69,13 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Permit is an attempt under way, ended exactly once by Record or Drop. The
-// zero permit may be ended too and teaches nothing.
-type Permit struct{ generation uint64 }
+// Permit is an attempt under way, ended exactly once by Record or Drop. It
+// belongs to the state in which it was acquired: after the next change of
+// state it is void, and ending it teaches nothing. The zero permit is void.
+type Permit struct {
+	generation uint64
+	answered   bool // a probe that FirstOutput has counted as a success
+}
 
 // Breaker is the health of one deployment. It is not safe for concurrent use.
 type Breaker struct {
@@ -163,36 +167,53 @@ func (b *Breaker) Acquire(now time.Time) Permit {
 	return Permit{generation: b.generation}
 }
 
+// FirstOutput says that an attempt has begun to answer, and returns the permit
+// that replaces p. A probe counts as a success from then on, however long its
+// answer takes, and the next probe may be sent. It is one success: a complete
+// answer adds none, but one that breaks off still reopens the breaker.
+func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
+	if p.generation != b.generation || b.state != HalfOpen || p.answered {
+		return p
+	}
+	b.succeed(now)
+	// The success may have closed the breaker. The attempt then ends like any
+	// other that the closed breaker admitted.
+	return Permit{generation: b.generation, answered: b.state == HalfOpen}
+}
+
 // Record ends a permit with what it taught: ok or a failure that speaks
-// against the deployment (broken, cut). A permit from before the last change
-// of state is void.
+// against the deployment (broken, cut).
 func (b *Breaker) Record(now time.Time, p Permit, ok bool) {
 	if p.generation != b.generation {
 		return
 	}
-	switch b.state {
-	case Closed:
+	switch {
+	case b.state == Closed:
 		b.recordClosed(now, ok)
-	case HalfOpen:
-		b.probes--
-		if !ok {
-			b.open(now)
-			return
-		}
-		b.successes++
-		if b.successes >= b.cfg.probes() {
-			b.become(Closed)
-			b.closedAt = now
-		}
-	case Open:
+	case b.state == Open:
 		// Sent in spite of the breaker: only probes close it.
+	case !ok:
+		b.open(now)
+	case !p.answered:
+		b.succeed(now)
+	}
+}
+
+// succeed counts a probe's success, which frees its place, and closes the
+// breaker when there are enough of them.
+func (b *Breaker) succeed(now time.Time) {
+	b.probes--
+	b.successes++
+	if b.successes >= b.cfg.probes() {
+		b.become(Closed)
+		b.closedAt = now
 	}
 }
 
 // Drop ends a permit that taught nothing: refused, invalid, oversized, the
 // client left, or a hedge that lost.
 func (b *Breaker) Drop(_ time.Time, p Permit) {
-	if p.generation == b.generation && b.state == HalfOpen {
+	if p.generation == b.generation && b.state == HalfOpen && !p.answered {
 		b.probes--
 	}
 }

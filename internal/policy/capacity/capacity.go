@@ -37,6 +37,7 @@ type Meter struct {
 	provisioned bucket
 	standard    quota
 	held        int64 // sum of the units of open reservations
+	nearUntil   time.Time
 }
 
 // NewMeter returns the meter of a deployment that is idle. Zero figures of a
@@ -71,7 +72,39 @@ func (m *Meter) Reserve(now time.Time, c Cost) Reservation {
 		r = m.standard.reserve(now, c)
 	}
 	m.held += r.units
+	m.noticeNear(now)
 	return r
+}
+
+// nearLimit is the utilization by tokens from which capacity counts as nearly
+// used up. Below it, requests are not refused for the tokens that they reserve,
+// so lowering what they reserve gains nothing. It is lower than where
+// deployments refuse, since many requests can arrive before one ends.
+const nearLimit = 0.7
+
+// nearMemory is how long that counts afterwards. It covers several minutes of a
+// standard deployment, whose tokens start at zero in each, and hours' ramps.
+const nearMemory = 5 * time.Minute
+
+// RecentlyNearLimit reports whether the deployment has used 70% of its tokens
+// or more, or refused a request, within the last five minutes.
+func (m *Meter) RecentlyNearLimit(now time.Time) bool { return now.Before(m.nearUntil) }
+
+// noticeNear is called after whatever can raise the level.
+func (m *Meter) noticeNear(now time.Time) {
+	if m.tokenLevel(now) >= nearLimit {
+		m.nearUntil = now.Add(nearMemory)
+	}
+}
+
+// tokenLevel is the utilization by tokens alone: that of requests per minute
+// left aside.
+func (m *Meter) tokenLevel(now time.Time) float64 {
+	if m.kind == spillway.Provisioned {
+		return m.provisioned.level(now)
+	}
+	m.standard.advance(now)
+	return m.standard.tokenShare()
 }
 
 // Settle corrects a reservation to what the attempt really consumed. A
@@ -125,9 +158,10 @@ func (m *Meter) ReadyAt(now time.Time, limit float64) time.Time {
 func (m *Meter) Calibrate(now time.Time, s spillway.Signals) {
 	if m.kind == spillway.Provisioned {
 		m.provisioned.calibrate(now, s)
-		return
+	} else {
+		m.standard.calibrate(now, s)
 	}
-	m.standard.calibrate(now, s)
+	m.noticeNear(now)
 }
 
 // Refused corrects the account by a 429, whose own reservation is released
@@ -135,6 +169,7 @@ func (m *Meter) Calibrate(now time.Time, s spillway.Signals) {
 // least 1, and stays there for retryAfter (at most 60 s; 0 or below is none).
 func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
 	retryAfter = min(max(retryAfter, 0), maxRetryAfter)
+	m.nearUntil = now.Add(nearMemory)
 	if m.kind == spillway.Provisioned {
 		m.provisioned.refused(now, retryAfter)
 		return

@@ -3,7 +3,8 @@
 //
 // What is reserved for a request is a quantile of past output lengths, not the
 // token limit that the client sends: limits are commonly ten times what is
-// used. A prompt is estimated as bytes × ratio, where the ratio starts at a
+// used. Answers that were cut before their end count as "at least so long", so
+// that a deadline does not make all answers look short. A prompt is estimated as bytes × ratio, where the ratio starts at a
 // quarter token per byte and follows the reported usage: bytes/4 alone is off
 // by +12% for English, -4% for Chinese and +100% for repeated letters.
 package length
@@ -29,7 +30,7 @@ type Key struct{ Caller, Route string }
 // Config bounds the memory. The zero value takes the defaults.
 type Config struct {
 	// MaxKeys is the number of keys remembered on their own; 0 takes 4,096.
-	// One takes about 450 bytes and its two names.
+	// One takes about 740 bytes and its two names.
 	MaxKeys int
 }
 
@@ -58,7 +59,7 @@ type Model struct {
 type entry struct {
 	key     Key
 	used    time.Time
-	lengths histogram
+	lengths distribution
 	ratio   ratio
 }
 
@@ -86,26 +87,39 @@ func (s *Source) known() *entry {
 	return s.entry
 }
 
-// Observe learns the output tokens of one answer. Answers that ended at a
-// limit count as well, at the length that they reached: without them only the
-// short ones would remain.
-func (s *Source) Observe(now time.Time, outputTokens int) {
-	s.model.shared.lengths.add(outputTokens)
+// Observe learns the output tokens of one answer that ended by itself.
+func (s *Source) Observe(now time.Time, outputTokens int) { s.observe(now, outputTokens, true) }
+
+// ObserveAtLeast learns the output tokens of one answer that would have gone
+// on: a limit, a deadline, a failure or its client's departure cut it.
+func (s *Source) ObserveAtLeast(now time.Time, outputTokens int) { s.observe(now, outputTokens, false) }
+
+func (s *Source) observe(now time.Time, outputTokens int, complete bool) {
+	s.model.shared.lengths.add(outputTokens, complete)
 	if e := s.touch(now); e != nil {
-		e.lengths.add(outputTokens)
+		e.lengths.add(outputTokens, complete)
 	}
 }
 
+// Estimate is what past answers say about the next one's output tokens.
+type Estimate struct {
+	Tokens  int
+	Answers int // that say so, at most 1,024
+	// AtLeast says that Tokens is only a lower bound: so many answers were cut
+	// that the quantile lies beyond all that has been seen.
+	AtLeast bool
+}
+
 // Quantile returns the q-quantile (0–1) of the output tokens of the source's
-// answers, within 6.3%, and the number of answers that say so, at most 1,024.
-// One with fewer than 30 answers is answered from all keys together, if those
-// have more. With none at all it returns 0, 0.
-func (s *Source) Quantile(q float64) (tokens, n int) {
+// answers, within 6.3%. A source with fewer than 30 answers is answered from
+// all keys together, if those have more. With none at all the estimate is zero.
+func (s *Source) Quantile(q float64) Estimate {
 	from := &s.model.shared.lengths
-	if e := s.known(); e != nil && (e.lengths.n >= minSamples || e.lengths.n >= from.n) {
+	if e := s.known(); e != nil && (e.lengths.count() >= minSamples || e.lengths.count() >= from.count()) {
 		from = &e.lengths
 	}
-	return from.quantile(q), int(from.n)
+	tokens, atLeast := from.quantile(q)
+	return Estimate{Tokens: tokens, Answers: from.count(), AtLeast: atLeast}
 }
 
 // ObservePrompt learns from the reported prompt tokens of a request whose
@@ -120,9 +134,9 @@ func (s *Source) ObservePrompt(now time.Time, bytes, tokens int) {
 	}
 }
 
-// Estimate returns the tokens that a prompt of that many bytes is likely to
-// be; at least 1 for a prompt that is not empty.
-func (s *Source) Estimate(bytes int) int {
+// EstimatePrompt returns the tokens that a prompt of that many bytes is likely
+// to be; at least 1 for a prompt that is not empty.
+func (s *Source) EstimatePrompt(bytes int) int {
 	if bytes <= 0 {
 		return 0
 	}

@@ -2,6 +2,7 @@ package length
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -23,9 +24,13 @@ type KeyState struct {
 	Route  string `json:"route,omitempty"`
 	// Idle is how long ago it was observed.
 	Idle time.Duration `json:"idle_ns,omitempty"`
-	// Counts are the answers by length from bucket First on.
+	// Counts are the complete answers by length, from bucket First on.
 	First  int      `json:"first,omitempty"`
 	Counts []uint16 `json:"counts,omitempty"`
+	// CutCounts are the answers that were cut, by the length that they reached,
+	// from bucket CutFirst on. States saved before these existed have none.
+	CutFirst  int      `json:"cut_first,omitempty"`
+	CutCounts []uint16 `json:"cut_counts,omitempty"`
 	// Tokens of Bytes, over the prompts that count.
 	Tokens float64 `json:"tokens,omitempty"`
 	Bytes  float64 `json:"bytes,omitempty"`
@@ -67,7 +72,7 @@ func (m *Model) Restore(now time.Time, age time.Duration, st *KeyState) (ok bool
 		return false
 	}
 	e, ok := st.entry(age)
-	if !ok || e.lengths.n == 0 && e.ratio.n == 0 {
+	if !ok || e.lengths.count() == 0 && e.ratio.n == 0 {
 		return false
 	}
 	e.key, e.used = Key{st.Caller, st.Route}, now.Add(-age-st.Idle)
@@ -84,38 +89,53 @@ func (m *Model) Restore(now time.Time, age time.Duration, st *KeyState) (ok bool
 
 func (e *entry) state() KeyState {
 	st := KeyState{Tokens: e.ratio.tokens, Bytes: e.ratio.bytes}
-	h := &e.lengths
+	st.First, st.Counts = e.lengths.complete.state()
+	st.CutFirst, st.CutCounts = e.lengths.cut.state()
+	return st
+}
+
+// state is a copy of the counts without the empty buckets at both ends.
+func (h *histogram) state() (first int, counts []uint16) {
 	if h.n == 0 {
-		return st
+		return 0, nil
 	}
 	last := int(h.top)
 	for h.bins[last] == 0 {
 		last--
 	}
-	for h.bins[st.First] == 0 {
-		st.First++
+	for h.bins[first] == 0 {
+		first++
 	}
-	st.Counts = append(st.Counts, h.bins[st.First:last+1]...)
-	return st
+	return first, slices.Clone(h.bins[first : last+1])
+}
+
+// restore fills an empty histogram; ok is false where the counts are not those
+// of one.
+func (h *histogram) restore(first int, counts []uint16) (ok bool) {
+	if first < 0 || first > binCount-len(counts) {
+		return false
+	}
+	total := 0
+	for i, n := range counts {
+		if total += int(n); total >= fullCount {
+			return false
+		}
+		h.bins[first+i] = n
+		if n > 0 {
+			h.top = uint16(first + i)
+		}
+	}
+	h.n = uint16(total)
+	return true
 }
 
 // entry is the state, aged; ok is false where it is none.
 func (st *KeyState) entry(age time.Duration) (e entry, ok bool) {
 	weight := math.Exp2(-float64(age) / float64(agingHalfLife))
-	if st.First < 0 || st.First > binCount-len(st.Counts) || age < 0 {
+	if age < 0 || !e.lengths.complete.restore(st.First, st.Counts) || !e.lengths.cut.restore(st.CutFirst, st.CutCounts) ||
+		e.lengths.count() >= fullCount {
 		return entry{}, false
 	}
-	total := 0
-	for i, n := range st.Counts {
-		if total += int(n); total >= fullCount {
-			return entry{}, false
-		}
-		e.lengths.bins[st.First+i] = n
-		if n > 0 {
-			e.lengths.top = uint16(st.First + i)
-		}
-	}
-	e.lengths.n = uint16(total)
 	if weight < 1 {
 		e.lengths.scale(weight)
 	}

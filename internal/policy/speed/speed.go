@@ -27,10 +27,10 @@ const (
 	FastestTBT  = 2 * time.Millisecond
 )
 
-// minTokens is the shortest answer whose mean TBT is learned. Services send
-// tokens in bursts (content filtering buffers them), so the mean over a few
-// gaps says where the bursts fell, not how fast the model is.
-const minTokens = 16
+// minTokens is the least number of tokens whose mean TBT is learned. Services
+// send tokens in batches (content filters hold them back), so the mean over a
+// few tokens says where the batches fell, not how fast the model is.
+const minTokens = 15
 
 // fastest is the quantile that Fastest answers.
 const fastest = 0.01
@@ -86,8 +86,8 @@ func (m *Model) ObserveTTFT(now time.Time, load float64, ttft time.Duration) {
 	m.ttft.add(now, load, ttft.Seconds())
 }
 
-// ObserveTBT learns the mean time between the tokens of one answer. Answers
-// of fewer than 16 tokens teach nothing. An answer that was cut counts too:
+// ObserveTBT learns the mean time between the tokens of one answer, measured
+// over that many tokens after its first delta. Fewer than 15 teach nothing. An answer that was cut counts too:
 // leaving out the slow ones would make the deployment look fast.
 func (m *Model) ObserveTBT(now time.Time, load float64, mean time.Duration, tokens int) {
 	if tokens < minTokens {
