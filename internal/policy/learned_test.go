@@ -52,6 +52,10 @@ func teach(e *Engine, rnd *rand.Rand, now time.Time, n int) time.Time {
 			f.On(first, spillway.Event{Kind: spillway.EventFirstToken, Attempt: 1, Signals: spillway.NoSignals()})
 			tokens := 20 + rnd.IntN(200*(who+1))
 			end := first.Add(time.Duration(float64(tokens) * lognormal(rnd, 9e-3, 0.5) * float64(time.Second)))
+			if rnd.IntN(8) == 0 { // a length that is only known to be at least so
+				f.On(end, spillway.Event{Kind: spillway.EventProgress, Attempt: 1, Tokens: tokens})
+				f.On(end, spillway.Event{Kind: spillway.EventGone})
+			}
 			f.On(end, spillway.Event{
 				Kind: spillway.EventDone, Attempt: 1, Status: 200, Finish: spillway.FinishStop, Signals: spillway.NoSignals(),
 				Usage: spillway.Usage{Prompt: 300 + 100*who, Completion: tokens, Known: true},
@@ -216,6 +220,7 @@ func FuzzLearn(f *testing.F) {
 	}
 	f.Add(seed)
 	f.Add([]byte(`{"version":1,"at":"2026-01-05T08:00:00Z","deployments":[{"name":"ptu-eastus","model":"gpt-4o-mini","kind":"provisioned","ptu":200,"meter":{"depth_s":1e9}}]}`))
+	f.Add([]byte(`{"version":1,"keys":[{"caller":"caller-0","first":3,"counts":[1,2],"cut_first":20,"cut_counts":[1023]}]}`))
 	f.Add([]byte(`{"version":1,"keys":[{"caller":"a","first":9223372036854775807,"counts":[1],"tokens":1e300,"bytes":1e-300}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var l Learned

@@ -82,8 +82,8 @@ func (m *Meter) Reserve(now time.Time, c Cost) Reservation {
 // deployments refuse, since many requests can arrive before one ends.
 const nearLimit = 0.7
 
-// nearMemory is how long that counts afterwards. It covers several minutes of a
-// standard deployment, whose tokens start at zero in each, and hours' ramps.
+// nearMemory is how long that counts afterwards: over several minutes of a
+// standard deployment, each of which starts at zero.
 const nearMemory = 5 * time.Minute
 
 // RecentlyNearLimit reports whether the deployment has used 70% of its tokens
@@ -115,9 +115,10 @@ func (m *Meter) Settle(now time.Time, r Reservation, actual Cost) {
 	m.held -= r.units
 	if m.kind == spillway.Provisioned {
 		m.provisioned.settle(now, r.units, m.provisioned.weigh(actual))
-		return
+	} else {
+		m.standard.settle(now, r, actual)
 	}
-	m.standard.settle(now, r, actual)
+	m.noticeNear(now)
 }
 
 // Release takes a reservation back: the attempt was refused or never ran. The
