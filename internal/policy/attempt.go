@@ -46,7 +46,7 @@ type attempt struct {
 // audible reports whether silence of an attempt means something: its output is
 // heard of as it comes, or all of it comes at once and soon. Of others nothing
 // is known until they end.
-func (f *Flight) audible(a *attempt) bool {
+func (f *Flight) monitored(a *attempt) bool {
 	return f.req.API == spillway.APIEmbeddings || f.req.API.Generates() && (a.assembled || f.req.Stream)
 }
 
@@ -67,7 +67,7 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	a.reservation = d.meter.Reserve(now, capacity.Cost{Prompt: f.prompt, Output: p.charge})
 	d.inFlight++
 	f.live++
-	if f.audible(a) {
+	if f.monitored(a) {
 		a.patience = f.firstTokenPatience(now, d)
 		a.stallAt = now.Add(a.patience)
 	}
@@ -104,11 +104,11 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	f.engine.wakeQueue()
 }
 
-// soFar is what an unfinished attempt has consumed, as far as we know. Of one
+// consumed is what an unfinished attempt has consumed, as far as we know. Of one
 // that is not heard of it is what the deployment's median speed would give.
-func (f *Flight) soFar(now time.Time, a *attempt) *capacity.Cost {
+func (f *Flight) consumed(now time.Time, a *attempt) *capacity.Cost {
 	used := &capacity.Cost{Prompt: f.prompt, Output: a.tokens}
-	if f.audible(a) || !f.req.API.Generates() {
+	if f.monitored(a) || !f.req.API.Generates() {
 		return used
 	}
 	s := a.deployment.speed
@@ -123,7 +123,7 @@ func (f *Flight) soFar(now time.Time, a *attempt) *capacity.Cost {
 func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) {
 	a.failed = class
 	f.learnFailure(now, a)
-	f.end(now, a, f.soFar(now, a))
+	f.end(now, a, f.consumed(now, a))
 	f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: a.number})
 }
 
@@ -166,7 +166,7 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 		a.breaker.Drop(now, a.permit)
 	}
 	switch {
-	case a.failed == spillway.FailureGone || !f.audible(a):
+	case a.failed == spillway.FailureGone || !f.monitored(a):
 	case !a.firstAt.IsZero():
 		f.learnPace(now, a)
 	case a.failed == spillway.FailureNone, f.hung(now, a):
@@ -180,7 +180,7 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 // patience: not merely longer than this client's.
 func (f *Flight) hung(now time.Time, a *attempt) bool {
 	switch {
-	case !f.audible(a):
+	case !f.monitored(a):
 		return false
 	case a.firstAt.IsZero():
 		return now.Sub(a.start) >= a.patience
@@ -201,7 +201,7 @@ func (f *Flight) learnPace(now time.Time, a *attempt) {
 // all answers would look short. An attempt without output says nothing of its
 // length.
 func (f *Flight) learnCutLength(now time.Time, a *attempt) {
-	if f.req.API.Generates() && f.audible(a) && !a.firstAt.IsZero() {
+	if f.req.API.Generates() && f.monitored(a) && !a.firstAt.IsZero() {
 		f.lengths.ObserveAtLeast(now, a.tokens/max(f.req.Choices, 1))
 	}
 }
@@ -216,7 +216,7 @@ func (f *Flight) learnCutLength(now time.Time, a *attempt) {
 func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
 	from, total, first := a.firstAt, a.tokens-a.hidden, a.firstRead
 	switch {
-	case from.IsZero() || !f.audible(a):
+	case from.IsZero() || !f.monitored(a):
 		ttft := a.deployment.speed.TTFT(a.lastAt, a.load, 0.5)
 		from, total, first = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2)), a.tokens, 1
 	case a.read > first:
@@ -246,7 +246,7 @@ func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 		mean = min(mean, a.lastAt.Sub(a.start)/time.Duration(all))
 	}
 	return retry.Timeout{
-		Blind: !f.audible(a), Tokens: a.tokens, TBT: mean,
+		Unstreamed: !f.monitored(a), Tokens: a.tokens, TBT: mean,
 		LimitTBT: 2 * a.deployment.speed.TBT(now, a.load, f.quantile()),
 		Granted:  a.plan.grant, Budget: a.plan.budget,
 	}.Class()

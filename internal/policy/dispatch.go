@@ -52,7 +52,7 @@ func (f *Flight) dispatch(now time.Time) {
 		best, _ = f.choose(now, false)
 	}
 	if !best.ok {
-		f.stuck(now)
+		f.waitOrGiveUp(now)
 		return
 	}
 	f.send(now, best.deployment, best.plan)
@@ -108,7 +108,7 @@ func (f *Flight) pick(now time.Time) route.Choice {
 	e.candidates = e.candidates[:0]
 	for i, d := range e.deployments {
 		tried, class := f.tried(d)
-		if f.elsewhere(d) || class == spillway.FailureOversized {
+		if f.excluded(d) || class == spillway.FailureOversized {
 			continue
 		}
 		c := d.candidate(now, i)
@@ -131,7 +131,7 @@ func (f *Flight) pick(now time.Time) route.Choice {
 // elsewhere reports whether d is out of the question: beyond the tiers that a
 // request may try, or not where the request is pinned to. A pin to a
 // deployment that the pool no longer has means nothing.
-func (f *Flight) elsewhere(d *deployment) bool {
+func (f *Flight) excluded(d *deployment) bool {
 	if limit := f.engine.cfg.Pool.MaxTiers; limit > 0 && d.tier >= limit {
 		return true
 	}
@@ -264,18 +264,18 @@ func (f *Flight) mayRightSize(now time.Time, d *deployment) bool {
 
 // stuck waits for a deployment when the time allows, tries one that our own
 // meter calls full when it does not, and gives up when there is none.
-func (f *Flight) stuck(now time.Time) {
+func (f *Flight) waitOrGiveUp(now time.Time) {
 	if !f.cutAt.IsZero() && !now.Before(f.cutAt) {
 		f.onDeadline(now)
 		return
 	}
-	if d, ready := f.soonest(now); d != nil && f.mayWait(now, d, ready) {
+	if d, ready := f.soonestReady(now); d != nil && f.mayWait(now, d, ready) {
 		if tried, _ := f.tried(d); tried && !d.readyAt(now).After(now) {
 			f.leaveQueue(now)
 			f.backingOff, f.readyAt = true, ready
 			return
 		}
-		if f.wait(now, earlier(ready, f.healed(now))) {
+		if f.wait(now, earlier(ready, f.firstProbeAt(now))) {
 			return
 		}
 	}
@@ -293,17 +293,17 @@ func (f *Flight) stuck(now time.Time) {
 	f.giveUp(now)
 }
 
-// soonest is the deployment that can be expected to take an attempt first.
+// soonestReady is the deployment that can be expected to take an attempt first.
 // Broken ones are not waited for: nobody knows when they are back. Nor are
 // those that are too slow now, with more time than there will be. One that
 // failed this flight is among them only while retries are allowed, and not
 // before the backoff is over.
-func (f *Flight) soonest(now time.Time) (*deployment, time.Time) {
+func (f *Flight) soonestReady(now time.Time) (*deployment, time.Time) {
 	var best *deployment
 	var at time.Time
 	for i, d := range f.engine.deployments {
 		tried, class := f.tried(d)
-		if f.elsewhere(d) || f.unfit.has(i) || d.breaker.Reason(now) == spillway.SpillBroken ||
+		if f.excluded(d) || f.unfit.has(i) || d.breaker.Reason(now) == spillway.SpillBroken ||
 			tried && !f.retrying || class == spillway.FailureOversized {
 			continue
 		}
@@ -318,11 +318,11 @@ func (f *Flight) soonest(now time.Time) (*deployment, time.Time) {
 	return best, at
 }
 
-// healed is when the first broken deployment can be probed; zero for none.
-func (f *Flight) healed(now time.Time) time.Time {
+// firstProbeAt is when the first broken deployment can be probed; zero for none.
+func (f *Flight) firstProbeAt(now time.Time) time.Time {
 	var at time.Time
 	for _, d := range f.engine.deployments {
-		if !f.elsewhere(d) && d.breaker.Reason(now) == spillway.SpillBroken {
+		if !f.excluded(d) && d.breaker.Reason(now) == spillway.SpillBroken {
 			at = earlier(at, d.breaker.ReadyAt(now))
 		}
 	}
@@ -364,7 +364,7 @@ func (f *Flight) lastResort(now time.Time) *deployment {
 	for _, d := range f.engine.deployments {
 		tried, _ := f.tried(d)
 		full := d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight
-		if tried || full || !d.breaker.Ready(now) || f.elsewhere(d) {
+		if tried || full || !d.breaker.Ready(now) || f.excluded(d) {
 			continue
 		}
 		if level := d.meter.Level(now); best == nil || level < lowest {

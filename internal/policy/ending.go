@@ -113,11 +113,11 @@ func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.Fai
 		a := f.attempt(i)
 		switch {
 		case !a.live:
-		case f.req.API.Generates() && f.audible(a) && !a.firstAt.IsZero():
+		case f.req.API.Generates() && f.monitored(a) && !a.firstAt.IsZero():
 			kept = a
 			a.failed = class(now, a)
 			f.learnFailure(now, a)
-			f.end(now, a, f.soFar(now, a))
+			f.end(now, a, f.consumed(now, a))
 			f.emit(spillway.Action{Kind: spillway.ActionCut, Attempt: i + 1})
 		default:
 			f.cancel(now, a, class(now, a))
@@ -160,12 +160,12 @@ func (f *Flight) giveUp(now time.Time) {
 func (f *Flight) giveUpUnsent(now time.Time) {
 	broken := true
 	for _, d := range f.engine.deployments {
-		broken = broken && (f.elsewhere(d) || d.breaker.Reason(now) == spillway.SpillBroken)
+		broken = broken && (f.excluded(d) || d.breaker.Reason(now) == spillway.SpillBroken)
 	}
 	switch {
 	case broken:
 		f.refuseBusyAs(now, spillway.OutcomeUpstreamError, spillway.Refusal{Code: spillway.RefusalNoHealthy, Status: 503})
-	case f.crowded:
+	case f.queueFull:
 		f.refuseBusy(now, spillway.OutcomeRefusedQueue, spillway.RefusalQueueFull)
 	case f.tooSlow:
 		// There is room, and none of it is fast enough for the time allowed.
@@ -182,7 +182,7 @@ func (f *Flight) refuseBusy(now time.Time, outcome spillway.Outcome, code spillw
 
 func (f *Flight) refuseBusyAs(now time.Time, outcome spillway.Outcome, r spillway.Refusal) {
 	for _, d := range f.engine.deployments {
-		if f.elsewhere(d) {
+		if f.excluded(d) {
 			continue
 		}
 		if wait := d.readyAt(now).Sub(now); r.RetryAfter == 0 || wait < r.RetryAfter {

@@ -28,7 +28,7 @@ type Engine struct {
 	candidates []route.Candidate // scratch of one pick
 	actions    []spillway.Action // of the step under way
 	ready      []*Flight         // to be woken by the driver
-	called     int               // of them, those that the driver has been told
+	delivered  int               // of them, those that the driver has been told
 	free       []*Flight
 }
 
@@ -133,7 +133,7 @@ func (e *Engine) requeue(to *admit.Queue[*Flight]) {
 // Begin starts the life of a request. The request stays the caller's and must
 // not change until the flight has settled.
 func (e *Engine) Begin(now time.Time, req *spillway.Request) (*Flight, spillway.Step) {
-	f := e.take()
+	f := e.newFlight()
 	e.actions = e.actions[:0]
 	f.begin(now, req)
 	return f, f.step()
@@ -142,16 +142,16 @@ func (e *Engine) Begin(now time.Time, req *spillway.Request) (*Flight, spillway.
 // Ready returns a flight that must be given an EventWake now, or nil when none
 // is left. Drivers ask after every Begin and On.
 func (e *Engine) Ready() *Flight {
-	for e.called < len(e.ready) {
-		f := e.ready[e.called]
-		e.ready[e.called] = nil
-		e.called++
+	for e.delivered < len(e.ready) {
+		f := e.ready[e.delivered]
+		e.ready[e.delivered] = nil
+		e.delivered++
 		f.woken = false
 		if !f.settled {
 			return f
 		}
 	}
-	e.ready, e.called = e.ready[:0], 0
+	e.ready, e.delivered = e.ready[:0], 0
 	return nil
 }
 
@@ -167,11 +167,11 @@ func (e *Engine) wake(f *Flight) {
 }
 
 // take returns a flight to use, from the free list where there is one.
-func (e *Engine) take() *Flight {
+func (e *Engine) newFlight() *Flight {
 	last := len(e.free) - 1
 	if last < 0 {
 		f := &Flight{engine: e}
-		f.record.Attempts = f.room[:0]
+		f.record.Attempts = f.attemptRoom[:0]
 		return f
 	}
 	f := e.free[last]

@@ -68,7 +68,7 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 		a.deployment.breaker.Eject(now, ejectFor)
 	}
 	if ran := !a.firstAt.IsZero() || ev.Status == 408; ran {
-		f.end(now, a, f.soFar(now, a))
+		f.end(now, a, f.consumed(now, a))
 	} else {
 		f.end(now, a, nil)
 	}

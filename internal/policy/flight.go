@@ -48,8 +48,8 @@ type Flight struct {
 	readyAt      time.Time // when waiting may end
 	giveUpAt     time.Time // when waiting is over, whatever the deadline
 
-	record spillway.Record
-	room   [1]spillway.Attempt // of the record, for what most flights need
+	record      spillway.Record
+	attemptRoom [1]spillway.Attempt // of the record, for what most flights need
 }
 
 // begin takes a new request in.
@@ -67,18 +67,18 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{Code: spillway.RefusalLoop, Status: 508})
 		return
 	}
-	if req.Pin != "" || !f.behind() {
+	if req.Pin != "" || !f.mustQueue() {
 		f.dispatch(now)
 		return
 	}
 	// Those who wait are served first.
-	f.stuck(now)
+	f.waitOrGiveUp(now)
 	f.engine.wakeQueue()
 }
 
 // behind reports whether somebody waits who is to be served before f.
-func (f *Flight) behind() bool {
-	first := f.engine.nextPlain()
+func (f *Flight) mustQueue() bool {
+	first := f.engine.nextUnselective()
 	return first != nil && first.req.Class.Priority >= f.req.Class.Priority
 }
 
@@ -217,10 +217,10 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: a.number})
 	}
 	a.stallAt = time.Time{}
-	if f.audible(a) && a.servedBy == "" {
+	if f.monitored(a) && a.servedBy == "" {
 		a.deployment.speed.ObserveTTFT(now, a.load, at.Sub(a.start))
 	}
-	if f.audible(a) && f.req.API.Generates() {
+	if f.monitored(a) && f.req.API.Generates() {
 		a.stallAt = at.Add(f.tokenPatience(now, a))
 	}
 }
@@ -245,7 +245,7 @@ func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 	a.read = max(a.read, ev.Tokens)
 	a.tokens, a.lastAt = a.read, a.readAt(now, ev)
-	if !done && f.audible(a) {
+	if !done && f.monitored(a) {
 		a.stallAt = a.lastAt.Add(f.tokenPatience(now, a))
 	}
 }

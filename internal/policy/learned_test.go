@@ -18,7 +18,7 @@ func middling() float64 { return 0.5 }
 func anyone(string) bool { return true }
 
 // take takes all parts of what an engine has learned, through JSON.
-func take(tb interface {
+func copyLearned(tb interface {
 	Helper()
 	Fatal(...any)
 }, e *Engine, now time.Time,
@@ -106,7 +106,7 @@ func TestRestoredEngineDecidesAlike(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		now := teach(old, rnd, epoch, rapid.IntRange(0, 500).Draw(t, "answers"))
 		now = now.Add(2 * time.Minute) // the meters drain
-		l := take(t, old, now)
+		l := copyLearned(t, old, now)
 		down := time.Duration(rapid.SampledFrom([]int{0, 0, 1, 100, 240}).Draw(t, "down")) * time.Second
 		now = now.Add(down)
 		again, err := New(cfg, middling)
@@ -170,7 +170,7 @@ func TestLearnTakesWhatFits(t *testing.T) {
 	}
 	now := teach(old, rand.New(rand.NewPCG(1, 2)), epoch, 1000)
 	fresh := func(change func(*Config, *Learned)) (Restored, error) {
-		cfg, l := testConfig(), take(t, old, now)
+		cfg, l := testConfig(), copyLearned(t, old, now)
 		change(&cfg, l)
 		e, err := New(cfg, middling)
 		if err != nil {
@@ -214,7 +214,7 @@ func FuzzLearn(f *testing.F) {
 		f.Fatal(err)
 	}
 	now := teach(old, rand.New(rand.NewPCG(1, 2)), epoch, 3)
-	seed, err := json.Marshal(take(f, old, now))
+	seed, err := json.Marshal(copyLearned(f, old, now))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -252,6 +252,6 @@ func FuzzLearn(f *testing.F) {
 			}
 		}
 		end := teach(e, rand.New(rand.NewPCG(3, 4)), now, 20)
-		take(t, e, end)
+		copyLearned(t, e, end)
 	})
 }

@@ -41,17 +41,17 @@ func (f *Flight) recordPlan(a *attempt) {
 }
 
 // try is the record of an attempt.
-func (f *Flight) try(a *attempt) *spillway.Attempt { return &f.record.Attempts[a.number-1] }
+func (f *Flight) attemptRecord(a *attempt) *spillway.Attempt { return &f.record.Attempts[a.number-1] }
 
 func (f *Flight) recordFirstToken(a *attempt, ev *spillway.Event) {
 	f.record.TTFT = a.firstAt.Sub(f.accepted)
-	t := f.try(a)
+	t := f.attemptRecord(a)
 	t.TTFT, t.Status, t.Utilization = a.firstAt.Sub(a.start), ev.Status, ev.Signals.Utilization
 	f.recordPlan(a)
 }
 
 func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
-	t := f.try(a)
+	t := f.attemptRecord(a)
 	t.Status, t.RetryAfter = ev.Status, max(ev.RetryAfter, 0)
 	if ev.Signals.Utilization >= 0 {
 		t.Utilization = ev.Signals.Utilization
@@ -59,7 +59,7 @@ func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
 }
 
 func (f *Flight) recordEnd(now time.Time, a *attempt) {
-	t := f.try(a)
+	t := f.attemptRecord(a)
 	t.End, t.Tokens, t.Class, t.ServedBy = now.Sub(f.accepted), a.tokens, a.failed, a.servedBy
 }
 
@@ -70,14 +70,14 @@ func (f *Flight) recordCost(a *attempt, used *capacity.Cost) {
 	switch {
 	case d.Kind == spillway.Provisioned && a.servedBy == "":
 	case d.Price == (spillway.TokenPrice{}):
-		f.try(a).CostUSD = -1
+		f.attemptRecord(a).CostUSD = -1
 	default:
-		f.try(a).CostUSD = d.Price.Cost(int64(used.Prompt), int64(used.Cached), int64(used.Output))
+		f.attemptRecord(a).CostUSD = d.Price.Cost(int64(used.Prompt), int64(used.Cached), int64(used.Output))
 	}
 }
 
 func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
-	t := f.try(a)
+	t := f.attemptRecord(a)
 	t.Status = ev.Status
 	if ev.Signals.Utilization >= 0 {
 		t.Utilization = ev.Signals.Utilization

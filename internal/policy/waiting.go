@@ -34,7 +34,7 @@ func (f *Flight) enqueue(now time.Time) bool {
 		evicted.queued, evicted.evicted = false, true
 		f.engine.wake(evicted)
 	}
-	f.crowded = !ok
+	f.queueFull = !ok
 	if !ok {
 		return false
 	}
@@ -55,16 +55,16 @@ func (f *Flight) leaveQueue(now time.Time) {
 
 // picky says that f cannot take whatever comes free: it is pinned, or has been
 // somewhere already, or needs somebody faster. Nobody else has to wait for it.
-func (f *Flight) picky() bool { return f.req.Pin != "" || f.n > 0 || f.tooSlow }
+func (f *Flight) selective() bool { return f.req.Pin != "" || f.n > 0 || f.tooSlow }
 
 // lookahead bounds how many picky flights at the head of the queue are looked
 // past.
 const lookahead = 16
 
-// nextPlain is the first in the queue that takes what it gets, or nil.
-func (e *Engine) nextPlain() *Flight {
+// nextUnselective is the first in the queue that takes what it gets, or nil.
+func (e *Engine) nextUnselective() *Flight {
 	for i := range min(e.queue.Len(), lookahead) {
-		if f := e.queue.At(i); !f.picky() {
+		if f := e.queue.At(i); !f.selective() {
 			return f
 		}
 	}
@@ -77,7 +77,7 @@ func (e *Engine) wakeQueue() {
 	for i := range min(e.queue.Len(), lookahead) {
 		f := e.queue.At(i)
 		e.wake(f)
-		if !f.picky() {
+		if !f.selective() {
 			return
 		}
 	}
@@ -93,7 +93,7 @@ func (f *Flight) onWake(now time.Time) {
 	case f.cuttable() && !f.cutAt.IsZero() && !now.Before(f.cutAt):
 		f.onDeadline(now)
 	case f.queued:
-		f.onTurn(now)
+		f.onQueueWake(now)
 	case f.backingOff:
 		if !now.Before(f.readyAt) {
 			f.backingOff = false
@@ -105,13 +105,13 @@ func (f *Flight) onWake(now time.Time) {
 	}
 }
 
-// onTurn tries again to leave the queue. Those that take anything go in order.
-func (f *Flight) onTurn(now time.Time) {
+// onQueueWake tries again to leave the queue. Those that take anything go in order.
+func (f *Flight) onQueueWake(now time.Time) {
 	if !now.Before(f.giveUpAt) {
 		f.giveUp(now)
 		return
 	}
-	if first := f.engine.nextPlain(); first != f && first != nil && !f.picky() {
+	if first := f.engine.nextUnselective(); first != f && first != nil && !f.selective() {
 		f.engine.wake(first)
 		f.readyAt = now.Add(busyPoll)
 		return
@@ -175,7 +175,7 @@ func (f *Flight) rival(now time.Time) (choice, bool) {
 // armHedge sets when a second attempt may start: when the first token is later
 // than usual, or later than the request wants it.
 func (f *Flight) armHedge(now time.Time, d *deployment) {
-	if !f.req.Class.Hedge || f.n != 1 || !f.audible(&f.first) {
+	if !f.req.Class.Hedge || f.n != 1 || !f.monitored(&f.first) {
 		return
 	}
 	delay := retry.HedgeDelay(d.speed.TTFT(now, d.meter.Level(now), hedgeQuantile))

@@ -17,7 +17,7 @@ func (o *order) last() int32    { return o.list[len(o.list)-1] }
 func (o *order) insert(i int, place int32) {
 	if i < o.len()/2 {
 		if o.head == 0 {
-			o.open()
+			o.growFront()
 		}
 		o.head--
 		copy(o.list[o.head:], o.list[o.head+1:o.head+1+i])
@@ -31,8 +31,8 @@ func (o *order) insert(i int, place int32) {
 	o.list = slices.Insert(o.list, o.head+i, place)
 }
 
-// open makes room at the front, for so many that it is rarely done.
-func (o *order) open() {
+// growFront makes room at the front, for so many that it is rarely done.
+func (o *order) growFront() {
 	n := o.len()
 	o.head = n/4 + 1
 	o.list = slices.Grow(o.list, o.head)[:n+o.head]

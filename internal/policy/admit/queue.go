@@ -90,7 +90,7 @@ type rank struct {
 // NewQueue returns an empty queue.
 func NewQueue[T comparable](cfg Config) *Queue[T] {
 	return &Queue[T]{
-		cfg: cfg, greedy: nobody,
+		cfg: cfg, greedy: noCaller,
 		callers: callers{ids: map[string]int32{}}, where: map[T]int32{},
 	}
 }
@@ -114,14 +114,14 @@ func (q *Queue[T]) Pop() (value T, ok bool) {
 	if q.Len() == 0 {
 		return value, false
 	}
-	return q.take(q.order.at(0)), true
+	return q.removeAt(q.order.at(0)), true
 }
 
 // Remove takes value out, wherever it is, and reports whether it was there.
 func (q *Queue[T]) Remove(value T) bool {
 	at, ok := q.where[value]
 	if ok {
-		q.take(at)
+		q.removeAt(at)
 	}
 	return ok
 }
@@ -147,11 +147,11 @@ func (q *Queue[T]) Push(now time.Time, item Item[T]) (evicted T, hasEvicted, acc
 		return evicted, false, false
 	}
 	if needed {
-		evicted = q.take(victim)
+		evicted = q.removeAt(victim)
 	}
 	q.arrived++
 	r.caller = q.callers.add(item.Caller)
-	q.put(item.Value, r)
+	q.store(item.Value, r)
 	return evicted, needed, true
 }
 
@@ -162,13 +162,13 @@ func (q *Queue[T]) victim(r *rank) (at int32, needed bool) {
 	held := q.callers.held(r.caller)
 	switch {
 	case held >= share && held < q.Len():
-		return q.behind(q.callers.list[r.caller].places.last(), r), true
+		return q.ifOutranked(q.callers.list[r.caller].places.last(), r), true
 	case q.Len() < q.cfg.maxLength():
 		return -1, false
 	case q.Len() == 0:
 		return -1, true
 	}
-	at = q.behind(q.order.last(), r)
+	at = q.ifOutranked(q.order.last(), r)
 	if at >= 0 || held >= share || q.callers.held(q.greedy) <= share {
 		return at, true
 	}
@@ -179,16 +179,16 @@ func (q *Queue[T]) victim(r *rank) (at int32, needed bool) {
 	return last, true
 }
 
-// behind is the place, if a newcomer ranks before its item, and -1 if not.
-func (q *Queue[T]) behind(at int32, r *rank) int32 {
+// ifOutranked returns the place if a newcomer ranks before its item, and -1 if not.
+func (q *Queue[T]) ifOutranked(at int32, r *rank) int32 {
 	if before(r, &q.places[at].rank) {
 		return at
 	}
 	return -1
 }
 
-// put gives an item a place.
-func (q *Queue[T]) put(value T, r rank) {
+// store puts an item into a free place.
+func (q *Queue[T]) store(value T, r rank) {
 	if len(q.free) == 0 {
 		q.free = append(q.free, int32(len(q.places)))
 		q.places = append(q.places, place[T]{})
@@ -205,14 +205,14 @@ func (q *Queue[T]) put(value T, r rank) {
 	}
 }
 
-// take empties a place.
-func (q *Queue[T]) take(at int32) T {
+// removeAt removes the item at a place, and frees the place.
+func (q *Queue[T]) removeAt(at int32) T {
 	p := &q.places[at]
 	value, caller := p.value, p.rank.caller
 	q.order.remove(q.position(&q.order, at))
 	own := &q.callers.list[caller].places
 	own.remove(q.position(own, at))
-	q.callers.left(caller)
+	q.callers.release(caller)
 	delete(q.where, value)
 	*p = place[T]{}
 	q.free = append(q.free, at)

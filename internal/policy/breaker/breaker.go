@@ -102,7 +102,7 @@ type Breaker struct {
 // New returns a closed breaker.
 func New(cfg Config) *Breaker {
 	b := &Breaker{cfg: cfg}
-	b.become(Closed)
+	b.setState(Closed)
 	return b
 }
 
@@ -158,7 +158,7 @@ func (b *Breaker) healthyAt() time.Time {
 // counted the same way.
 func (b *Breaker) Acquire(now time.Time) Permit {
 	if b.state == Open && !now.Before(b.openUntil) {
-		b.become(HalfOpen)
+		b.setState(HalfOpen)
 	}
 	if b.state == HalfOpen {
 		b.probes++
@@ -205,7 +205,7 @@ func (b *Breaker) succeed(now time.Time) {
 	b.probes--
 	b.successes++
 	if b.successes >= b.cfg.probes() {
-		b.become(Closed)
+		b.setState(Closed)
 		b.closedAt = now
 	}
 }
@@ -232,7 +232,7 @@ func (b *Breaker) Eject(now time.Time, d time.Duration) {
 	if b.state == Open && b.openUntil.After(until) {
 		return
 	}
-	b.become(Open)
+	b.setState(Open)
 	b.openUntil = until
 }
 
@@ -264,13 +264,13 @@ func (b *Breaker) open(now time.Time) {
 	for i := 1; i < b.streak && d < ceiling; i++ {
 		d = min(2*d, ceiling)
 	}
-	b.become(Open)
+	b.setState(Open)
 	b.openUntil = now.Add(d)
 }
 
 // become changes the state and voids every permit and count of the old one.
 // The generation starts at 1, so that the zero permit is void.
-func (b *Breaker) become(s State) {
+func (b *Breaker) setState(s State) {
 	b.state = s
 	b.generation++
 	if s == Closed {

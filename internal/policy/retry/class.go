@@ -29,9 +29,9 @@ func Classify(status int) spillway.FailureClass {
 // Timeout is what is known of an attempt that ran out of time: a 408 from
 // upstream, or our own cut.
 type Timeout struct {
-	// Blind says that the answer was not streamed, so that the next three
+	// Unstreamed says that the answer was not streamed, so that the next three
 	// fields say nothing.
-	Blind bool
+	Unstreamed bool
 	// Tokens had arrived at TBT, on average; LimitTBT is the slowest pace that
 	// is normal for the deployment. A limit of 0 calls any pace normal.
 	Tokens        int
@@ -45,7 +45,7 @@ type Timeout struct {
 // answer was not streamed and could be longer than fits; otherwise the
 // deployment was slow.
 func (t Timeout) Class() spillway.FailureClass {
-	if t.Blind {
+	if t.Unstreamed {
 		if t.Budget > 0 && (t.Granted == 0 || t.Granted > t.Budget) {
 			return spillway.FailureOversized
 		}
