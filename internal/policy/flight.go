@@ -25,7 +25,7 @@ type Flight struct {
 	woken      bool // in the engine's ready list
 	queued     bool
 	evicted    bool // lost its place in the queue
-	crowded    bool // there was no place in the queue
+	queueFull  bool // there was no place in the queue
 	tooSlow    bool // a deployment had room and not the speed
 	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
 	backingOff bool // waits until readyAt for that

@@ -47,7 +47,7 @@ func (c *callers) add(name string) int32 {
 	return id
 }
 
-// release frees the number of a caller that has no place any more.
+// release frees the number of a caller that holds no place any more.
 func (c *callers) release(id int32) {
 	if l := &c.list[id]; l.places.len() == 0 {
 		delete(c.ids, l.name)

@@ -1,8 +1,8 @@
-// Package breaker keeps one deployment's health: closed while it answers, open
-// after too many failures, half-open while probes find out whether it is back.
-// Beside that it can be paused, because it asked for patience (429), or
-// ejected, because it cannot serve at all for now (404 DeploymentNotFound,
-// 401/403). A pause teaches nothing; an ejection ends with a probe.
+// Package breaker tracks one deployment's health: closed while it answers, open
+// after too many failures, half-open while probes check whether it works again.
+// A deployment can also be paused, because it asked for a delay (429), or
+// ejected, because it cannot serve any request for now (404 DeploymentNotFound,
+// 401, 403). A pause says nothing about health; an ejection ends with a probe.
 package breaker
 
 import (
@@ -15,18 +15,18 @@ import (
 // windowParts is the precision of the error rate's window.
 const windowParts = 10
 
-// Config is when a breaker opens and closes. The zero value takes the defaults.
+// Config is when a breaker opens and closes. The zero value means the defaults.
 type Config struct {
-	Window      time.Duration // over which the error rate counts; 0 takes 30 s
-	MinRequests int           // answers in the window before the rate counts; 0 takes 10
-	ErrorRate   float64       // failed share that opens it, 0–1; 0 takes 0.5
-	// ConsecutiveFailures open it whatever the rate; 0 takes 5.
+	Window      time.Duration // over which the error rate counts; 0 means 30 s
+	MinRequests int           // answers in the window from which the rate counts; 0 means 10
+	ErrorRate   float64       // failed share that opens it, 0–1; 0 means 0.5
+	// ConsecutiveFailures open it whatever the rate; 0 means 5.
 	ConsecutiveFailures int
 	// OpenFor is how long it stays open, doubled up to MaxOpenFor each time
-	// that it opens again within a Window of closing; 0 takes 5 s and 60 s.
+	// that it opens again within a Window of closing; 0 means 5 s and 60 s.
 	OpenFor, MaxOpenFor time.Duration
 	// Probes are sent at one time when half-open, and as many successes close
-	// it; 0 takes 1. A probe that is silent for OpenFor no longer holds its place.
+	// it; 0 means 1. A probe that is silent for OpenFor no longer holds its place.
 	Probes int
 }
 
@@ -46,7 +46,7 @@ func or[T int | float64 | time.Duration](v, byDefault T) T {
 	return v
 }
 
-// State is where a breaker stands.
+// State is the state of a breaker.
 type State uint8
 
 // The states.
@@ -106,7 +106,7 @@ func New(cfg Config) *Breaker {
 	return b
 }
 
-// State is where the breaker stands now.
+// State returns the breaker's state now.
 func (b *Breaker) State(now time.Time) State {
 	if b.state == Open && !now.Before(b.openUntil) {
 		return HalfOpen
@@ -118,7 +118,7 @@ func (b *Breaker) State(now time.Time) State {
 func (b *Breaker) Ready(now time.Time) bool { return !now.Before(b.ReadyAt(now)) }
 
 // ReadyAt is when the next attempt may be sent: now when it may be at once.
-// Sooner news can come from a probe that ends.
+// A probe that ends can make it ready sooner.
 func (b *Breaker) ReadyAt(now time.Time) time.Time {
 	at := now
 	if b.pausedUntil.After(at) {
@@ -142,7 +142,7 @@ func (b *Breaker) Reason(now time.Time) spillway.SpillReason {
 	return spillway.SpillNone
 }
 
-// healthyAt is when the breaker itself admits, pauses left aside.
+// healthyAt is when the breaker admits an attempt, apart from pauses.
 func (b *Breaker) healthyAt() time.Time {
 	switch {
 	case b.state == Open:
@@ -153,9 +153,9 @@ func (b *Breaker) healthyAt() time.Time {
 	return time.Time{}
 }
 
-// Acquire says that an attempt is sent now; the first after an open time makes
-// the breaker half-open. Attempts sent although the breaker is not ready are
-// counted the same way.
+// Acquire counts an attempt that is sent now. The first after the open time makes
+// the breaker half-open. Attempts that are sent although the breaker is not
+// ready count the same way.
 func (b *Breaker) Acquire(now time.Time) Permit {
 	if b.state == Open && !now.Before(b.openUntil) {
 		b.setState(HalfOpen)
@@ -181,8 +181,8 @@ func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
 	return Permit{generation: b.generation, answered: b.state == HalfOpen}
 }
 
-// Record ends a permit with what it taught: ok or a failure that speaks
-// against the deployment (broken, cut).
+// Record ends a permit with a result: ok, or a failure of the deployment
+// (broken, cut).
 func (b *Breaker) Record(now time.Time, p Permit, ok bool) {
 	if p.generation != b.generation {
 		return
@@ -191,7 +191,7 @@ func (b *Breaker) Record(now time.Time, p Permit, ok bool) {
 	case b.state == Closed:
 		b.recordClosed(now, ok)
 	case b.state == Open:
-		// Sent in spite of the breaker: only probes close it.
+		// Sent although the breaker was open: only probes close it.
 	case !ok:
 		b.open(now)
 	case !p.answered:
@@ -210,7 +210,7 @@ func (b *Breaker) succeed(now time.Time) {
 	}
 }
 
-// Drop ends a permit that taught nothing: refused, invalid, oversized, the
+// Drop ends a permit without a result: refused, invalid, oversized, the
 // client left, or a hedge that lost.
 func (b *Breaker) Drop(_ time.Time, p Permit) {
 	if p.generation == b.generation && b.state == HalfOpen && !p.answered {
@@ -218,15 +218,15 @@ func (b *Breaker) Drop(_ time.Time, p Permit) {
 	}
 }
 
-// Pause holds attempts back for d, as a 429 asks. The longest pause wins.
+// Pause admits no attempt for d, as a 429 asks. The longest pause counts.
 func (b *Breaker) Pause(now time.Time, d time.Duration) {
 	if until := now.Add(d); until.After(b.pausedUntil) {
 		b.pausedUntil = until
 	}
 }
 
-// Eject opens the breaker for d, for a fault that time alone may not mend.
-// Permits under way become void, and a probe decides afterwards.
+// Eject opens the breaker for d, for a fault that time alone may not fix.
+// Permits under way become void. After d, a probe decides.
 func (b *Breaker) Eject(now time.Time, d time.Duration) {
 	until := now.Add(d)
 	if b.state == Open && b.openUntil.After(until) {
@@ -236,8 +236,8 @@ func (b *Breaker) Eject(now time.Time, d time.Duration) {
 	b.openUntil = until
 }
 
-// recordClosed counts an answer and opens the breaker when it is one failure
-// too many.
+// recordClosed counts an answer, and opens the breaker when there are too many
+// failures.
 func (b *Breaker) recordClosed(now time.Time, ok bool) {
 	b.answers.Add(now, 1)
 	if ok {
@@ -268,7 +268,7 @@ func (b *Breaker) open(now time.Time) {
 	b.openUntil = now.Add(d)
 }
 
-// become changes the state and voids every permit and count of the old one.
+// setState changes the state, and voids every permit and count of the old one.
 // The generation starts at 1, so that the zero permit is void.
 func (b *Breaker) setState(s State) {
 	b.state = s

@@ -37,7 +37,7 @@ type Input struct {
 	Ask int // output tokens per choice that the client asked for; 0 means none
 	// MinTokens is the least limit that makes sense; below 1 reads as 1.
 	MinTokens int
-	// MaxTokens is the largest limit that the deployment takes; 0 takes
+	// MaxTokens is the largest limit that the deployment takes; 0 means
 	// DefaultMaxTokens. A client's own ask may be larger.
 	MaxTokens int
 	Stream    bool // the client reads a stream

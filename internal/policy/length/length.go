@@ -27,9 +27,9 @@ const minSamples = 30
 // Key is whose answers are alike.
 type Key struct{ Caller, Route string }
 
-// Config bounds the memory. The zero value takes the defaults.
+// Config bounds the memory. The zero value means the defaults.
 type Config struct {
-	// MaxKeys is the number of keys remembered on their own; 0 takes 4,096.
+	// MaxKeys is the number of keys remembered on their own; 0 means 4,096.
 	// One takes about 740 bytes and its two names.
 	MaxKeys int
 }

@@ -35,12 +35,12 @@ const minTokens = 15
 // fastest is the quantile that Fastest answers.
 const fastest = 0.01
 
-// Config says how much evidence is enough. The zero value takes the defaults.
+// Config says how much evidence is enough. The zero value means the defaults.
 type Config struct {
 	// MinSamples is the number of answers in a load band below which the band
-	// is thin; 0 takes 300, which puts three answers beyond the 0.99 quantile.
+	// is thin; 0 means 300, which puts three answers beyond the 0.99 quantile.
 	MinSamples int
-	// Decay is how long an answer is remembered; 0 takes 10 minutes.
+	// Decay is how long an answer is remembered; 0 means 10 minutes.
 	Decay time.Duration
 }
 
@@ -67,7 +67,7 @@ type Model struct {
 }
 
 // New returns a model without measurements. floorTokensPerSecond is the
-// contractual speed of one answer; 0 takes DefaultTokensPerSecond.
+// contractual speed of one answer; 0 means DefaultTokensPerSecond.
 func New(cfg Config, floorTokensPerSecond float64) *Model {
 	if floorTokensPerSecond <= 0 {
 		floorTokensPerSecond = DefaultTokensPerSecond
