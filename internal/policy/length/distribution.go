@@ -1,7 +1,7 @@
 package length
 
-// fullCount is the number of answers at which all counts are halved, so that
-// new answers always weigh as much as the last thousand.
+// fullCount is the number of answers at which all counts are halved, so that the
+// last thousand answers always weigh as much as all before them.
 const fullCount = 1024
 
 // distribution is the lengths of answers, of which some were cut before their

@@ -1,12 +1,14 @@
 // Package length learns how long the answers to one caller's requests on one
 // route are, and how many tokens a byte of its prompts is.
 //
-// What is reserved for a request is a quantile of past output lengths, not the
-// token limit that the client sends: limits are commonly ten times what is
-// used. Answers that were cut before their end count as "at least so long", so
-// that a deadline does not make all answers look short. A prompt is estimated as bytes × ratio, where the ratio starts at a
-// quarter token per byte and follows the reported usage: bytes/4 alone is off
-// by +12% for English, -4% for Chinese and +100% for repeated letters.
+// The gateway reserves a quantile of past output lengths, not the token limit
+// that the client sends: limits are commonly ten times what is used. Answers
+// that were cut before their end count as "at least so long"; without them, a
+// deadline would make all answers look short.
+//
+// A prompt is estimated as bytes × ratio. The ratio starts at a quarter token
+// per byte and follows the reported usage: bytes/4 alone is off by +12% for
+// English, -4% for Chinese and +100% for repeated letters.
 package length
 
 import "time"
@@ -17,14 +19,14 @@ const defaultKeys = 4096
 // idleAfter is how long a key must have been unused to make room for another.
 const idleAfter = time.Hour
 
-// sweep is how many keys are looked at for one to replace.
+// sweep is how many keys are checked for one to replace.
 const sweep = 8
 
-// minSamples is the number of answers below which a key's own distribution is
-// too thin, and that of all keys together is used if it has more.
+// minSamples is the number of answers below which a key has too few of its own:
+// the distribution of all keys together is used if it has more.
 const minSamples = 30
 
-// Key is whose answers are alike.
+// Key identifies requests whose answers are alike.
 type Key struct{ Caller, Route string }
 
 // Config bounds the memory. The zero value means the defaults.
@@ -44,14 +46,14 @@ func (c Config) maxKeys() int {
 // Model holds what has been learned per key, and over all keys together.
 //
 // When MaxKeys are known, a new key replaces one of the next eight in turn
-// that was not observed for an hour; where there is none, it is not remembered
-// and answered from all keys together. The model is not safe for concurrent
+// that was not observed for an hour. Where there is none, the new key is not
+// stored, and is answered from all keys together. The model is not safe for concurrent
 // use; it allocates only when it meets a new key.
 type Model struct {
 	maxKeys int
 	index   map[Key]*entry
 	entries []*entry
-	hand    int // where the search for an idle key goes on
+	hand    int // where the search for an idle key continues
 	shared  entry
 }
 
@@ -68,15 +70,15 @@ func New(cfg Config) *Model {
 	return &Model{maxKeys: cfg.maxKeys(), index: make(map[Key]*entry)}
 }
 
-// Source is one key in a model. It is looked up once and may be kept for as
-// long as the model.
+// Source is one key in a model. Look it up once; it stays valid as long as the
+// model.
 type Source struct {
 	model *Model
 	key   Key
 	entry *entry // where the key was when it was looked up; nil for nowhere
 }
 
-// Of returns a key's source, whether anything is known of it or not.
+// Of returns a key's source, whether the model knows the key or not.
 func (m *Model) Of(key Key) Source { return Source{model: m, key: key, entry: m.index[key]} }
 
 // known is what is known of the source, or nil.
@@ -147,7 +149,7 @@ func (s *Source) EstimatePrompt(bytes int) int {
 	return max(int(float64(bytes)*from.value()+0.5), 1)
 }
 
-// touch returns the entry of the source, making one if there is room, or nil.
+// touch returns the entry of the source, adding one if there is room, or nil.
 func (s *Source) touch(now time.Time) *entry {
 	e := s.known()
 	if e == nil {
@@ -163,7 +165,7 @@ func (s *Source) touch(now time.Time) *entry {
 // Keys returns the number of keys remembered on their own.
 func (m *Model) Keys() int { return len(m.entries) }
 
-// remember makes an entry for a new key if there is room, or returns nil.
+// remember adds an entry for a new key if there is room, or returns nil.
 func (m *Model) remember(now time.Time, key Key) *entry {
 	if len(m.entries) < m.maxKeys {
 		e := &entry{key: key}

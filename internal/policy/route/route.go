@@ -48,7 +48,6 @@ func (s Strategy) String() string {
 type Config struct {
 	Strategy Strategy
 	SpillAt  float64 // 0 means 0.97
-	MaxTiers int     // tiers considered, from the first candidate's tier on; 0 means all
 	// AllowTried picks among candidates that this flight has tried when
 	// nothing else is left.
 	AllowTried bool
@@ -93,8 +92,8 @@ type Choice struct {
 
 // Pick chooses among candidates, in any order, for a request with this prompt
 // prefix (0 for none) and rnd in [0, 1). SpillAt leaves headroom only while
-// there is a tier to spill to: when nobody is below it, whoever stays
-// below 100% is used after all. It does not allocate.
+// there is a tier to spill to: when no candidate is below it, those below 100%
+// are used after all. It does not allocate.
 func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	if len(cands) == 0 {
 		return Choice{}
@@ -103,11 +102,6 @@ func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	for i := range cands {
 		f.first = min(f.first, cands[i].Tier)
 	}
-	f.last = math.MaxInt
-	if cfg.MaxTiers > 0 {
-		f.last = f.first + cfg.MaxTiers - 1
-	}
-
 	ok := f.bestTier(cands)
 	if !ok && f.limit < 1 {
 		f.limit = 1
@@ -129,13 +123,13 @@ func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	return choice
 }
 
-// filter is what one pick considers.
+// filter is what one pick regards as usable.
 type filter struct {
-	first, last int        // tiers
-	tier        int        // the tier to choose in
-	limit       float64    // utilization that is still usable
-	tried       bool       // tried candidates count
-	least       *Candidate // unless nil, only those as lightly loaded as this
+	first int        // the first tier of all candidates
+	tier  int        // the tier to choose in
+	limit float64    // utilization from which a candidate is full
+	tried bool       // tried candidates are usable
+	least *Candidate // unless nil, only those with the same load are usable
 }
 
 // reason is why c cannot be used, or SpillNone.
@@ -162,7 +156,7 @@ func (f *filter) usable(c *Candidate) bool {
 
 // bestTier finds the first tier with a usable candidate.
 func (f *filter) bestTier(cands []Candidate) bool {
-	best, ok := f.last, false
+	best, ok := math.MaxInt, false
 	for i := range cands {
 		if c := &cands[i]; c.Tier <= best && f.reason(c) == spillway.SpillNone {
 			best, ok = c.Tier, true
@@ -172,12 +166,12 @@ func (f *filter) bestTier(cands []Candidate) bool {
 	return ok
 }
 
-// firstTierReason is the most telling reason in the first tier.
+// firstTierReason returns the most specific reason in the first tier.
 func (f *filter) firstTierReason(cands []Candidate) spillway.SpillReason {
 	most := spillway.SpillNone
 	for i := range cands {
 		if c := &cands[i]; c.Tier == f.first {
-			if r := f.reason(c); telling(r) > telling(most) {
+			if r := f.reason(c); rank(r) > rank(most) {
 				most = r
 			}
 		}
@@ -185,8 +179,9 @@ func (f *filter) firstTierReason(cands []Candidate) spillway.SpillReason {
 	return most
 }
 
-// telling ranks reasons: what upstream said or did before what we predict.
-func telling(r spillway.SpillReason) int {
+// rank orders reasons: what upstream said or did counts more than what we
+// predict.
+func rank(r spillway.SpillReason) int {
 	switch r {
 	case spillway.SpillRefused:
 		return 6
