@@ -9,13 +9,14 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 )
 
-// attempt is one try at one deployment. What it holds is given back when it
-// ends, exactly once.
+// attempt is one try at one deployment. Its reservation and permit end with it,
+// exactly once.
 type attempt struct {
 	number     int // 1-based
 	live       bool
 	deployment *deployment
-	// What gave the reservation and the permit; a new policy can replace them.
+	// The meter and breaker that the reservation and permit belong to. A new
+	// policy can replace the deployment's.
 	meter       *capacity.Meter
 	breaker     *breaker.Breaker
 	permit      breaker.Permit
@@ -35,17 +36,17 @@ type attempt struct {
 
 	assembled bool // streamed upstream for a client that does not stream
 	status    int
-	servedBy  string // another deployment, by Azure's own spillover: this one has learned nothing
+	servedBy  string // the deployment that Azure's own spillover moved it to, if it did
 	failed    spillway.FailureClass
-	unusable  bool // the deployment serves nobody: it is missing, or our credential is wrong
+	unusable  bool // the deployment cannot serve any request: it is missing, or our credential is wrong
 
-	patience time.Duration // with silence before the first output
-	stallAt  time.Time     // when silence counts as failure; zero is never
+	patience time.Duration // longest silence before the first output
+	stallAt  time.Time     // when silence counts as failure; zero means never
 }
 
-// audible reports whether silence of an attempt means something: its output is
-// heard of as it comes, or all of it comes at once and soon. Of others nothing
-// is known until they end.
+// monitored reports whether silence of an attempt can be judged: its output is
+// reported as it is read, or all of it comes at once and soon. Of other attempts
+// nothing is known until they end.
 func (f *Flight) monitored(a *attempt) bool {
 	return f.req.API == spillway.APIEmbeddings || f.req.API.Generates() && (a.assembled || f.req.Stream)
 }
@@ -83,8 +84,8 @@ func (f *Flight) canAssemble() bool {
 	return f.req.CanStream && f.req.Class.Sync == spillway.SyncStream
 }
 
-// end gives back what a holds, and lets whoever waits look for it. used is
-// what the attempt consumed; nil means that it never ran.
+// end settles a's reservation and wakes the queue. used is what the attempt
+// consumed; nil means that it never ran.
 func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	a.live = false
 	a.deployment.inFlight--
@@ -93,7 +94,7 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	case used == nil:
 		a.meter.Release(now, a.reservation)
 	case a.servedBy != "":
-		a.meter.Settle(now, a.reservation, capacity.Cost{}) // it was charged there
+		a.meter.Settle(now, a.reservation, capacity.Cost{}) // the other deployment is charged
 	default:
 		a.meter.Settle(now, a.reservation, *used)
 	}
@@ -104,8 +105,9 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	f.engine.wakeQueue()
 }
 
-// consumed is what an unfinished attempt has consumed, as far as we know. Of one
-// that is not heard of it is what the deployment's median speed would give.
+// consumed estimates what an unfinished attempt has consumed: the output read, or,
+// where the attempt is not monitored, the output at the deployment's median
+// speed.
 func (f *Flight) consumed(now time.Time, a *attempt) *capacity.Cost {
 	used := &capacity.Cost{Prompt: f.prompt, Output: a.tokens}
 	if f.monitored(a) || !f.req.API.Generates() {
@@ -118,8 +120,8 @@ func (f *Flight) consumed(now time.Time, a *attempt) *capacity.Cost {
 	return used
 }
 
-// cancel ends an attempt whose bytes go no further, and says what it taught: a
-// failure class, or FailureNone for a loser.
+// cancel ends an attempt whose answer is not used. class is why; FailureNone means
+// that another attempt was faster.
 func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) {
 	a.failed = class
 	f.learnFailure(now, a)
@@ -143,8 +145,8 @@ func (a *attempt) readAt(now time.Time, ev *spillway.Event) time.Time {
 	return at
 }
 
-// learnFailure ends the permit of a failed or given-up attempt, and learns from
-// what there was of its answer.
+// learnFailure ends the permit of an attempt that failed or was canceled, and
+// learns from what was read of its answer.
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
 	f.learnCutLength(now, a)
 	if a.failed != spillway.FailureNone && a.failed != spillway.FailureGone {
@@ -155,8 +157,8 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 		a.breaker.Record(now, a.permit, false)
 		return
 	case spillway.FailureSlow:
-		// Slow output is evidence of latency; long silence cannot be told from
-		// a deployment that hangs.
+		// Slow output is only latency. A long silence looks the same as a
+		// deployment that hangs.
 		if f.hung(now, a) {
 			a.breaker.Record(now, a.permit, false)
 		} else {
@@ -170,14 +172,14 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 	case !a.firstAt.IsZero():
 		f.learnPace(now, a)
 	case a.failed == spillway.FailureNone, f.hung(now, a):
-		// The time to its first token is at least this. Left out, losers of
-		// hedges would make the deployment look fast.
+		// The time to its first token is at least this. Without the slower
+		// attempts of hedges, the deployment would look fast.
 		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
 	}
 }
 
-// hung reports whether an attempt has been silent for longer than anybody's
-// patience: not merely longer than this client's.
+// hung reports whether an attempt has been silent for so long that it speaks
+// against the deployment, and not only for longer than this client can wait.
 func (f *Flight) hung(now time.Time, a *attempt) bool {
 	switch {
 	case !f.monitored(a):
@@ -188,31 +190,30 @@ func (f *Flight) hung(now time.Time, a *attempt) bool {
 	return now.Sub(a.lastAt) >= f.tokenPatience(now, a)
 }
 
-// learnPace teaches the mean time between the tokens of one answer. Answers
-// that were cut count: without the slow ones a deployment would look fast.
+// learnPace learns the mean time between the tokens of one answer. Answers that
+// were cut count too: without the slow ones, the deployment would look fast.
 func (f *Flight) learnPace(now time.Time, a *attempt) {
 	if mean, tokens := f.pace(a); tokens > 0 && a.servedBy == "" {
 		a.deployment.speed.ObserveTBT(now, a.load, mean, tokens)
 	}
 }
 
-// learnCutLength teaches that an answer would have been at least as long as it
-// came to be, whoever ended it. Left out, the long ones would be missing, and
-// all answers would look short. An attempt without output says nothing of its
-// length.
+// learnCutLength learns the length so far of an answer that was cut, as a lower
+// bound. Without these answers, which are the long ones, all would look short. An
+// attempt without output says nothing about length.
 func (f *Flight) learnCutLength(now time.Time, a *attempt) {
 	if f.req.API.Generates() && f.monitored(a) && !a.firstAt.IsZero() {
 		f.lengths.ObserveAtLeast(now, a.tokens/max(f.req.Choices, 1))
 	}
 }
 
-// pace is the mean time per token of one choice of an attempt, and how many
-// tokens it is the mean of; 0 tokens when there is none to speak of.
+// pace returns the mean time per token of one choice of an attempt, and over how
+// many tokens it is the mean. 0 tokens mean that it is not known.
 //
-// The clock starts with the first delta, so the tokens that came with it are
-// left out: filters release text in batches. So is the time that reading waited
-// for the client, and so are hidden tokens, which were made before the first
-// output. Of an answer that was not read as it came, the start is estimated.
+// The time starts at the first delta, so the tokens of that delta do not count:
+// content filters release text in batches. Nor does the time during which reading
+// waited for the client, nor do hidden tokens, which were generated before the
+// first output. When the answer was not read as it came, the start is estimated.
 func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
 	from, total, first := a.firstAt, a.tokens-a.hidden, a.firstRead
 	switch {
@@ -220,11 +221,12 @@ func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
 		ttft := a.deployment.speed.TTFT(a.lastAt, a.load, 0.5)
 		from, total, first = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2)), a.tokens, 1
 	case a.read > first:
-		// The total may be the deployment's figure: count the first delta in
-		// its measure, not in ours.
+		// The total may be the deployment's count. Scale our count of the first
+		// delta to it.
 		first = (first*total + a.read/2) / a.read
 	}
-	// The first delta is one choice's; those of the others are taken to be alike.
+	// The first delta belongs to one choice. The first deltas of the others are
+	// assumed to be as large.
 	tokens = total/max(f.req.Choices, 1) - first
 	span := a.lastAt.Sub(from) - a.blocked
 	if tokens < 1 || span <= 0 {
@@ -233,16 +235,16 @@ func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
 	return span / time.Duration(tokens), tokens
 }
 
-// timeoutClass is what an attempt that ran out of time says: too much output
-// at normal speed, or a slow deployment.
+// timeoutClass returns why an attempt ran out of time: too much output at normal
+// speed, or a slow deployment.
 func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 	if f.hung(now, a) {
 		return spillway.FailureSlow
 	}
 	mean, _ := f.pace(a)
 	if all := a.tokens / max(f.req.Choices, 1); all > 0 {
-		// A few tokens after a large first delta are no measure: its own tokens
-		// took time as well.
+		// After a large first delta, a few more tokens are too few for a mean.
+		// Never call an answer slower than it was as a whole.
 		mean = min(mean, a.lastAt.Sub(a.start)/time.Duration(all))
 	}
 	return retry.Timeout{
@@ -252,7 +254,7 @@ func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 	}.Class()
 }
 
-// attempt is the i-th attempt, from 0.
+// attempt returns the i-th attempt, from 0.
 func (f *Flight) attempt(i int) *attempt {
 	if i == 0 {
 		return &f.first
@@ -260,10 +262,10 @@ func (f *Flight) attempt(i int) *attempt {
 	return f.others[i-1]
 }
 
-// Patience with silence: before the first token a multiple of the learned
-// TTFT, after it the time for a number of tokens at the learned TBT, within
-// bounds. What comes in batches is silent while the next one fills, so patience
-// is also a multiple of the time that a batch as large as the first delta takes.
+// How long an attempt may be silent: before the first token a multiple of the
+// learned TTFT, after it the time of a number of tokens at the learned TBT, within
+// bounds. An answer in batches is silent while the next batch fills, so it is also
+// a multiple of the time of as many tokens as the first delta had.
 const (
 	ttftPatience    = 3
 	minTTFTPatience = 5 * time.Second
@@ -272,11 +274,11 @@ const (
 	minTBTPatience  = 5 * time.Second
 	maxTBTPatience  = 15 * time.Second
 	batchPatience   = 3
-	// reasoningPatience is the least for requests that think before they
-	// speak: minutes of silence are normal.
+	// reasoningPatience is the least for reasoning requests, for which minutes
+	// without output are normal.
 	reasoningPatience = 2 * time.Minute
-	// silencePatience is what a client is made to wait that cannot be helped
-	// elsewhere: its stream is committed, or it has no deadline.
+	// silencePatience is for clients whose request cannot move to another
+	// deployment: the stream is committed, or there is no deadline.
 	silencePatience = time.Minute
 )
 

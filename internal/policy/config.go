@@ -9,7 +9,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/speed"
 )
 
-// Config is the policy of one pool. The zero value of every part means its
+// Config is the policy of one pool. The zero value of each part means its
 // documented defaults.
 type Config struct {
 	// Version names this policy in records.

@@ -36,7 +36,7 @@ type Meter struct {
 	kind        spillway.Kind
 	provisioned bucket
 	standard    quota
-	held        int64 // sum of the units of unsettled reservations
+	held        int64     // sum of the units of unsettled reservations
 	nearUntil   time.Time // when RecentlyNearLimit ends
 }
 

@@ -4,7 +4,7 @@
 //
 // An answer of n tokens takes TTFT + (n-1)·TBT, so the time left turns into
 // tokens by the quantile of the per-answer *mean* TBT. The mean over all gaps
-// would promise half the answers too much: a mean of 9.6 ms with a log-sigma
+// would be too fast for half of the answers: a mean of 9.6 ms with a log-sigma
 // of 0.56 has its 0.99 quantile at 9.6·exp(2.326·0.56-0.56²/2) = 30.2 ms.
 package speed
 
