@@ -25,7 +25,7 @@ type plan struct {
 // a token limit, until lengths are learned. Azure documents no figure.
 const defaultCharge = 512
 
-// A learned length is sent as the limit once it comes from minLearned answers, and
+// A learned length is sent as the limit once minLearned answers were complete, and
 // times rightSizeRoom: a limit that is too low truncates answers.
 const (
 	minLearned    = 300
@@ -226,7 +226,7 @@ func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 		learned := f.lengths.Quantile(0.99)
 		limit := max(rightSizeRoom*learned.Tokens, minResponses)
 		switch {
-		case rightSize && learned.Answers >= minLearned && !learned.AtLeast && (p.grant == 0 || limit < p.grant):
+		case rightSize && learned.Complete >= minLearned && !learned.AtLeast && (p.grant == 0 || limit < p.grant):
 			p.grant, p.charge = limit, limit
 		case p.grant > 0:
 		case learned.AtLeast:

@@ -48,12 +48,15 @@ func TestCutAnswers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := New(Config{})
-			n := 0
+			want := Estimate{Tokens: tc.tokens, AtLeast: tc.atLeast}
 			for _, a := range tc.seen {
 				a.observe(of(m, chat))
-				n += a.n
+				want.Answers += a.n
+				if !a.cut {
+					want.Complete += a.n
+				}
 			}
-			if got, want := of(m, chat).Quantile(tc.q), (Estimate{Tokens: tc.tokens, Answers: n, AtLeast: tc.atLeast}); got != want {
+			if got := of(m, chat).Quantile(tc.q); got != want {
 				t.Errorf("Quantile(%v) = %+v, want %+v", tc.q, got, want)
 			}
 		})

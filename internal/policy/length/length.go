@@ -105,8 +105,9 @@ func (s *Source) observe(now time.Time, outputTokens int, complete bool) {
 
 // Estimate is what past answers say about the next one's output tokens.
 type Estimate struct {
-	Tokens  int
-	Answers int // that say so, at most 1,024
+	Tokens   int
+	Answers  int // that it comes from, at most 1,024
+	Complete int // how many of them were not cut
 	// AtLeast says that Tokens is only a lower bound: so many answers were cut
 	// that the quantile lies beyond all that has been seen.
 	AtLeast bool
@@ -121,7 +122,7 @@ func (s *Source) Quantile(q float64) Estimate {
 		from = &e.lengths
 	}
 	tokens, atLeast := from.quantile(q)
-	return Estimate{Tokens: tokens, Answers: from.count(), AtLeast: atLeast}
+	return Estimate{Tokens: tokens, Answers: from.count(), Complete: int(from.complete.n), AtLeast: atLeast}
 }
 
 // ObservePrompt learns from the reported prompt tokens of a request whose

@@ -49,7 +49,7 @@ func TestQuantile(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := New(Config{})
 			tc.learn(m)
-			if got, want := of(m, chat).Quantile(tc.q), (Estimate{Tokens: tc.tokens, Answers: tc.n}); got != want {
+			if got, want := of(m, chat).Quantile(tc.q), (Estimate{Tokens: tc.tokens, Answers: tc.n, Complete: tc.n}); got != want {
 				t.Errorf("Quantile(%v) = %+v, want %+v", tc.q, got, want)
 			}
 		})
@@ -172,7 +172,7 @@ func TestKeysAreBounded(t *testing.T) {
 	for range 50 {
 		of(m, key(9)).Observe(later, 10)
 	}
-	if got := of(m, key(9)).Quantile(0.5); got != (Estimate{Tokens: 10, Answers: 50}) || m.Keys() != 4 {
+	if got := of(m, key(9)).Quantile(0.5); got != (Estimate{Tokens: 10, Answers: 50, Complete: 50}) || m.Keys() != 4 {
 		t.Errorf("a new key replaces the idle one: %+v with %d keys, want 10 of 50 with 4", got, m.Keys())
 	}
 	if got := of(m, key(0)).Quantile(0.5); got.Answers != 51 {

@@ -120,9 +120,9 @@ func TestStateKeepsCutAnswers(t *testing.T) {
 	for _, age := range []time.Duration{0, 24 * time.Hour} {
 		again, _ := restored(m, age)
 		s := again.Of(old.key)
-		want := Estimate{Tokens: old.Quantile(0.9).Tokens, Answers: 400, AtLeast: true}
+		want := Estimate{Tokens: old.Quantile(0.9).Tokens, Answers: 400, Complete: 200, AtLeast: true}
 		if age > 0 {
-			want.Answers = 200
+			want.Answers, want.Complete = 200, 100
 		}
 		if got := s.Quantile(0.9); got != want {
 			t.Errorf("after %v: %+v, want %+v", age, got, want)
