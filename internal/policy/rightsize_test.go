@@ -23,7 +23,7 @@ func TestRightSize(t *testing.T) {
 		{"too few answers", 299, 0, 0, 70_000, nil, 0},
 		{"too few complete ones", 299, 500, 50, 70_000, nil, 0},
 		{"short cut ones do not lower it", 300, 500, 50, 70_000, nil, twice},
-		{"long cut ones leave it open", 300, 10, 3000, 70_000, nil, 0},
+		{"long cut ones leave it open", 300, 10, 1000, 70_000, nil, 0},
 		{"an ask below it", 300, 0, 0, 70_000, func(req *spillway.Request) { req.AskTokens = twice }, 0},
 		{"tools, which a limit would break", 300, 0, 0, 70_000, func(req *spillway.Request) { req.Tools = true }, 0},
 		{"mode observe", 300, 0, 0, 70_000, func(req *spillway.Request) { req.Class.Budget.Mode = spillway.BudgetObserve }, 0},
