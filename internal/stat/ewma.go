@@ -18,7 +18,7 @@ type EWMA struct {
 	sum, weight float64
 }
 
-// NewEWMA returns an empty mean; a half-life of 0 takes 10 s.
+// NewEWMA returns an empty mean; a half-life of 0 means 10 s.
 func NewEWMA(halfLife time.Duration) EWMA { return EWMA{halfLife: halfLife} }
 
 // Add counts v as seen at now. A now before the last one counts as the last.
