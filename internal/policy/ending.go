@@ -29,7 +29,7 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.learnAnswer(now, a, ev, outcome)
 	a.meter.Calibrate(now, ev.Signals)
 	f.end(now, a, &used)
-	f.cancelRivals(now, a)
+	f.cancelOthers(now, a)
 	f.recordDone(a, ev)
 	f.settle(now, ending{attempt: a.number, outcome: outcome, status: ev.Status})
 }

@@ -213,7 +213,7 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	f.recordFirstToken(a, ev)
 	a.meter.Calibrate(now, ev.Signals)
 	a.permit = a.breaker.FirstOutput(now, a.permit)
-	f.cancelRivals(now, a)
+	f.cancelOthers(now, a)
 	if !a.assembled {
 		f.committed = true
 		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: a.number})
@@ -227,11 +227,11 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 }
 
-// cancelRivals cancels every attempt but a.
-func (f *Flight) cancelRivals(now time.Time, a *attempt) {
+// cancelOthers cancels every attempt but a.
+func (f *Flight) cancelOthers(now time.Time, a *attempt) {
 	for i := range f.n {
-		if rival := f.attempt(i); rival.live && rival != a {
-			f.cancel(now, rival, spillway.FailureNone)
+		if other := f.attempt(i); other.live && other != a {
+			f.cancel(now, other, spillway.FailureNone)
 		}
 	}
 }

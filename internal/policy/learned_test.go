@@ -161,7 +161,7 @@ func compareSpeeds(t *rapid.T, now time.Time, old, again *Engine) {
 	}
 }
 
-// What is taken up, and what is left: by who and what still exists, by version
+// What is restored, and what is left: by who and what still exists, by version
 // and by time.
 func TestLearnTakesWhatFits(t *testing.T) {
 	old, err := New(testConfig(), middling)

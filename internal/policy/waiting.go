@@ -154,7 +154,7 @@ func (f *Flight) onSilence(now time.Time) {
 // takeOver moves the request from a silent attempt to another deployment, if one
 // can generate more than the silent one already has, within the retry budget.
 func (f *Flight) takeOver(now time.Time, a *attempt) bool {
-	other, ok := f.rival(now)
+	other, ok := f.otherChoice(now)
 	if !ok || other.plan.grant > 0 && other.plan.grant*max(f.req.Choices, 1) <= a.tokens || !f.afford(now, spillway.FailureSlow) {
 		return false
 	}
@@ -166,8 +166,8 @@ func (f *Flight) takeOver(now time.Time, a *attempt) bool {
 	return true
 }
 
-// rival returns another deployment that could serve the request now.
-func (f *Flight) rival(now time.Time) (choice, bool) {
+// otherChoice returns another deployment that could serve the request now.
+func (f *Flight) otherChoice(now time.Time) (choice, bool) {
 	if f.n >= f.maxAttempts() {
 		return choice{}, false
 	}
@@ -198,7 +198,7 @@ func (f *Flight) onHedge(now time.Time) {
 		return
 	}
 	f.hedgeAt = time.Time{}
-	other, ok := f.rival(now)
+	other, ok := f.otherChoice(now)
 	if !ok || !f.afford(now, spillway.FailureNone) {
 		return
 	}

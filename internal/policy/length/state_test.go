@@ -47,7 +47,7 @@ func TestStateAges(t *testing.T) {
 	} {
 		again, taken := restored(m, tt.age)
 		if taken != tt.taken {
-			t.Errorf("after %v %d keys are taken up, want %d", tt.age, taken, tt.taken)
+			t.Errorf("after %v %d keys are restored, want %d", tt.age, taken, tt.taken)
 		}
 		s := again.Of(old.key)
 		if tt.n == 0 {
@@ -94,7 +94,7 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 	} {
 		m := New(Config{})
 		if m.Restore(stateEpoch, 0, &st) || m.Keys() > 0 {
-			t.Errorf("%s is taken up", name)
+			t.Errorf("%s is restored", name)
 		}
 	}
 	full := New(Config{MaxKeys: 2})
@@ -105,7 +105,7 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 		}
 	}
 	if !full.Restore(stateEpoch, 0, &KeyState{Caller: "1", Counts: []uint16{2}}) {
-		t.Error("a key that is there already is not taken up")
+		t.Error("a key that exists already is not restored")
 	}
 }
 
