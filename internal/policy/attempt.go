@@ -178,7 +178,7 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 	}
 }
 
-// hung reports whether an attempt has been silent for so long that it speaks
+// hung reports whether an attempt has been silent for so long that it counts
 // against the deployment, and not only for longer than this client can wait.
 func (f *Flight) hung(now time.Time, a *attempt) bool {
 	switch {

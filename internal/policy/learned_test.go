@@ -81,7 +81,7 @@ func asking(caller string, ask int, quantile float64) *spillway.Request {
 	}
 }
 
-// An engine that takes up what another one had learned decides as that one
+// An engine that restores what another one had learned decides as that one
 // would have: the same deployment, the same budget, the same reservation. Both
 // at the same instant, after a time without traffic.
 func TestRestoredEngineDecidesAlike(t *testing.T) {
@@ -205,7 +205,7 @@ func TestLearnTakesWhatFits(t *testing.T) {
 	}
 }
 
-// FuzzLearn gives engines states that nobody wrote. They take them up or not,
+// FuzzLearn gives engines arbitrary states. They restore them or not,
 // and serve on with speeds, lengths and meters that make sense.
 func FuzzLearn(f *testing.F) {
 	cfg := testConfig()

@@ -345,7 +345,7 @@ func (w *world) happen() {
 	w.on(tr, ev)
 }
 
-// finish lets everything under way end and everybody who waits be served,
+// finish lets everything under way end and every waiting flight be served,
 // without the help of clients that leave.
 func (w *world) finish() {
 	for range 10_000 {

@@ -24,7 +24,7 @@ func restored(m *Model, age time.Duration) (_ *Model, taken int) {
 }
 
 // What was learned is the same at once, is outweighed by a day's answers when
-// it is of last week, and keys that nobody uses are forgotten.
+// it is of last week, and unused keys are forgotten.
 func TestStateAges(t *testing.T) {
 	m := New(Config{})
 	old := m.Of(Key{"team", "chat"})

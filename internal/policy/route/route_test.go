@@ -105,25 +105,25 @@ func TestAffinity(t *testing.T) {
 	counts := make([]int, len(cands))
 	for p := range uint64(prefixes) {
 		affinity := p + 1
-		favourite := route.Pick(cands, cfg, affinity, 0).Index
-		if other := route.Pick(cands, cfg, affinity, 0.9).Index; other != favourite {
-			t.Fatalf("prefix %d goes to %d and %d", affinity, favourite, other)
+		favorite := route.Pick(cands, cfg, affinity, 0).Index
+		if other := route.Pick(cands, cfg, affinity, 0.9).Index; other != favorite {
+			t.Fatalf("prefix %d goes to %d and %d", affinity, favorite, other)
 		}
-		counts[favourite]++
+		counts[favorite]++
 
-		// Another deployment's trouble moves nobody else.
-		blocked := (favourite + 1) % len(cands)
+		// Another deployment's trouble moves no other prefix.
+		blocked := (favorite + 1) % len(cands)
 		cands[blocked].Blocked = spillway.SpillPaused
-		if other := route.Pick(cands, cfg, affinity, 0).Index; other != favourite {
-			t.Fatalf("prefix %d moved from %d to %d", affinity, favourite, other)
+		if other := route.Pick(cands, cfg, affinity, 0).Index; other != favorite {
+			t.Fatalf("prefix %d moved from %d to %d", affinity, favorite, other)
 		}
 		cands[blocked].Blocked = spillway.SpillNone
 
-		cands[favourite].Blocked = spillway.SpillPaused
-		if other := route.Pick(cands, cfg, affinity, 0); !other.OK || other.Index == favourite {
-			t.Fatalf("prefix %d stays at its blocked favourite", affinity)
+		cands[favorite].Blocked = spillway.SpillPaused
+		if other := route.Pick(cands, cfg, affinity, 0); !other.OK || other.Index == favorite {
+			t.Fatalf("prefix %d stays at its blocked favorite", affinity)
 		}
-		cands[favourite].Blocked = spillway.SpillNone
+		cands[favorite].Blocked = spillway.SpillNone
 	}
 	for i, want := range []float64{0.25, 0.25, 0.5} {
 		if got := float64(counts[i]) / prefixes; math.Abs(got-want) > 0.03 {
