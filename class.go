@@ -49,7 +49,7 @@ type Class struct {
 	// Hedge allows a second attempt when the first token is late.
 	Hedge bool
 	// RightSize sends the learned length as the token limit instead of the
-	// client's ask, so that Azure reserves less. It can truncate.
+	// client's ask, where Azure reserving less gains something. It can truncate.
 	RightSize bool
 }
 

@@ -54,14 +54,15 @@ func (r *running) grant() int {
 	return n
 }
 
-// teach has it measure more answers than make a deployment known.
+// teach has it measure more answers than make a deployment known, each with many
+// tokens after its first read, however late that is on a busy machine.
 func (r *running) teach() {
 	r.t.Helper()
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
 			for range 22 {
-				resp, err := r.ask(false, "[[tokens=20]]")
+				resp, err := r.ask(false, "[[tokens=60]]")
 				if err != nil {
 					r.t.Error(err)
 					return

@@ -156,7 +156,7 @@ type Class struct {
 	Sync         string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How requests that are not streamed travel: as a stream that the gateway assembles, or as they are."`
 	MaxWait      time.Duration `yaml:"max_wait" default:"30s" min:"1ms" doc:"Longest time in the queue; the deadline bounds it too."`
 	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt elsewhere when the first token is late."`
-	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the token limit, once 300 answers are known, so that Azure reserves less. It can truncate answers."`
+	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the token limit, once 300 answers are known, so that Azure reserves less. Only where that gains something: the deployment has used 70% of its tokens, or refused a request, within the last 5 minutes. It can truncate answers."`
 }
 
 // Budget is how a class turns time into output tokens.

@@ -9,13 +9,14 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 )
 
-// attempt is one try at one deployment. What it holds is given back when it
-// ends, exactly once.
+// attempt is one try at one deployment. Its reservation and permit end with it,
+// exactly once.
 type attempt struct {
 	number     int // 1-based
 	live       bool
 	deployment *deployment
-	// What gave the reservation and the permit; a new policy can replace them.
+	// The meter and breaker that the reservation and permit belong to. A new
+	// policy can replace the deployment's.
 	meter       *capacity.Meter
 	breaker     *breaker.Breaker
 	permit      breaker.Permit
@@ -23,27 +24,30 @@ type attempt struct {
 	plan        plan
 
 	start   time.Time
-	firstAt time.Time     // zero before the first output
-	lastAt  time.Time     // of the last known output
-	blocked time.Duration // of that, waited for the client
+	firstAt time.Time     // when the first output was read; zero before that
+	lastAt  time.Time     // when the newest known output was read; not before firstAt
+	blocked time.Duration // time between them in which reading waited for the client
 	load    float64       // utilization at the start
-	tokens  int           // output so far, over all choices
-	hidden  int           // part of tokens that was never sent: reasoning
+
+	read      int // output tokens read, over all choices; only grows
+	firstRead int // part of read that came with the first delta
+	tokens    int // output: read, or what the deployment reported at the end
+	hidden    int // part of tokens that was never sent: reasoning
 
 	assembled bool // streamed upstream for a client that does not stream
 	status    int
-	servedBy  string // another deployment, by Azure's own spillover: this one has learned nothing
+	servedBy  string // the deployment that Azure's own spillover moved it to, if it did
 	failed    spillway.FailureClass
-	unusable  bool // the deployment serves nobody: it is missing, or our credential is wrong
+	unusable  bool // the deployment cannot serve any request: it is missing, or our credential is wrong
 
-	patience time.Duration // with silence before the first output
-	stallAt  time.Time     // when silence counts as failure; zero is never
+	patience time.Duration // longest silence before the first output
+	stallAt  time.Time     // when silence counts as failure; zero means never
 }
 
-// audible reports whether silence of an attempt means something: its output is
-// heard of as it comes, or all of it comes at once and soon. Of others nothing
-// is known until they end.
-func (f *Flight) audible(a *attempt) bool {
+// monitored reports whether silence of an attempt can be judged: its output is
+// reported as it is read, or all of it comes at once and soon. Of other attempts
+// nothing is known until they end.
+func (f *Flight) monitored(a *attempt) bool {
 	return f.req.API == spillway.APIEmbeddings || f.req.API.Generates() && (a.assembled || f.req.Stream)
 }
 
@@ -64,7 +68,7 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	a.reservation = d.meter.Reserve(now, capacity.Cost{Prompt: f.prompt, Output: p.charge})
 	d.inFlight++
 	f.live++
-	if f.audible(a) {
+	if f.monitored(a) {
 		a.patience = f.firstTokenPatience(now, d)
 		a.stallAt = now.Add(a.patience)
 	}
@@ -80,8 +84,8 @@ func (f *Flight) canAssemble() bool {
 	return f.req.CanStream && f.req.Class.Sync == spillway.SyncStream
 }
 
-// end gives back what a holds, and lets whoever waits look for it. used is
-// what the attempt consumed; nil means that it never ran.
+// end settles a's reservation and wakes the queue. used is what the attempt
+// consumed; nil means that it never ran.
 func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	a.live = false
 	a.deployment.inFlight--
@@ -90,7 +94,7 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	case used == nil:
 		a.meter.Release(now, a.reservation)
 	case a.servedBy != "":
-		a.meter.Settle(now, a.reservation, capacity.Cost{}) // it was charged there
+		a.meter.Settle(now, a.reservation, capacity.Cost{}) // the other deployment is charged
 	default:
 		a.meter.Settle(now, a.reservation, *used)
 	}
@@ -101,11 +105,12 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	f.engine.wakeQueue()
 }
 
-// soFar is what an unfinished attempt has consumed, as far as we know. Of one
-// that is not heard of it is what the deployment's median speed would give.
-func (f *Flight) soFar(now time.Time, a *attempt) *capacity.Cost {
+// consumed estimates what an unfinished attempt has consumed: the output read, or,
+// where the attempt is not monitored, the output at the deployment's median
+// speed.
+func (f *Flight) consumed(now time.Time, a *attempt) *capacity.Cost {
 	used := &capacity.Cost{Prompt: f.prompt, Output: a.tokens}
-	if f.audible(a) || !f.req.API.Generates() {
+	if f.monitored(a) || !f.req.API.Generates() {
 		return used
 	}
 	s := a.deployment.speed
@@ -115,17 +120,35 @@ func (f *Flight) soFar(now time.Time, a *attempt) *capacity.Cost {
 	return used
 }
 
-// cancel ends an attempt whose bytes go no further, and says what it taught: a
-// failure class, or FailureNone for a loser.
+// cancel ends an attempt whose answer is not used. class is why; FailureNone means
+// that another attempt was faster.
 func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) {
 	a.failed = class
 	f.learnFailure(now, a)
-	f.end(now, a, f.soFar(now, a))
+	f.end(now, a, f.consumed(now, a))
 	f.emit(spillway.Action{Kind: spillway.ActionCancel, Attempt: a.number})
 }
 
-// learnFailure ends the permit of a failed or given-up attempt.
+// readAt is when the newest output of an event was read. Whatever the event
+// says, that lies within the attempt so far, and not before earlier output.
+func (a *attempt) readAt(now time.Time, ev *spillway.Event) time.Time {
+	at := ev.At
+	if at.IsZero() || at.After(now) {
+		at = now
+	}
+	if at.Before(a.start) {
+		at = a.start
+	}
+	if at.Before(a.lastAt) {
+		at = a.lastAt
+	}
+	return at
+}
+
+// learnFailure ends the permit of an attempt that failed or was canceled, and
+// learns from what was read of its answer.
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
+	f.learnCutLength(now, a)
 	if a.failed != spillway.FailureNone && a.failed != spillway.FailureGone {
 		a.deployment.lastFailed, a.deployment.lastStatus = a.failed, a.status
 	}
@@ -134,8 +157,8 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 		a.breaker.Record(now, a.permit, false)
 		return
 	case spillway.FailureSlow:
-		// Slow output is evidence of latency; long silence cannot be told from
-		// a deployment that hangs.
+		// Slow output is only latency. A long silence looks the same as a
+		// deployment that hangs.
 		if f.hung(now, a) {
 			a.breaker.Record(now, a.permit, false)
 		} else {
@@ -145,21 +168,21 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 		a.breaker.Drop(now, a.permit)
 	}
 	switch {
-	case a.failed == spillway.FailureGone || !f.audible(a):
+	case a.failed == spillway.FailureGone || !f.monitored(a):
 	case !a.firstAt.IsZero():
 		f.learnPace(now, a)
 	case a.failed == spillway.FailureNone, f.hung(now, a):
-		// The time to its first token is at least this. Left out, losers of
-		// hedges would make the deployment look fast.
+		// The time to its first token is at least this. Without the slower
+		// attempts of hedges, the deployment would look fast.
 		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
 	}
 }
 
-// hung reports whether an attempt has been silent for longer than anybody's
-// patience: not merely longer than this client's.
+// hung reports whether an attempt has been silent for so long that it counts
+// against the deployment, and not only for longer than this client can wait.
 func (f *Flight) hung(now time.Time, a *attempt) bool {
 	switch {
-	case !f.audible(a):
+	case !f.monitored(a):
 		return false
 	case a.firstAt.IsZero():
 		return now.Sub(a.start) >= a.patience
@@ -167,47 +190,71 @@ func (f *Flight) hung(now time.Time, a *attempt) bool {
 	return now.Sub(a.lastAt) >= f.tokenPatience(now, a)
 }
 
-// learnPace teaches the mean time between the tokens of one answer. Answers
-// that were cut count: without the slow ones a deployment would look fast.
+// learnPace learns the mean time between the tokens of one answer. Answers that
+// were cut count too: without the slow ones, the deployment would look fast.
 func (f *Flight) learnPace(now time.Time, a *attempt) {
 	if mean, tokens := f.pace(a); tokens > 0 && a.servedBy == "" {
 		a.deployment.speed.ObserveTBT(now, a.load, mean, tokens)
 	}
 }
 
-// pace is the mean time between the tokens of one choice of an attempt, and
-// how many they are; 0 tokens when there is none to speak of. Time that
-// reading waited for the client is left out, and so are hidden tokens where
-// the first output is known: they were made before it.
-func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
-	from, total := a.firstAt, a.tokens-a.hidden
-	if from.IsZero() {
-		ttft := a.deployment.speed.TTFT(a.lastAt, a.load, 0.5)
-		from, total = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2)), a.tokens
+// learnCutLength learns the length so far of an answer that was cut, as a lower
+// bound. Without these answers, which are the long ones, all would look short. An
+// attempt without output says nothing about length.
+func (f *Flight) learnCutLength(now time.Time, a *attempt) {
+	if f.req.API.Generates() && f.monitored(a) && !a.firstAt.IsZero() {
+		f.lengths.ObserveAtLeast(now, a.tokens/max(f.req.Choices, 1))
 	}
-	tokens = total / max(f.req.Choices, 1)
-	span := a.lastAt.Sub(from) - a.blocked
-	if tokens < 2 || span <= 0 {
-		return 0, 0
-	}
-	return span / time.Duration(tokens-1), tokens
 }
 
-// timeoutClass is what an attempt that ran out of time says: too much output
-// at normal speed, or a slow deployment.
+// pace returns the mean time per token of one choice of an attempt, and over how
+// many tokens it is the mean. 0 tokens mean that it is not known.
+//
+// The time starts at the first delta, so the tokens of that delta do not count:
+// content filters release text in batches. Nor does the time during which reading
+// waited for the client, nor do hidden tokens, which were generated before the
+// first output. When the answer was not read as it came, the start is estimated.
+func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
+	from, total, first := a.firstAt, a.tokens-a.hidden, a.firstRead
+	switch {
+	case from.IsZero() || !f.monitored(a):
+		ttft := a.deployment.speed.TTFT(a.lastAt, a.load, 0.5)
+		from, total, first = a.start.Add(min(ttft, a.lastAt.Sub(a.start)/2)), a.tokens, 1
+	case a.read > first:
+		// The total may be the deployment's count. Scale our count of the first
+		// delta to it.
+		first = (first*total + a.read/2) / a.read
+	}
+	// The first delta belongs to one choice. The first deltas of the others are
+	// assumed to be as large.
+	tokens = total/max(f.req.Choices, 1) - first
+	span := a.lastAt.Sub(from) - a.blocked
+	if tokens < 1 || span <= 0 {
+		return 0, 0
+	}
+	return span / time.Duration(tokens), tokens
+}
+
+// timeoutClass returns why an attempt ran out of time: too much output at normal
+// speed, or a slow deployment.
 func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 	if f.hung(now, a) {
 		return spillway.FailureSlow
 	}
 	mean, _ := f.pace(a)
+	if all := a.tokens / max(f.req.Choices, 1); all > 0 {
+		// After a large first delta, a few more tokens are too few for a mean.
+		// Never call an answer slower than it was as a whole.
+		mean = min(mean, a.lastAt.Sub(a.start)/time.Duration(all))
+	}
 	return retry.Timeout{
-		Blind: !f.audible(a), Tokens: a.tokens, TBT: mean,
+		Unstreamed: !f.monitored(a), Tokens: a.tokens, TBT: mean,
 		LimitTBT: 2 * a.deployment.speed.TBT(now, a.load, f.quantile()),
 		Granted:  a.plan.grant, Budget: a.plan.budget,
 	}.Class()
 }
 
-// attempt is the i-th attempt, from 0.
+// attempt returns the i-th attempt, from 0.
 func (f *Flight) attempt(i int) *attempt {
 	if i == 0 {
 		return &f.first
@@ -215,8 +262,10 @@ func (f *Flight) attempt(i int) *attempt {
 	return f.others[i-1]
 }
 
-// Patience with silence: before the first token a multiple of the learned
-// TTFT, after it a multiple of the learned TBT, within bounds.
+// How long an attempt may be silent: before the first token a multiple of the
+// learned TTFT, after it the time of a number of tokens at the learned TBT, within
+// bounds. An answer in batches is silent while the next batch fills, so it is also
+// a multiple of the time of as many tokens as the first delta had.
 const (
 	ttftPatience    = 3
 	minTTFTPatience = 5 * time.Second
@@ -224,11 +273,12 @@ const (
 	tbtPatience     = 50
 	minTBTPatience  = 5 * time.Second
 	maxTBTPatience  = 15 * time.Second
-	// reasoningPatience is the least for requests that think before they
-	// speak: minutes of silence are normal.
+	batchPatience   = 3
+	// reasoningPatience is the least for reasoning requests, for which minutes
+	// without output are normal.
 	reasoningPatience = 2 * time.Minute
-	// silencePatience is what a client is made to wait that cannot be helped
-	// elsewhere: its stream is committed, or it has no deadline.
+	// silencePatience is for clients whose request cannot move to another
+	// deployment: the stream is committed, or there is no deadline.
 	silencePatience = time.Minute
 )
 
@@ -245,5 +295,6 @@ func (f *Flight) tokenPatience(now time.Time, a *attempt) time.Duration {
 		return silencePatience
 	}
 	q := a.deployment.speed.TBT(now, a.load, 0.99)
-	return min(max(tbtPatience*q, minTBTPatience), maxTBTPatience)
+	patience := min(max(tbtPatience*q, minTBTPatience), maxTBTPatience)
+	return max(patience, min(batchPatience*time.Duration(a.firstRead)*q, silencePatience))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/speed"
 )
 
-// Config is the policy of one pool. The zero value of every part means its
+// Config is the policy of one pool. The zero value of each part means its
 // documented defaults.
 type Config struct {
 	// Version names this policy in records.
@@ -22,6 +22,6 @@ type Config struct {
 	Queue       admit.Config
 	Strategy    route.Strategy
 	Speed       speed.Config
-	// MaxHops bounds the gateways that a request may pass; 0 takes 3.
+	// MaxHops bounds the gateways that a request may pass; 0 means 3.
 	MaxHops int
 }

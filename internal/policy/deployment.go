@@ -15,11 +15,11 @@ import (
 // maxDeployments bounds a pool, so that a set of them fits one word.
 const maxDeployments = 64
 
-// deployment is one deployment of the pool with its account, its health and
-// what has been learned about it.
+// deployment is one deployment of the pool with its meter, its health and what
+// has been learned about it.
 type deployment struct {
 	spillway.Deployment
-	key      uint64 // lasting identity for affinity
+	key      uint64 // hash of the name, for affinity
 	tier     int
 	meter    *capacity.Meter
 	speed    *speed.Model
@@ -29,14 +29,13 @@ type deployment struct {
 	speedConfig   speed.Config
 	breakerConfig breaker.Config
 
-	reported   breaker.State // last given out by Changed
+	reported   breaker.State // last returned by Changed
 	lastFailed spillway.FailureClass
 	lastStatus int // of that failure
 }
 
-// newDeployment builds a deployment on what is known of it from before, which
-// may be nil. Known ones are changed in place: attempts under way refer to
-// them.
+// newDeployment returns a deployment that keeps what is known of it, if known is
+// not nil. A known one is changed in place: attempts under way refer to it.
 func newDeployment(cfg Config, d spillway.Deployment, known *deployment) *deployment {
 	d = models.Fill(d)
 	if known != nil {
@@ -74,7 +73,7 @@ func capacityOf(d spillway.Deployment) spillway.Deployment {
 	}
 }
 
-// candidate is the deployment as a pick sees it.
+// candidate returns the deployment as a pick sees it.
 func (d *deployment) candidate(now time.Time, index int) route.Candidate {
 	return route.Candidate{
 		Index:       index,
@@ -89,9 +88,9 @@ func (d *deployment) candidate(now time.Time, index int) route.Candidate {
 	}
 }
 
-// readyAt is when the deployment can be expected to take an attempt. One that
-// is only full of attempts frees a place when one of them ends, which nobody
-// can foretell: then it is busyPoll from now.
+// readyAt returns when the deployment is expected to accept an attempt. One with
+// too many attempts in flight accepts one when another ends, whose time is not
+// known: then it is busyPoll from now.
 func (d *deployment) readyAt(now time.Time) time.Time {
 	at := d.breaker.ReadyAt(now)
 	if t := d.meter.ReadyAt(now, 1); t.After(at) {
@@ -103,8 +102,8 @@ func (d *deployment) readyAt(now time.Time) time.Time {
 	return at
 }
 
-// busyPoll is how often a flight looks again at a deployment whose readiness
-// has no foreseeable instant. Endings wake it sooner.
+// busyPoll is how often a flight checks again when it is not known when a
+// deployment will be ready. An attempt that ends wakes the flight sooner.
 const busyPoll = time.Second
 
 // DeploymentStatus is one deployment as its pool sees it now.
@@ -120,17 +119,16 @@ type DeploymentStatus struct {
 	TBTP50, TBTP99     time.Duration
 }
 
-// Change is a deployment's breaker that has opened, is being probed, or has
-// closed, and the failure that came last.
+// Change is a change of a deployment's breaker, and the deployment's last failure.
 type Change struct {
 	Deployment    string
-	Open, Probing bool // neither is closed
+	Open, Probing bool // both false: closed
 	Class         spillway.FailureClass
 	Status        int
 }
 
-// Changed returns a change of health that was not returned before, if there is
-// one. Drivers ask after an event, to tell the operator.
+// Changed returns a change of health that it has not returned before, if there is
+// one. Drivers call it after an event, to log it.
 func (e *Engine) Changed(now time.Time) (Change, bool) {
 	for _, d := range e.deployments {
 		state := d.breaker.State(now)

@@ -9,11 +9,11 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/route"
 )
 
-// plan is what one attempt is sent with.
+// plan is the decision about one attempt.
 type plan struct {
 	send     int // token limit to send, when it differs from the client's own; else 0
-	grant    int // token limit that applies to each choice; 0 for none
-	budget   int // what fits; 0 for unbounded
+	grant    int // token limit that applies to each choice; 0 means none
+	budget   int // what fits; 0 means unbounded
 	basis    spillway.BudgetBasis
 	charge   int // output tokens that the service will reserve, over all choices
 	observed int // what clamp would have sent, in mode observe
@@ -21,24 +21,23 @@ type plan struct {
 	hedge    bool
 }
 
-// defaultCharge is what the service is taken to reserve for an answer without
-// a token limit, as long as nothing is learned. Azure documents no figure.
+// defaultCharge is what we assume that the service reserves for an answer without
+// a token limit, until lengths are learned. Azure documents no figure.
 const defaultCharge = 512
 
-// A learned length is sent as the limit when so many answers stand behind it,
-// and with so much room above it: an answer that is cut short is seen no longer
-// than its limit, so without room what is learned would shrink with every cut.
+// A learned length is sent as the limit once minLearned answers were complete, and
+// times rightSizeRoom: a limit that is too low truncates answers.
 const (
 	minLearned    = 300
 	rightSizeRoom = 2
 )
 
-// minResponses is the least max_output_tokens that the Responses API takes.
+// minResponses is the least max_output_tokens that the Responses API accepts.
 const minResponses = 16
 
-// dispatch finds a deployment for the next attempt and sends it, or waits, or
-// gives up. Deployments that keep the objectives and the budget come first;
-// when there is none, those that could make it at their best.
+// dispatch sends the next attempt to a deployment, waits, or gives up. Deployments
+// that meet the objectives and the budget come first; when there is none, those
+// that could finish in time at their fastest.
 func (f *Flight) dispatch(now time.Time) {
 	best, rejected := f.choose(now, true)
 	switch {
@@ -53,24 +52,24 @@ func (f *Flight) dispatch(now time.Time) {
 		best, _ = f.choose(now, false)
 	}
 	if !best.ok {
-		f.stuck(now)
+		f.waitOrGiveUp(now)
 		return
 	}
 	f.send(now, best.deployment, best.plan)
 	f.armHedge(now, best.deployment)
 }
 
-// choice is where an attempt goes and with what.
+// choice is a deployment and the plan for an attempt there.
 type choice struct {
 	deployment *deployment
 	plan       plan
 	ok         bool
 }
 
-// choose picks a deployment that can take an attempt and serve it in time:
-// strictly, within the objectives and the budget's quantile, or at its best.
-// Of the deployments that would have to reject the request, it returns what
-// the most generous says.
+// choose picks a deployment that accepts an attempt now and can serve it in time:
+// when strict, within the objectives and the budget's quantile, else at its
+// fastest. When deployments would have to reject the request, it also returns the
+// largest budget among them.
 func (f *Flight) choose(now time.Time, strict bool) (choice, budget.Grant) {
 	var rejected budget.Grant
 	f.tooSlow, f.unfit = false, 0
@@ -103,13 +102,13 @@ type deploymentSet uint64
 func (s *deploymentSet) add(i int)     { *s |= 1 << i }
 func (s deploymentSet) has(i int) bool { return s&(1<<i) != 0 }
 
-// pick asks route for a deployment, leaving out those that do not fit.
+// pick has route pick a deployment, except those that are unfit or excluded.
 func (f *Flight) pick(now time.Time) route.Choice {
 	e := f.engine
 	e.candidates = e.candidates[:0]
 	for i, d := range e.deployments {
 		tried, class := f.tried(d)
-		if f.elsewhere(d) || class == spillway.FailureOversized {
+		if f.excluded(d) || class == spillway.FailureOversized {
 			continue
 		}
 		c := d.candidate(now, i)
@@ -129,18 +128,18 @@ func (f *Flight) pick(now time.Time) route.Choice {
 	}, f.req.Affinity, draw)
 }
 
-// elsewhere reports whether d is out of the question: beyond the tiers that a
-// request may try, or not where the request is pinned to. A pin to a
-// deployment that the pool no longer has means nothing.
-func (f *Flight) elsewhere(d *deployment) bool {
+// excluded reports whether the request may not be sent to d: d is beyond the tiers
+// that a request may try, or the request is pinned to another deployment. A pin
+// to a deployment that the pool no longer has is ignored.
+func (f *Flight) excluded(d *deployment) bool {
 	if limit := f.engine.cfg.Pool.MaxTiers; limit > 0 && d.tier >= limit {
 		return true
 	}
 	return f.req.Pin != "" && d.Name != f.req.Pin && f.engine.find(f.req.Pin) != nil
 }
 
-// tried reports whether an attempt of this flight has been at d, and how the
-// last one failed there. Oversized stays: the same ask will not fit later.
+// tried reports whether an attempt of this flight was sent to d, and how the last
+// one failed there. Oversized is final: the same ask will not fit later.
 func (f *Flight) tried(d *deployment) (tried bool, class spillway.FailureClass) {
 	for i := range f.n {
 		if a := f.attempt(i); a.deployment == d && class != spillway.FailureOversized {
@@ -150,7 +149,7 @@ func (f *Flight) tried(d *deployment) (tried bool, class spillway.FailureClass) 
 	return tried, class
 }
 
-// spillFor is the reason to spill after a failure.
+// spillFor returns the reason to spill after a failure.
 func spillFor(class spillway.FailureClass) spillway.SpillReason {
 	switch class {
 	case spillway.FailureRefused:
@@ -161,9 +160,9 @@ func spillFor(class spillway.FailureClass) spillway.SpillReason {
 	return spillway.SpillBroken
 }
 
-// compute budgets an attempt at d that starts now. When it need not be strict,
-// a budget that has become too small gives way to a cut at the deadline; and a
-// retry is never the reason to blame the client for too large an ask.
+// compute budgets an attempt at d that starts now. When not strict, mode clamp acts
+// as mode window: the ask is sent, and the answer cut at the deadline. A retry
+// never rejects the ask, since the first attempt did not.
 func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant {
 	if !f.req.API.Generates() {
 		return budget.Grant{Feasible: true}
@@ -197,13 +196,13 @@ func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant
 	return budget.Compute(in)
 }
 
-// fragile reports whether an answer is worthless when it is cut short.
+// fragile reports whether an answer from d is worthless when it is cut short.
 func (f *Flight) fragile(d *deployment) bool {
 	return f.req.Structured || f.req.Tools || f.req.Reasoning || d.Reasoning
 }
 
-// missesObjective reports whether d's median is beyond what the request wants,
-// where d has been measured.
+// missesObjective reports whether d's measured median is slower than the request's
+// objective.
 func (f *Flight) missesObjective(now time.Time, d *deployment) bool {
 	ttft, tbt := f.record.TTFTObjective, f.record.TBTObjective
 	if ttft == 0 && tbt == 0 || !f.req.API.Generates() {
@@ -213,7 +212,7 @@ func (f *Flight) missesObjective(now time.Time, d *deployment) bool {
 	return ttft > 0 && typicalTTFT > ttft || tbt > 0 && typicalTBT > tbt
 }
 
-// plan turns a grant into what is sent and what the service will reserve.
+// plan returns what is sent with a grant, and what the service will reserve.
 func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 	p := plan{grant: g.Tokens, observed: g.Observed}
 	if g.Bounded {
@@ -223,15 +222,17 @@ func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 		return p
 	}
 	p.charge = p.grant
-	if rightSize := f.mayRightSize(d); rightSize || p.grant == 0 {
-		learned, n := f.lengths.Quantile(0.99)
+	if rightSize := f.mayRightSize(now, d); rightSize || p.grant == 0 {
+		learned := f.lengths.Quantile(0.99)
+		limit := max(rightSizeRoom*learned.Tokens, minResponses)
 		switch {
-		case rightSize && n >= minLearned && (p.grant == 0 || rightSizeRoom*learned < p.grant):
-			p.grant = max(rightSizeRoom*learned, minResponses)
-			p.charge = p.grant
+		case rightSize && learned.Complete >= minLearned && !learned.AtLeast && (p.grant == 0 || limit < p.grant):
+			p.grant, p.charge = limit, limit
 		case p.grant > 0:
-		case n > 0:
-			p.charge = learned
+		case learned.AtLeast:
+			p.charge = max(learned.Tokens, defaultCharge)
+		case learned.Answers > 0:
+			p.charge = learned.Tokens
 		default:
 			p.charge = defaultCharge
 		}
@@ -243,7 +244,7 @@ func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 	return p
 }
 
-// basis says what a budget at d was computed from.
+// basis returns what a budget at d was computed from.
 func basis(now time.Time, d *deployment, g budget.Grant) spillway.BudgetBasis {
 	switch {
 	case g.Fixed:
@@ -254,26 +255,28 @@ func basis(now time.Time, d *deployment, g budget.Grant) spillway.BudgetBasis {
 	return spillway.BudgetPublished
 }
 
-// mayRightSize reports whether a learned length may be sent as the limit.
-func (f *Flight) mayRightSize(d *deployment) bool {
+// mayRightSize reports whether a learned length may be sent as the limit: only
+// where capacity is short, so that a smaller reservation gains something.
+func (f *Flight) mayRightSize(now time.Time, d *deployment) bool {
 	c := f.req.Class
-	return c.RightSize && c.Budget.Mode != spillway.BudgetObserve && !f.fragile(d)
+	return c.RightSize && c.Budget.Mode != spillway.BudgetObserve && !f.fragile(d) && d.meter.RecentlyNearLimit(now)
 }
 
-// stuck waits for a deployment when the time allows, tries one that our own
-// meter calls full when it does not, and gives up when there is none.
-func (f *Flight) stuck(now time.Time) {
+// waitOrGiveUp waits for a deployment when there is time for that. Otherwise it
+// sends the request to one that only our own meter regards as full, or gives up
+// when there is none.
+func (f *Flight) waitOrGiveUp(now time.Time) {
 	if !f.cutAt.IsZero() && !now.Before(f.cutAt) {
 		f.onDeadline(now)
 		return
 	}
-	if d, ready := f.soonest(now); d != nil && f.mayWait(now, d, ready) {
+	if d, ready := f.soonestReady(now); d != nil && f.mayWait(now, d, ready) {
 		if tried, _ := f.tried(d); tried && !d.readyAt(now).After(now) {
 			f.leaveQueue(now)
 			f.backingOff, f.readyAt = true, ready
 			return
 		}
-		if f.wait(now, earlier(ready, f.healed(now))) {
+		if f.wait(now, earlier(ready, f.firstProbeAt(now))) {
 			return
 		}
 	}
@@ -291,17 +294,17 @@ func (f *Flight) stuck(now time.Time) {
 	f.giveUp(now)
 }
 
-// soonest is the deployment that can be expected to take an attempt first.
-// Broken ones are not waited for: nobody knows when they are back. Nor are
-// those that are too slow now, with more time than there will be. One that
-// failed this flight is among them only while retries are allowed, and not
-// before the backoff is over.
-func (f *Flight) soonest(now time.Time) (*deployment, time.Time) {
+// soonestReady returns the deployment that is expected to accept an attempt first,
+// and when. Broken ones are left out, since it is not known when they work again;
+// so are those that are too slow even now, when there is most time left. One that
+// this flight has tried counts only while retries are allowed, and from the end
+// of the backoff on.
+func (f *Flight) soonestReady(now time.Time) (*deployment, time.Time) {
 	var best *deployment
 	var at time.Time
 	for i, d := range f.engine.deployments {
 		tried, class := f.tried(d)
-		if f.elsewhere(d) || f.unfit.has(i) || d.breaker.Reason(now) == spillway.SpillBroken ||
+		if f.excluded(d) || f.unfit.has(i) || d.breaker.Reason(now) == spillway.SpillBroken ||
 			tried && !f.retrying || class == spillway.FailureOversized {
 			continue
 		}
@@ -316,22 +319,22 @@ func (f *Flight) soonest(now time.Time) (*deployment, time.Time) {
 	return best, at
 }
 
-// healed is when the first broken deployment can be probed; zero for none.
-func (f *Flight) healed(now time.Time) time.Time {
+// firstProbeAt returns when the first broken deployment can be probed; zero means
+// that there is none.
+func (f *Flight) firstProbeAt(now time.Time) time.Time {
 	var at time.Time
 	for _, d := range f.engine.deployments {
-		if !f.elsewhere(d) && d.breaker.Reason(now) == spillway.SpillBroken {
+		if !f.excluded(d) && d.breaker.Reason(now) == spillway.SpillBroken {
 			at = earlier(at, d.breaker.ReadyAt(now))
 		}
 	}
 	return at
 }
 
-// minAnswer is the output, in tokens, that must still fit for a wait to make
-// sense.
+// minAnswer is the least output, in tokens, that must still fit after a wait.
 const minAnswer = 16
 
-// defaultMaxWait bounds the wait of a class that names no bound.
+// defaultMaxWait is the longest wait of a class that sets none.
 const defaultMaxWait = 30 * time.Second
 
 // mayWait reports whether waiting for d until ready leaves time for an answer.
@@ -341,7 +344,7 @@ func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
 	return !ready.After(f.waitLimit(now)) && admit.Feasible(now, f.cutAt, ready, need)
 }
 
-// waitLimit is when the class's patience with the queue ends.
+// waitLimit returns when the class's longest wait ends.
 func (f *Flight) waitLimit(now time.Time) time.Time {
 	wait := f.req.Class.MaxWait
 	if wait <= 0 {
@@ -353,16 +356,16 @@ func (f *Flight) waitLimit(now time.Time) time.Time {
 	return now.Add(wait)
 }
 
-// lastResort is the emptiest deployment among those that only our own meter
-// holds back and that have not failed this flight. Meters can be wrong; the
-// service knows.
+// lastResort returns the least used deployment among those that only our own meter
+// regards as full and that this flight has not tried. Our meter is an estimate;
+// the service decides.
 func (f *Flight) lastResort(now time.Time) *deployment {
 	var best *deployment
 	lowest := 0.0
 	for _, d := range f.engine.deployments {
 		tried, _ := f.tried(d)
 		full := d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight
-		if tried || full || !d.breaker.Ready(now) || f.elsewhere(d) {
+		if tried || full || !d.breaker.Ready(now) || f.excluded(d) {
 			continue
 		}
 		if level := d.meter.Level(now); best == nil || level < lowest {

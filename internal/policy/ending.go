@@ -9,7 +9,7 @@ import (
 
 // ending is how a flight ends.
 type ending struct {
-	attempt int // whose answer the client gets; 0 for none
+	attempt int // whose answer the client gets; 0 means none
 	outcome spillway.Outcome
 	status  int
 	refusal spillway.Refusal
@@ -17,7 +17,7 @@ type ending struct {
 
 // onDone ends the flight with a complete answer.
 func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
-	f.note(now, a, ev)
+	f.updateOutput(now, a, ev)
 	used := capacity.Cost{Prompt: f.prompt, Output: a.tokens}
 	if u := ev.Usage; u.Known {
 		a.tokens, a.hidden = u.Completion, u.Reasoning
@@ -25,16 +25,18 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 	a.status, a.servedBy = ev.Status, ev.ServedBy
 	a.breaker.Record(now, a.permit, true)
-	f.learnAnswer(now, a, ev)
+	outcome := f.outcome(a, ev)
+	f.learnAnswer(now, a, ev, outcome)
 	a.meter.Calibrate(now, ev.Signals)
 	f.end(now, a, &used)
-	f.cancelRivals(now, a)
+	f.cancelOthers(now, a)
 	f.recordDone(a, ev)
-	f.settle(now, ending{attempt: a.number, outcome: f.outcome(a, ev), status: ev.Status})
+	f.settle(now, ending{attempt: a.number, outcome: outcome, status: ev.Status})
 }
 
-// learnAnswer teaches pace, length and prompt size.
-func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event) {
+// learnAnswer learns from a complete answer: pace, length and prompt size. An
+// answer that ended at a limit of ours or of the client would have been longer.
+func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event, outcome spillway.Outcome) {
 	if ev.Usage.Known {
 		f.lengths.ObservePrompt(now, f.req.BodyBytes, ev.Usage.Prompt)
 	}
@@ -45,11 +47,17 @@ func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event) {
 		}
 	case f.req.API.Generates():
 		f.learnPace(now, a)
-		f.lengths.Observe(now, a.tokens/max(f.req.Choices, 1))
+		tokens := a.tokens / max(f.req.Choices, 1)
+		if outcome == spillway.OutcomeOK {
+			f.lengths.Observe(now, tokens)
+		} else {
+			f.lengths.ObserveAtLeast(now, tokens)
+		}
 	}
 }
 
-// outcome of a complete answer: whose limit ended it, if one did.
+// outcome returns the outcome of a complete answer: whether a limit ended it, and
+// whose.
 func (f *Flight) outcome(a *attempt, ev *spillway.Event) spillway.Outcome {
 	switch {
 	case ev.Finish != spillway.FinishLength:
@@ -63,9 +71,9 @@ func (f *Flight) outcome(a *attempt, ev *spillway.Event) spillway.Outcome {
 	return spillway.OutcomeOK
 }
 
-// onDeadline ends the flight with what there is: a valid partial answer where
-// tokens have arrived, upstream's own refusal where there was nothing else,
-// and an honest timeout otherwise.
+// onDeadline ends the flight: with a valid partial answer when tokens have
+// arrived, with upstream's own refusal when that was the only result, and with a
+// timeout otherwise.
 func (f *Flight) onDeadline(now time.Time) {
 	tried := f.live > 0
 	cut := f.cut(now, f.timeoutClass)
@@ -80,8 +88,9 @@ func (f *Flight) onDeadline(now time.Time) {
 	}
 }
 
-// onEnd ends the flight because the driver ends: with what there is of an
-// answer, or with a refusal. It teaches nothing.
+// onEnd ends the flight because the driver shuts down: with the answer so far, or
+// with a refusal. The deployment is not judged by it; the length of the answer so
+// far is learned as a lower bound.
 func (f *Flight) onEnd(now time.Time) {
 	committed := f.committed
 	cut := f.cut(now, func(time.Time, *attempt) spillway.FailureClass { return spillway.FailureGone })
@@ -96,20 +105,20 @@ func (f *Flight) onEnd(now time.Time) {
 	}
 }
 
-// cut ends every attempt under way, each with what class says it taught. When
-// one of them has output that can be ended validly, that is the answer, and
-// the flight is settled.
+// cut ends every attempt under way; class returns why each one failed. When one
+// of them has output that makes a valid partial answer, cut settles the flight
+// with it and returns true.
 func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.FailureClass) bool {
 	var kept *attempt
 	for i := range f.n {
 		a := f.attempt(i)
 		switch {
 		case !a.live:
-		case f.req.API.Generates() && f.audible(a) && !a.firstAt.IsZero():
+		case f.req.API.Generates() && f.monitored(a) && !a.firstAt.IsZero():
 			kept = a
 			a.failed = class(now, a)
 			f.learnFailure(now, a)
-			f.end(now, a, f.soFar(now, a))
+			f.end(now, a, f.consumed(now, a))
 			f.emit(spillway.Action{Kind: spillway.ActionCut, Attempt: i + 1})
 		default:
 			f.cancel(now, a, class(now, a))
@@ -124,8 +133,8 @@ func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.Fai
 	return true
 }
 
-// giveUp ends the flight without an answer: with upstream's own refusal where
-// the last failure was one that concerns the client, else with ours.
+// giveUp ends the flight without an answer: with upstream's own error when the last
+// failure concerns the client, else with an error of ours.
 func (f *Flight) giveUp(now time.Time) {
 	if f.last == nil {
 		f.giveUpUnsent(now)
@@ -134,8 +143,8 @@ func (f *Flight) giveUp(now time.Time) {
 	outcome, status := spillway.OutcomeUpstreamError, f.last.status
 	switch {
 	case f.last.unusable || status < 400:
-		// Our credential, our configuration or our connection: not the
-		// client's concern.
+		// The cause is our credential, configuration or connection, not the
+		// client's request.
 		f.refuse(now, outcome, spillway.Refusal{Code: spillway.RefusalUpstream, Status: 502})
 		return
 	case status == 429:
@@ -148,33 +157,35 @@ func (f *Flight) giveUp(now time.Time) {
 	f.settle(now, ending{attempt: f.last.number, outcome: outcome, status: status})
 }
 
-// giveUpUnsent refuses a request that no deployment has seen.
+// giveUpUnsent refuses a request that was sent to no deployment.
 func (f *Flight) giveUpUnsent(now time.Time) {
 	broken := true
 	for _, d := range f.engine.deployments {
-		broken = broken && (f.elsewhere(d) || d.breaker.Reason(now) == spillway.SpillBroken)
+		broken = broken && (f.excluded(d) || d.breaker.Reason(now) == spillway.SpillBroken)
 	}
 	switch {
 	case broken:
 		f.refuseBusyAs(now, spillway.OutcomeUpstreamError, spillway.Refusal{Code: spillway.RefusalNoHealthy, Status: 503})
-	case f.crowded:
+	case f.queueFull:
 		f.refuseBusy(now, spillway.OutcomeRefusedQueue, spillway.RefusalQueueFull)
 	case f.tooSlow:
-		// There is room, and none of it is fast enough for the time allowed.
+		// There is capacity, but none is fast enough for the time left.
 		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
 	default:
 		f.refuseBusy(now, spillway.OutcomeRefusedCapacity, spillway.RefusalNoCapacity)
 	}
 }
 
-// refuseBusy refuses with a 429 that says when to come back.
+// refuseBusy refuses with a 429 that says when to retry.
 func (f *Flight) refuseBusy(now time.Time, outcome spillway.Outcome, code spillway.RefusalCode) {
 	f.refuseBusyAs(now, outcome, spillway.Refusal{Code: code, Status: 429})
 }
 
+// refuseBusyAs refuses with r and the earliest time at which a deployment is
+// expected to be ready.
 func (f *Flight) refuseBusyAs(now time.Time, outcome spillway.Outcome, r spillway.Refusal) {
 	for _, d := range f.engine.deployments {
-		if f.elsewhere(d) {
+		if f.excluded(d) {
 			continue
 		}
 		if wait := d.readyAt(now).Sub(now); r.RetryAfter == 0 || wait < r.RetryAfter {
@@ -189,7 +200,7 @@ func (f *Flight) refuse(now time.Time, outcome spillway.Outcome, r spillway.Refu
 	f.settle(now, ending{outcome: outcome, status: r.Status, refusal: r})
 }
 
-// settle ends the flight: its record is complete.
+// settle ends the flight and completes its record.
 func (f *Flight) settle(now time.Time, end ending) {
 	f.leaveQueue(now)
 	f.settled = true

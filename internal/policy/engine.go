@@ -15,7 +15,7 @@ import (
 // defaultMaxHops bounds the gateways that one request may pass.
 const defaultMaxHops = 3
 
-// Engine is the shared state of one pool: what its deployments are doing and
+// Engine is the shared state of one pool: the attempts at its deployments, and
 // what has been learned about them. It is not safe for concurrent use.
 type Engine struct {
 	cfg         Config
@@ -25,14 +25,14 @@ type Engine struct {
 	retries     *retry.Budget
 	queue       *admit.Queue[*Flight]
 
-	candidates []route.Candidate // scratch of one pick
-	actions    []spillway.Action // of the step under way
-	ready      []*Flight         // to be woken by the driver
-	called     int               // of them, those that the driver has been told
+	candidates []route.Candidate // buffer of one pick
+	actions    []spillway.Action // of the current step
+	ready      []*Flight         // that the driver must wake
+	delivered  int               // how many of them Ready has returned
 	free       []*Flight
 }
 
-// New returns the engine of a pool that nobody has used yet. rnd draws
+// New returns the engine of a pool that has served nothing yet. rnd draws
 // uniformly from [0, 1).
 func New(cfg Config, rnd func() float64) (*Engine, error) {
 	e := &Engine{rnd: rnd, lengths: length.New(length.Config{})}
@@ -42,9 +42,9 @@ func New(cfg Config, rnd func() float64) (*Engine, error) {
 	return e, nil
 }
 
-// Apply replaces the policy. Deployments that stay keep what was learned about
-// them, and their meter while their capacity is the same; flights under way
-// finish at the deployments that they are using.
+// Apply replaces the policy. Deployments that remain keep what was learned about
+// them, and their meter while their capacity is the same. Attempts under way
+// finish where they are.
 func (e *Engine) Apply(cfg Config) error {
 	deployments, err := e.arrange(cfg)
 	if err != nil {
@@ -62,8 +62,8 @@ func (e *Engine) Apply(cfg Config) error {
 	return nil
 }
 
-// Forgive forgets what the breaker holds against a deployment: it has been
-// given another address or credential.
+// Forgive resets a deployment's breaker, because its address or credential has
+// changed.
 func (e *Engine) Forgive(name string) {
 	if d := e.find(name); d != nil {
 		d.breaker = breaker.New(e.cfg.Breaker)
@@ -71,8 +71,8 @@ func (e *Engine) Forgive(name string) {
 	}
 }
 
-// arrange lists the pool's deployments in tier order, reusing known ones. On an
-// error nothing has changed.
+// arrange lists the pool's deployments in tier order, reusing known ones. On
+// error, nothing has changed.
 func (e *Engine) arrange(cfg Config) ([]*deployment, error) {
 	named := make(map[string]spillway.Deployment, len(cfg.Deployments))
 	for _, d := range cfg.Deployments {
@@ -104,7 +104,7 @@ func (e *Engine) arrange(cfg Config) ([]*deployment, error) {
 	return all, nil
 }
 
-// find is the deployment of that name, or nil.
+// find returns the deployment of that name, or nil.
 func (e *Engine) find(name string) *deployment {
 	for _, d := range e.deployments {
 		if d.Name == name {
@@ -114,7 +114,8 @@ func (e *Engine) find(name string) *deployment {
 	return nil
 }
 
-// requeue moves those that wait to a new queue. What does not fit is evicted.
+// requeue moves the waiting flights to a new queue, and evicts those that do not
+// fit.
 func (e *Engine) requeue(to *admit.Queue[*Flight]) {
 	from := e.queue
 	e.queue = to
@@ -123,42 +124,42 @@ func (e *Engine) requeue(to *admit.Queue[*Flight]) {
 		if !ok {
 			return
 		}
-		// It keeps its time of arrival, and so its place and its patience.
+		// It keeps its time of arrival, and so its rank and its longest wait.
 		f.queued = false
 		f.evicted = !f.enqueue(f.queuedAt)
 		e.wake(f)
 	}
 }
 
-// Begin starts the life of a request. The request stays the caller's and must
+// Begin starts a flight for a request. The request remains the caller's and must
 // not change until the flight has settled.
 func (e *Engine) Begin(now time.Time, req *spillway.Request) (*Flight, spillway.Step) {
-	f := e.take()
+	f := e.newFlight()
 	e.actions = e.actions[:0]
 	f.begin(now, req)
 	return f, f.step()
 }
 
-// Ready returns a flight that must be given an EventWake now, or nil when none
-// is left. Drivers ask after every Begin and On.
+// Ready returns a flight to which the driver must send an EventWake now, or nil
+// when there is none left. Drivers call it after every Begin and On.
 func (e *Engine) Ready() *Flight {
-	for e.called < len(e.ready) {
-		f := e.ready[e.called]
-		e.ready[e.called] = nil
-		e.called++
+	for e.delivered < len(e.ready) {
+		f := e.ready[e.delivered]
+		e.ready[e.delivered] = nil
+		e.delivered++
 		f.woken = false
 		if !f.settled {
 			return f
 		}
 	}
-	e.ready, e.called = e.ready[:0], 0
+	e.ready, e.delivered = e.ready[:0], 0
 	return nil
 }
 
 // Waiting is the number of flights in the queue.
 func (e *Engine) Waiting() int { return e.queue.Len() }
 
-// wake asks the driver to give f an EventWake.
+// wake lists f for Ready.
 func (e *Engine) wake(f *Flight) {
 	if !f.woken {
 		f.woken = true
@@ -166,12 +167,12 @@ func (e *Engine) wake(f *Flight) {
 	}
 }
 
-// take returns a flight to use, from the free list where there is one.
-func (e *Engine) take() *Flight {
+// newFlight returns an empty flight, from the free list where it has one.
+func (e *Engine) newFlight() *Flight {
 	last := len(e.free) - 1
 	if last < 0 {
 		f := &Flight{engine: e}
-		f.record.Attempts = f.room[:0]
+		f.record.Attempts = f.attemptRoom[:0]
 		return f
 	}
 	f := e.free[last]

@@ -7,13 +7,14 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 )
 
-// ejectFor is how long a deployment that is missing, or that our credential
-// does not open, is left alone before it is probed.
+// ejectFor is how long no attempt is sent to a deployment that is missing or that
+// refuses our credential; then it is probed.
 const ejectFor = 30 * time.Second
 
-// afford takes another attempt from the retry budget, after a failure or, with
-// FailureNone, for a hedge. After a refusal it is free: the deployment did no
-// work, and its pause keeps the next requests away from it.
+// afford withdraws another attempt from the retry budget, after a failure or, with
+// FailureNone, for a hedge. It reports false when the budget is too low. After a
+// refusal it is free: the deployment did no work, and its pause keeps further
+// requests away from it.
 func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
 	switch class {
 	case spillway.FailureRefused:
@@ -26,7 +27,7 @@ func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
 
 func (f *Flight) maxAttempts() int { return min(f.engine.cfg.Retry.Attempts(), spillway.MaxAttempts) }
 
-// onRefused pauses the deployment and goes elsewhere.
+// onRefused pauses the deployment and tries another one.
 func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	d := a.deployment
 	a.status, a.failed = ev.Status, spillway.FailureRefused
@@ -39,8 +40,8 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	f.next(now, a, ev)
 }
 
-// onFailed notes what the failure says about the deployment and decides what
-// comes next.
+// onFailed records what the failure says about the deployment and decides what to
+// do next.
 func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 	if ev.Class == spillway.FailureNone {
 		ev.Class = retry.Classify(ev.Status)
@@ -50,12 +51,12 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 		return
 	}
 	a.status, a.failed = ev.Status, ev.Class
-	f.note(now, a, ev)
+	f.updateOutput(now, a, ev)
 	if ev.Status == 408 {
 		a.failed = f.timeoutClass(now, a)
 	}
 	if f.req.API == spillway.APIOther && ev.Status > 0 {
-		// Of other operations a status says something about the path, not
+		// For other operations, a status says something about the path, not
 		// about the deployment.
 		a.breaker.Drop(now, a.permit)
 	} else {
@@ -68,22 +69,22 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 		a.deployment.breaker.Eject(now, ejectFor)
 	}
 	if ran := !a.firstAt.IsZero() || ev.Status == 408; ran {
-		f.end(now, a, f.soFar(now, a))
+		f.end(now, a, f.consumed(now, a))
 	} else {
 		f.end(now, a, nil)
 	}
 	f.next(now, a, ev)
 }
 
-// unusable says that the deployment cannot serve anybody: it is not there, or
-// does not take our credential.
+// unusable reports whether the deployment cannot serve any request: it does not
+// exist, or refuses our credential.
 func unusable(ev *spillway.Event) bool {
 	return ev.Missing || ev.Status == 401 || ev.Status == 403
 }
 
-// next goes on after a failed attempt: nothing while a rival is under way, an
-// honest end when the client has already read some of the answer, another
-// attempt where that can help, and otherwise the failure itself.
+// next decides what follows a failed attempt: nothing while another is under way;
+// the end of the answer when the client has already read some of it; another
+// attempt where that can help; and otherwise the failure itself.
 func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	f.last = a
 	switch {
@@ -104,9 +105,9 @@ func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 }
 
-// repeatable reports whether the request may be sent again. Generating twice
-// costs tokens and harms nothing. Of other operations only those may be
-// repeated that cannot have had an effect.
+// repeatable reports whether the request may be sent again. Generating twice only
+// costs tokens. Other operations may be repeated when they cannot have had an
+// effect.
 func (f *Flight) repeatable(a *attempt, ev *spillway.Event) bool {
 	return f.req.API != spillway.APIOther || ev.Replayable || a.failed == spillway.FailureRefused
 }

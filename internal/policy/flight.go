@@ -4,16 +4,15 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/budget"
 	"github.com/spillway-ai/spillway/internal/policy/length"
 )
 
 // Flight is one request's life in the core, from Begin to Release. It is not
-// safe for concurrent use: its engine's lock covers it. There are as many as
-// there are streams, so it has room for what most of them need.
+// safe for concurrent use: its engine's lock covers it. There is one for each
+// open stream, so it holds what most of them need without a further allocation.
 type Flight struct {
-	// Driver is the driver's own handle on the flight.
+	// Driver is for the driver's use.
 	Driver any
 
 	engine *Engine
@@ -26,18 +25,18 @@ type Flight struct {
 	woken      bool // in the engine's ready list
 	queued     bool
 	evicted    bool // lost its place in the queue
-	crowded    bool // there was no place in the queue
-	tooSlow    bool // a deployment had room and not the speed
+	queueFull  bool // the queue had no place for it
+	tooSlow    bool // a deployment had capacity, but is too slow
 	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
 	backingOff bool // waits until readyAt for that
 
 	first  attempt
-	others []*attempt // those made after the first, and behind them zero ones to use again
-	last   *attempt   // that failed; nil before any did
+	others []*attempt // those made after the first, then zero ones to reuse
+	last   *attempt   // the last one that failed; nil before any did
 
 	accepted time.Time
-	deadline time.Time // when the last byte is due; zero for none
-	cutAt    time.Time // deadline less the reply margin; zero for none
+	deadline time.Time // when the last byte is due; zero means none
+	cutAt    time.Time // deadline less the reply margin; zero means none
 	hedgeAt  time.Time
 
 	prompt  int // estimated tokens
@@ -47,19 +46,19 @@ type Flight struct {
 	backoffUntil time.Time
 	queuedAt     time.Time
 	readyAt      time.Time // when waiting may end
-	giveUpAt     time.Time // when waiting is over, whatever the deadline
+	giveUpAt     time.Time // when the class's longest wait ends
 
-	record spillway.Record
-	room   [1]spillway.Attempt // of the record, for what most flights need
+	record      spillway.Record
+	attemptRoom [1]spillway.Attempt // for the record of most flights
 }
 
-// begin takes a new request in.
+// begin starts the flight of a request.
 func (f *Flight) begin(now time.Time, req *spillway.Request) {
 	f.req = req
 	f.accepted = now
 	f.setDeadline(now)
 	f.lengths = f.engine.lengths.Of(length.Key{Caller: req.Caller, Route: req.Route})
-	f.prompt = f.lengths.Estimate(req.BodyBytes)
+	f.prompt = f.lengths.EstimatePrompt(req.BodyBytes)
 	f.recordBegin(now)
 	if req.ClientRetry == 0 {
 		f.engine.retries.Deposit(now)
@@ -68,18 +67,18 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{Code: spillway.RefusalLoop, Status: 508})
 		return
 	}
-	if req.Pin != "" || !f.behind() {
+	if req.Pin != "" || !f.mustQueue() {
 		f.dispatch(now)
 		return
 	}
-	// Those who wait are served first.
-	f.stuck(now)
+	// Flights that wait already are served first.
+	f.waitOrGiveUp(now)
 	f.engine.wakeQueue()
 }
 
-// behind reports whether somebody waits who is to be served before f.
-func (f *Flight) behind() bool {
-	first := f.engine.nextPlain()
+// mustQueue reports whether a flight waits that is served before f.
+func (f *Flight) mustQueue() bool {
+	first := f.engine.nextUnselective()
 	return first != nil && first.req.Class.Priority >= f.req.Class.Priority
 }
 
@@ -104,7 +103,7 @@ func (f *Flight) setDeadline(now time.Time) {
 	f.cutAt = f.deadline.Add(-budget.Margin(f.req.Class.Budget, window))
 }
 
-// quantile is what budgets are computed with.
+// quantile returns the quantile of speed that budgets are computed with.
 func (f *Flight) quantile() float64 {
 	if q := f.req.Class.Budget.Quantile; q > 0 {
 		return q
@@ -117,12 +116,12 @@ func (f *Flight) emit(a spillway.Action) {
 	f.engine.actions = append(f.engine.actions, a)
 }
 
-// step closes the step.
+// step returns the finished step.
 func (f *Flight) step() spillway.Step {
 	return spillway.Step{Actions: f.engine.actions, WakeAt: f.wakeAt()}
 }
 
-// wakeAt is the earliest instant that the flight cares about.
+// wakeAt returns the earliest instant at which the flight must be woken.
 func (f *Flight) wakeAt() time.Time {
 	var at time.Time
 	if f.settled {
@@ -148,11 +147,12 @@ func (f *Flight) wakeAt() time.Time {
 	return at
 }
 
-// cuttable reports whether the deadline still means something: an answer that
-// is passed through in pieces cannot be cut to a valid one.
+// cuttable reports whether the deadline still applies: an answer that is passed
+// through as it comes cannot be cut to a valid one, unless it is a stream of
+// tokens.
 func (f *Flight) cuttable() bool { return !f.committed || f.req.API.Generates() && f.req.Stream }
 
-// earlier is the earlier of two instants of which zero means never.
+// earlier returns the earlier of two instants; zero means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -160,8 +160,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// On tells the flight what happened. Events of attempts that have ended are
-// ignored.
+// On applies an event and returns what to do. Events of attempts that have ended
+// are ignored.
 func (f *Flight) On(now time.Time, ev spillway.Event) spillway.Step {
 	f.engine.actions = f.engine.actions[:0]
 	if f.settled {
@@ -190,7 +190,7 @@ func (f *Flight) onAttempt(now time.Time, a *attempt, ev *spillway.Event) {
 	case spillway.EventFirstToken:
 		f.onFirstToken(now, a, ev)
 	case spillway.EventProgress:
-		f.note(now, a, ev)
+		f.updateOutput(now, a, ev)
 	case spillway.EventDone:
 		f.onDone(now, a, ev)
 	case spillway.EventFailed:
@@ -198,61 +198,62 @@ func (f *Flight) onAttempt(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 }
 
-// onFirstToken keeps this attempt and ends its rivals. What the client reads
-// as it comes is committed; an answer to assemble is not.
+// onFirstToken keeps this attempt and cancels the others. It commits the flight
+// when the client reads the answer as it comes; an answer that is assembled is
+// not committed.
 func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	if !a.firstAt.IsZero() {
 		return
 	}
-	a.firstAt, a.lastAt, a.status, a.servedBy = now, now, ev.Status, ev.ServedBy
-	a.tokens = max(ev.Tokens, 1)
+	at := a.readAt(now, ev)
+	a.firstAt, a.lastAt, a.status, a.servedBy = at, at, ev.Status, ev.ServedBy
+	a.read = max(ev.Tokens, 1)
+	a.firstRead, a.tokens = a.read, a.read
 	f.hedgeAt = time.Time{}
-	f.recordFirstToken(now, a, ev)
+	f.recordFirstToken(a, ev)
 	a.meter.Calibrate(now, ev.Signals)
-	if a.breaker.State(now) == breaker.HalfOpen {
-		// A probe that speaks has answered its question, however long it goes on.
-		a.breaker.Record(now, a.permit, true)
-		a.permit = a.breaker.Acquire(now)
-	}
-	f.cancelRivals(now, a)
+	a.permit = a.breaker.FirstOutput(now, a.permit)
+	f.cancelOthers(now, a)
 	if !a.assembled {
 		f.committed = true
 		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: a.number})
 	}
 	a.stallAt = time.Time{}
-	if f.audible(a) && a.servedBy == "" {
-		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
+	if f.monitored(a) && a.servedBy == "" {
+		a.deployment.speed.ObserveTTFT(now, a.load, at.Sub(a.start))
 	}
-	if f.audible(a) && f.req.API.Generates() {
-		a.stallAt = now.Add(f.tokenPatience(now, a))
+	if f.monitored(a) && f.req.API.Generates() {
+		a.stallAt = at.Add(f.tokenPatience(now, a))
 	}
 }
 
-// cancelRivals ends every attempt but a.
-func (f *Flight) cancelRivals(now time.Time, a *attempt) {
+// cancelOthers cancels every attempt but a.
+func (f *Flight) cancelOthers(now time.Time, a *attempt) {
 	for i := range f.n {
-		if rival := f.attempt(i); rival.live && rival != a {
-			f.cancel(now, rival, spillway.FailureNone)
+		if other := f.attempt(i); other.live && other != a {
+			f.cancel(now, other, spillway.FailureNone)
 		}
 	}
 }
 
-// note takes in what an event says of the output so far. Tokens that arrived
-// since the last report count as of now.
-func (f *Flight) note(now time.Time, a *attempt, ev *spillway.Event) {
+// updateOutput records what an event says of the output so far. A count that is
+// not larger than the last one is ignored, except that the end of an answer also
+// says when its last token was read.
+func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 	a.blocked = max(a.blocked, ev.Blocked)
-	switch {
-	case ev.Kind == spillway.EventDone:
-		a.tokens, a.lastAt = max(a.tokens, ev.Tokens), now
-	case ev.Tokens > a.tokens && !a.firstAt.IsZero():
-		a.tokens, a.lastAt = ev.Tokens, now
-		if f.audible(a) {
-			a.stallAt = now.Add(f.tokenPatience(now, a))
-		}
+	done := ev.Kind == spillway.EventDone
+	if !done && (ev.Tokens <= a.read || a.firstAt.IsZero()) {
+		return
+	}
+	a.read = max(a.read, ev.Tokens)
+	a.tokens, a.lastAt = a.read, a.readAt(now, ev)
+	if !done && f.monitored(a) {
+		a.stallAt = a.lastAt.Add(f.tokenPatience(now, a))
 	}
 }
 
-// onGone ends everything: nobody reads any more. It teaches nothing.
+// onGone cancels everything: the client has left. The deployment is not judged by
+// it; the length of the answer so far is learned as a lower bound.
 func (f *Flight) onGone(now time.Time) {
 	for i := range f.n {
 		if a := f.attempt(i); a.live {
@@ -263,19 +264,20 @@ func (f *Flight) onGone(now time.Time) {
 	f.settle(now, ending{outcome: spillway.OutcomeClientGone, status: statusClientGone})
 }
 
-// statusClientGone is what records show for a client that left: nginx's code
-// for it, which no client ever sees.
+// statusClientGone is the status in records when the client left: nginx's code
+// for it, which no client receives.
 const statusClientGone = 499
 
-// Record is the flight's record: complete after the settle action, valid until
-// Release. The driver may add what only it knows.
+// Record returns the flight's record, which is complete after the settle action
+// and valid until Release. The driver may add what only it knows.
 func (f *Flight) Record() *spillway.Record { return &f.record }
 
-// Release gives a settled flight back. Nothing of it may be used afterwards.
+// Release returns a settled flight to the engine. It must not be used afterwards.
 func (f *Flight) Release() {
 	e := f.engine
 	if !f.settled || f.woken {
-		// A flight that is still listed to be woken is left to the collector.
+		// The ready list still refers to the flight: leave it to the garbage
+		// collector.
 		return
 	}
 	for i := 1; i < f.n; i++ {

@@ -11,41 +11,40 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/speed"
 )
 
-// LearnedVersion is the version of Learned's meaning. It changes when a field,
-// or the resolution of a histogram, comes to mean something else.
+// LearnedVersion is the version of Learned. It changes when the meaning of a field
+// or the resolution of a histogram does. New fields that may be absent do not
+// change it.
 const LearnedVersion = 1
 
-// futureSlack is how far in the future a state may have been taken: clocks
-// differ.
+// futureSlack is how far in the future a state may have been saved: clocks differ.
 const futureSlack = time.Minute
 
-// maxAge is beyond anything that is remembered.
+// maxAge is longer than anything is remembered.
 const maxAge = 365 * 24 * time.Hour
 
-// ErrLearned is a state that an engine cannot take up as a whole.
+// ErrLearned means that an engine cannot use a state at all.
 var ErrLearned = errors.New("not a usable state")
 
-// Learned is what an engine has learned, as plain data: speeds, the lengths of
-// answers and the size of prompts, and what meters found out about their
-// deployments. It does not hold what passes by itself: the level of meters,
-// breakers, the queue, the retry budget.
+// Learned is what an engine has learned, as plain data: speeds, lengths of answers
+// and sizes of prompts, and what meters have learned about their deployments. It
+// does not hold short-lived state: levels of meters, breakers, the queue and the
+// retry budget.
 type Learned struct {
 	Version     int                 `json:"version"`
-	At          time.Time           `json:"at"` // when it was taken
+	At          time.Time           `json:"at"` // when it was saved
 	Deployments []DeploymentLearned `json:"deployments"`
 	AllKeys     length.KeyState     `json:"all_keys"` // of all callers and routes together
 	Keys        []length.KeyState   `json:"keys"`
 
-	part int // the next one to take
+	part int // the next part to add
 }
 
-// DeploymentLearned is what was learned of one deployment, and which one that
-// was.
+// DeploymentLearned is what was learned of one deployment, and what identifies it.
 type DeploymentLearned struct {
 	Name  string `json:"name"`
 	Model string `json:"model"`
 	Kind  string `json:"kind"`
-	// PTU, TPM and RPM are what the meter's findings are about.
+	// PTU, TPM and RPM are the capacity for which Meter holds.
 	PTU   int            `json:"ptu,omitempty"`
 	TPM   int            `json:"tpm,omitempty"`
 	RPM   int            `json:"rpm,omitempty"`
@@ -56,14 +55,14 @@ type DeploymentLearned struct {
 // keysPerPart bounds the work of one call of Learned.
 const keysPerPart = 64
 
-// MakeRoom makes room for the next part, so that taking it is quick: a driver
-// need not hold its lock here.
+// MakeRoom allocates space for the next part, so that adding it is quick. It does
+// not need the driver's lock.
 func (l *Learned) MakeRoom() { l.Keys = slices.Grow(l.Keys, keysPerPart) }
 
-// Learned adds a part of what the engine has learned to l, which is the zero
-// value before the first call, and reports whether there is more. Calls with
-// one now make one state; they are parts so that the driver need not hold its
-// lock for long. What changes between two parts is in it or not.
+// Learned adds a part of what the engine has learned to l, and reports whether
+// there is more. l is the zero value before the first call, and all calls for one
+// state pass the same now. There are parts so that the driver holds its lock only
+// briefly; changes between two parts may or may not be included.
 func (e *Engine) Learned(now time.Time, l *Learned) (more bool) {
 	part := l.part
 	l.part++
@@ -83,28 +82,28 @@ func (e *Engine) Learned(now time.Time, l *Learned) (more bool) {
 	return more
 }
 
-// Restored is what an engine took up.
+// Restored is what an engine has restored from a state.
 type Restored struct {
 	Age         time.Duration // of the state
-	Deployments int           // whose state was taken up
-	Measured    int           // of them, those that are budgeted by it alone
-	Keys        int           // callers' routes
-	Left        int           // deployments and keys that were not taken up
+	Deployments int           // restored
+	Measured    int           // of them, those with enough answers to budget with
+	Keys        int           // callers' routes restored
+	Left        int           // deployments and keys not restored
 }
 
-// Learn takes up what an engine had learned when l was taken, as if it had
-// gone on since without traffic. It is meant for an engine that has served
-// nothing. A deployment takes it up when it has the same name, model and kind;
-// what its meter found out also wants the same capacity. of says which callers
-// there are. A state of another version or of the future is ErrLearned; parts
-// that cannot be are left out.
+// Learn restores what an engine had learned when l was saved, as if it had run
+// since without traffic. Call it on an engine that has served nothing. A
+// deployment is restored when its name, model and kind are the same, and its
+// meter's findings when its capacity is too. of reports whether a caller still
+// exists. A state of another version or from the future gives ErrLearned; parts
+// that are not valid are skipped.
 func (e *Engine) Learn(now time.Time, l *Learned, of func(caller string) bool) (Restored, error) {
 	age := now.Sub(l.At)
 	switch {
 	case l.Version != LearnedVersion:
 		return Restored{}, fmt.Errorf("%w: it has version %d, this is %d", ErrLearned, l.Version, LearnedVersion)
 	case age < -futureSlack:
-		return Restored{}, fmt.Errorf("%w: it was taken %v from now", ErrLearned, -age)
+		return Restored{}, fmt.Errorf("%w: it was saved %v from now", ErrLearned, -age)
 	}
 	age = min(max(age, 0), maxAge)
 	r := Restored{Age: age}

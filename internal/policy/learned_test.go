@@ -18,7 +18,7 @@ func middling() float64 { return 0.5 }
 func anyone(string) bool { return true }
 
 // take takes all parts of what an engine has learned, through JSON.
-func take(tb interface {
+func copyLearned(tb interface {
 	Helper()
 	Fatal(...any)
 }, e *Engine, now time.Time,
@@ -52,6 +52,10 @@ func teach(e *Engine, rnd *rand.Rand, now time.Time, n int) time.Time {
 			f.On(first, spillway.Event{Kind: spillway.EventFirstToken, Attempt: 1, Signals: spillway.NoSignals()})
 			tokens := 20 + rnd.IntN(200*(who+1))
 			end := first.Add(time.Duration(float64(tokens) * lognormal(rnd, 9e-3, 0.5) * float64(time.Second)))
+			if rnd.IntN(8) == 0 { // a length that is only known to be at least so
+				f.On(end, spillway.Event{Kind: spillway.EventProgress, Attempt: 1, Tokens: tokens})
+				f.On(end, spillway.Event{Kind: spillway.EventGone})
+			}
 			f.On(end, spillway.Event{
 				Kind: spillway.EventDone, Attempt: 1, Status: 200, Finish: spillway.FinishStop, Signals: spillway.NoSignals(),
 				Usage: spillway.Usage{Prompt: 300 + 100*who, Completion: tokens, Known: true},
@@ -77,7 +81,7 @@ func asking(caller string, ask int, quantile float64) *spillway.Request {
 	}
 }
 
-// An engine that takes up what another one had learned decides as that one
+// An engine that restores what another one had learned decides as that one
 // would have: the same deployment, the same budget, the same reservation. Both
 // at the same instant, after a time without traffic.
 func TestRestoredEngineDecidesAlike(t *testing.T) {
@@ -102,7 +106,7 @@ func TestRestoredEngineDecidesAlike(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		now := teach(old, rnd, epoch, rapid.IntRange(0, 500).Draw(t, "answers"))
 		now = now.Add(2 * time.Minute) // the meters drain
-		l := take(t, old, now)
+		l := copyLearned(t, old, now)
 		down := time.Duration(rapid.SampledFrom([]int{0, 0, 1, 100, 240}).Draw(t, "down")) * time.Second
 		now = now.Add(down)
 		again, err := New(cfg, middling)
@@ -157,7 +161,7 @@ func compareSpeeds(t *rapid.T, now time.Time, old, again *Engine) {
 	}
 }
 
-// What is taken up, and what is left: by who and what still exists, by version
+// What is restored, and what is left: by who and what still exists, by version
 // and by time.
 func TestLearnTakesWhatFits(t *testing.T) {
 	old, err := New(testConfig(), middling)
@@ -166,7 +170,7 @@ func TestLearnTakesWhatFits(t *testing.T) {
 	}
 	now := teach(old, rand.New(rand.NewPCG(1, 2)), epoch, 1000)
 	fresh := func(change func(*Config, *Learned)) (Restored, error) {
-		cfg, l := testConfig(), take(t, old, now)
+		cfg, l := testConfig(), copyLearned(t, old, now)
 		change(&cfg, l)
 		e, err := New(cfg, middling)
 		if err != nil {
@@ -201,7 +205,7 @@ func TestLearnTakesWhatFits(t *testing.T) {
 	}
 }
 
-// FuzzLearn gives engines states that nobody wrote. They take them up or not,
+// FuzzLearn gives engines arbitrary states. They restore them or not,
 // and serve on with speeds, lengths and meters that make sense.
 func FuzzLearn(f *testing.F) {
 	cfg := testConfig()
@@ -210,12 +214,13 @@ func FuzzLearn(f *testing.F) {
 		f.Fatal(err)
 	}
 	now := teach(old, rand.New(rand.NewPCG(1, 2)), epoch, 3)
-	seed, err := json.Marshal(take(f, old, now))
+	seed, err := json.Marshal(copyLearned(f, old, now))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(seed)
 	f.Add([]byte(`{"version":1,"at":"2026-01-05T08:00:00Z","deployments":[{"name":"ptu-eastus","model":"gpt-4o-mini","kind":"provisioned","ptu":200,"meter":{"depth_s":1e9}}]}`))
+	f.Add([]byte(`{"version":1,"keys":[{"caller":"caller-0","first":3,"counts":[1,2],"cut_first":20,"cut_counts":[1023]}]}`))
 	f.Add([]byte(`{"version":1,"keys":[{"caller":"a","first":9223372036854775807,"counts":[1],"tokens":1e300,"bytes":1e-300}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var l Learned
@@ -247,6 +252,6 @@ func FuzzLearn(f *testing.F) {
 			}
 		}
 		end := teach(e, rand.New(rand.NewPCG(3, 4)), now, 20)
-		take(t, e, end)
+		copyLearned(t, e, end)
 	})
 }

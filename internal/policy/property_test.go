@@ -175,6 +175,14 @@ func (w *world) audit(tr *traveller) {
 	if len(r.Attempts) != tr.sent || r.Outcome == spillway.OutcomeUnknown {
 		w.t.Fatalf("%d attempts recorded as %d, outcome %v", tr.sent, len(r.Attempts), r.Outcome)
 	}
+	if r.TTFT < 0 || r.TBTMean < 0 || r.TTFT > r.E2E || r.TBTMean > r.E2E {
+		w.t.Fatalf("TTFT %v, TBT %v of %v", r.TTFT, r.TBTMean, r.E2E)
+	}
+	for i := range tr.sent {
+		if a := tr.flight.attempt(i); a.lastAt.Before(a.firstAt) || a.lastAt.After(w.now) {
+			w.t.Fatalf("attempt %d: last output at %v, the first at %v", i+1, a.lastAt, a.firstAt)
+		}
+	}
 	for i := 1; i < len(r.Attempts); i++ {
 		w.spent += leastCost(r.Attempts[:i], &r.Attempts[i])
 	}
@@ -229,8 +237,38 @@ func (w *world) on(tr *traveller, ev spillway.Event) {
 	case spillway.EventDone, spillway.EventFailed:
 		tr.drop(ev.Attempt)
 	}
+	before := outputs(tr.flight)
 	w.apply(tr, tr.flight.On(w.now, ev))
+	if !tr.settled {
+		w.checkOutputs(tr.flight, before)
+	}
 	w.ready()
+}
+
+// outputs is what a flight's attempts have produced so far.
+func outputs(f *Flight) (all [spillway.MaxAttempts]attempt) {
+	for i := range f.n {
+		all[i] = *f.attempt(i)
+	}
+	return all
+}
+
+// checkOutputs compares a flight's attempts with what they were before an
+// event: counts only grow, and output is read within the attempt and in order.
+func (w *world) checkOutputs(f *Flight, before [spillway.MaxAttempts]attempt) {
+	for i := range f.n {
+		a, b := f.attempt(i), &before[i]
+		switch {
+		case a.read < b.read, a.live && a.tokens < b.tokens:
+			w.t.Fatalf("attempt %d had read %d tokens, and now %d", i+1, b.read, a.read)
+		case a.lastAt.Before(b.lastAt), a.lastAt.After(w.now), a.lastAt.Before(a.firstAt):
+			w.t.Fatalf("attempt %d: last output at %v, before at %v, the first at %v", i+1, a.lastAt, b.lastAt, a.firstAt)
+		case !a.firstAt.IsZero() && a.firstAt.Before(a.start), !b.firstAt.IsZero() && a.firstAt != b.firstAt:
+			w.t.Fatalf("attempt %d: first output at %v, before at %v; it started at %v", i+1, a.firstAt, b.firstAt, a.start)
+		case a.firstRead > a.read:
+			w.t.Fatalf("attempt %d: %d tokens came first, of %d", i+1, a.firstRead, a.read)
+		}
+	}
 }
 
 // nextWake is the flight that wants to be woken first, or nil.
@@ -272,6 +310,13 @@ func (w *world) happen() {
 	if len(tr.live) > 0 {
 		ev.Attempt = rapid.SampledFrom(tr.live).Draw(t, "attempt")
 	}
+	if rapid.Bool().Draw(t, "at") { // before the attempt, within it, or after now
+		ev.At = w.now.Add(time.Duration(rapid.IntRange(-100_000, 1000).Draw(t, "read")) * time.Millisecond)
+	}
+	if rapid.Bool().Draw(t, "counts") {
+		ev.Tokens = rapid.IntRange(0, 5000).Draw(t, "count")
+		ev.Blocked = time.Duration(rapid.IntRange(0, 5000).Draw(t, "blocked")) * time.Millisecond
+	}
 	if rapid.Bool().Draw(t, "signals") {
 		ev.Signals.Utilization = rapid.Float64Range(0, 1.5).Draw(t, "utilization")
 		ev.Signals.RemainingTokens = rapid.IntRange(-1, 10_000).Draw(t, "remaining")
@@ -300,7 +345,7 @@ func (w *world) happen() {
 	w.on(tr, ev)
 }
 
-// finish lets everything under way end and everybody who waits be served,
+// finish lets everything under way end and every waiting flight be served,
 // without the help of clients that leave.
 func (w *world) finish() {
 	for range 10_000 {

@@ -8,7 +8,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/capacity"
 )
 
-// recordBegin notes what was asked. The window is already set.
+// recordBegin records the request. The window is already set.
 func (f *Flight) recordBegin(now time.Time) {
 	q, r := f.req, &f.record
 	r.ID, r.Time, r.Pool, r.Policy = q.ID, now, f.engine.cfg.Pool.Name, f.engine.cfg.Version
@@ -20,7 +20,7 @@ func (f *Flight) recordBegin(now time.Time) {
 	r.TBTObjective = cmp.Or(q.TPOT, q.Class.Objective.TBT)
 }
 
-// recordSend notes an attempt.
+// recordSend adds an attempt.
 func (f *Flight) recordSend(now time.Time, a *attempt) {
 	d := a.deployment
 	f.record.Attempts = append(f.record.Attempts, spillway.Attempt{
@@ -32,26 +32,26 @@ func (f *Flight) recordSend(now time.Time, a *attempt) {
 	}
 }
 
-// recordPlan takes the decision for an attempt as the request's: of the last
-// attempt, and of the one that answers.
+// recordPlan records the decision about an attempt as the request's: that of the
+// last attempt, then that of the attempt that answers.
 func (f *Flight) recordPlan(a *attempt) {
 	r, p := &f.record, &a.plan
 	r.BudgetTokens, r.BudgetBasis, r.GrantTokens = p.budget, p.basis, p.grant
 	r.ObservedGrant, r.Spill = p.observed, p.spill
 }
 
-// try is the record of an attempt.
-func (f *Flight) try(a *attempt) *spillway.Attempt { return &f.record.Attempts[a.number-1] }
+// attemptRecord returns the record of an attempt.
+func (f *Flight) attemptRecord(a *attempt) *spillway.Attempt { return &f.record.Attempts[a.number-1] }
 
-func (f *Flight) recordFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
-	f.record.TTFT = now.Sub(f.accepted)
-	t := f.try(a)
-	t.TTFT, t.Status, t.Utilization = now.Sub(a.start), ev.Status, ev.Signals.Utilization
+func (f *Flight) recordFirstToken(a *attempt, ev *spillway.Event) {
+	f.record.TTFT = a.firstAt.Sub(f.accepted)
+	t := f.attemptRecord(a)
+	t.TTFT, t.Status, t.Utilization = a.firstAt.Sub(a.start), ev.Status, ev.Signals.Utilization
 	f.recordPlan(a)
 }
 
 func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
-	t := f.try(a)
+	t := f.attemptRecord(a)
 	t.Status, t.RetryAfter = ev.Status, max(ev.RetryAfter, 0)
 	if ev.Signals.Utilization >= 0 {
 		t.Utilization = ev.Signals.Utilization
@@ -59,25 +59,25 @@ func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
 }
 
 func (f *Flight) recordEnd(now time.Time, a *attempt) {
-	t := f.try(a)
+	t := f.attemptRecord(a)
 	t.End, t.Tokens, t.Class, t.ServedBy = now.Sub(f.accepted), a.tokens, a.failed, a.servedBy
 }
 
-// recordCost notes what an attempt used by the token. Provisioned capacity is
-// paid for whether used or not; what Azure's own spillover served is not of it.
+// recordCost records what an attempt cost by the token. Provisioned capacity costs
+// the same whether used or not, unless Azure's own spillover served the attempt.
 func (f *Flight) recordCost(a *attempt, used *capacity.Cost) {
 	d := a.deployment
 	switch {
 	case d.Kind == spillway.Provisioned && a.servedBy == "":
 	case d.Price == (spillway.TokenPrice{}):
-		f.try(a).CostUSD = -1
+		f.attemptRecord(a).CostUSD = -1
 	default:
-		f.try(a).CostUSD = d.Price.Cost(int64(used.Prompt), int64(used.Cached), int64(used.Output))
+		f.attemptRecord(a).CostUSD = d.Price.Cost(int64(used.Prompt), int64(used.Cached), int64(used.Output))
 	}
 }
 
 func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
-	t := f.try(a)
+	t := f.attemptRecord(a)
 	t.Status = ev.Status
 	if ev.Signals.Utilization >= 0 {
 		t.Utilization = ev.Signals.Utilization
@@ -90,8 +90,8 @@ func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
 	}
 }
 
-// recordPartial notes the size and pace of an answer that was ended before
-// upstream could say what it used.
+// recordPartial records the size and pace of an answer by our own count. The pace is
+// the mean time per token after the first delta.
 func (f *Flight) recordPartial(a *attempt) {
 	f.record.Usage = spillway.Usage{Prompt: f.prompt, Completion: a.tokens}
 	if a.firstAt.IsZero() {

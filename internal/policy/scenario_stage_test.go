@@ -6,14 +6,26 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/length"
 )
 
-// pace is an attempt whose tokens arrive evenly. Its progress is reported
-// before every wake, as drivers do.
+// pace is an attempt whose tokens are made evenly and arrive in batches. Its
+// progress is reported before every wake, as drivers do.
 type pace struct {
 	attempt int
 	since   time.Time
 	tbt     time.Duration
+	first   int // tokens at since
+	batch   int // tokens of each delta after it
+}
+
+// progress is the report of what has arrived by now.
+func (p pace) progress(now time.Time) spillway.Event {
+	every := time.Duration(p.batch) * p.tbt
+	batches := int(now.Sub(p.since) / every)
+	return spillway.Event{
+		Kind: spillway.EventProgress, Attempt: p.attempt, Tokens: p.first + batches*p.batch, At: p.since.Add(time.Duration(batches) * every),
+	}
 }
 
 // advance moves the clock to an instant and delivers every wake on the way.
@@ -41,9 +53,7 @@ func (s *stage) wake(name string) {
 	f := s.flights[name]
 	before := s.wakes[name]
 	if p, ok := s.paces[name]; ok {
-		f.On(s.now, spillway.Event{
-			Kind: spillway.EventProgress, Attempt: p.attempt, Tokens: 1 + int(s.now.Sub(p.since)/p.tbt),
-		})
+		f.On(s.now, p.progress(s.now))
 	}
 	step := f.On(s.now, spillway.Event{Kind: spillway.EventWake})
 	if len(step.Actions) == 0 {
@@ -138,10 +148,58 @@ func (s *stage) status() {
 	}
 }
 
+// answers plays requests that are answered one after the other: the first
+// output after 200 ms, the rest at a pace, up to a length or to the limit that
+// was sent, unless the engine cuts it before. It says how they ended.
+func (s *stage) answers(a args) {
+	ended := map[spillway.Outcome]int{}
+	for range s.number(a["0"]) {
+		f, step := s.begin(s.request(a))
+		p := pace{attempt: 1, since: s.now.Add(200 * time.Millisecond), tbt: s.duration(a["tbt"]), first: 1, batch: 1}
+		tokens, finish := s.number(a["tokens"]), spillway.FinishStop
+		if limit := f.Record().GrantTokens; limit > 0 && limit <= tokens {
+			tokens, finish = limit, spillway.FinishLength
+		}
+		end := p.since.Add(time.Duration(tokens-1) * p.tbt)
+		s.now = p.since
+		step = f.On(s.now, spillway.Event{Kind: spillway.EventFirstToken, Attempt: 1, Status: 200, Signals: spillway.NoSignals()})
+		for !step.WakeAt.IsZero() && step.WakeAt.Before(end) {
+			s.now = step.WakeAt
+			f.On(s.now, p.progress(s.now))
+			step = f.On(s.now, spillway.Event{Kind: spillway.EventWake})
+		}
+		if !f.settled {
+			s.now = end
+			f.On(s.now, spillway.Event{
+				Kind: spillway.EventDone, Attempt: 1, Status: 200, Finish: finish, Tokens: tokens, Signals: spillway.NoSignals(),
+			})
+		}
+		ended[f.Record().Outcome]++
+		f.Release()
+	}
+	for _, outcome := range spillway.Outcomes() {
+		if n := ended[outcome]; n > 0 {
+			s.say("%d %v", n, outcome)
+		}
+	}
+}
+
+// lengths says what is known of the lengths of answers.
+func (s *stage) lengths() {
+	source := s.engine.lengths.Of(length.Key{Caller: "caller", Route: "openai/chat"})
+	for _, q := range []float64{0.5, 0.99} {
+		least, got := "", source.Quantile(q)
+		if got.AtLeast {
+			least = "at least "
+		}
+		s.say("p%.0f of %d answers: %s%d tokens", 100*q, got.Answers, least, got.Tokens)
+	}
+}
+
 func (s *stage) record(name string) {
 	r := s.flights[name].Record()
-	s.say("outcome=%v status=%d mode=%v ask=%d budget=%d basis=%v granted=%d observed=%d truncated=%v spill=%v queue=%v ttft=%v e2e=%v",
-		r.Outcome, r.Status, r.Mode, r.AskTokens, r.BudgetTokens, r.BudgetBasis, r.GrantTokens, r.ObservedGrant, r.Truncated, r.Spill, r.Queue, r.TTFT, r.E2E)
+	s.say("outcome=%v status=%d mode=%v ask=%d budget=%d basis=%v granted=%d observed=%d truncated=%v spill=%v queue=%v ttft=%v tbt=%v e2e=%v",
+		r.Outcome, r.Status, r.Mode, r.AskTokens, r.BudgetTokens, r.BudgetBasis, r.GrantTokens, r.ObservedGrant, r.Truncated, r.Spill, r.Queue, r.TTFT, r.TBTMean, r.E2E)
 	for i, t := range r.Attempts {
 		s.say("#%d %s %v..%v status=%d class=%v tokens=%d usd=%.6f", i+1, t.Deployment, t.Start, t.End, t.Status, t.Class, t.Tokens, t.CostUSD)
 	}

@@ -57,7 +57,7 @@ type stage struct {
 	flights map[string]*Flight
 	names   []string // in order of arrival
 	wakes   map[string]time.Time
-	paces   map[string]pace // of answers that flow by themselves
+	paces   map[string]pace // of answers that continue by themselves
 	out     bytes.Buffer
 }
 
@@ -81,8 +81,13 @@ func (s *stage) play(script string) string {
 			continue
 		}
 		fields := strings.Fields(line)
-		if at, err := time.ParseDuration(fields[0]); err == nil {
-			s.advance(s.start.Add(at))
+		clock, late := strings.CutSuffix(fields[0], "!")
+		if at, err := time.ParseDuration(clock); err == nil {
+			if late {
+				s.now = s.start.Add(at)
+			} else {
+				s.advance(s.start.Add(at))
+			}
 			fields = fields[1:]
 		}
 		s.command(fields[0], fields[1:])
@@ -138,6 +143,7 @@ func (s *stage) command(verb string, words []string) {
 		s.cfg.Queue.MaxLength = s.number(a["queue"])
 		s.cfg.Retry.MaxAttempts = s.number(a["attempts"])
 		s.cfg.Pool.MaxTiers = s.number(a["tiers"])
+		s.cfg.Breaker.Probes = s.number(a["probes"])
 	case "reload":
 		if err := s.engine.Apply(s.cfg); err != nil {
 			s.say("error: %v", err)
@@ -150,6 +156,10 @@ func (s *stage) command(verb string, words []string) {
 		s.dropDeployment(a["0"])
 	case "arrive":
 		s.arrive(a)
+	case "answers":
+		s.answers(a)
+	case "lengths":
+		s.lengths()
 	case "status":
 		s.status()
 	case "record":
@@ -193,7 +203,7 @@ func (s *stage) addClass(a args) {
 	}
 	c := &spillway.Class{
 		Name: a["0"], Objective: spillway.Objective{TTFT: s.duration(a["ttft"])}, Window: s.duration(a["window"]), StreamWindow: s.duration(a["stream_window"]),
-		MaxWait: s.duration(a["max_wait"]), Hedge: a["hedge"] == "yes",
+		MaxWait: s.duration(a["max_wait"]), Hedge: a["hedge"] == "yes", RightSize: a["right_size"] == "yes",
 		Budget: spillway.BudgetRule{Mode: mode, MaxOutputTokens: s.number(a["cap"])},
 	}
 	switch a["priority"] {
@@ -209,17 +219,20 @@ func (s *stage) addClass(a args) {
 }
 
 func (s *stage) arrive(a args) {
-	if s.engine == nil {
-		s.cfg.Pool.Name = "pool"
-		e, err := New(s.cfg, func() float64 { return 0.5 })
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.engine = e
-	}
+	req := s.request(a)
+	f, step := s.begin(req)
+	f.Driver = req.ID
+	s.flights[req.ID] = f
+	s.names = append(s.names, req.ID)
+	s.show(req.ID, step)
+	s.deliver()
+}
+
+// request is what the words of a command ask for.
+func (s *stage) request(a args) *spillway.Request {
 	class := s.classes[a["class"]]
 	if class == nil {
-		s.t.Fatalf("arrive %s: unknown class %q", a["0"], a["class"])
+		s.t.Fatalf("%s: unknown class %q", a["0"], a["class"])
 	}
 	req := &spillway.Request{
 		ID: a["0"], Caller: "caller", Route: "openai/chat", Model: "pool", API: spillway.APIChat, Class: class,
@@ -235,12 +248,20 @@ func (s *stage) arrive(a args) {
 	case "embeddings":
 		req.API = spillway.APIEmbeddings
 	}
-	f, step := s.engine.Begin(s.now, req)
-	f.Driver = req.ID
-	s.flights[req.ID] = f
-	s.names = append(s.names, req.ID)
-	s.show(req.ID, step)
-	s.deliver()
+	return req
+}
+
+// begin has the engine begin a request. The first one makes the engine.
+func (s *stage) begin(req *spillway.Request) (*Flight, spillway.Step) {
+	if s.engine == nil {
+		s.cfg.Pool.Name = "pool"
+		e, err := New(s.cfg, func() float64 { return 0.5 })
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.engine = e
+	}
+	return s.engine.Begin(s.now, req)
 }
 
 // event delivers token, progress, done, refuse, fail, gone and wake.
@@ -257,6 +278,9 @@ func (s *stage) event(verb string, a args) {
 	if a["after"] != "" {
 		ev.RetryAfter = s.duration(a["after"])
 	}
+	if a["at"] != "" {
+		ev.At = s.start.Add(s.duration(a["at"]))
+	}
 	if u := s.number(a["utilization"]); u > 0 {
 		ev.Signals.Utilization = float64(u) / 100
 	}
@@ -264,7 +288,9 @@ func (s *stage) event(verb string, a args) {
 	case "token":
 		ev.Kind, ev.Status = spillway.EventFirstToken, 200
 		if a["tbt"] != "" {
-			s.paces[name] = pace{attempt: ev.Attempt, since: s.now, tbt: s.duration(a["tbt"])}
+			s.paces[name] = pace{
+				attempt: ev.Attempt, since: s.now, tbt: s.duration(a["tbt"]), first: max(ev.Tokens, 1), batch: max(s.number(a["batch"]), 1),
+			}
 		}
 	case "progress":
 		ev.Kind = spillway.EventProgress
@@ -273,7 +299,7 @@ func (s *stage) event(verb string, a args) {
 		if a["finish"] == "length" {
 			ev.Finish = spillway.FinishLength
 		}
-		ev.Usage = spillway.Usage{Prompt: s.number(a["prompt"]), Completion: ev.Tokens, Known: true}
+		ev.Usage = spillway.Usage{Prompt: s.number(a["prompt"]), Completion: ev.Tokens, Known: a["prompt"] != ""}
 	case "refuse":
 		ev.Kind, ev.Status = spillway.EventFailed, 429
 	case "fail":

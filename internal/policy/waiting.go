@@ -8,14 +8,14 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 )
 
-// wait takes a place in the queue, or keeps the one that f has, until ready.
-// It reports false when there is none.
+// wait keeps f in the queue until ready, and queues it first if it is not there.
+// It reports false when there is no place.
 func (f *Flight) wait(now, ready time.Time) bool {
 	if !f.queued && !f.enqueue(now) {
 		return false
 	}
-	// Sooner than the poll comes only what is known to become ready: with room
-	// already there, those ahead have to take theirs first.
+	// When a deployment is ready already, flights that rank before f use it
+	// first: check again later.
 	f.readyAt = ready
 	if !ready.After(now) {
 		f.readyAt = now.Add(busyPoll)
@@ -23,8 +23,9 @@ func (f *Flight) wait(now, ready time.Time) bool {
 	return true
 }
 
-// enqueue takes a place. Whoever loses theirs for it is told. Who is served
-// first is who has to give up first, by the deadline or by patience.
+// enqueue adds f to the queue, and wakes the flight that is evicted for it, if any.
+// The order is by when a flight gives up: at its deadline or after its longest
+// wait.
 func (f *Flight) enqueue(now time.Time) bool {
 	giveUpAt := f.waitLimit(now)
 	evicted, has, ok := f.engine.queue.Push(now, admit.Item[*Flight]{
@@ -34,7 +35,7 @@ func (f *Flight) enqueue(now time.Time) bool {
 		evicted.queued, evicted.evicted = false, true
 		f.engine.wake(evicted)
 	}
-	f.crowded = !ok
+	f.queueFull = !ok
 	if !ok {
 		return false
 	}
@@ -42,7 +43,7 @@ func (f *Flight) enqueue(now time.Time) bool {
 	return true
 }
 
-// leaveQueue gives the place up and lets the next one try.
+// leaveQueue removes f from the queue and wakes the next flight.
 func (f *Flight) leaveQueue(now time.Time) {
 	if !f.queued {
 		return
@@ -53,38 +54,39 @@ func (f *Flight) leaveQueue(now time.Time) {
 	f.engine.wakeQueue()
 }
 
-// picky says that f cannot take whatever comes free: it is pinned, or has been
-// somewhere already, or needs somebody faster. Nobody else has to wait for it.
-func (f *Flight) picky() bool { return f.req.Pin != "" || f.n > 0 || f.tooSlow }
+// selective reports whether f cannot use just any deployment: it is pinned, has
+// tried one already, or needs a faster one. No other flight has to wait for it.
+func (f *Flight) selective() bool { return f.req.Pin != "" || f.n > 0 || f.tooSlow }
 
-// lookahead bounds how many picky flights at the head of the queue are looked
-// past.
+// lookahead bounds how many selective flights at the head of the queue are
+// skipped.
 const lookahead = 16
 
-// nextPlain is the first in the queue that takes what it gets, or nil.
-func (e *Engine) nextPlain() *Flight {
+// nextUnselective returns the first flight in the queue that can use any
+// deployment, or nil.
+func (e *Engine) nextUnselective() *Flight {
 	for i := range min(e.queue.Len(), lookahead) {
-		if f := e.queue.At(i); !f.picky() {
+		if f := e.queue.At(i); !f.selective() {
 			return f
 		}
 	}
 	return nil
 }
 
-// wakeQueue lets those try again who may take what has come free: the first
-// that takes anything, and the picky ones before it.
+// wakeQueue wakes the flights that may use new capacity: the first one that can use
+// any deployment, and the selective ones before it.
 func (e *Engine) wakeQueue() {
 	for i := range min(e.queue.Len(), lookahead) {
 		f := e.queue.At(i)
 		e.wake(f)
-		if !f.picky() {
+		if !f.selective() {
 			return
 		}
 	}
 }
 
-// onWake looks at what is due: a lost place, the deadline, the end of a wait,
-// a silent attempt, a hedge.
+// onWake handles what is due: an eviction, the deadline, the end of a wait, a
+// silent attempt, a hedge.
 func (f *Flight) onWake(now time.Time) {
 	switch {
 	case f.evicted:
@@ -93,7 +95,7 @@ func (f *Flight) onWake(now time.Time) {
 	case f.cuttable() && !f.cutAt.IsZero() && !now.Before(f.cutAt):
 		f.onDeadline(now)
 	case f.queued:
-		f.onTurn(now)
+		f.onQueueWake(now)
 	case f.backingOff:
 		if !now.Before(f.readyAt) {
 			f.backingOff = false
@@ -105,13 +107,14 @@ func (f *Flight) onWake(now time.Time) {
 	}
 }
 
-// onTurn tries again to leave the queue. Those that take anything go in order.
-func (f *Flight) onTurn(now time.Time) {
+// onQueueWake tries to leave the queue. Flights that can use any deployment do so
+// in order.
+func (f *Flight) onQueueWake(now time.Time) {
 	if !now.Before(f.giveUpAt) {
 		f.giveUp(now)
 		return
 	}
-	if first := f.engine.nextPlain(); first != f && first != nil && !f.picky() {
+	if first := f.engine.nextUnselective(); first != f && first != nil && !f.selective() {
 		f.engine.wake(first)
 		f.readyAt = now.Add(busyPoll)
 		return
@@ -119,9 +122,9 @@ func (f *Flight) onTurn(now time.Time) {
 	f.dispatch(now)
 }
 
-// onSilence looks at attempts that have been silent for too long. One whose
-// client cannot be helped any more is ended; another is ended only when
-// somebody else can take over, or when nothing else would ever end it.
+// onSilence handles attempts that have been silent for too long. A committed one is
+// ended, since its request cannot move to another deployment. Others are ended
+// only when another attempt can replace them, or when no deadline would.
 func (f *Flight) onSilence(now time.Time) {
 	for i := range f.n {
 		a := f.attempt(i)
@@ -148,10 +151,10 @@ func (f *Flight) onSilence(now time.Time) {
 	}
 }
 
-// takeOver moves the request from a silent attempt to another deployment, if
-// one can give more than the silent one already has and it can be afforded.
+// takeOver moves the request from a silent attempt to another deployment, if one
+// can generate more than the silent one already has, within the retry budget.
 func (f *Flight) takeOver(now time.Time, a *attempt) bool {
-	other, ok := f.rival(now)
+	other, ok := f.otherChoice(now)
 	if !ok || other.plan.grant > 0 && other.plan.grant*max(f.req.Choices, 1) <= a.tokens || !f.afford(now, spillway.FailureSlow) {
 		return false
 	}
@@ -163,8 +166,8 @@ func (f *Flight) takeOver(now time.Time, a *attempt) bool {
 	return true
 }
 
-// rival is another deployment that could serve the request now.
-func (f *Flight) rival(now time.Time) (choice, bool) {
+// otherChoice returns another deployment that could serve the request now.
+func (f *Flight) otherChoice(now time.Time) (choice, bool) {
 	if f.n >= f.maxAttempts() {
 		return choice{}, false
 	}
@@ -172,10 +175,10 @@ func (f *Flight) rival(now time.Time) (choice, bool) {
 	return other, other.ok
 }
 
-// armHedge sets when a second attempt may start: when the first token is later
-// than usual, or later than the request wants it.
+// armHedge sets when a second attempt may start: when the first token is later than
+// usual, or at half of the request's TTFT objective.
 func (f *Flight) armHedge(now time.Time, d *deployment) {
-	if !f.req.Class.Hedge || f.n != 1 || !f.audible(&f.first) {
+	if !f.req.Class.Hedge || f.n != 1 || !f.monitored(&f.first) {
 		return
 	}
 	delay := retry.HedgeDelay(d.speed.TTFT(now, d.meter.Level(now), hedgeQuantile))
@@ -188,14 +191,14 @@ func (f *Flight) armHedge(now time.Time, d *deployment) {
 // hedgeQuantile is the quantile of TTFT after which a first token is late.
 const hedgeQuantile = 0.95
 
-// onHedge starts a second attempt at another deployment when the first token
-// is late and the retry budget affords it.
+// onHedge starts a second attempt at another deployment when the first token is
+// late and the retry budget allows it.
 func (f *Flight) onHedge(now time.Time) {
 	if f.hedgeAt.IsZero() || now.Before(f.hedgeAt) || f.live != 1 || f.settled {
 		return
 	}
 	f.hedgeAt = time.Time{}
-	other, ok := f.rival(now)
+	other, ok := f.otherChoice(now)
 	if !ok || !f.afford(now, spillway.FailureNone) {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 const defaultHalfLife = 10 * time.Second
 
 // EWMA is the exponentially weighted mean of values that arrive at irregular
-// times: a value weighs 2^(-age/halfLife). The weights are normalised, so the
+// times: a value weighs 2^(-age/halfLife). The weights are normalized, so the
 // first values are not pulled towards zero. The zero value works, with a
 // half-life of 10 s.
 type EWMA struct {
@@ -18,7 +18,7 @@ type EWMA struct {
 	sum, weight float64
 }
 
-// NewEWMA returns an empty mean; a half-life of 0 takes 10 s.
+// NewEWMA returns an empty mean; a half-life of 0 means 10 s.
 func NewEWMA(halfLife time.Duration) EWMA { return EWMA{halfLife: halfLife} }
 
 // Add counts v as seen at now. A now before the last one counts as the last.

@@ -60,7 +60,7 @@ type histogram struct {
 	bins     [binCount]uint32
 }
 
-// NewQuantiles returns an empty sketch; a window of 0 takes 10 minutes.
+// NewQuantiles returns an empty sketch; a window of 0 means 10 minutes.
 func NewQuantiles(window time.Duration) *Quantiles {
 	if window <= 0 {
 		window = 10 * time.Minute

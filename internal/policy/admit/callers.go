@@ -13,20 +13,20 @@ type caller struct {
 	places order
 }
 
-// nobody is the number of a caller that holds no place.
-const nobody = -1
+// noCaller is the number of a caller that holds no place.
+const noCaller = -1
 
-// find is the caller's number, or nobody.
+// find is the caller's number, or noCaller.
 func (c *callers) find(name string) int32 {
 	if id, ok := c.ids[name]; ok {
 		return id
 	}
-	return nobody
+	return noCaller
 }
 
 // held is how many places a caller has.
 func (c *callers) held(id int32) int {
-	if id == nobody {
+	if id == noCaller {
 		return 0
 	}
 	return c.list[id].places.len()
@@ -35,7 +35,7 @@ func (c *callers) held(id int32) int {
 // add is the number of a caller that is about to get a place.
 func (c *callers) add(name string) int32 {
 	id := c.find(name)
-	if id == nobody {
+	if id == noCaller {
 		if len(c.free) == 0 {
 			c.free = append(c.free, int32(len(c.list)))
 			c.list = append(c.list, caller{})
@@ -47,8 +47,8 @@ func (c *callers) add(name string) int32 {
 	return id
 }
 
-// left frees the number of a caller that has no place any more.
-func (c *callers) left(id int32) {
+// release frees the number of a caller that holds no place any more.
+func (c *callers) release(id int32) {
 	if l := &c.list[id]; l.places.len() == 0 {
 		delete(c.ids, l.name)
 		l.name = ""

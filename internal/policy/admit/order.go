@@ -3,21 +3,21 @@ package admit
 import "slices"
 
 // order lists places of the queue in the order in which they are served. Most
-// come and go at one of its ends, which moves nothing.
+// are inserted and removed at one of its ends, which moves no other.
 type order struct {
 	list []int32
-	head int // before it is room
+	head int // index of the first place; the space before it is free
 }
 
 func (o *order) len() int       { return len(o.list) - o.head }
 func (o *order) at(i int) int32 { return o.list[o.head+i] }
 func (o *order) last() int32    { return o.list[len(o.list)-1] }
 
-// insert puts a place before the i-th, moving those on the shorter side.
+// insert puts a place before the i-th, moving the places on the shorter side.
 func (o *order) insert(i int, place int32) {
 	if i < o.len()/2 {
 		if o.head == 0 {
-			o.open()
+			o.growFront()
 		}
 		o.head--
 		copy(o.list[o.head:], o.list[o.head+1:o.head+1+i])
@@ -31,15 +31,15 @@ func (o *order) insert(i int, place int32) {
 	o.list = slices.Insert(o.list, o.head+i, place)
 }
 
-// open makes room at the front, for so many that it is rarely done.
-func (o *order) open() {
+// growFront makes space at the front, for so many places that it is called rarely.
+func (o *order) growFront() {
 	n := o.len()
 	o.head = n/4 + 1
 	o.list = slices.Grow(o.list, o.head)[:n+o.head]
 	copy(o.list[o.head:], o.list[:n])
 }
 
-// remove takes the i-th out, moving those on the shorter side.
+// remove removes the i-th, moving the places on the shorter side.
 func (o *order) remove(i int) {
 	at := o.head + i
 	if i >= o.len()/2 {

@@ -1,9 +1,10 @@
-// Package admit is the bounded wait for capacity: who is next, who has to go
-// when it is full, and whether waiting makes sense at all.
+// Package admit is the bounded queue for capacity. It decides which item is
+// served next, which is evicted when the queue is full, and whether waiting can
+// meet a deadline.
 //
-// Order is priority, then deadline (earliest first, none last), then arrival.
-// A full queue sheds its last item for a newcomer that ranks before it. No
-// caller holds more than its share of places while others wait.
+// The order is priority, then deadline (earliest first, none last), then
+// arrival. A full queue evicts its last item for a new one that ranks before
+// it. No caller holds more than its share of places while others wait.
 package admit
 
 import (
@@ -12,10 +13,10 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-// Config bounds a queue. The zero value takes the defaults.
+// Config bounds a queue. The zero value means the defaults.
 type Config struct {
-	MaxLength int     // 0 takes 1024; negative lets nobody wait
-	MaxShare  float64 // of the places that one caller may hold while others wait, 0–1; 0 takes 0.5
+	MaxLength int     // 0 means 1024; a negative length allows no waiting
+	MaxShare  float64 // of the places that one caller may hold while others wait, 0–1; 0 means 0.5
 }
 
 func (c Config) maxLength() int {
@@ -34,7 +35,7 @@ func (c Config) placesPerCaller() int {
 	return max(1, int(min(share, 1)*float64(c.maxLength())))
 }
 
-// Feasible reports whether an attempt that takes need can still meet the
+// Feasible reports whether an attempt that lasts for need can still meet the
 // deadline when it starts at readyAt, or now when that is past. A zero
 // deadline is always met.
 func Feasible(now, deadline, readyAt time.Time, need time.Duration) bool {
@@ -48,23 +49,23 @@ func Feasible(now, deadline, readyAt time.Time, need time.Duration) bool {
 	return !start.Add(need).After(deadline)
 }
 
-// Item is what waits.
+// Item is one entry of a queue.
 type Item[T comparable] struct {
-	Value    T // unique among those that wait
+	Value    T // unique within the queue
 	Priority spillway.Priority
 	Deadline time.Time // zero means none
 	Caller   string
 }
 
 // Queue holds items in the order in which they are served. It is not safe for
-// concurrent use. What it does takes no longer when more of them wait, but for
-// the search for a place among them and the room that is made there.
+// concurrent use. The cost of its methods does not depend on its length, except
+// for a binary search and, for an insertion in the middle, a copy.
 type Queue[T comparable] struct {
 	cfg     Config
 	arrived uint64
 	callers callers
-	// greedy is the caller that was the last to hold more than its share. No
-	// other can: that takes a queue in which nobody else waits.
+	// greedy is the caller that last held more than its share. No other caller
+	// can: it must have been alone in the queue to get there.
 	greedy int32
 
 	places []place[T]
@@ -90,7 +91,7 @@ type rank struct {
 // NewQueue returns an empty queue.
 func NewQueue[T comparable](cfg Config) *Queue[T] {
 	return &Queue[T]{
-		cfg: cfg, greedy: nobody,
+		cfg: cfg, greedy: noCaller,
 		callers: callers{ids: map[string]int32{}}, where: map[T]int32{},
 	}
 }
@@ -109,34 +110,34 @@ func (q *Queue[T]) Peek() (value T, ok bool) {
 	return q.At(0), true
 }
 
-// Pop takes the next item out.
+// Pop removes and returns the next item.
 func (q *Queue[T]) Pop() (value T, ok bool) {
 	if q.Len() == 0 {
 		return value, false
 	}
-	return q.take(q.order.at(0)), true
+	return q.removeAt(q.order.at(0)), true
 }
 
-// Remove takes value out, wherever it is, and reports whether it was there.
+// Remove removes value, wherever it is, and reports whether it was there.
 func (q *Queue[T]) Remove(value T) bool {
 	at, ok := q.where[value]
 	if ok {
-		q.take(at)
+		q.removeAt(at)
 	}
 	return ok
 }
 
-// Push lets an item wait, or refuses it (accepted false) when its deadline has
-// passed or there is no place for it. An item that had to go is returned; it
-// is out of the queue. There is a place for the newcomer
+// Push adds an item, or refuses it (accepted is false) when its deadline has
+// passed or there is no place for it. It returns the item that it evicted, if
+// any. There is a place for a new item
 //
 //   - while the queue is not full and its caller holds less than its share, or
-//     nobody else waits;
+//     no other caller waits;
 //   - instead of its caller's own last item, when the caller has its share and
-//     the newcomer ranks before that;
+//     the new item ranks before that;
 //   - instead of the last item of a full queue, when it ranks before that;
-//   - instead of the last item of a caller with more than its share, at most
-//     of the newcomer's priority, when the newcomer's caller has less.
+//   - instead of the last item of a caller with more than its share, if its
+//     priority is not higher and the new item's caller has less than its share.
 func (q *Queue[T]) Push(now time.Time, item Item[T]) (evicted T, hasEvicted, accepted bool) {
 	if !item.Deadline.IsZero() && !now.Before(item.Deadline) {
 		return evicted, false, false
@@ -147,28 +148,28 @@ func (q *Queue[T]) Push(now time.Time, item Item[T]) (evicted T, hasEvicted, acc
 		return evicted, false, false
 	}
 	if needed {
-		evicted = q.take(victim)
+		evicted = q.removeAt(victim)
 	}
 	q.arrived++
 	r.caller = q.callers.add(item.Caller)
-	q.put(item.Value, r)
+	q.store(item.Value, r)
 	return evicted, needed, true
 }
 
-// victim is the place whose item has to go for a newcomer; needed says that
-// one has to, and -1 that none may.
+// victim returns the place whose item is evicted for a new one; needed says that
+// one has to be, and -1 that none may be.
 func (q *Queue[T]) victim(r *rank) (at int32, needed bool) {
 	share := q.cfg.placesPerCaller()
 	held := q.callers.held(r.caller)
 	switch {
 	case held >= share && held < q.Len():
-		return q.behind(q.callers.list[r.caller].places.last(), r), true
+		return q.ifOutranked(q.callers.list[r.caller].places.last(), r), true
 	case q.Len() < q.cfg.maxLength():
 		return -1, false
 	case q.Len() == 0:
 		return -1, true
 	}
-	at = q.behind(q.order.last(), r)
+	at = q.ifOutranked(q.order.last(), r)
 	if at >= 0 || held >= share || q.callers.held(q.greedy) <= share {
 		return at, true
 	}
@@ -179,16 +180,16 @@ func (q *Queue[T]) victim(r *rank) (at int32, needed bool) {
 	return last, true
 }
 
-// behind is the place, if a newcomer ranks before its item, and -1 if not.
-func (q *Queue[T]) behind(at int32, r *rank) int32 {
+// ifOutranked returns the place if a new item ranks before its item, and -1 if not.
+func (q *Queue[T]) ifOutranked(at int32, r *rank) int32 {
 	if before(r, &q.places[at].rank) {
 		return at
 	}
 	return -1
 }
 
-// put gives an item a place.
-func (q *Queue[T]) put(value T, r rank) {
+// store puts an item into a free place.
+func (q *Queue[T]) store(value T, r rank) {
 	if len(q.free) == 0 {
 		q.free = append(q.free, int32(len(q.places)))
 		q.places = append(q.places, place[T]{})
@@ -205,14 +206,14 @@ func (q *Queue[T]) put(value T, r rank) {
 	}
 }
 
-// take empties a place.
-func (q *Queue[T]) take(at int32) T {
+// removeAt removes the item at a place, and frees the place.
+func (q *Queue[T]) removeAt(at int32) T {
 	p := &q.places[at]
 	value, caller := p.value, p.rank.caller
 	q.order.remove(q.position(&q.order, at))
 	own := &q.callers.list[caller].places
 	own.remove(q.position(own, at))
-	q.callers.left(caller)
+	q.callers.release(caller)
 	delete(q.where, value)
 	*p = place[T]{}
 	q.free = append(q.free, at)
@@ -230,8 +231,8 @@ func (q *Queue[T]) position(o *order, at int32) int {
 	return q.find(o, &q.places[at].rank)
 }
 
-// find is the position in an order of an item with this rank, or of the first
-// that is served after it.
+// find returns the position in an order of the item with this rank, or of the
+// first item that is served after it.
 func (q *Queue[T]) find(o *order, r *rank) int {
 	from, to := 0, o.len()
 	for from < to {

@@ -1,8 +1,8 @@
-// Package breaker keeps one deployment's health: closed while it answers, open
-// after too many failures, half-open while probes find out whether it is back.
-// Beside that it can be paused, because it asked for patience (429), or
-// ejected, because it cannot serve at all for now (404 DeploymentNotFound,
-// 401/403). A pause teaches nothing; an ejection ends with a probe.
+// Package breaker tracks one deployment's health: closed while it answers, open
+// after too many failures, half-open while probes check whether it works again.
+// A deployment can also be paused, because it asked for a delay (429), or
+// ejected, because it cannot serve any request for now (404 DeploymentNotFound,
+// 401, 403). A pause says nothing about health; an ejection ends with a probe.
 package breaker
 
 import (
@@ -15,18 +15,18 @@ import (
 // windowParts is the precision of the error rate's window.
 const windowParts = 10
 
-// Config is when a breaker opens and closes. The zero value takes the defaults.
+// Config is when a breaker opens and closes. The zero value means the defaults.
 type Config struct {
-	Window      time.Duration // over which the error rate counts; 0 takes 30 s
-	MinRequests int           // answers in the window before the rate counts; 0 takes 10
-	ErrorRate   float64       // failed share that opens it, 0–1; 0 takes 0.5
-	// ConsecutiveFailures open it whatever the rate; 0 takes 5.
+	Window      time.Duration // over which the error rate counts; 0 means 30 s
+	MinRequests int           // answers in the window from which the rate counts; 0 means 10
+	ErrorRate   float64       // failed share that opens it, 0–1; 0 means 0.5
+	// ConsecutiveFailures open it whatever the rate; 0 means 5.
 	ConsecutiveFailures int
 	// OpenFor is how long it stays open, doubled up to MaxOpenFor each time
-	// that it opens again within a Window of closing; 0 takes 5 s and 60 s.
+	// that it opens again within a Window of closing; 0 means 5 s and 60 s.
 	OpenFor, MaxOpenFor time.Duration
 	// Probes are sent at one time when half-open, and as many successes close
-	// it; 0 takes 1. A probe that is silent for OpenFor no longer holds its place.
+	// it; 0 means 1. A probe that is silent for OpenFor no longer holds its place.
 	Probes int
 }
 
@@ -46,7 +46,7 @@ func or[T int | float64 | time.Duration](v, byDefault T) T {
 	return v
 }
 
-// State is where a breaker stands.
+// State is the state of a breaker.
 type State uint8
 
 // The states.
@@ -69,9 +69,13 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Permit is an attempt under way, ended exactly once by Record or Drop. The
-// zero permit may be ended too and teaches nothing.
-type Permit struct{ generation uint64 }
+// Permit is an attempt under way, ended exactly once by Record or Drop. It
+// belongs to the state in which it was acquired: after the next change of
+// state it is void, and ending it teaches nothing. The zero permit is void.
+type Permit struct {
+	generation uint64
+	answered   bool // a probe that FirstOutput has counted as a success
+}
 
 // Breaker is the health of one deployment. It is not safe for concurrent use.
 type Breaker struct {
@@ -98,11 +102,11 @@ type Breaker struct {
 // New returns a closed breaker.
 func New(cfg Config) *Breaker {
 	b := &Breaker{cfg: cfg}
-	b.become(Closed)
+	b.setState(Closed)
 	return b
 }
 
-// State is where the breaker stands now.
+// State returns the breaker's state now.
 func (b *Breaker) State(now time.Time) State {
 	if b.state == Open && !now.Before(b.openUntil) {
 		return HalfOpen
@@ -114,7 +118,7 @@ func (b *Breaker) State(now time.Time) State {
 func (b *Breaker) Ready(now time.Time) bool { return !now.Before(b.ReadyAt(now)) }
 
 // ReadyAt is when the next attempt may be sent: now when it may be at once.
-// Sooner news can come from a probe that ends.
+// A probe that ends can make it ready sooner.
 func (b *Breaker) ReadyAt(now time.Time) time.Time {
 	at := now
 	if b.pausedUntil.After(at) {
@@ -138,7 +142,7 @@ func (b *Breaker) Reason(now time.Time) spillway.SpillReason {
 	return spillway.SpillNone
 }
 
-// healthyAt is when the breaker itself admits, pauses left aside.
+// healthyAt is when the breaker admits an attempt, apart from pauses.
 func (b *Breaker) healthyAt() time.Time {
 	switch {
 	case b.state == Open:
@@ -149,12 +153,12 @@ func (b *Breaker) healthyAt() time.Time {
 	return time.Time{}
 }
 
-// Acquire says that an attempt is sent now; the first after an open time makes
-// the breaker half-open. Attempts sent although the breaker is not ready are
-// counted the same way.
+// Acquire counts an attempt that is sent now. The first after the open time makes
+// the breaker half-open. Attempts that are sent although the breaker is not
+// ready count the same way.
 func (b *Breaker) Acquire(now time.Time) Permit {
 	if b.state == Open && !now.Before(b.openUntil) {
-		b.become(HalfOpen)
+		b.setState(HalfOpen)
 	}
 	if b.state == HalfOpen {
 		b.probes++
@@ -163,60 +167,77 @@ func (b *Breaker) Acquire(now time.Time) Permit {
 	return Permit{generation: b.generation}
 }
 
-// Record ends a permit with what it taught: ok or a failure that speaks
-// against the deployment (broken, cut). A permit from before the last change
-// of state is void.
+// FirstOutput says that an attempt has begun to answer, and returns the permit
+// that replaces p. A probe counts as a success from then on, however long its
+// answer takes, and the next probe may be sent. It is one success: a complete
+// answer adds none, but one that breaks off still reopens the breaker.
+func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
+	if p.generation != b.generation || b.state != HalfOpen || p.answered {
+		return p
+	}
+	b.succeed(now)
+	// The success may have closed the breaker. The attempt then ends like any
+	// other that the closed breaker admitted.
+	return Permit{generation: b.generation, answered: b.state == HalfOpen}
+}
+
+// Record ends a permit with a result: ok, or a failure of the deployment
+// (broken, cut).
 func (b *Breaker) Record(now time.Time, p Permit, ok bool) {
 	if p.generation != b.generation {
 		return
 	}
-	switch b.state {
-	case Closed:
+	switch {
+	case b.state == Closed:
 		b.recordClosed(now, ok)
-	case HalfOpen:
-		b.probes--
-		if !ok {
-			b.open(now)
-			return
-		}
-		b.successes++
-		if b.successes >= b.cfg.probes() {
-			b.become(Closed)
-			b.closedAt = now
-		}
-	case Open:
-		// Sent in spite of the breaker: only probes close it.
+	case b.state == Open:
+		// Sent although the breaker was open: only probes close it.
+	case !ok:
+		b.open(now)
+	case !p.answered:
+		b.succeed(now)
 	}
 }
 
-// Drop ends a permit that taught nothing: refused, invalid, oversized, the
+// succeed counts a probe's success, which frees its place, and closes the
+// breaker when there are enough of them.
+func (b *Breaker) succeed(now time.Time) {
+	b.probes--
+	b.successes++
+	if b.successes >= b.cfg.probes() {
+		b.setState(Closed)
+		b.closedAt = now
+	}
+}
+
+// Drop ends a permit without a result: refused, invalid, oversized, the
 // client left, or a hedge that lost.
 func (b *Breaker) Drop(_ time.Time, p Permit) {
-	if p.generation == b.generation && b.state == HalfOpen {
+	if p.generation == b.generation && b.state == HalfOpen && !p.answered {
 		b.probes--
 	}
 }
 
-// Pause holds attempts back for d, as a 429 asks. The longest pause wins.
+// Pause admits no attempt for d, as a 429 asks. The longest pause counts.
 func (b *Breaker) Pause(now time.Time, d time.Duration) {
 	if until := now.Add(d); until.After(b.pausedUntil) {
 		b.pausedUntil = until
 	}
 }
 
-// Eject opens the breaker for d, for a fault that time alone may not mend.
-// Permits under way become void, and a probe decides afterwards.
+// Eject opens the breaker for d, for a fault that time alone may not fix.
+// Permits under way become void. After d, a probe decides.
 func (b *Breaker) Eject(now time.Time, d time.Duration) {
 	until := now.Add(d)
 	if b.state == Open && b.openUntil.After(until) {
 		return
 	}
-	b.become(Open)
+	b.setState(Open)
 	b.openUntil = until
 }
 
-// recordClosed counts an answer and opens the breaker when it is one failure
-// too many.
+// recordClosed counts an answer, and opens the breaker when there are too many
+// failures.
 func (b *Breaker) recordClosed(now time.Time, ok bool) {
 	b.answers.Add(now, 1)
 	if ok {
@@ -243,13 +264,13 @@ func (b *Breaker) open(now time.Time) {
 	for i := 1; i < b.streak && d < ceiling; i++ {
 		d = min(2*d, ceiling)
 	}
-	b.become(Open)
+	b.setState(Open)
 	b.openUntil = now.Add(d)
 }
 
-// become changes the state and voids every permit and count of the old one.
+// setState changes the state, and voids every permit and count of the old one.
 // The generation starts at 1, so that the zero permit is void.
-func (b *Breaker) become(s State) {
+func (b *Breaker) setState(s State) {
 	b.state = s
 	b.generation++
 	if s == Closed {

@@ -133,6 +133,80 @@ func TestSeveralProbes(t *testing.T) {
 	expect(t, b, at(6), breaker.Closed, spillway.SpillNone)
 }
 
+// One request is one success, however often it is heard of, and an attempt from
+// before the breaker opened is none.
+func TestFirstOutput(t *testing.T) {
+	type step struct {
+		name     string
+		do       func(b *breaker.Breaker, early breaker.Permit)
+		state    breaker.State
+		admitted bool // one more probe may be sent
+	}
+	var probe breaker.Permit
+	acquire := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.Acquire(at(5)) }
+	speak := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.FirstOutput(at(6), probe) }
+	record := func(ok bool) func(*breaker.Breaker, breaker.Permit) {
+		return func(b *breaker.Breaker, _ breaker.Permit) { b.Record(at(7), probe, ok) }
+	}
+	tests := []struct {
+		name   string
+		probes int
+		steps  []step
+	}{
+		{"one probe is not two", 2, []step{
+			{"a probe is sent", acquire, breaker.HalfOpen, true},
+			{"it speaks", speak, breaker.HalfOpen, true},
+			{"it speaks again", speak, breaker.HalfOpen, true},
+			{"its answer is complete", record(true), breaker.HalfOpen, true},
+			{"a second is sent", acquire, breaker.HalfOpen, true},
+			{"and answers without a stream", record(true), breaker.Closed, true},
+		}},
+		{"both places are taken", 2, []step{
+			{"a probe is sent", acquire, breaker.HalfOpen, true},
+			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5)) }, breaker.HalfOpen, false},
+			{"the first speaks and frees its place", speak, breaker.HalfOpen, true},
+			{"ending frees no other place", func(b *breaker.Breaker, _ breaker.Permit) {
+				b.Drop(at(7), probe)
+				b.Acquire(at(7))
+			}, breaker.HalfOpen, false},
+		}},
+		{"a probe that breaks off after it spoke", 2, []step{
+			{"a probe is sent", acquire, breaker.HalfOpen, true},
+			{"it speaks", speak, breaker.HalfOpen, true},
+			{"it breaks off", record(false), breaker.Open, false},
+		}},
+		{"the only probe closes at its first output", 1, []step{
+			{"a probe is sent", acquire, breaker.HalfOpen, false},
+			{"it speaks", speak, breaker.Closed, true},
+			{"it breaks off: a failure like any other", record(false), breaker.Open, false},
+		}},
+		{"an attempt from before", 1, []step{
+			{"it speaks before any probe", func(b *breaker.Breaker, early breaker.Permit) {
+				probe = b.FirstOutput(at(5), early)
+			}, breaker.HalfOpen, true},
+			{"it ends", record(true), breaker.HalfOpen, true},
+			{"a probe is sent", acquire, breaker.HalfOpen, false},
+			{"another speaks and breaks off", func(b *breaker.Breaker, early breaker.Permit) {
+				b.Record(at(6), b.FirstOutput(at(6), early), false)
+			}, breaker.HalfOpen, false},
+			{"the probe speaks", speak, breaker.Closed, true},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: tt.probes})
+			early := b.Acquire(at(0))
+			answer(b, at(0), false)
+			for _, s := range tt.steps {
+				s.do(b, early)
+				if state, ready := b.State(at(7)), b.Ready(at(7)); state != s.state || ready != s.admitted {
+					t.Fatalf("%s: %v, ready %v, want %v, %v", s.name, state, ready, s.state, s.admitted)
+				}
+			}
+		})
+	}
+}
+
 func TestDroppedProbeFreesItsPlace(t *testing.T) {
 	b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
 	answer(b, at(0), false)
@@ -230,6 +304,9 @@ func TestBreakerRecovers(t *testing.T) {
 					continue
 				}
 				i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
+				if rapid.Bool().Draw(t, "speaks") {
+					open[i] = b.FirstOutput(now, open[i])
+				}
 				if rapid.IntRange(0, 3).Draw(t, "drop") == 0 {
 					b.Drop(now, open[i])
 				} else {

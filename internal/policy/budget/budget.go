@@ -1,10 +1,10 @@
-// Package budget turns the time that is left into output tokens to grant:
+// Package budget computes how many output tokens fit the time that is left:
 //
 //	budget = floor((left − q(TTFT) − margin) / q(TBT))
 //
 // TBT is the mean time per token of one whole answer: gpt-4o-mini's 99th
 // percentile of 30.4 ms (33 tokens/s) fits 1,955 tokens into 60 s. Several
-// choices decode side by side, so n takes no time; a limit is for each of them.
+// choices decode in parallel, so n does not count; a limit is for each of them.
 package budget
 
 import (
@@ -18,8 +18,8 @@ import (
 // DefaultMargin is kept free before a deadline when the rule names no margin.
 const DefaultMargin = 250 * time.Millisecond
 
-// DefaultMaxTokens is a limit that every chat model in use takes. A larger one
-// can be refused as invalid, so it is not set for a client that set none.
+// DefaultMaxTokens is a limit that every chat model in use accepts. A larger one
+// can be refused as invalid, so the gateway sets none for a client without one.
 const DefaultMaxTokens = 4096
 
 // marginShare is the part of the window that the margin never exceeds: 1/10.
@@ -35,9 +35,9 @@ type Input struct {
 	Window      time.Duration // the whole time from acceptance; bounds the margin; 0 means unknown
 
 	Ask int // output tokens per choice that the client asked for; 0 means none
-	// MinTokens is the least limit that makes sense; below 1 reads as 1.
+	// MinTokens is the least limit that makes sense; below 1 means 1.
 	MinTokens int
-	// MaxTokens is the largest limit that the deployment takes; 0 takes
+	// MaxTokens is the largest limit that the deployment accepts; 0 means
 	// DefaultMaxTokens. A client's own ask may be larger.
 	MaxTokens int
 	Stream    bool // the client reads a stream
@@ -45,8 +45,8 @@ type Input struct {
 
 	// TTFT and TBT at the rule's quantile. A TBT of 0 bounds nothing.
 	TTFT, TBT time.Duration
-	// FastTTFT and FastTBT are the best that the deployment can do. Figures
-	// slower than the quantile's are read as the quantile's.
+	// FastTTFT and FastTBT are the best that the deployment can do; the
+	// quantile's where those are faster.
 	FastTTFT, FastTBT time.Duration
 }
 
@@ -59,7 +59,7 @@ type Grant struct {
 	// client set none.
 	Lowered bool
 	// Budget is what fits the time left, or the fixed cap, whatever the mode.
-	// It means something only when Bounded is set.
+	// It is meaningful only when Bounded is set.
 	Budget  int
 	Bounded bool
 	Fixed   bool // Budget is the cap
@@ -78,11 +78,11 @@ type Grant struct {
 //
 //   - window: the ask, lowered only to what could possibly fit at the fastest.
 //   - clamp: at most the budget, also where the client asked for no limit, if
-//     the deployment takes one that large.
+//     the deployment accepts one that large.
 //   - reject: an ask above the budget is rejected; without an ask as clamp.
 //   - observe: the ask unchanged, and always feasible until the deadline.
 //
-// A fixed MaxOutputTokens takes the measured budget's place, with or without a
+// A fixed MaxOutputTokens replaces the measured budget, with or without a
 // deadline, and also lowers in window. It is for synchronous requests: longer
 // answers belong in streams, which it leaves to the measured budget. Fragile
 // requests are neither clamped, capped nor rejected without
@@ -124,7 +124,7 @@ func compute(in *Input, mode spillway.BudgetMode) Grant {
 	return g
 }
 
-// observe grants the ask and notes what clamp would have granted.
+// observe grants the ask and returns what clamp would have granted.
 func observe(in *Input) Grant {
 	clamped := compute(in, spillway.BudgetClamp)
 	g := Grant{

@@ -1,12 +1,12 @@
-// Package capacity keeps the account of what one deployment's capacity is used
-// for: what is reserved when an attempt starts is corrected when it ends.
+// Package capacity meters the use of one deployment's capacity: it reserves an
+// estimate when an attempt starts, and corrects it when the attempt ends.
 //
 // A provisioned deployment is a leaky bucket of input-token equivalents: a
 // request adds (prompt - cached) + ratio·output, PTU·inputTPM/60 drains each
 // second, and it is refused when the level before it is above 100% (Microsoft,
 // "Provisioned throughput", utilization-based request evaluation). A standard
 // deployment has tokens per minute and requests per 1 or 10 s (Microsoft,
-// "Manage quota"). Response headers and refusals correct both.
+// "Manage quota"). Response headers and refusals correct both meters.
 package capacity
 
 import (
@@ -30,17 +30,18 @@ type Reservation struct {
 	minute int64 // of a standard deployment: which minute it was counted in
 }
 
-// Meter is the account of one deployment, of either kind. It is not safe for
+// Meter meters one deployment, of either kind. It is not safe for
 // concurrent use; no method allocates.
 type Meter struct {
 	kind        spillway.Kind
 	provisioned bucket
 	standard    quota
-	held        int64 // sum of the units of open reservations
+	held        int64     // sum of the units of unsettled reservations
+	nearUntil   time.Time // when RecentlyNearLimit ends
 }
 
-// NewMeter returns the meter of a deployment that is idle. Zero figures of a
-// provisioned deployment are taken from models.Fill.
+// NewMeter returns the meter of an idle deployment. models.Fill replaces zero
+// figures of a provisioned deployment.
 func NewMeter(d spillway.Deployment) *Meter {
 	d = models.Fill(d)
 	m := &Meter{kind: d.Kind}
@@ -52,8 +53,8 @@ func NewMeter(d spillway.Deployment) *Meter {
 	return m
 }
 
-// Level returns the utilization: 0 is idle, at 1 and above the deployment is
-// expected to refuse. A deployment without limits is always at 0.
+// Level returns the utilization. 0 is idle; at 1 and above the deployment is
+// expected to refuse. Without limits it is always 0.
 func (m *Meter) Level(now time.Time) float64 {
 	if m.kind == spillway.Provisioned {
 		return m.provisioned.level(now)
@@ -71,23 +72,56 @@ func (m *Meter) Reserve(now time.Time, c Cost) Reservation {
 		r = m.standard.reserve(now, c)
 	}
 	m.held += r.units
+	m.noticeNear(now)
 	return r
 }
 
+// nearLimit is the utilization by tokens from which capacity counts as nearly
+// used up. Below it, requests are not refused for the tokens that they reserve,
+// so lowering what they reserve gains nothing. It is lower than where
+// deployments refuse, since many requests can arrive before one ends.
+const nearLimit = 0.7
+
+// nearMemory is how long that counts afterwards: over several minutes of a
+// standard deployment, each of which starts at zero.
+const nearMemory = 5 * time.Minute
+
+// RecentlyNearLimit reports whether the deployment has used 70% of its tokens
+// or more, or refused a request, within the last five minutes.
+func (m *Meter) RecentlyNearLimit(now time.Time) bool { return now.Before(m.nearUntil) }
+
+// noticeNear is called after whatever can raise the level.
+func (m *Meter) noticeNear(now time.Time) {
+	if m.tokenLevel(now) >= nearLimit {
+		m.nearUntil = now.Add(nearMemory)
+	}
+}
+
+// tokenLevel is the utilization by tokens alone: that of requests per minute
+// left aside.
+func (m *Meter) tokenLevel(now time.Time) float64 {
+	if m.kind == spillway.Provisioned {
+		return m.provisioned.level(now)
+	}
+	m.standard.advance(now)
+	return m.standard.tokenShare()
+}
+
 // Settle corrects a reservation to what the attempt really consumed. A
-// provisioned bucket gets the difference back at once, and never sinks below
-// empty. A standard counter counts estimates until its minute ends: it takes
-// what was used beyond the reservation, and gives nothing back.
+// provisioned bucket returns the difference at once; its level is never below
+// zero. A standard counter counts estimates until its minute ends: it adds
+// what was used beyond the reservation, and returns nothing.
 func (m *Meter) Settle(now time.Time, r Reservation, actual Cost) {
 	m.held -= r.units
 	if m.kind == spillway.Provisioned {
 		m.provisioned.settle(now, r.units, m.provisioned.weigh(actual))
-		return
+	} else {
+		m.standard.settle(now, r, actual)
 	}
-	m.standard.settle(now, r, actual)
+	m.noticeNear(now)
 }
 
-// Release takes a reservation back: the attempt was refused or never ran. The
+// Release cancels a reservation: the attempt was refused or never ran. The
 // request itself still counts against a standard deployment's request limit,
 // as unsuccessful requests do.
 func (m *Meter) Release(now time.Time, r Reservation) {
@@ -99,7 +133,7 @@ func (m *Meter) Release(now time.Time, r Reservation) {
 	m.standard.release(now, r)
 }
 
-// Outstanding returns the tokens held by open reservations, in input-token
+// Outstanding returns the tokens held by unsettled reservations, in input-token
 // equivalents where the deployment is provisioned. It is exactly 0 when every
 // reservation has been settled or released.
 func (m *Meter) Outstanding() float64 {
@@ -118,23 +152,25 @@ func (m *Meter) ReadyAt(now time.Time, limit float64) time.Time {
 	return m.standard.readyAt(now, limit)
 }
 
-// Calibrate corrects the account by a response's headers. Upwards they are
-// trusted at once: others may use the deployment too, and a level that is too
-// low earns refusals. Downwards half the gap closes in 5 s, since a header
-// does not know the attempts that are still on their way.
+// Calibrate corrects the meter by a response's headers. Upward corrections are
+// made at once: others may use the deployment too, and a level that is too low
+// leads to refusals. Downward, half of the difference is corrected in 5 s,
+// because a header does not include attempts that are still on their way.
 func (m *Meter) Calibrate(now time.Time, s spillway.Signals) {
 	if m.kind == spillway.Provisioned {
 		m.provisioned.calibrate(now, s)
-		return
+	} else {
+		m.standard.calibrate(now, s)
 	}
-	m.standard.calibrate(now, s)
+	m.noticeNear(now)
 }
 
-// Refused corrects the account by a 429, whose own reservation is released
-// separately, and after Calibrate with the same response: the level is at
-// least 1, and stays there for retryAfter (at most 60 s; 0 or below is none).
+// Refused corrects the meter by a 429: the level is at least 1, and stays there
+// for retryAfter (at most 60 s; 0 or below means none). Call it after Calibrate
+// with the same response; the attempt's reservation is released separately.
 func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
 	retryAfter = min(max(retryAfter, 0), maxRetryAfter)
+	m.nearUntil = now.Add(nearMemory)
 	if m.kind == spillway.Provisioned {
 		m.provisioned.refused(now, retryAfter)
 		return
@@ -142,8 +178,8 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
 	m.standard.refused(now, retryAfter)
 }
 
-// maxRetryAfter bounds what a 429 can block: the service is known to name
-// waits of up to a day.
+// maxRetryAfter bounds how long a 429 can block: the service is known to ask
+// for waits of up to a day.
 const maxRetryAfter = time.Minute
 
 // calibrationHalfLife is the time in which half of a downward correction is

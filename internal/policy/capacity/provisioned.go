@@ -26,7 +26,7 @@ const (
 const headerStep = 0.01
 
 // unitsPerToken is the resolution of the bucket. Whole units make a settled
-// reservation leave nothing behind, which floating point cannot promise.
+// reservation leave exactly nothing, which floating point cannot promise.
 const unitsPerToken = 1000
 
 // bucket is the leaky bucket of a provisioned deployment.
@@ -125,8 +125,8 @@ func (b *bucket) calibrate(now time.Time, s spillway.Signals) {
 	b.seen, b.seenAt = s.Utilization, now
 }
 
-// refused raises the level to where draining alone takes retryAfter to reach
-// 100%, as the service defines retry-after.
+// refused raises the level so that it drains to 100% within retryAfter, which
+// is how the service defines retry-after.
 func (b *bucket) refused(now time.Time, retryAfter time.Duration) {
 	if b.rate <= 0 {
 		return
@@ -154,7 +154,7 @@ func (b *bucket) learnDepth(now time.Time, retryAfter time.Duration) {
 	b.units = int64(level * b.full())
 }
 
-// drain lowers the level by what has run out since the last call.
+// drain lowers the level by what has drained since the last call.
 func (b *bucket) drain(now time.Time) {
 	if !now.After(b.at) {
 		return

@@ -6,11 +6,11 @@ import (
 	"github.com/spillway-ai/spillway"
 )
 
-// fastRPM is the request limit from which it is taken to be enforced per
+// fastRPM is the request limit from which we assume that it is enforced per
 // second; below, per 10 s. The service says "typically 1 or 10 seconds".
 const fastRPM = 600
 
-// quota is the account of a standard deployment: tokens that count until the
+// quota is the meter of a standard deployment: tokens that count until the
 // minute ends, and requests that count for one second or ten. A minute starts
 // with the first request after the last one ended, or when a refusal said.
 type quota struct {
@@ -64,7 +64,7 @@ func (q *quota) requestShare() float64 {
 }
 
 // reserve counts the whole prompt: the service estimates it from the text, so
-// that caching makes it no cheaper here.
+// cached tokens count as well.
 func (q *quota) reserve(now time.Time, c Cost) Reservation {
 	q.advance(now)
 	q.startMinute(now)

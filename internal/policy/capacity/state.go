@@ -6,18 +6,18 @@ import (
 	"github.com/spillway-ai/spillway"
 )
 
-// limitMemory is how long a limit that the service told is believed without
-// hearing it again: it may lower one for a while.
+// limitMemory is how long a limit that a response header reported is used
+// without another report: the service may lower a limit for a while.
 const limitMemory = time.Hour
 
 // State is what a meter has learned of its deployment, as plain data that can
-// be kept over a restart. What is used of the capacity is no part of it: a
-// bucket drains and a minute ends.
+// be saved over a restart. The level is not part of it: a bucket drains and a
+// minute ends.
 type State struct {
 	// DepthSeconds is the drain time of a full bucket; 0 where it was not
 	// learned.
 	DepthSeconds float64 `json:"depth_s,omitempty"`
-	// LimitTokens is the limit of tokens per minute that the service told; 0
+	// LimitTokens is the limit of tokens per minute that headers reported; 0
 	// where it is the configured one.
 	LimitTokens int64 `json:"limit_tokens,omitempty"`
 }
@@ -35,7 +35,7 @@ func (m *Meter) State() State {
 }
 
 // Restore gives an idle meter what was learned of the same deployment age ago.
-// What cannot be is left out.
+// Impossible values are ignored.
 func (m *Meter) Restore(age time.Duration, st State) {
 	if m.kind == spillway.Provisioned {
 		b := &m.provisioned

@@ -1,9 +1,6 @@
 package length
 
-import (
-	"math"
-	"math/bits"
-)
+import "math/bits"
 
 // The histogram's resolution: lengths below 16 each have a bucket of their
 // own, every octave from there to 2^20 has 8, so that none is wider than an
@@ -13,10 +10,6 @@ const (
 	octaves  = 20 - 4
 	binCount = exact + octaves*8
 )
-
-// fullCount is the number of answers at which all counts are halved, so that
-// new answers always weigh as much as the last thousand.
-const fullCount = 1024
 
 // histogram counts answers by length.
 type histogram struct {
@@ -30,14 +23,7 @@ func (h *histogram) add(tokens int) {
 	h.bins[bin]++
 	h.top = max(h.top, uint16(bin))
 	h.n++
-	if h.n < fullCount {
-		return
-	}
-	h.halve()
 }
-
-// halve halves the counts.
-func (h *histogram) halve() { h.scale(0.5) }
 
 // scale multiplies the cumulative counts by a factor of at most 1, which moves
 // no quantile by more than half an answer, where scaling each bucket would
@@ -51,29 +37,6 @@ func (h *histogram) scale(by float64) {
 		kept = scaled
 	}
 	h.n = kept
-}
-
-// quantile returns the q-quantile, interpolated within its bucket; 0 when
-// nothing is known.
-func (h *histogram) quantile(q float64) int {
-	if h.n == 0 {
-		return 0
-	}
-	// Above 0, so that the lowest quantile is that of the shortest answer.
-	rank := max(min(q, 1)*float64(h.n), math.SmallestNonzeroFloat64)
-	below := float64(h.n)
-	bin := int(h.top)
-	for ; bin > 0; bin-- {
-		below -= float64(h.bins[bin])
-		if h.bins[bin] > 0 && below < rank {
-			break
-		}
-	}
-	if bin == 0 {
-		return 0
-	}
-	from, to := edge(bin), edge(bin+1)
-	return from + int(float64(to-1-from)*(rank-below)/float64(h.bins[bin])+0.5)
 }
 
 // binOf returns the bucket of a length.

@@ -49,8 +49,8 @@ func TestQuantile(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := New(Config{})
 			tc.learn(m)
-			if tokens, n := of(m, chat).Quantile(tc.q); tokens != tc.tokens || n != tc.n {
-				t.Errorf("Quantile(%v) = %d, %d, want %d, %d", tc.q, tokens, n, tc.tokens, tc.n)
+			if got, want := of(m, chat).Quantile(tc.q), (Estimate{Tokens: tc.tokens, Answers: tc.n, Complete: tc.n}); got != want {
+				t.Errorf("Quantile(%v) = %+v, want %+v", tc.q, got, want)
 			}
 		})
 	}
@@ -64,12 +64,13 @@ func TestQuantileAccuracy(t *testing.T) {
 		for _, v := range values {
 			of(m, chat).Observe(epoch, v)
 		}
-		got, n := of(m, chat).Quantile(q)
+		est := of(m, chat).Quantile(q)
+		got, n := est.Tokens, est.Answers
 		slices.Sort(values)
 		rank := q * float64(len(values))
 		low := values[max(int(math.Ceil(rank-1e-9))-1, 0)]
 		high := values[min(int(rank+1e-9), len(values)-1)]
-		if n != len(values) || float64(got) < float64(low)*(1-1.0/8) || float64(got) > float64(high)*(1+1.0/8)+1 {
+		if est.AtLeast || n != len(values) || float64(got) < float64(low)*(1-1.0/8) || float64(got) > float64(high)*(1+1.0/8)+1 {
 			t.Fatalf("Quantile(%v) of %d = %d, want %d–%d", q, n, got, low, high)
 		}
 	})
@@ -94,12 +95,12 @@ func TestFollows(t *testing.T) {
 	observe(m, chat, 100_000, 1000)
 	observe(m, chat, 1, 100_000)
 	observe(m, chat, 3000, 100)
-	if got, n := of(m, chat).Quantile(0.8); got < 94 || got > 106 || n > 1024 {
-		t.Errorf("0.8 quantile = %d of %d, want about 100 of at most 1024", got, n)
+	if got := of(m, chat).Quantile(0.8); got.Tokens < 94 || got.Tokens > 106 || got.Answers > 1024 {
+		t.Errorf("0.8 quantile = %+v, want about 100 of at most 1024", got)
 	}
 	observe(m, chat, 10_000, 100)
-	if got, _ := of(m, chat).Quantile(1); got > 106 {
-		t.Errorf("longest = %d, want the answer of 100,000 tokens forgotten", got)
+	if got := of(m, chat).Quantile(1); got.Tokens > 106 {
+		t.Errorf("longest = %+v, want the answer of 100,000 tokens forgotten", got)
 	}
 }
 
@@ -110,7 +111,7 @@ func TestHalvingKeepsQuantiles(t *testing.T) {
 			h.add(int(math.Exp(rapid.Float64Range(0, 13).Draw(t, "log tokens"))))
 		}
 		before := h
-		h.halve()
+		h.scale(0.5)
 		var sum, cumBefore, cumAfter int
 		for i := range h.bins {
 			sum += int(h.bins[i])
@@ -129,18 +130,18 @@ func TestHalvingKeepsQuantiles(t *testing.T) {
 func TestEstimate(t *testing.T) {
 	m := New(Config{})
 	for _, tc := range []struct{ bytes, want int }{{0, 0}, {-1, 0}, {1, 1}, {4000, 1000}} {
-		if got := of(m, chat).Estimate(tc.bytes); got != tc.want {
-			t.Errorf("knowing nothing: Estimate(%d) = %d, want %d", tc.bytes, got, tc.want)
+		if got := of(m, chat).EstimatePrompt(tc.bytes); got != tc.want {
+			t.Errorf("knowing nothing: EstimatePrompt(%d) = %d, want %d", tc.bytes, got, tc.want)
 		}
 	}
 	for range 200 {
 		of(m, chat).ObservePrompt(epoch, 2000, 1000) // twice the tokens per byte
 	}
-	if got := of(m, chat).Estimate(4000); got < 1980 || got > 2000 {
-		t.Errorf("after 200 prompts at a half: Estimate(4000) = %d, want about 2000", got)
+	if got := of(m, chat).EstimatePrompt(4000); got < 1980 || got > 2000 {
+		t.Errorf("after 200 prompts at a half: EstimatePrompt(4000) = %d, want about 2000", got)
 	}
-	if got := of(m, other).Estimate(4000); got < 1980 || got > 2000 {
-		t.Errorf("an unknown key learns from all: Estimate(4000) = %d, want about 2000", got)
+	if got := of(m, other).EstimatePrompt(4000); got < 1980 || got > 2000 {
+		t.Errorf("an unknown key learns from all: EstimatePrompt(4000) = %d, want about 2000", got)
 	}
 	of(m, other).ObservePrompt(epoch, 0, 10)
 	of(m, other).ObservePrompt(epoch, 10, 0)
@@ -161,8 +162,8 @@ func TestKeysAreBounded(t *testing.T) {
 	for range 50 {
 		of(m, key(9)).Observe(late, 200)
 	}
-	if _, n := of(m, key(9)).Quantile(0.5); n != 250 || m.Keys() != 4 {
-		t.Errorf("with no idle key: answered from %d answers with %d keys, want from all 250 with 4", n, m.Keys())
+	if got := of(m, key(9)).Quantile(0.5); got.Answers != 250 || m.Keys() != 4 {
+		t.Errorf("with no idle key: answered from %d answers with %d keys, want from all 250 with 4", got.Answers, m.Keys())
 	}
 	for i := range 3 { // all but key 3 are used
 		of(m, key(i)).Observe(late, 10*(i+1))
@@ -171,20 +172,20 @@ func TestKeysAreBounded(t *testing.T) {
 	for range 50 {
 		of(m, key(9)).Observe(later, 10)
 	}
-	if got, n := of(m, key(9)).Quantile(0.5); got != 10 || n != 50 || m.Keys() != 4 {
-		t.Errorf("a new key replaces the idle one: %d of %d with %d keys, want 10 of 50 with 4", got, n, m.Keys())
+	if got := of(m, key(9)).Quantile(0.5); got != (Estimate{Tokens: 10, Answers: 50, Complete: 50}) || m.Keys() != 4 {
+		t.Errorf("a new key replaces the idle one: %+v with %d keys, want 10 of 50 with 4", got, m.Keys())
 	}
-	if _, n := of(m, key(0)).Quantile(0.5); n != 51 {
-		t.Errorf("a key in use has %d answers, want 51", n)
+	if got := of(m, key(0)).Quantile(0.5); got.Answers != 51 {
+		t.Errorf("a key in use has %d answers, want 51", got.Answers)
 	}
-	if _, n := of(m, key(3)).Quantile(0.5); n < 250 {
-		t.Errorf("the replaced key is answered from %d answers, want from all", n)
+	if got := of(m, key(3)).Quantile(0.5); got.Answers < 250 {
+		t.Errorf("the replaced key is answered from %d answers, want from all", got.Answers)
 	}
 }
 
 func TestEntryIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(entry{}); size > 512 {
-		t.Errorf("an entry takes %d bytes, want at most 512", size)
+	if size := unsafe.Sizeof(entry{}); size > 704 {
+		t.Errorf("an entry takes %d bytes, want at most 704", size)
 	}
 }
 
@@ -202,7 +203,7 @@ func BenchmarkRequest(b *testing.B) {
 	for b.Loop() {
 		i++
 		s := m.Of(chat)
-		s.Estimate(8000)
+		s.EstimatePrompt(8000)
 		s.Quantile(0.9)
 		s.Observe(epoch, lengths[i&1023])
 		s.ObservePrompt(epoch, 8000, 2100)
@@ -213,9 +214,10 @@ func TestNoAllocations(t *testing.T) {
 	m := New(Config{})
 	of(m, chat).Observe(epoch, 100)
 	if n := testing.AllocsPerRun(3000, func() {
-		of(m, chat).Estimate(8000)
+		of(m, chat).EstimatePrompt(8000)
 		of(m, chat).Quantile(0.9)
 		of(m, chat).Observe(epoch, 250)
+		of(m, chat).ObserveAtLeast(epoch, 300)
 		of(m, chat).ObservePrompt(epoch, 8000, 2100)
 	}); n != 0 {
 		t.Errorf("%v allocations per request, want 0", n)
@@ -233,11 +235,11 @@ func TestSourceIsKept(t *testing.T) {
 		t.Errorf("%d keys, the second %v", m.Keys(), second.known())
 	}
 	second.Observe(epoch.Add(idleAfter), 7)
-	if first.known() != nil || second.known() == nil || second.known().lengths.n != 1 {
+	if first.known() != nil || second.known() == nil || second.known().lengths.count() != 1 {
 		t.Errorf("the place was not given away: %v, %v", first.known(), second.known())
 	}
 	first.Observe(epoch.Add(2*idleAfter), 100)
-	if second.known() != nil || first.known() == nil || first.known().lengths.n != 1 {
+	if second.known() != nil || first.known() == nil || first.known().lengths.count() != 1 {
 		t.Errorf("the place did not come back: %v, %v", first.known(), second.known())
 	}
 }

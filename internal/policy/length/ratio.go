@@ -1,14 +1,14 @@
 package length
 
-// The ratio before anything is reported: one prompt of 4 KiB at a quarter
-// token per byte, which the first reports outweigh quickly.
+// The ratio before any usage is reported: one prompt of 4 KiB at a quarter token
+// per byte, which the first reports outweigh quickly.
 const (
 	priorBytes  = 4096
 	priorTokens = 1024
 )
 
-// keep is the weight that earlier prompts retain when one is added: about the
-// last 32 count.
+// keep is the factor for the weight of earlier prompts when one is added: about
+// the last 32 count.
 const keep = 1 - 1.0/32
 
 // ratio is tokens per byte, weighted by size: the exponentially weighted

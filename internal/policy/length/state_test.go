@@ -24,7 +24,7 @@ func restored(m *Model, age time.Duration) (_ *Model, taken int) {
 }
 
 // What was learned is the same at once, is outweighed by a day's answers when
-// it is of last week, and keys that nobody uses are forgotten.
+// it is of last week, and unused keys are forgotten.
 func TestStateAges(t *testing.T) {
 	m := New(Config{})
 	old := m.Of(Key{"team", "chat"})
@@ -47,21 +47,20 @@ func TestStateAges(t *testing.T) {
 	} {
 		again, taken := restored(m, tt.age)
 		if taken != tt.taken {
-			t.Errorf("after %v %d keys are taken up, want %d", tt.age, taken, tt.taken)
+			t.Errorf("after %v %d keys are restored, want %d", tt.age, taken, tt.taken)
 		}
 		s := again.Of(old.key)
 		if tt.n == 0 {
 			continue
 		}
 		entry := s.known()
-		if entry == nil || int(entry.lengths.n) != tt.n {
+		if entry == nil || entry.lengths.count() != tt.n {
 			t.Errorf("after %v %+v answers are known, want %d", tt.age, entry, tt.n)
 			continue
 		}
-		got, _ := s.Quantile(0.5)
-		want, _ := old.Quantile(0.5)
-		if got < want*94/100 || got > want*106/100 || s.Estimate(4000) != old.Estimate(4000) {
-			t.Errorf("after %v the median is %d and 4,000 bytes are %d, want %d and %d", tt.age, got, s.Estimate(4000), want, old.Estimate(4000))
+		got, want := s.Quantile(0.5).Tokens, old.Quantile(0.5).Tokens
+		if got < want*94/100 || got > want*106/100 || s.EstimatePrompt(4000) != old.EstimatePrompt(4000) {
+			t.Errorf("after %v the median is %d and 4,000 bytes are %d, want %d and %d", tt.age, got, s.EstimatePrompt(4000), want, old.EstimatePrompt(4000))
 		}
 		if tt.age < 6*24*time.Hour {
 			continue
@@ -69,8 +68,8 @@ func TestStateAges(t *testing.T) {
 		for range 40 {
 			s.Observe(stateEpoch.Add(tt.age), 100)
 		}
-		if got, _ := s.Quantile(0.7); got > 120 {
-			t.Errorf("after %v and 40 answers of 100 tokens their 0.7 quantile is %d", tt.age, got)
+		if got := s.Quantile(0.7); got.Tokens > 120 {
+			t.Errorf("after %v and 40 answers of 100 tokens their 0.7 quantile is %+v", tt.age, got)
 		}
 	}
 }
@@ -84,6 +83,8 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 		"a bucket that wraps":     {First: 1<<63 - 1, Counts: []uint16{1}},
 		"more answers than count": {Counts: []uint16{1000, 24}},
 		"counts that wrap":        {Counts: []uint16{65535, 65535, 3}},
+		"a cut bucket too far":    {CutFirst: binCount, CutCounts: []uint16{1}},
+		"more than count, in sum": {Counts: []uint16{1000}, CutCounts: []uint16{24}},
 		"a name without end":      {Caller: strings.Repeat("x", 600), Counts: []uint16{1}},
 		"unused for weeks":        {Idle: 1000 * time.Hour, Counts: []uint16{1}},
 		"of the future":           {Idle: -1, Counts: []uint16{1}},
@@ -93,7 +94,7 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 	} {
 		m := New(Config{})
 		if m.Restore(stateEpoch, 0, &st) || m.Keys() > 0 {
-			t.Errorf("%s is taken up", name)
+			t.Errorf("%s is restored", name)
 		}
 	}
 	full := New(Config{MaxKeys: 2})
@@ -104,6 +105,30 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 		}
 	}
 	if !full.Restore(stateEpoch, 0, &KeyState{Caller: "1", Counts: []uint16{2}}) {
-		t.Error("a key that is there already is not taken up")
+		t.Error("a key that exists already is not restored")
+	}
+}
+
+// Answers that were cut are restored as such, and age like the others.
+func TestStateKeepsCutAnswers(t *testing.T) {
+	m := New(Config{})
+	old := m.Of(Key{"team", "chat"})
+	for range 200 {
+		old.Observe(stateEpoch, 100)
+		old.ObserveAtLeast(stateEpoch, 3000)
+	}
+	for _, age := range []time.Duration{0, 24 * time.Hour} {
+		again, _ := restored(m, age)
+		s := again.Of(old.key)
+		want := Estimate{Tokens: old.Quantile(0.9).Tokens, Answers: 400, Complete: 200, AtLeast: true}
+		if age > 0 {
+			want.Answers, want.Complete = 200, 100
+		}
+		if got := s.Quantile(0.9); got != want {
+			t.Errorf("after %v: %+v, want %+v", age, got, want)
+		}
+		if got := s.Quantile(0.4); got.AtLeast || got.Tokens > 103 {
+			t.Errorf("after %v: the 0.4 quantile is %+v, want about 100", age, got)
+		}
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"github.com/spillway-ai/spillway/internal/stat"
 )
 
-// slots is into how many parts the window of a budget is cut.
+// slots is the number of parts of a budget's window.
 const slots = 20
 
-// Budget is what a pool can afford in retries and hedges. At every withdrawal
+// Budget limits the retries and hedges of a pool. At every withdrawal
 //
 //	withdrawn in the last Window ≤ MinPerSecond × Window + Ratio × deposits in the last Window
 //
@@ -23,7 +23,7 @@ type Budget struct {
 	spent    *stat.Window // covers at least the window
 }
 
-// NewBudget returns a budget that has its reserve to spend.
+// NewBudget returns a budget with its full reserve.
 func NewBudget(cfg Config) *Budget {
 	slot := max(cfg.window()/slots, 1)
 	return &Budget{
@@ -37,8 +37,8 @@ func NewBudget(cfg Config) *Budget {
 // Deposit counts one request. Retries and hedges do not deposit.
 func (b *Budget) Deposit(now time.Time) { b.requests.Add(now, 1) }
 
-// Withdraw takes cost for one more attempt, or reports that it cannot be
-// afforded and takes nothing.
+// Withdraw subtracts the cost of one more attempt and reports true, or
+// subtracts nothing and reports false when the balance is too low.
 func (b *Budget) Withdraw(now time.Time, cost float64) bool {
 	if b.Balance(now) < cost {
 		return false

@@ -6,10 +6,11 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-// Classify is the failure class of an upstream's HTTP status; 0, for an answer
-// that never came, is broken. 499 is broken too: we did not leave, somebody
-// between us and the model did. 409 is invalid and goes to the client, whose
-// SDK retries it. 408 is slow unless Timeout.Class knows better.
+// Classify returns the failure class of an upstream's HTTP status. Status 0,
+// for an answer that never came, is broken. So is 499: the gateway did not close
+// the connection, something between it and the model did. 409 is invalid and
+// goes to the client, whose SDK retries it. 408 is slow unless Timeout.Class
+// says otherwise.
 func Classify(status int) spillway.FailureClass {
 	switch {
 	case status >= 200 && status < 300:
@@ -29,11 +30,11 @@ func Classify(status int) spillway.FailureClass {
 // Timeout is what is known of an attempt that ran out of time: a 408 from
 // upstream, or our own cut.
 type Timeout struct {
-	// Blind says that the answer was not streamed, so that the next three
-	// fields say nothing.
-	Blind bool
-	// Tokens had arrived at TBT, on average; LimitTBT is the slowest pace that
-	// is normal for the deployment. A limit of 0 calls any pace normal.
+	// Unstreamed says that the answer was not streamed, so that the next three
+	// fields have no meaning.
+	Unstreamed bool
+	// Tokens had arrived, at a mean time between tokens of TBT. LimitTBT is the
+	// slowest that is normal for the deployment; 0 means any.
 	Tokens        int
 	TBT, LimitTBT time.Duration
 	// Granted is the limit that was sent, 0 for none, and Budget what could
@@ -45,7 +46,7 @@ type Timeout struct {
 // answer was not streamed and could be longer than fits; otherwise the
 // deployment was slow.
 func (t Timeout) Class() spillway.FailureClass {
-	if t.Blind {
+	if t.Unstreamed {
 		if t.Budget > 0 && (t.Granted == 0 || t.Granted > t.Budget) {
 			return spillway.FailureOversized
 		}

@@ -1,10 +1,10 @@
-// Package retry says what a failure is, how long to wait after it, and whether
-// another attempt may be afforded.
+// Package retry classifies failures, computes how long to wait after them, and
+// decides whether the retry budget allows another attempt.
 //
 // Retries and hedges share one budget: 20% of the requests of the last 10 s
-// plus 10 per second, after Finagle's RetryBudget. So a dependency that fails
-// for everybody sees at most 1.2 times its load, and a quiet one can still be
-// retried.
+// plus 10 per second, after Finagle's RetryBudget. A dependency that fails
+// every request gets at most 1.2 times its load plus that reserve, and at a low
+// rate of requests retries are still possible.
 package retry
 
 import (
@@ -26,14 +26,14 @@ const (
 	MaxHedgeDelay = 10 * time.Second
 )
 
-// What an attempt takes from the budget.
+// What an attempt costs the budget.
 const (
 	CostRetry   = 1.0
 	CostTimeout = 2.0 // after a 408, whose attempt held capacity for its whole window
 )
 
 // ClampRetryAfter bounds a wait that an upstream asked for to 0.05–60 s. A
-// negative wait, which means that none was named, reads as one second.
+// negative wait means that the upstream named none, and gives one second.
 func ClampRetryAfter(d time.Duration) time.Duration {
 	if d < 0 {
 		return DefaultRetryAfter
@@ -51,14 +51,14 @@ func HedgeDelay(ttftQuantile time.Duration) time.Duration {
 	return min(max(ttftQuantile, MinHedgeDelay), MaxHedgeDelay)
 }
 
-// Config is how a pool retries. The zero value takes the defaults.
+// Config is how a pool retries. The zero value means the defaults.
 type Config struct {
-	MaxAttempts  int           // of one request, the first included; 0 takes 4; at most spillway.MaxAttempts
-	BaseDelay    time.Duration // before the first retry at the same deployment; 0 takes 100 ms
-	MaxDelay     time.Duration // 0 takes 2 s
-	Ratio        float64       // retries per request; 0 takes 0.2, negative means none
-	MinPerSecond float64       // retries that are always allowed; 0 takes 10, negative means none
-	Window       time.Duration // how long requests earn and retries count; 0 takes 10 s
+	MaxAttempts  int           // of one request, the first included; 0 means 4; at most spillway.MaxAttempts
+	BaseDelay    time.Duration // before the first retry at the same deployment; 0 means 100 ms
+	MaxDelay     time.Duration // 0 means 2 s
+	Ratio        float64       // retries per request; 0 means 0.2, negative means none
+	MinPerSecond float64       // retries that are always allowed; 0 means 10, negative means none
+	Window       time.Duration // how long requests add to the budget and retries count against it; 0 means 10 s
 }
 
 // Attempts is the number of attempts that one request may make.
@@ -72,7 +72,7 @@ func (c Config) Attempts() int {
 // Backoff is the wait after failed attempt number attempt (1-based), for rnd
 // in [0, 1): base × 2^(attempt−1), at most MaxDelay, of which one half is
 // fixed and one half random ("equal jitter"), so that requests that failed
-// together neither return at once nor together.
+// together are neither repeated at once nor together.
 func (c Config) Backoff(attempt int, rnd float64) time.Duration {
 	ceiling := c.maxDelay()
 	delay := min(c.baseDelay(), ceiling)

@@ -43,10 +43,10 @@ func TestTimeoutClass(t *testing.T) {
 		{"flowing", retry.Timeout{Tokens: 1900, TBT: 25 * ms, LimitTBT: 30 * ms}, spillway.FailureOversized},
 		{"trickling", retry.Timeout{Tokens: 90, TBT: 600 * ms, LimitTBT: 30 * ms}, spillway.FailureSlow},
 		{"nothing learned", retry.Timeout{Tokens: 90, TBT: 600 * ms}, spillway.FailureOversized},
-		{"blind, too long", retry.Timeout{Blind: true, Granted: 8000, Budget: 1955}, spillway.FailureOversized},
-		{"blind, no limit", retry.Timeout{Blind: true, Budget: 1955}, spillway.FailureOversized},
-		{"blind, would have fitted", retry.Timeout{Blind: true, Granted: 500, Budget: 1955}, spillway.FailureSlow},
-		{"blind, unbounded", retry.Timeout{Blind: true}, spillway.FailureSlow},
+		{"blind, too long", retry.Timeout{Unstreamed: true, Granted: 8000, Budget: 1955}, spillway.FailureOversized},
+		{"blind, no limit", retry.Timeout{Unstreamed: true, Budget: 1955}, spillway.FailureOversized},
+		{"blind, would have fitted", retry.Timeout{Unstreamed: true, Granted: 500, Budget: 1955}, spillway.FailureSlow},
+		{"blind, unbounded", retry.Timeout{Unstreamed: true}, spillway.FailureSlow},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,11 +1,12 @@
-// Package route picks the deployment for an attempt: filter what cannot take
-// it, keep the first tier that has somebody left, and choose among those by
-// the pool's strategy. Tiers are filled to the edge and never spread over: the
-// second tier gets a request only when the first has nobody for it.
+// Package route picks the deployment for an attempt. It leaves out deployments
+// that cannot serve it, keeps the first tier with a usable deployment, and
+// chooses within that tier by the pool's strategy. Load is not balanced across
+// tiers: the second tier gets a request only when the first has no usable
+// deployment for it.
 //
 // Affinity is weighted rendezvous hashing: each deployment scores
 // −weight/ln(hash of the prompt's prefix and the deployment), and the highest
-// score that is usable wins, so a blocked favourite moves only its own share.
+// usable score wins. When a deployment is blocked, only its own share moves.
 package route
 
 import (
@@ -17,16 +18,16 @@ import (
 // DefaultSpillAt is the utilization at which a tier counts as full.
 const DefaultSpillAt = 0.97
 
-// Strategy chooses within a tier.
+// Strategy is how to choose a deployment within a tier.
 type Strategy uint8
 
 const (
-	// Weighted spreads by weight.
+	// Weighted picks at random, by weight.
 	Weighted Strategy = iota
-	// LeastOutstanding takes the fewest outstanding tokens per weight.
+	// LeastOutstanding picks the fewest outstanding tokens per weight.
 	LeastOutstanding
-	// Affinity keeps prompts with one prefix at one deployment, whose prompt
-	// cache then knows it; requests without a prefix go as LeastOutstanding.
+	// Affinity sends prompts with one prefix to one deployment, whose prompt
+	// cache then holds it. Requests without a prefix use LeastOutstanding.
 	Affinity
 )
 
@@ -43,11 +44,10 @@ func (s Strategy) String() string {
 	return "unknown"
 }
 
-// Config is how to pick. The zero value takes the defaults.
+// Config is how to pick. The zero value means the defaults.
 type Config struct {
 	Strategy Strategy
-	SpillAt  float64 // 0 takes 0.97
-	MaxTiers int     // tiers considered, from the first candidate's tier on; 0 means all
+	SpillAt  float64 // 0 means 0.97
 	// AllowTried picks among candidates that this flight has tried when
 	// nothing else is left.
 	AllowTried bool
@@ -63,11 +63,11 @@ func (c Config) spillAt() float64 {
 // Candidate is a deployment as one attempt sees it. A pinned request has one
 // candidate.
 type Candidate struct {
-	Index int    // the caller's own; returned in Choice
-	Key   uint64 // lasting identity for affinity, such as a hash of the name; 0 takes Index
+	Index int    // the caller's number for it; returned in Choice
+	Key   uint64 // lasting identity for affinity, such as a hash of the name; 0 means Index
 	Tier  int    // lower is earlier
 
-	Weight      int     // share within the tier; below 1 reads as 1
+	Weight      int     // share within the tier; below 1 means 1
 	Outstanding int     // tokens reserved by attempts under way
 	Utilization float64 // before this attempt, 0–1 and above
 	InFlight    int
@@ -75,7 +75,7 @@ type Candidate struct {
 
 	Blocked spillway.SpillReason // why it cannot be used now; SpillNone when it can
 	// Tried says that an earlier attempt of this flight failed there, and
-	// Failed why; SpillNone reads as SpillBroken.
+	// Failed why; SpillNone means SpillBroken.
 	Tried  bool
 	Failed spillway.SpillReason
 }
@@ -84,16 +84,16 @@ type Candidate struct {
 type Choice struct {
 	Index int // of the candidate; meaningless unless OK
 	Tier  int
-	// Reason is why the first tier was not used: of its candidates' reasons
-	// the one that says most. SpillNone when it was used, or had nobody.
+	// Reason is why the first tier was not used: the most specific of its
+	// candidates' reasons. SpillNone when it was used, or had no candidate.
 	Reason spillway.SpillReason
 	OK     bool
 }
 
 // Pick chooses among candidates, in any order, for a request with this prompt
 // prefix (0 for none) and rnd in [0, 1). SpillAt leaves headroom only while
-// there is a tier to spill to: when nobody is below it, whoever stays
-// below 100% is used after all. It does not allocate.
+// there is a tier to spill to: when no candidate is below it, those below 100%
+// are used after all. It does not allocate.
 func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	if len(cands) == 0 {
 		return Choice{}
@@ -102,11 +102,6 @@ func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	for i := range cands {
 		f.first = min(f.first, cands[i].Tier)
 	}
-	f.last = math.MaxInt
-	if cfg.MaxTiers > 0 {
-		f.last = f.first + cfg.MaxTiers - 1
-	}
-
 	ok := f.bestTier(cands)
 	if !ok && f.limit < 1 {
 		f.limit = 1
@@ -128,13 +123,13 @@ func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	return choice
 }
 
-// filter is what one pick considers.
+// filter is what one pick regards as usable.
 type filter struct {
-	first, last int        // tiers
-	tier        int        // the tier to choose in
-	limit       float64    // utilization that is still usable
-	tried       bool       // tried candidates count
-	least       *Candidate // unless nil, only those as lightly loaded as this
+	first int        // the first tier of all candidates
+	tier  int        // the tier to choose in
+	limit float64    // utilization from which a candidate is full
+	tried bool       // tried candidates are usable
+	least *Candidate // unless nil, only those with the same load are usable
 }
 
 // reason is why c cannot be used, or SpillNone.
@@ -161,7 +156,7 @@ func (f *filter) usable(c *Candidate) bool {
 
 // bestTier finds the first tier with a usable candidate.
 func (f *filter) bestTier(cands []Candidate) bool {
-	best, ok := f.last, false
+	best, ok := math.MaxInt, false
 	for i := range cands {
 		if c := &cands[i]; c.Tier <= best && f.reason(c) == spillway.SpillNone {
 			best, ok = c.Tier, true
@@ -171,12 +166,12 @@ func (f *filter) bestTier(cands []Candidate) bool {
 	return ok
 }
 
-// firstTierReason is the most telling reason in the first tier.
+// firstTierReason returns the most specific reason in the first tier.
 func (f *filter) firstTierReason(cands []Candidate) spillway.SpillReason {
 	most := spillway.SpillNone
 	for i := range cands {
 		if c := &cands[i]; c.Tier == f.first {
-			if r := f.reason(c); telling(r) > telling(most) {
+			if r := f.reason(c); rank(r) > rank(most) {
 				most = r
 			}
 		}
@@ -184,8 +179,9 @@ func (f *filter) firstTierReason(cands []Candidate) spillway.SpillReason {
 	return most
 }
 
-// telling ranks reasons: what upstream said or did before what we predict.
-func telling(r spillway.SpillReason) int {
+// rank orders reasons: what upstream said or did counts more than what we
+// predict.
+func rank(r spillway.SpillReason) int {
 	switch r {
 	case spillway.SpillRefused:
 		return 6

@@ -17,7 +17,7 @@ func (f *filter) choose(cands []Candidate, s Strategy, affinity uint64, rnd floa
 	return f.leastOutstanding(cands, rnd)
 }
 
-// weighted draws by weight.
+// weighted picks at random, by weight.
 func (f *filter) weighted(cands []Candidate, rnd float64) int {
 	sum := 0
 	for i := range cands {
@@ -39,8 +39,8 @@ func (f *filter) weighted(cands []Candidate, rnd float64) int {
 	return chosen
 }
 
-// leastOutstanding takes the fewest tokens per weight, and draws by weight
-// among equals.
+// leastOutstanding picks the fewest tokens per weight, and among equals at
+// random, by weight.
 func (f *filter) leastOutstanding(cands []Candidate, rnd float64) int {
 	var least *Candidate
 	for i := range cands {
@@ -52,7 +52,7 @@ func (f *filter) leastOutstanding(cands []Candidate, rnd float64) int {
 	return f.weighted(cands, rnd)
 }
 
-// affine takes the highest rendezvous score.
+// affine picks the highest rendezvous score.
 func (f *filter) affine(cands []Candidate, affinity uint64) int {
 	chosen, best := -1, 0.0
 	for i := range cands {

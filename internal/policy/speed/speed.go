@@ -4,7 +4,7 @@
 //
 // An answer of n tokens takes TTFT + (n-1)·TBT, so the time left turns into
 // tokens by the quantile of the per-answer *mean* TBT. The mean over all gaps
-// would promise half the answers too much: a mean of 9.6 ms with a log-sigma
+// would be too fast for half of the answers: a mean of 9.6 ms with a log-sigma
 // of 0.56 has its 0.99 quantile at 9.6·exp(2.326·0.56-0.56²/2) = 30.2 ms.
 package speed
 
@@ -22,25 +22,25 @@ const (
 	// is unknown: that of gpt-4o-mini, one of the lowest published.
 	DefaultTokensPerSecond = 33.0
 	// FastestTTFT and FastestTBT (500 tokens/s) are faster than any
-	// deployment we know of, so nothing possible is ruled out by them.
+	// deployment we know of, so that they rule out only the impossible.
 	FastestTTFT = 50 * time.Millisecond
 	FastestTBT  = 2 * time.Millisecond
 )
 
-// minTokens is the shortest answer whose mean TBT is learned. Services send
-// tokens in bursts (content filtering buffers them), so the mean over a few
-// gaps says where the bursts fell, not how fast the model is.
-const minTokens = 16
+// minTokens is the least number of tokens whose mean TBT is learned. Services
+// send tokens in batches (content filters hold them back), so the mean over a
+// few tokens says where the batches fell, not how fast the model is.
+const minTokens = 15
 
 // fastest is the quantile that Fastest answers.
 const fastest = 0.01
 
-// Config says how much evidence is enough. The zero value takes the defaults.
+// Config says how much evidence is enough. The zero value means the defaults.
 type Config struct {
 	// MinSamples is the number of answers in a load band below which the band
-	// is thin; 0 takes 300, which puts three answers beyond the 0.99 quantile.
+	// has too few data; 0 means 300, which puts three answers beyond the 0.99 quantile.
 	MinSamples int
-	// Decay is how long an answer is remembered; 0 takes 10 minutes.
+	// Decay is how long an answer is remembered; 0 means 10 minutes.
 	Decay time.Duration
 }
 
@@ -67,7 +67,7 @@ type Model struct {
 }
 
 // New returns a model without measurements. floorTokensPerSecond is the
-// contractual speed of one answer; 0 takes DefaultTokensPerSecond.
+// contractual speed of one answer; 0 means DefaultTokensPerSecond.
 func New(cfg Config, floorTokensPerSecond float64) *Model {
 	if floorTokensPerSecond <= 0 {
 		floorTokensPerSecond = DefaultTokensPerSecond
@@ -86,9 +86,10 @@ func (m *Model) ObserveTTFT(now time.Time, load float64, ttft time.Duration) {
 	m.ttft.add(now, load, ttft.Seconds())
 }
 
-// ObserveTBT learns the mean time between the tokens of one answer. Answers
-// of fewer than 16 tokens teach nothing. An answer that was cut counts too:
-// leaving out the slow ones would make the deployment look fast.
+// ObserveTBT learns the mean time between the tokens of one answer, measured
+// over that many tokens after its first delta. Fewer than 15 are ignored. Answers
+// that were cut count too: without the slow ones, the deployment would look
+// fast.
 func (m *Model) ObserveTBT(now time.Time, load float64, mean time.Duration, tokens int) {
 	if tokens < minTokens {
 		return
@@ -97,27 +98,27 @@ func (m *Model) ObserveTBT(now time.Time, load float64, mean time.Duration, toke
 }
 
 // TTFT returns the q-quantile (0–1) of the time to first token at a load.
-// While data are thin it is the slower of DefaultTTFT and what was observed.
+// While there are few data, it is the slower of DefaultTTFT and what was observed.
 func (m *Model) TTFT(now time.Time, load, q float64) time.Duration {
 	return m.quantile(now, &m.ttft, load, q, DefaultTTFT.Seconds())
 }
 
 // TBT returns the q-quantile (0–1) of the per-answer mean time between tokens
-// at a load. While data are thin it is the slower of the contractual speed and
-// what was observed.
+// at a load. While there are few data, it is the slower of the contractual speed
+// and what was observed.
 func (m *Model) TBT(now time.Time, load, q float64) time.Duration {
 	return m.quantile(now, &m.tbt, load, q, m.contract)
 }
 
-// Fastest returns a TTFT and a TBT that hardly any answer beats: the 0.01
+// Fastest returns a TTFT and a TBT that almost no answer is faster than: the 0.01
 // quantile at any load, and at least as fast as FastestTTFT and FastestTBT
-// while data are thin. What does not fit at this speed does not fit at all.
+// while there are few data. What does not fit at this speed does not fit at all.
 func (m *Model) Fastest(now time.Time) (ttft, tbt time.Duration) {
 	return m.low(now, m.ttft.all, FastestTTFT), m.low(now, m.tbt.all, FastestTBT)
 }
 
-// Typical returns the medians of TTFT and TBT at a load, as measured: what
-// there is no measurement of is taken for the fastest.
+// Typical returns the measured medians of TTFT and TBT at a load. Without a
+// measurement it assumes the fastest.
 func (m *Model) Typical(now time.Time, load float64) (ttft, tbt time.Duration) {
 	return m.median(now, &m.ttft, load, FastestTTFT), m.median(now, &m.tbt, load, FastestTBT)
 }
@@ -132,8 +133,8 @@ func (m *Model) median(now time.Time, b *bands, load float64, unknown time.Durat
 	return duration(v)
 }
 
-// quantile takes the band's quantile, that of all bands where the band is
-// thin, and the slower of that and the contract where all are.
+// quantile returns the band's quantile; that of all bands where the band has few
+// data; and the slower of that and the contract where all bands together do.
 func (m *Model) quantile(now time.Time, b *bands, load, q, contract float64) time.Duration {
 	v, n := b.band[bandOf(load)].Quantile(now, q)
 	if n < m.minSamples {

@@ -6,7 +6,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/stat"
 )
 
-// State is what a Model has learned, as plain data that can be kept over a
+// State is what a Model has learned, as plain data that can be saved over a
 // restart.
 type State struct {
 	TTFT BandsState `json:"ttft"`
@@ -25,10 +25,10 @@ func (m *Model) State(now time.Time) State {
 	return State{TTFT: m.ttft.state(now), TBT: m.tbt.state(now)}
 }
 
-// Restore makes the model one that had learned st age before now and nothing
-// since; measurements go on to be forgotten as if it had lived on. A state
-// that does not fit, in whole or in part, leaves the model as it was, and ok
-// is false: a band without the whole would contradict it.
+// Restore replaces what the model knows by st, which was learned up to age before
+// now; measurements expire as if the model had run since. When any part of st is
+// not valid for this model, nothing changes and ok is false: the bands and
+// their sum would contradict each other.
 func (m *Model) Restore(now time.Time, age time.Duration, st *State) (ok bool) {
 	ttft, ok := m.ttft.restored(now, age, &st.TTFT)
 	if !ok {
