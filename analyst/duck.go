@@ -120,7 +120,7 @@ func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) erro
 	encoder := json.NewEncoder(w) // ends each value with a new line
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(head); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
+		return fmt.Errorf("write the result: %w", err)
 	}
 	for rows.Next() {
 		if err := rows.Scan(pointers...); err != nil {
@@ -130,7 +130,7 @@ func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) erro
 			values[i] = plain(v)
 		}
 		if err := encoder.Encode(values); err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
+			return fmt.Errorf("write the result: %w", err)
 		}
 	}
 	return because(ctx, rows.Err())

@@ -47,9 +47,9 @@ func split(columns []store.Column) (plain, attempts []store.Column) {
 	return plain, attempts
 }
 
-const explorerHead = `// The records of Spillway in Azure Data Explorer. Run it in the database as it
-// is, as often as you like: it makes what is missing and leaves the records.
-// It is written from the columns of the store (make generate).
+const explorerHead = `// Spillway's records in Azure Data Explorer. Run this script in the database. It
+// can be run again: it creates what is missing and keeps the records. It is
+// generated from the columns of the store (make generate).
 .execute database script with (ThrowOnErrors=true) <|
 `
 
@@ -98,12 +98,12 @@ func explorerScript(columns []store.Column) string {
 	return explorerHead + strings.Join(commands, "\n\n") + "\n"
 }
 
-const clickHouseHead = `-- The records of Spillway in ClickHouse. Run it in the database, with
+const clickHouseHead = `-- Spillway's records in ClickHouse. Run this script in the database, with
 --   clickhouse client --database D --queries-file records.sql
--- It is written from the columns of the store (make generate). After an update
--- that brings new columns, ALTER TABLE requests ADD COLUMN adds them.
--- A cluster wants ENGINE = ReplicatedMergeTree, which leaves out what is sent
--- twice by itself: non_replicated_deduplication_window is for a single server.
+-- It is generated from the columns of the store (make generate). After an update
+-- with new columns, add them with ALTER TABLE requests ADD COLUMN.
+-- On a cluster use ENGINE = ReplicatedMergeTree, which deduplicates by itself:
+-- non_replicated_deduplication_window is for a single server.
 `
 
 var clickHouseTypes = map[string]string{

@@ -164,7 +164,7 @@ func (p *parser) primary() *expr {
 	case t.is("{"):
 		p.fail(t.span, "functions are not supported: let names a value or a query")
 	}
-	p.fail(t.span, "an expression is expected, not %s", t.describe())
+	p.fail(t.span, "expected an expression, got %s", t.describe())
 	return nil
 }
 

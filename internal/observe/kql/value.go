@@ -141,7 +141,7 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 		}
 	}
 	if isFunction(e.text) {
-		c.fail(e.span, "column %q is not known; did you mean the function %s()?", e.text, e.text)
+		c.fail(e.span, "unknown column %q; did you mean the function %s()?", e.text, e.text)
 	}
 	if len(names) == 0 {
 		c.fail(e.span, "%q is not known", e.text)
@@ -152,7 +152,7 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 			hint = "; there are " + strings.Join(names[:12], ", ") + " and others"
 		}
 	}
-	c.fail(e.span, "column %q is not known%s", e.text, hint)
+	c.fail(e.span, "unknown column %q%s", e.text, hint)
 	return value{}
 }
 

@@ -93,7 +93,7 @@ func TestMergeGoesAroundDamage(t *testing.T) {
 		t.Errorf("the log names it %d times:\n%s", n, log)
 	}
 	var damaged *segmentError
-	if _, err := tryRead(t, dir); !errors.As(err, &damaged) || !strings.Contains(err.Error(), "moved away") {
+	if _, err := tryRead(t, dir); !errors.As(err, &damaged) || !strings.Contains(err.Error(), "move this file away") {
 		t.Errorf("a reader gets %v", err)
 	}
 }

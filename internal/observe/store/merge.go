@@ -80,7 +80,7 @@ func (k *keeper) merge() error {
 			// Whoever reads it will get the same error. It is not merged, so
 			// that the others can be.
 			k.unreadable[filepath.Base(bad.path)] = true
-			k.cfg.Log.Error("a segment cannot be read and is left as it is", slog.Any("error", err))
+			k.cfg.Log.Error("unreadable segment not merged", slog.Any("error", err))
 			continue
 		}
 		if err != nil {
@@ -96,7 +96,7 @@ func (k *keeper) merge() error {
 func (k *keeper) fits(neighbours []segmentFile) (bool, error) {
 	free, err := freeBytes(k.cfg.Dir)
 	if err != nil {
-		return false, fmt.Errorf("ask for the room on the disk: %w", err)
+		return false, fmt.Errorf("read the free disk space: %w", err)
 	}
 	var bytes int64
 	for _, s := range neighbours {

@@ -33,7 +33,7 @@ func Read(r io.Reader, q kql.Query) (Answer, error) {
 		Columns []json.RawMessage `json:"columns"`
 	}
 	if err := decoder.Decode(&head); err != nil {
-		return a, fmt.Errorf("reading the answer: %w", err)
+		return a, fmt.Errorf("read the result: %w", err)
 	}
 	for {
 		var row []any
@@ -42,10 +42,10 @@ func Read(r io.Reader, q kql.Query) (Answer, error) {
 			return a, nil
 		}
 		if err != nil {
-			return a, fmt.Errorf("reading row %d of the answer: %w", len(a.Rows)+1, err)
+			return a, fmt.Errorf("read row %d of the result: %w", len(a.Rows)+1, err)
 		}
 		if len(row) != len(q.Columns) {
-			return a, fmt.Errorf("row %d of the answer has %d values, not %d", len(a.Rows)+1, len(row), len(q.Columns))
+			return a, fmt.Errorf("row %d of the result has %d values instead of %d", len(a.Rows)+1, len(row), len(q.Columns))
 		}
 		for i, c := range q.Columns {
 			if c.Type == kql.Timespan {

@@ -52,14 +52,14 @@ const (
 func (a Answer) WriteHTML(w io.Writer) error {
 	t, err := template.New("page").Parse(pageText)
 	if err != nil {
-		return fmt.Errorf("reading the page's template: %w", err)
+		return fmt.Errorf("parse the page template: %w", err)
 	}
 	p := page{Title: a.Render.Title, Query: a.Query, Charts: a.pictures(), Note: fmt.Sprintf("%d rows", len(a.Rows))}
 	if p.Title == "" {
 		p.Title = question(a.Query)
 	}
 	if n := len(a.seriesOf()) - maxSeries; n > 0 && len(p.Charts) > 0 {
-		p.Note += fmt.Sprintf("; the chart leaves %d smaller series away", n)
+		p.Note += fmt.Sprintf("; the chart omits %d smaller series", n)
 	}
 	for i := range hues {
 		p.Hues = append(p.Hues, i)
@@ -79,7 +79,7 @@ func (a Answer) WriteHTML(w io.Writer) error {
 		p.Rows = append(p.Rows, line)
 	}
 	if err := t.Execute(w, p); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
+		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
 }
