@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	}
 	query, err := io.ReadAll(in)
 	if err != nil {
-		return fmt.Errorf("reading the query: %w", err)
+		return fmt.Errorf("read the query: %w", err)
 	}
 	db, err := open(ctx, o)
 	if err != nil {
