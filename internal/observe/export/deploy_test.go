@@ -85,10 +85,10 @@ func explorerScript(columns []store.Column) string {
 	commands := []string{
 		"// One row is one request. A column that is new in a later version is added.\n" +
 			".create-merge table requests (\n" + strings.Join(table, ",\n") + ")",
-		"// Which column of a segment goes where.\n" +
+		"// Mapping of a segment's columns.\n" +
 			".create-or-alter table requests ingestion parquet mapping \"requests_parquet\"\n```\n[\n" + strings.Join(lines, ",\n") + "\n]\n```",
-		"// How long records are kept here.\n.alter-merge table requests policy retention softdelete = 90d recoverability = enabled",
-		"// One row is one attempt. Queries name it like a table.\n" +
+		"// Retention of the records.\n.alter-merge table requests policy retention softdelete = 90d recoverability = enabled",
+		"// One row is one attempt. Queries use it like a table.\n" +
 			".create-or-alter function with (docstring = \"Attempts at deployments, from the records of Spillway\") attempts() {\n" +
 			"    requests\n    | where attempt_count > 0\n" +
 			"    | project request_id = id, request_time = ['time'], " + strings.Join(attemptsOf, ", ") + ", attempts\n" +
