@@ -2,6 +2,6 @@
 // requests, deployments, classes, the events and actions that pass between
 // the policy core and its drivers, and the record that each request leaves.
 //
-// It imports only time and errors, holds no behaviour beyond naming
+// It imports only time and errors, holds no behavior beyond naming
 // its values, and keeps no state.
 package spillway

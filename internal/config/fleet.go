@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Fleet is a modelled fleet: the deployments that the Azure stand-in plays,
+// Fleet is a modeled fleet: the deployments that the Azure stand-in plays,
 // and what goes wrong with them.
 type Fleet struct {
 	Deployments []FleetDeployment `yaml:"deployments" required:"true" doc:"Modeled deployments."`
 	Faults      []FleetFault      `yaml:"faults" doc:"Injected faults and their schedule."`
 }
 
-// FleetDeployment is one modelled deployment. Its zero fields take the model's
+// FleetDeployment is one modeled deployment. Its zero fields take the model's
 // and the kind's figures.
 type FleetDeployment struct {
 	Name                   string        `yaml:"name" required:"true" doc:"Deployment name in paths, or model name in bodies."`
@@ -37,7 +37,7 @@ type FleetDeployment struct {
 	PrefillTokensPerSecond float64       `yaml:"prefill_tokens_per_second" min:"0" doc:"Speed at which prompts are read."`
 }
 
-// FleetFault is one fault of a modelled fleet.
+// FleetFault is one fault of a modeled fleet.
 type FleetFault struct {
 	Kind        string        `yaml:"kind" required:"true" enum:"status_408|status_429|status_5xx|stall_before_headers|stall_after_headers|reset|slow|cut_stream|malformed_stream|missing_usage|absurd_retry_after" doc:"Type of fault."`
 	Deployment  string        `yaml:"deployment" doc:"Only this deployment; all when empty."`

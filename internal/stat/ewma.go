@@ -9,7 +9,7 @@ import (
 const defaultHalfLife = 10 * time.Second
 
 // EWMA is the exponentially weighted mean of values that arrive at irregular
-// times: a value weighs 2^(-age/halfLife). The weights are normalised, so the
+// times: a value weighs 2^(-age/halfLife). The weights are normalized, so the
 // first values are not pulled towards zero. The zero value works, with a
 // half-life of 10 s.
 type EWMA struct {

@@ -1,7 +1,7 @@
-// Package azuresim serves a modelled fleet over HTTP in the shapes of Azure
+// Package azuresim serves a modeled fleet over HTTP in the shapes of Azure
 // OpenAI: paths, headers, error bodies, stream chunks and their pace.
 //
-// It is an http.Handler. Behaviour that depends on a request can be steered by
+// It is an http.Handler. Behavior that depends on a request can be steered by
 // words in the last user message (or prompt, or input):
 //
 //	[[tokens=600]]   the visible answer is 600 tokens long

@@ -261,7 +261,7 @@ func (d *Depth) line() string {
 // labelWidth is the room of the labels on the left.
 const labelWidth = 14
 
-// fact writes a labelled paragraph.
+// fact writes a labeled paragraph.
 func fact(b *strings.Builder, label, text string) {
 	paragraph(b, fmt.Sprintf("%-*s", labelWidth, label), text)
 }

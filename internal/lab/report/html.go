@@ -217,7 +217,7 @@ func plots(c Comparison) []plot {
 	return all
 }
 
-// parameters lists those of a sweep in the order of their colours.
+// parameters lists those of a sweep in the order of their colors.
 func parameters(points []Point) []legend {
 	var all []legend
 	for i, p := range points {

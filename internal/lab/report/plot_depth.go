@@ -7,10 +7,10 @@ import (
 	"github.com/spillway-ai/spillway/internal/svg"
 )
 
-// hues is the number of colours that policies and parameters take in turn.
+// hues is the number of colors that policies and parameters take in turn.
 const hues = 6
 
-// hue returns the class of the i-th series' colour.
+// hue returns the class of the i-th series' color.
 func hue(i int) string { return "s" + strconv.Itoa(i%hues) }
 
 // plotDepths draws the rates of 429 and 408 against the depth of the PTU meter,

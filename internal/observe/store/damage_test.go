@@ -66,7 +66,7 @@ func tryRead(t *testing.T, dir string) (out []spillway.Record, err error) {
 	return out, nil
 }
 
-// A segment that cannot be read keeps its neighbours from being merged with it
+// A segment that cannot be read keeps its neighbors from being merged with it
 // and nothing else: it is told once, and left where it is.
 func TestMergeGoesAroundDamage(t *testing.T) {
 	dir := t.TempDir()

@@ -41,7 +41,7 @@ type legend struct {
 	Dashed bool // when the hues have come round
 }
 
-// The page shows so many rows, and its charts have so many colours.
+// The page shows so many rows, and its charts have so many colors.
 const (
 	maxPageRows = 1000
 	hues        = 6
@@ -135,7 +135,7 @@ const (
 )
 
 // drawLines draws series over time, with a grid of round numbers and times.
-// Few points are marked, so that one without neighbours is seen.
+// Few points are marked, so that one without neighbors is seen.
 func drawLines(all []series, r kql.Render) string {
 	from, to, most := bounds(all)
 	levels := roundLevels(most)
