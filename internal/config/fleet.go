@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Fleet is a modeled fleet: the deployments that the Azure stand-in plays,
+// Fleet is a modeled fleet: the deployments that the Azure emulator serves,
 // and what goes wrong with them.
 type Fleet struct {
 	Deployments []FleetDeployment `yaml:"deployments" required:"true" doc:"Modeled deployments."`

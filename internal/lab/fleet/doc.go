@@ -2,7 +2,7 @@
 // provisioned and standard capacity is metered, and which faults strike when.
 //
 // It is pure: every method is told the time, randomness comes from a seed, and
-// equal seeds with equal calls give equal answers. The HTTP stand-in drives it
+// equal seeds with equal calls give equal answers. The HTTP emulator drives it
 // with the wall clock and the what-if simulator with a virtual one. Nothing in
 // it is safe for concurrent use.
 //
