@@ -128,11 +128,11 @@ func (d *decoder) exportURL(e *Export, path string) {
 		d.hide(d.placeOf(path), e.URL)
 		d.addAt(path, "contains more than a path", "end it before the ?; put a signature into auth.sas")
 	case u.Path != "" && e.API == ExportS3:
-		d.addAt(path, "holds a path", "write "+u.Scheme+"://"+u.Host+", and the rest into bucket and prefix")
+		d.addAt(path, "contains a path", "write "+u.Scheme+"://"+u.Host+", and the rest into bucket and prefix")
 	case u.Path != "" && e.API == ExportAzure && strings.Contains(u.Hostname(), ".blob.core."):
-		d.addAt(path, "holds a path", "write "+u.Scheme+"://"+u.Host+", and the rest into bucket and prefix")
+		d.addAt(path, "contains a path", "write "+u.Scheme+"://"+u.Host+", and the rest into bucket and prefix")
 	case u.Path != "" && e.Kind == ExportDataExplorer:
-		d.addAt(path, "holds a path", "write "+u.Scheme+"://"+u.Host)
+		d.addAt(path, "contains a path", "write "+u.Scheme+"://"+u.Host)
 	}
 }
 
@@ -239,6 +239,6 @@ func (d *decoder) wholeAuth(a *ExportAuth, path string) {
 		d.addAt(path, "contains several credentials", "set one of client_secret, managed_identity, account_key, sas")
 	}
 	if a.Authority != "" && !strings.HasPrefix(a.Authority, "https://") {
-		d.addAt(path+".authority", "does not begin with https://", "write https:// and the host")
+		d.addAt(path+".authority", "must start with https://", "write https:// and the host")
 	}
 }

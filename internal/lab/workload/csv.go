@@ -133,7 +133,7 @@ func (r *Reader) openCSV(header []byte) error {
 		case f == fieldIgnored:
 			r.tally.Ignored = append(r.tally.Ignored, n)
 		case f < fieldKnown && seen[f]:
-			return reasonf("the header names %s twice", n)
+			return reasonf("the header contains %s twice", n)
 		case f < fieldKnown:
 			seen[f] = true
 		}

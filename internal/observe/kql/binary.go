@@ -129,7 +129,7 @@ func (c *compiler) stringOperator(e *expr, left, right value) value {
 // syntax is RE2's here as there.
 func (c *compiler) checkPattern(v value) {
 	if v.literal == nil {
-		c.fail(v.at, "a regular expression must be a plain string")
+		c.fail(v.at, "a regular expression must be a literal string")
 	}
 	if _, err := regexp.Compile(v.literal.text); err != nil {
 		c.fail(v.at, "%v", err)

@@ -154,7 +154,7 @@ func buildExtract(k *called) value {
 	k.c.checkPattern(k.args[0])
 	group := k.args[1].literal
 	if group == nil || group.null {
-		k.fail(1, "the group must be a plain number")
+		k.fail(1, "the group must be a literal number")
 	}
 	if n, err := strconv.Atoi(group.text); err != nil || n < 0 || n > regexp.MustCompile(k.args[0].literal.text).NumSubexp() {
 		k.fail(1, "the pattern has no group %s", group.text)
@@ -174,7 +174,7 @@ func buildRound(k *called) value {
 	if len(k.args) == 2 {
 		l := k.args[1].literal
 		if l == nil || l.null || len(l.text) > 2 {
-			k.fail(1, "the number of digits must be a plain number")
+			k.fail(1, "the number of digits must be a literal number")
 		}
 		digits = l.text
 	}

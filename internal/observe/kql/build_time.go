@@ -29,7 +29,7 @@ var formats = [...][2]string{
 func buildFormatDatetime(k *called) value {
 	format := k.args[1].literal
 	if format == nil {
-		k.fail(1, "the format must be a plain string")
+		k.fail(1, "the format must be a literal string")
 	}
 	var b strings.Builder
 next:
@@ -137,7 +137,7 @@ func timePart(v string, micros int64, of int) string {
 func buildFormatTimespan(k *called) value {
 	format := k.args[1].literal
 	if format == nil {
-		k.fail(1, "the format must be a plain string")
+		k.fail(1, "the format must be a literal string")
 	}
 	v := k.args[0].sql
 	all := []string{"''"}

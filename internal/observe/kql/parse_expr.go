@@ -62,7 +62,7 @@ func (p *parser) binary(level int) *expr {
 			left = &expr{kind: exprBinary, text: op.text, args: []*expr{left, p.binary(level + 1)}, span: op.span}
 		}
 		if level == comparisonLevel && isOperator(p.peek(), level) {
-			p.fail(p.peek().span, "comparisons do not chain: join them with and, or use parentheses")
+			p.fail(p.peek().span, "comparisons cannot be chained: combine them with and, or use parentheses")
 		}
 	}
 }
