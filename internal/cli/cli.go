@@ -1,4 +1,4 @@
-// Package cli is the command line: one file for each subcommand.
+// Package cli is the command line: one file per subcommand.
 package cli
 
 import (

@@ -1,5 +1,5 @@
-// Package svg writes pictures for pages: looks are classes, which the page's style
-// decides for light, dark and paper.
+// Package svg writes the charts of pages. Styling is by class; the page's style
+// sheet defines the classes for light, dark and print.
 package svg
 
 import (

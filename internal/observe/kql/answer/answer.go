@@ -1,6 +1,6 @@
-// Package answer shows what a query has answered: as a table fitted to a
-// terminal, as a chart there, as CSV, as JSON, and as a page of HTML. It is
-// pure but for the readers and writers that it is given.
+// Package answer formats the result of a query: as a table or chart fitted to
+// a terminal, CSV, JSON, or an HTML page. It is pure except for the readers and
+// writers of its caller.
 package answer
 
 import (
