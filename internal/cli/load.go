@@ -38,8 +38,8 @@ type loadCommand struct {
 
 	Timeout     time.Duration `default:"600s" help:"Longest wait for a response, or for a stream's next byte."`
 	Retries     int           `help:"Retries of each call; the SDKs' default is 2." placeholder:"N"`
-	MaxInFlight int           `default:"20000" help:"Most calls in flight; further ones start late."`
-	Connections int           `help:"Most connections; 0 is unlimited." placeholder:"N"`
+	MaxInFlight int           `default:"20000" help:"Maximum calls in flight; further ones start late."`
+	Connections int           `help:"Maximum connections; 0 is unlimited." placeholder:"N"`
 	HTTP2       bool          `name:"http2" help:"Use only HTTP/2, also without TLS."`
 	Seed        uint64        `default:"1" help:"Seed of arrivals, prompts and waits."`
 

@@ -26,7 +26,7 @@ type queryCommand struct {
 	File   string `short:"f" type:"path" help:"Read the query from this file; - is standard input." placeholder:"FILE"`
 	Store  string `default:"." type:"path" help:"Directory of the record store. Default: the working directory." placeholder:"DIR"`
 	Format string `default:"text" enum:"text,json,csv,html" help:"Output format: text, json, csv or html."`
-	Memory string `default:"1GB" help:"Most memory that the query may use. Default: 1GB." placeholder:"SIZE"`
+	Memory string `default:"1GB" help:"Maximum memory of the query. Default: 1GB." placeholder:"SIZE"`
 }
 
 // analystName is the program that runs queries.

@@ -58,7 +58,7 @@ type Server struct {
 	MaxAnswerBytes Bytes         `yaml:"max_answer_bytes" default:"64MiB" min:"1KiB" doc:"Largest response that is buffered or assembled."`
 	MaxErrorBytes  Bytes         `yaml:"max_error_bytes" default:"256KiB" min:"1KiB" doc:"Largest error body read from a deployment."`
 	MaxEventBytes  Bytes         `yaml:"max_event_bytes" default:"8MiB" min:"1KiB" max:"1GiB" doc:"Largest event of a deployment's stream."`
-	MaxInFlight    int           `yaml:"max_in_flight" default:"100000" min:"1" doc:"Most requests in flight; further ones get 503."`
+	MaxInFlight    int           `yaml:"max_in_flight" default:"100000" min:"1" doc:"Maximum requests in flight; further ones get 503."`
 	HeaderTimeout  time.Duration `yaml:"header_timeout" default:"10s" min:"1ms" doc:"Time to read a request's header."`
 	BodyTimeout    time.Duration `yaml:"body_timeout" default:"10s" min:"1ms" doc:"Time to read a request's body; min_body_rate extends it."`
 	MinBodyRate    Bytes         `yaml:"min_body_rate" default:"16KiB" min:"1" doc:"Bytes per second at which a body must arrive after body_timeout."`
@@ -94,7 +94,7 @@ type Deployment struct {
 	RPM             int           `yaml:"rpm" min:"0" doc:"Requests per minute of a standard deployment; 0 is unlimited."`
 	Region          string        `yaml:"region" doc:"Region, for records."`
 	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share of its tier's requests, relative to the other deployments."`
-	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Most attempts in flight; 0 is unlimited."`
+	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Maximum attempts in flight; 0 is unlimited."`
 	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens."`
 	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Largest output limit that the model accepts; it bounds the limit that is set for clients without one. 0 selects 4096, which every chat model accepts."`
 	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one response, used until there are enough samples; 0 selects the model's published target."`
@@ -140,7 +140,7 @@ type Pool struct {
 // Spill is when a pool's traffic goes to a later tier.
 type Spill struct {
 	At       float64 `yaml:"at" default:"0.97" min:"0.01" max:"2" doc:"Utilization at which a tier counts as full; 1 is 100%."`
-	MaxTiers int     `yaml:"max_tiers" min:"0" doc:"Most tiers that one request may try; 0 is all."`
+	MaxTiers int     `yaml:"max_tiers" min:"0" doc:"Maximum tiers tried for one request; 0 is all."`
 }
 
 // Class is one kind of traffic.
@@ -185,7 +185,7 @@ type Routing struct {
 
 // Retry is when a request is tried again.
 type Retry struct {
-	MaxAttempts  int           `yaml:"max_attempts" default:"4" min:"1" max:"8" doc:"Most attempts of one request, including the first."`
+	MaxAttempts  int           `yaml:"max_attempts" default:"4" min:"1" max:"8" doc:"Maximum attempts of one request, including the first."`
 	BaseDelay    time.Duration `yaml:"base_delay" default:"100ms" min:"1ms" doc:"Delay before the first retry at the same deployment; doubles each time, with jitter."`
 	MaxDelay     time.Duration `yaml:"max_delay" default:"2s" min:"1ms" doc:"Longest retry delay."`
 	Ratio        float64       `yaml:"ratio" default:"0.2" min:"0" max:"1" doc:"Retry budget: retries per request over the window; 0 is none."`
@@ -196,23 +196,23 @@ type Retry struct {
 // Breaker is when a deployment that fails is left alone.
 type Breaker struct {
 	Window              time.Duration `yaml:"window" default:"30s" min:"1s" doc:"Period over which the error rate is measured."`
-	MinRequests         int           `yaml:"min_requests" default:"10" min:"1" doc:"Fewest results in the window for the rate to count."`
+	MinRequests         int           `yaml:"min_requests" default:"10" min:"1" doc:"Minimum results in the window for the rate to count."`
 	ErrorRate           float64       `yaml:"error_rate" default:"0.5" min:"0.01" max:"1" doc:"Share of failures that opens the breaker."`
 	ConsecutiveFailures int           `yaml:"consecutive_failures" default:"5" min:"1" doc:"Consecutive failures that open the breaker regardless of the rate."`
 	OpenFor             time.Duration `yaml:"open_for" default:"5s" min:"1ms" doc:"Time until the first probe; doubles when the breaker soon opens again."`
 	MaxOpenFor          time.Duration `yaml:"max_open_for" default:"60s" min:"1ms" doc:"Longest time until the first probe."`
-	Probes              int           `yaml:"probes" default:"1" min:"1" doc:"Most concurrent probe requests; this many successes close the breaker."`
+	Probes              int           `yaml:"probes" default:"1" min:"1" doc:"Maximum concurrent probe requests; this many successes close the breaker."`
 }
 
 // Queue is who may wait for capacity.
 type Queue struct {
-	MaxLength int     `yaml:"max_length" default:"1024" min:"0" doc:"Most requests that may wait; 0 is none."`
+	MaxLength int     `yaml:"max_length" default:"1024" min:"0" doc:"Maximum requests that may wait; 0 is none."`
 	MaxShare  float64 `yaml:"max_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the queue that one caller may use while others wait."`
 }
 
 // Speed is how the speed of a deployment is learned.
 type Speed struct {
-	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Fewest responses for a measured speed. With fewer at one load level, responses at all load levels are combined; with fewer in total, the slower of the published and the measured speed counts, with 2 s to the first token."`
+	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Minimum responses for a measured speed. With fewer at one load level, responses at all load levels are combined; with fewer in total, the slower of the published and the measured speed counts, with 2 s to the first token."`
 	Decay      time.Duration `yaml:"decay" default:"10m" min:"1s" doc:"How long a measured response is remembered."`
 }
 
@@ -222,7 +222,7 @@ type Records struct {
 	Stdout       bool   `yaml:"stdout" doc:"Write records to standard output."`
 	MaxFileBytes Bytes  `yaml:"max_file_bytes" default:"64MiB" min:"4KiB" doc:"Size at which a new file starts."`
 	MaxFiles     int    `yaml:"max_files" default:"16" min:"1" max:"10000" doc:"Files kept; the oldest is removed."`
-	Queue        int    `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Most records that wait for the disk; further ones are dropped and counted."`
+	Queue        int    `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
 }
 
 // Store is the record store.
@@ -231,7 +231,7 @@ type Store struct {
 	MaxAge    time.Duration `yaml:"max_age" default:"2160h" min:"0s" doc:"How long records are kept, and up to a day longer; 0 keeps all. 2160h is 90 days."`
 	MaxBytes  Bytes         `yaml:"max_bytes" default:"16GiB" min:"0" doc:"Size on disk above which the oldest records are removed; 0 is unlimited."`
 	SealAfter time.Duration `yaml:"seal_after" default:"1m" min:"1s" doc:"Longest time until a record is in a Parquet file. Before that, only Spillway can read it."`
-	Queue     int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Most records that wait for the disk; further ones are dropped and counted."`
+	Queue     int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
 }
 
 // Metrics is whether there are metrics.

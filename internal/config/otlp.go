@@ -23,7 +23,7 @@ type OTLP struct {
 	Attributes  []Attribute   `yaml:"attributes" doc:"Resource attributes, such as deployment.environment.name. They take precedence over OTEL_RESOURCE_ATTRIBUTES."`
 	Timeout     time.Duration `yaml:"timeout" default:"10s" min:"1ms" doc:"Timeout of one try to send a message; tries repeat for a minute."`
 	Interval    time.Duration `yaml:"interval" default:"60s" min:"1s" doc:"How often metrics are sent."`
-	Queue       int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Most records that wait for the collector; further ones are dropped and counted."`
+	Queue       int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the collector; further ones are dropped and counted."`
 }
 
 // Header is one header of a message.
