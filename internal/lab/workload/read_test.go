@@ -85,7 +85,7 @@ func TestReadErrors(t *testing.T) {
 		{"only a header", head, "t: the trace has no calls"},
 		{"no header", "1,2,3\n", "t:1: not the header of a trace"},
 		{"missing column", "offset_ms,input_tokens,model\n", "t:1: column output_tokens is missing for format csv: found offset_ms, input_tokens, model"},
-		{"column twice", "offset_ms,input_tokens,output_tokens,model,Model\n", "t:1: the header names model twice"},
+		{"column twice", "offset_ms,input_tokens,output_tokens,model,Model\n", "t:1: the header contains model twice"},
 		{"curve", "offset_s,rate_rps\n0,1\n", "t:1: this is a curve of rates"},
 		{"few columns", head + "1,2\n", "t:2: 2 columns, the header has 3"},
 		{"many columns", head + "1,2,3,4\n", "t:2: 4 columns, the header has 3"},
