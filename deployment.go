@@ -44,7 +44,7 @@ type Deployment struct {
 	// TokensPerSecond is the contractual speed of one answer, used while
 	// measurements are thin; 0 takes the model's published latency target.
 	TokensPerSecond float64
-	// Weight is the share within a tier, relative to its neighbours; 0 is 1.
+	// Weight is the share within a tier, relative to its neighbors; 0 is 1.
 	Weight int
 	// MaxInFlight bounds the attempts at one time; 0 means not limited.
 	MaxInFlight int

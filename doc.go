@@ -1,7 +1,7 @@
-// Package spillway holds the nouns that every part of the gateway shares:
+// Package spillway defines the types that all parts of the gateway share:
 // requests, deployments, classes, the events and actions that pass between
-// the policy core and its drivers, and the record that each request leaves.
+// the policy core and its drivers, and the record of each request.
 //
-// It imports only time and errors, holds no behaviour beyond naming
-// its values, and keeps no state.
+// It imports only time and errors, has no behavior beyond naming its values,
+// and keeps no state.
 package spillway

@@ -34,7 +34,7 @@ func open(ctx context.Context, o options) (*sql.DB, error) {
 	for _, statement := range o.statements() {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			db.Close()
-			return nil, fmt.Errorf("opening the records: %s (the others can be read when this file is moved away)", plainly(err))
+			return nil, fmt.Errorf("open the records: %s (move this file away to read the others)", plainly(err))
 		}
 	}
 	return db, nil
@@ -107,7 +107,7 @@ func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) erro
 	defer rows.Close()
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return fmt.Errorf("reading the columns: %w", err)
+		return fmt.Errorf("read the columns: %w", err)
 	}
 	head := struct {
 		Columns []column `json:"columns"`
@@ -120,17 +120,17 @@ func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) erro
 	encoder := json.NewEncoder(w) // ends each value with a new line
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(head); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
+		return fmt.Errorf("write the result: %w", err)
 	}
 	for rows.Next() {
 		if err := rows.Scan(pointers...); err != nil {
-			return fmt.Errorf("reading a row: %w", err)
+			return fmt.Errorf("read a row: %w", err)
 		}
 		for i, v := range values {
 			values[i] = plain(v)
 		}
 		if err := encoder.Encode(values); err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
+			return fmt.Errorf("write the result: %w", err)
 		}
 	}
 	return because(ctx, rows.Err())
@@ -142,19 +142,19 @@ func because(ctx context.Context, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return errors.New("the query was cancelled")
+		return errors.New("the query was canceled")
 	}
 	reason, _, _ := strings.Cut(err.Error(), "\n")
 	problem, ok := errors.AsType[*duckdb.Error](err)
 	switch {
 	case !ok:
-		return fmt.Errorf("running the query: %w", err)
+		return fmt.Errorf("run the query: %w", err)
 	case problem.Type == duckdb.ErrorTypeOutOfMemory:
-		return fmt.Errorf("the query needs more memory than it may have: ask for less time, fewer columns or larger groups, or allow more with --memory (%s)", reason)
+		return fmt.Errorf("the query needs more memory than allowed: use a shorter time range, fewer columns or larger groups, or increase --memory (%s)", reason)
 	case slices.Contains([]duckdb.ErrorType{duckdb.ErrorTypeOutOfRange, duckdb.ErrorTypeConversion, duckdb.ErrorTypeDecimal, duckdb.ErrorTypeDivideByZero}, problem.Type):
-		return fmt.Errorf("a value is out of range: whole numbers have 64 bits (todouble gives more), times the years to 294247 (%s)", reason)
+		return fmt.Errorf("a value is out of range: integers have 64 bits (use todouble for more), times end in the year 294247 (%s)", reason)
 	}
-	return fmt.Errorf("running the query: %s", reason)
+	return fmt.Errorf("run the query: %s", reason)
 }
 
 // plain is a value as JSON holds it: datetimes in RFC 3339, and as strings

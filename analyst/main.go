@@ -81,14 +81,14 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags := flag.NewFlagSet("spillway-analyst", flag.ContinueOnError)
 	flags.Var(&o.tables, "table", "NAME=GLOB of the Parquet files of a table; may be repeated")
 	flags.Var(&o.views, "view", "NAME=SQL of a view over the tables; may be repeated")
-	flags.StringVar(&o.memory, "memory", "1GB", "most memory that a query may use")
+	flags.StringVar(&o.memory, "memory", "1GB", "maximum memory of a query")
 	flags.IntVar(&o.threads, "threads", 0, "threads; 0 is one for each core")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	query, err := io.ReadAll(in)
 	if err != nil {
-		return fmt.Errorf("reading the query: %w", err)
+		return fmt.Errorf("read the query: %w", err)
 	}
 	db, err := open(ctx, o)
 	if err != nil {

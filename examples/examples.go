@@ -1,5 +1,5 @@
-// Package examples holds the configurations of this directory that the program
-// itself can use.
+// Package examples embeds the configurations of this directory that the program
+// itself uses.
 package examples
 
 import "embed"

@@ -1,9 +1,9 @@
--- The records of Spillway in ClickHouse. Run it in the database, with
+-- Spillway's records in ClickHouse. Run this script in the database, with
 --   clickhouse client --database D --queries-file records.sql
--- It is written from the columns of the store (make generate). After an update
--- that brings new columns, ALTER TABLE requests ADD COLUMN adds them.
--- A cluster wants ENGINE = ReplicatedMergeTree, which leaves out what is sent
--- twice by itself: non_replicated_deduplication_window is for a single server.
+-- It is generated from the columns of the store (make generate). After an update
+-- with new columns, add them with ALTER TABLE requests ADD COLUMN.
+-- On a cluster use ENGINE = ReplicatedMergeTree, which deduplicates by itself:
+-- non_replicated_deduplication_window is for a single server.
 
 CREATE TABLE IF NOT EXISTS requests
 (

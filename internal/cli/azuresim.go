@@ -12,12 +12,12 @@ import (
 )
 
 type azuresimCommand struct {
-	Fleet     string   `type:"path" help:"Fleet file. Without one: a small provisioned deployment, two standard ones, and embeddings."`
+	Fleet     string   `type:"path" help:"Fleet file. Default: one small provisioned deployment, two standard ones, and embeddings."`
 	Listen    string   `default:"127.0.0.1:8090" help:"Address to listen on." placeholder:"HOST:PORT"`
 	Key       []string `default:"azure" help:"Key that clients send; may be repeated."`
-	Seed      uint64   `default:"1" help:"Makes lengths, speeds and texts repeatable."`
-	TimeScale float64  `default:"1" help:"Everything is faster by this factor."`
-	NoFilters bool     `help:"Leave the content filter's annotations out of answers."`
+	Seed      uint64   `default:"1" help:"Seed of lengths, speeds and texts."`
+	TimeScale float64  `default:"1" help:"Run everything faster by this factor."`
+	NoFilters bool     `help:"Omit content filter annotations from responses."`
 }
 
 // Run serves the fleet until the context ends.
@@ -34,14 +34,14 @@ func (c *azuresimCommand) Run(w *world) error {
 	}
 	sim, err := azuresim.New(cfg)
 	if err != nil {
-		return fmt.Errorf("building the fleet: %w", err)
+		return fmt.Errorf("build the fleet: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/admin/", sim.Admin())
 	mux.Handle("/", sim)
 	socket, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return fmt.Errorf("opening the listener: %w", err)
+		return fmt.Errorf("open the listener: %w", err)
 	}
 	c.greet(w, cfg, socket.Addr().String())
 	return serveUntil(w.ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket)

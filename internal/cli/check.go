@@ -10,7 +10,7 @@ import (
 type checkCommand struct {
 	Config     string `arg:"" type:"path" help:"Configuration file."`
 	Quiet      bool   `short:"q" help:"Do not print the effective configuration."`
-	WithoutEnv bool   `name:"without-env" help:"Environment variables need not be set, and files of secrets not be there: for a check where there are no secrets."`
+	WithoutEnv bool   `name:"without-env" help:"Accept unset environment variables and missing secret files, to check a configuration without its secrets."`
 	Strict     bool   `help:"Warnings count as errors."`
 }
 

@@ -1,4 +1,4 @@
-// Package cli is the command line: one file for each subcommand.
+// Package cli is the command line: one file per subcommand.
 package cli
 
 import (
@@ -20,15 +20,15 @@ const (
 
 // commands are the subcommands; a field's tags are its help.
 type commands struct {
-	Serve    serveCommand    `cmd:"" help:"Serve clients. Without a configuration: an embedded demo fleet, so that it runs with no cloud account."`
-	Azuresim azuresimCommand `cmd:"" help:"Stand in for Azure OpenAI over HTTP: provisioned and standard deployments, and their faults."`
-	Load     loadCommand     `cmd:"" help:"Load a target open-loop with a trace or at a rate: percentiles from intended start, goodput, errors."`
+	Serve    serveCommand    `cmd:"" help:"Run the gateway. Without a configuration, serve an embedded demo fleet that needs no cloud account."`
+	Azuresim azuresimCommand `cmd:"" help:"Emulate Azure OpenAI over HTTP: provisioned and standard deployments, and faults."`
+	Load     loadCommand     `cmd:"" help:"Send open-loop load from a trace or at a rate; report percentiles, goodput and errors."`
 	Workload workloadCommand `cmd:"" help:"Describe, generate and convert traces of traffic."`
-	Plan     planCommand     `cmd:"" help:"How many PTUs for this traffic and service level, alone or with standard spillover, at which cost."`
-	Simulate simulateCommand `cmd:"" help:"Try policies on a workload, in virtual time, and compare them."`
-	Query    queryCommand    `cmd:"" help:"Ask the record store a question in KQL: tables, charts, CSV, JSON."`
-	Diagnose diagnoseCommand `cmd:"" help:"Say why there are 408s and 429s, from the record store or from what Azure logged."`
-	Cost     costCommand     `cmd:"" help:"Add up what requests cost, by deployment, caller, tenant, class or model."`
+	Plan     planCommand     `cmd:"" help:"Find how many PTUs your traffic needs to meet a service level, and at what cost."`
+	Simulate simulateCommand `cmd:"" help:"Compare policies on a workload in virtual time."`
+	Query    queryCommand    `cmd:"" help:"Run a KQL query on the record store; print a table, chart, CSV or JSON."`
+	Diagnose diagnoseCommand `cmd:"" help:"Report why there are 408s and 429s, from the record store or from Azure's logs."`
+	Cost     costCommand     `cmd:"" help:"Report cost by deployment, caller, tenant, class or model."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print the effective one."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

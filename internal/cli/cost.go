@@ -13,19 +13,18 @@ import (
 )
 
 type costCommand struct {
-	Store  string           `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. That of --config when it is not given."`
-	Config string           `short:"c" type:"path" placeholder:"FILE" help:"The gateway's configuration: its PTUs and its prices."`
-	From   string           `placeholder:"TIME" help:"Only requests from then on: 2026-11-22T10:00:00Z, or a duration before now such as 720h. PTUs are billed from then, too."`
-	To     string           `placeholder:"TIME" help:"Only requests before then."`
-	By     []cost.Dimension `enum:"deployment,caller,tenant,class,model" default:"deployment,caller" help:"What the lines are: deployment, caller, tenant, class, model; several with commas."`
-	Format string           `enum:"text,json" default:"text" help:"text or json."`
+	Store  string           `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. Default: the store in --config."`
+	Config string           `short:"c" type:"path" placeholder:"FILE" help:"Gateway configuration with PTUs and prices."`
+	From   string           `placeholder:"TIME" help:"Only requests since this time: 2026-11-22T10:00:00Z, or a duration before now such as 720h. PTUs are billed from this time."`
+	To     string           `placeholder:"TIME" help:"Only requests before this time."`
+	By     []cost.Dimension `enum:"deployment,caller,tenant,class,model" default:"deployment,caller" help:"Group by: deployment, caller, tenant, class, model; separate several with commas."`
+	Format string           `enum:"text,json" default:"text" help:"Output format: text or json."`
 }
 
 // Help is what the command's help says beyond its options.
 func (c *costCommand) Help() string {
-	return `Adds up what requests cost: the tokens of standard deployments, as each record says, and
-provisioned capacity by the hour, shared out by the work that was done there.
-docs/COST.md tells where prices come from.
+	return `Adds up the token cost of standard deployments, from the records, and the hourly cost of
+provisioned capacity, allocated by the work done. docs/COST.md describes the prices.
 
   spillway cost --config spillway.yaml --from 720h --by tenant,model`
 }
@@ -75,7 +74,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 		}
 	}
 	if dir == "" {
-		return nil, errors.New("whose requests? Give --store DIR, or a --config with a store")
+		return nil, errors.New("no records given: set --store DIR, or --config FILE with a store")
 	}
 	s, err := store.Open(dir)
 	if err != nil {
@@ -84,7 +83,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 	sums := cost.NewCollector(deployments, c.By)
 	for r, err := range s.Records(store.Query{From: from, To: to, Columns: billed()}) {
 		if err != nil {
-			return nil, fmt.Errorf("reading the store: %w", err)
+			return nil, fmt.Errorf("read the store: %w", err)
 		}
 		sums.Add(r)
 	}
@@ -92,7 +91,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 		p, _ := models.Price(model, spillway.Global)
 		return p
 	})
-	b.Prices = "as configured, else as published in " + models.PricesAsOf + " (docs/COST.md)"
+	b.Prices = "configured prices, else those published in " + models.PricesAsOf + " (docs/COST.md)"
 	if b.Total.Requests == 0 {
 		return nil, noRequests(dir)
 	}

@@ -13,27 +13,26 @@ import (
 )
 
 type diagnoseCommand struct {
-	Import   []string `sep:"none" placeholder:"FILE" help:"Exports of others' logs instead of a store: ApiManagementGatewayLogs and -LlmLog, AzureDiagnostics, Azure Monitor metrics."`
+	Import   []string `sep:"none" placeholder:"FILE" help:"Exported Azure logs instead of a store: ApiManagementGatewayLogs and -LlmLog, AzureDiagnostics, Azure Monitor metrics."`
 	Files    []string `arg:"" optional:"" name:"file" help:"More files for --import."`
-	Store    string   `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. That of --config when it is not given."`
-	Config   string   `short:"c" type:"path" placeholder:"FILE" help:"The gateway's configuration: what deployments can do, and how traffic is served."`
-	From     string   `placeholder:"TIME" help:"Only requests from then on: 2026-11-22T10:00:00Z, or a duration before now such as 6h."`
-	To       string   `placeholder:"TIME" help:"Only requests before then."`
-	NoReplay bool     `help:"Do not predict what remedies would do."`
-	Format   string   `enum:"text,json,html" default:"text" help:"text, json or html."`
-	Output   string   `short:"o" type:"path" placeholder:"FILE" help:"Write here instead of standard output."`
+	Store    string   `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. Default: the store in --config."`
+	Config   string   `short:"c" type:"path" placeholder:"FILE" help:"Gateway configuration, with the capacity of deployments and the policy."`
+	From     string   `placeholder:"TIME" help:"Only requests since this time: 2026-11-22T10:00:00Z, or a duration before now such as 6h."`
+	To       string   `placeholder:"TIME" help:"Only requests before this time."`
+	NoReplay bool     `help:"Do not predict the effect of remedies."`
+	Format   string   `enum:"text,json,html" default:"text" help:"Output format: text, json or html."`
+	Output   string   `short:"o" type:"path" placeholder:"FILE" help:"Write to this file instead of standard output."`
 }
 
 // Help is what the command's help says beyond its options.
 func (c *diagnoseCommand) Help() string {
-	return `Says why there are 408s and 429s: causes with their evidence, what it is not, what to
-do, and what that would change, found by serving the same traffic again in virtual time.
-docs/DIAGNOSE.md tells how to read it.
+	return `Lists causes with their evidence, what they are not, the remedy, and the remedy's effect,
+predicted by replaying the traffic in virtual time. docs/DIAGNOSE.md describes the report.
 
   spillway diagnose --store /var/lib/spillway --from 6h
   spillway diagnose --config spillway.yaml --format html -o why.html
 
-Without a gateway of ours, from what Azure logs (docs/IMPORT.md has the queries that export it):
+Without a Spillway gateway, from Azure's logs (docs/IMPORT.md has the queries that export them):
 
   spillway diagnose --import gateway.csv llm.csv metrics.json`
 }
@@ -82,7 +81,7 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 		return c.imported(w, how)
 	}
 	if dir == "" {
-		return nil, errors.New("whose requests? Give --store DIR, or a --config with a store, or --import FILE... with what Azure logged")
+		return nil, errors.New("no records given: set --store DIR, --config FILE with a store, or --import FILE... with Azure's logs")
 	}
 	all, err := app.StoreObservations(dir)
 	if err != nil {
@@ -111,7 +110,7 @@ func instant(option, text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s: %q is neither a time such as 2026-11-22T10:00:00Z (UTC where no zone is given) nor a duration such as 6h", option, text)
+	return time.Time{}, fmt.Errorf("%s: %q is neither a time such as 2026-11-22T10:00:00Z (UTC by default) nor a duration such as 6h", option, text)
 }
 
 // noRequests says that a store has no requests of the time that was asked for,
@@ -124,9 +123,9 @@ func noRequests(dir string) error {
 	from, to, err := s.Span()
 	switch {
 	case err != nil:
-		return fmt.Errorf("reading the store: %w", err)
+		return fmt.Errorf("read the store: %w", err)
 	case from.IsZero():
-		return fmt.Errorf("no requests in %s: give another --store", dir)
+		return fmt.Errorf("no requests in %s: set another --store", dir)
 	}
-	return fmt.Errorf("no requests in that time: those of %s are from %s until %s", dir, from.Format(time.RFC3339), to.Format(time.RFC3339))
+	return fmt.Errorf("no requests in this time range: %s has requests from %s to %s", dir, from.Format(time.RFC3339), to.Format(time.RFC3339))
 }

@@ -12,9 +12,9 @@ import (
 func (c *diagnoseCommand) imported(w *world, how app.Diagnosis) (*diagnose.Diagnosis, error) {
 	switch {
 	case len(c.Import) == 0:
-		return nil, fmt.Errorf("what is %s? Put --import before the files", c.Files[0])
+		return nil, fmt.Errorf("unexpected argument %s: put --import before the files", c.Files[0])
 	case c.Store != "":
-		return nil, errors.New("--import and --store: one or the other")
+		return nil, errors.New("--import and --store exclude each other")
 	}
 	p := newProgress(w.stderr, "reading")
 	how.OnProgress = p.set

@@ -19,35 +19,35 @@ import (
 
 type loadCommand struct {
 	Target     string            `required:"" help:"Base URL, such as http://127.0.0.1:8080 or https://NAME.openai.azure.com." placeholder:"URL"`
-	API        string            `name:"api" default:"auto" enum:"auto,azure,azure-v1,openai" help:"Layout of paths: azure, azure-v1 or openai; auto goes by the URL."`
-	APIVersion string            `name:"api-version" help:"Of azure's paths."`
-	Model      string            `help:"Model or deployment for every call; else the trace's own, else gpt-4o-mini."`
+	API        string            `name:"api" default:"auto" enum:"auto,azure,azure-v1,openai" help:"Path style: azure, azure-v1 or openai; auto detects it from the URL."`
+	APIVersion string            `name:"api-version" help:"API version of style azure."`
+	Model      string            `help:"Model or deployment for every call. Default: the trace's, else gpt-4o-mini."`
 	Key        string            `env:"SPILLWAY_LOAD_KEY" help:"Key to authenticate with."`
 	KeyFor     map[string]string `help:"Key of one client or class of the trace; may be repeated." placeholder:"NAME=KEY"`
 
 	traffic      `embed:""`
-	Rate         float64 `help:"Instead of a trace or scenario: equal calls, so many per second; for 30s, or --duration." placeholder:"R"`
-	Even         bool    `help:"With --rate: equal gaps instead of those of independent clients."`
-	PromptTokens int     `default:"500" help:"With --rate: of each prompt."`
-	OutputTokens int     `default:"200" help:"With --rate: of each answer, as far as the target can be told."`
-	MaxTokens    int     `help:"With --rate: limit that each call sets; 0 is none." placeholder:"N"`
+	Rate         float64 `help:"Send this many equal calls per second, instead of a trace or scenario, for 30s or --duration." placeholder:"R"`
+	Even         bool    `help:"With --rate: equal gaps instead of random ones."`
+	PromptTokens int     `default:"500" help:"With --rate: tokens of each prompt."`
+	OutputTokens int     `default:"200" help:"With --rate: output tokens of each call, where the target supports it."`
+	MaxTokens    int     `help:"With --rate: output limit of each call; 0 is none." placeholder:"N"`
 
-	Stream     string `default:"trace" enum:"trace,always,never" help:"Which calls stream: as the trace says (with --rate all), always, never."`
-	CapOutput  bool   `help:"Calls without a limit ask for their own length as limit."`
-	TokenField string `default:"max_tokens" enum:"max_tokens,max_completion_tokens" help:"Field of the limit; reasoning models take max_completion_tokens."`
+	Stream     string `default:"trace" enum:"trace,always,never" help:"Which calls stream: trace (as in the trace; all with --rate), always or never."`
+	CapOutput  bool   `help:"Send the output length of the trace as the limit of calls that have none."`
+	TokenField string `default:"max_tokens" enum:"max_tokens,max_completion_tokens" help:"Field of the output limit; use max_completion_tokens for reasoning models."`
 
-	Timeout     time.Duration `default:"600s" help:"Most that a client waits for an answer, or for a stream's next byte."`
-	Retries     int           `help:"Retries of each call, as the SDKs make them (theirs is 2)." placeholder:"N"`
-	MaxInFlight int           `default:"20000" help:"Most calls under way; more of them start late."`
-	Connections int           `help:"Most connections; 0 is no bound." placeholder:"N"`
-	HTTP2       bool          `name:"http2" help:"HTTP/2 alone; without TLS too."`
-	Seed        uint64        `default:"1" help:"Makes arrivals, prompts and waits repeatable."`
+	Timeout     time.Duration `default:"600s" help:"Longest wait for a response, or for a stream's next byte."`
+	Retries     int           `help:"Retries of each call; the SDKs' default is 2." placeholder:"N"`
+	MaxInFlight int           `default:"20000" help:"Maximum calls in flight; further ones start late."`
+	Connections int           `help:"Maximum connections; 0 is unlimited." placeholder:"N"`
+	HTTP2       bool          `name:"http2" help:"Use only HTTP/2, also without TLS."`
+	Seed        uint64        `default:"1" help:"Seed of arrivals, prompts and waits."`
 
 	TTFT   time.Duration `name:"ttft" help:"Objective: time to the first token of a stream." placeholder:"D"`
 	TBT    time.Duration `name:"tbt" help:"Objective: mean time between the tokens of a stream." placeholder:"D"`
 	Window time.Duration `help:"Objective: time to the last byte." placeholder:"D"`
-	Assert string        `help:"Demands on the result, such as 'p99_e2e<5s,error_rate<0.1%'; status 1 when one is missed." placeholder:"LIST"`
-	Format string        `default:"text" enum:"text,json" help:"Form of the result: text or json."`
+	Assert string        `help:"Assertions on the result, such as 'p99_e2e<5s,error_rate<0.1%'; exit status 1 when one fails." placeholder:"LIST"`
+	Format string        `default:"text" enum:"text,json" help:"Output format: text or json."`
 }
 
 // defaultRateDuration is how long --rate goes on when nobody says.
@@ -118,7 +118,7 @@ func (c *loadCommand) options() loadgen.Options {
 func (c *loadCommand) source() (workload.Source, string, error) {
 	switch {
 	case c.Rate == 0 && c.Workload == "" && c.Scenario == "":
-		return nil, "", errors.New("what is the traffic? Give --workload FILE, --scenario NAME or --rate R")
+		return nil, "", errors.New("no traffic given: set --workload FILE, --scenario NAME or --rate R")
 	case c.Rate != 0 && (c.Workload != "" || c.Scenario != ""):
 		return nil, "", errors.New("--rate excludes --workload and --scenario")
 	case c.Rate == 0:

@@ -23,28 +23,28 @@ import (
 type planCommand struct {
 	traffic `embed:""`
 	SLO     string `name:"slo" default:"408<0.1%,429<0.1%,truncated<5%" help:"Service level, such as '408<0.1%,429<0.1%,p99_e2e<30s,ttft_p95<2s,attainment>97%,truncated<3%'." placeholder:"LIST"`
-	Model   string `help:"Model to plan for; else the trace's own. What the trace asks of other models is left out." placeholder:"NAME"`
+	Model   string `help:"Model to plan for. Default: the trace's. Calls of other models are skipped." placeholder:"NAME"`
 	Scope   string `default:"global" enum:"global,data-zone,regional" help:"Deployment type: global, data-zone or regional."`
 
-	Policy   string        `type:"existingfile" help:"Configuration of the gateway: its classes, settings, and standard deployments. Without one: the measured clamp." placeholder:"FILE"`
-	Fleet    string        `type:"existingfile" help:"Fleet file: the speed of its first provisioned deployment, and the standard ones to spill to." placeholder:"FILE"`
-	Standard int           `default:"2" help:"Without --fleet: standard deployments to spill to; 0 is none." placeholder:"N"`
-	TPM      int           `name:"tpm" default:"10000000" help:"Without --fleet: tokens per minute of each." placeholder:"N"`
+	Policy   string        `type:"existingfile" help:"Gateway configuration with classes, settings and standard deployments. Default: the measured clamp." placeholder:"FILE"`
+	Fleet    string        `type:"existingfile" help:"Fleet file with the speed of the provisioned deployment, and the standard ones to spill over to." placeholder:"FILE"`
+	Standard int           `default:"2" help:"Without --fleet: standard deployments to spill over to; 0 is none." placeholder:"N"`
+	TPM      int           `name:"tpm" default:"10000000" help:"Without --fleet: tokens per minute of each standard deployment." placeholder:"N"`
 	Retries  int           `default:"2" help:"Retries of each call by its client." placeholder:"N"`
 	TTFT     time.Duration `name:"ttft" help:"Objective of attainment: time to the first token." placeholder:"D"`
 	TBT      time.Duration `name:"tbt" help:"Objective of attainment: mean time between tokens." placeholder:"D"`
 
-	Buy   string             `default:"month" enum:"hourly,month,year" help:"How PTUs are bought in the recommendation: hourly, month or year (reserved)."`
-	Price map[string]float64 `mapsep:"," help:"USD instead of the published price: ptu_hour, ptu_month, ptu_year, and input, cached, output of a million tokens." placeholder:"NAME=USD"`
-	Hours float64            `default:"730" help:"Hours of a month in which traffic is like the workload's." placeholder:"H"`
+	Buy   string             `default:"month" enum:"hourly,month,year" help:"How PTUs are bought: hourly, or reserved for a month or year."`
+	Price map[string]float64 `mapsep:"," help:"Price in USD instead of the published one: ptu_hour, ptu_month, ptu_year, and input, cached, output per million tokens." placeholder:"NAME=USD"`
+	Hours float64            `default:"730" help:"Hours per month in which traffic is like the workload." placeholder:"H"`
 
 	Depth  time.Duration   `default:"60s" help:"Depth of the PTU meter at which the plan must hold." placeholder:"D"`
-	Depths []time.Duration `default:"10s,30s,60s,120s" help:"Depths of the PTU meter to show it at." placeholder:"D"`
+	Depths []time.Duration `default:"10s,30s,60s,120s" help:"Depths of the PTU meter at which to show the plan." placeholder:"D"`
 	Seed   uint64          `default:"1" help:"The first seed." placeholder:"N"`
-	Seeds  int             `default:"3" help:"Seeds with each of which the plan must hold." placeholder:"N"`
-	Sample time.Duration   `help:"Simulate the busiest part of this length; without it, of at most 10 minutes and 100,000 calls." placeholder:"D"`
+	Seeds  int             `default:"3" help:"Number of seeds; the plan must hold with each." placeholder:"N"`
+	Sample time.Duration   `help:"Simulate the busiest part of this length. Default: at most 10 minutes and 100,000 calls." placeholder:"D"`
 	Whole  bool            `help:"Simulate the whole workload."`
-	Format string          `default:"text" enum:"text,json" help:"Form of the plan: text or json." placeholder:"NAME"`
+	Format string          `default:"text" enum:"text,json" help:"Output format: text or json." placeholder:"NAME"`
 }
 
 // Run plans, and ends with status 1 where nothing meets the service level.
@@ -131,25 +131,25 @@ func (c *planCommand) inputs() (plan.Inputs, error) {
 func (c *planCommand) check() error {
 	for name, usd := range c.Price {
 		if !slices.Contains(priceNames[:], name) {
-			return fmt.Errorf("--price: there is no %q: one of %s", name, strings.Join(priceNames[:], ", "))
+			return fmt.Errorf("--price: unknown price %q: use one of %s", name, strings.Join(priceNames[:], ", "))
 		}
 		if !(usd >= 0 && usd <= 1e9) {
-			return fmt.Errorf("--price: %s of %v USD is not within 0 and 1e9", name, usd)
+			return fmt.Errorf("--price: %s must be from 0 to 1e9 USD, got %v", name, usd)
 		}
 	}
 	switch {
 	case c.Seeds < 1 || c.Seeds > 100:
-		return fmt.Errorf("--seeds: %d is not within 1 and 100", c.Seeds)
+		return fmt.Errorf("--seeds: must be from 1 to 100, got %d", c.Seeds)
 	case c.Standard < 0 || c.Standard > 100:
-		return fmt.Errorf("--standard: %d is not within 0 and 100", c.Standard)
+		return fmt.Errorf("--standard: must be from 0 to 100, got %d", c.Standard)
 	case c.TPM < 0:
-		return fmt.Errorf("--tpm: %d is negative", c.TPM)
+		return fmt.Errorf("--tpm: must not be negative, got %d", c.TPM)
 	case c.Depth <= 0 || slices.ContainsFunc(c.Depths, func(d time.Duration) bool { return d <= 0 }):
-		return errors.New("--depth, --depths: a depth is above zero")
+		return errors.New("--depth, --depths: meter depth must be positive")
 	case c.Sample < 0:
-		return fmt.Errorf("--sample: %v is negative", c.Sample)
+		return fmt.Errorf("--sample: must not be negative, got %v", c.Sample)
 	case !(c.Hours > 0 && c.Hours <= 744):
-		return fmt.Errorf("--hours: %v is not within 0 and 744", c.Hours)
+		return fmt.Errorf("--hours: must be from 0 to 744, got %v", c.Hours)
 	}
 	return nil
 }

@@ -22,11 +22,11 @@ import (
 )
 
 type queryCommand struct {
-	Query  string `arg:"" optional:"" help:"The query, in KQL: 'requests | where status == 429 | count'."`
-	File   string `short:"f" type:"path" help:"File that holds the query; - is standard input." placeholder:"FILE"`
-	Store  string `default:"." type:"path" help:"Directory of the records; the working directory if not given." placeholder:"DIR"`
-	Format string `default:"text" enum:"text,json,csv,html" help:"Form of the answer: text, json, csv or html."`
-	Memory string `default:"1GB" help:"Most memory that the query may use: 1GB if not given." placeholder:"SIZE"`
+	Query  string `arg:"" optional:"" help:"The query in KQL: 'requests | where status == 429 | count'."`
+	File   string `short:"f" type:"path" help:"Read the query from this file; - is standard input." placeholder:"FILE"`
+	Store  string `default:"." type:"path" help:"Directory of the record store. Default: the working directory." placeholder:"DIR"`
+	Format string `default:"text" enum:"text,json,csv,html" help:"Output format: text, json, csv or html."`
+	Memory string `default:"1GB" help:"Maximum memory of the query. Default: 1GB." placeholder:"SIZE"`
 }
 
 // analystName is the program that runs queries.
@@ -48,7 +48,7 @@ func (c *queryCommand) Run(w *world) error {
 		return err
 	}
 	if !memorySize.MatchString(c.Memory) {
-		return fmt.Errorf("--memory is a size such as 512MB or 2GB, not %q", c.Memory)
+		return fmt.Errorf("--memory: must be a size such as 512MB or 2GB, got %q", c.Memory)
 	}
 	lines, err := c.ask(w, q)
 	if err != nil {
@@ -79,18 +79,18 @@ func (c *queryCommand) text() (string, error) {
 	var err error
 	switch {
 	case c.Query != "" && c.File != "":
-		return "", errors.New("give a query or --file, not both")
+		return "", errors.New("a query argument and --file exclude each other")
 	case c.Query != "":
 		return c.Query, nil
 	case c.File == "":
-		return "", errors.New("what is the query? Give it as an argument, or --file FILE")
+		return "", errors.New("no query given: pass it as an argument, or set --file FILE")
 	case c.File == "-":
 		data, err = io.ReadAll(os.Stdin)
 	default:
 		data, err = os.ReadFile(c.File)
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the query: %w", err)
+		return "", fmt.Errorf("read the query: %w", err)
 	}
 	return string(data), nil
 }
@@ -107,7 +107,7 @@ func (c *queryCommand) ask(w *world, q kql.Query) ([]byte, error) {
 	}
 	dir, err := os.MkdirTemp("", "spillway-query-")
 	if err != nil {
-		return nil, fmt.Errorf("making room for the newest records: %w", err)
+		return nil, fmt.Errorf("create a temporary directory for the newest records: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // the system clears what stays
 	for try := 1; ; try++ {
@@ -138,19 +138,19 @@ func (c *queryCommand) nothingThen(w io.Writer, q kql.Query) error {
 	}
 	from, to, err := records.Span()
 	if err != nil {
-		return fmt.Errorf("reading the store: %w", err)
+		return fmt.Errorf("read the store: %w", err)
 	}
 	if from.IsZero() {
-		return fmt.Errorf("no records in %s: name the directory of the record store with --store", c.Store)
+		return fmt.Errorf("no records in %s: set --store to the directory of the record store", c.Store)
 	}
 	asked := ""
 	if !q.From.IsZero() {
 		asked += " from " + q.From.Format(time.RFC3339)
 	}
 	if !q.To.IsZero() {
-		asked += " until " + q.To.Add(-time.Microsecond).Format(time.RFC3339)
+		asked += " to " + q.To.Add(-time.Microsecond).Format(time.RFC3339)
 	}
-	_, err = fmt.Fprintf(w, "no records%s: those of %s are from %s until %s\n", asked, c.Store, from.Format(time.RFC3339), to.Format(time.RFC3339))
+	_, err = fmt.Fprintf(w, "no records%s: %s has records from %s to %s\n", asked, c.Store, from.Format(time.RFC3339), to.Format(time.RFC3339))
 	return err
 }
 
@@ -163,11 +163,11 @@ func (c *queryCommand) files(q kql.Query, unsealed string) ([]string, error) {
 	}
 	rest, err := os.Create(unsealed)
 	if err != nil {
-		return nil, fmt.Errorf("making room for the newest records: %w", err)
+		return nil, fmt.Errorf("create a temporary directory for the newest records: %w", err)
 	}
 	paths, n, err := records.Files(store.Query{From: q.From, To: q.To}, rest)
 	if err := errors.Join(err, rest.Close()); err != nil {
-		return nil, fmt.Errorf("reading the store: %w", err)
+		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	if n > 0 || len(paths) > 0 { // for the columns that older segments lack
 		paths = append(paths, unsealed)
@@ -205,9 +205,9 @@ func (c *queryCommand) run(ctx context.Context, program string, q kql.Query, pat
 	err := command.Run()
 	switch {
 	case ctx.Err() != nil:
-		return nil, errors.New("the query was cancelled")
+		return nil, errors.New("the query was canceled")
 	case out.full:
-		return nil, fmt.Errorf("the answer is larger than %d MiB: count, summarize, project fewer columns, or take some rows", maxAnswer>>20)
+		return nil, fmt.Errorf("the result is larger than %d MiB: use count, summarize or take, or project fewer columns", maxAnswer>>20)
 	case err != nil && complaint.Len() > 0:
 		return nil, errors.New(strings.TrimPrefix(strings.TrimSpace(complaint.String()), analystName+": "))
 	case err != nil:
@@ -251,7 +251,7 @@ func analyst() (string, error) {
 	}
 	program, err := exec.LookPath(analystName)
 	if err != nil {
-		return "", fmt.Errorf("queries need the program %s, which is neither beside spillway nor in PATH: build it with make analyst, or copy it there", analystName)
+		return "", fmt.Errorf("%s is neither beside spillway nor in PATH: build it with make analyst, or copy it there", analystName)
 	}
 	return program, nil
 }

@@ -38,7 +38,7 @@ func TestNothingThen(t *testing.T) {
 	if err := c.nothingThen(&said, q); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"no records from 2026-12-01T10:00:00Z until 2026-12-01T11:00:00Z", "are from 2026-11-22T12:00:00Z until 2026-11-22T14:00:01Z"} {
+	for _, want := range []string{"no records from 2026-12-01T10:00:00Z to 2026-12-01T11:00:00Z", "has records from 2026-11-22T12:00:00Z to 2026-11-22T14:00:01Z"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("it says %q, not %q", said.String(), want)
 		}

@@ -12,10 +12,10 @@ import (
 )
 
 type serveCommand struct {
-	Config string `short:"c" type:"path" help:"Configuration file. It is watched: changes apply at once."`
-	Listen string `help:"Address for clients; overrides the configuration." placeholder:"HOST:PORT"`
-	Admin  string `help:"Address for health and metrics; overrides the configuration." placeholder:"HOST:PORT"`
-	Store  string `type:"path" help:"Directory of the record store, which query and diagnose read; overrides the configuration." placeholder:"DIR"`
+	Config string `short:"c" type:"path" help:"Configuration file, reloaded when it changes."`
+	Listen string `help:"Address of the data listener; overrides the configuration." placeholder:"HOST:PORT"`
+	Admin  string `help:"Address of health checks and metrics; overrides the configuration." placeholder:"HOST:PORT"`
+	Store  string `type:"path" help:"Directory of the record store; overrides the configuration." placeholder:"DIR"`
 }
 
 // Run serves until the context ends, and then drains.

@@ -22,29 +22,29 @@ import (
 
 type simulateCommand struct {
 	traffic  `embed:""`
-	Policy   []string        `type:"path" placeholder:"FILE" help:"Gateway configuration to try; may be repeated. With --scenario incident: in place of its own policies."`
-	Fleet    string          `type:"path" placeholder:"FILE" help:"Fleet file. Without one: the deployments of the configurations, at the usual speeds."`
-	Baseline string          `placeholder:"NAME" help:"Deployment that clients call without a gateway in the first column. The first of the fleet where it is not given; none for none."`
-	Seeds    int             `default:"1" help:"Runs of every policy, each with another seed; the report shows the band."`
+	Policy   []string        `type:"path" placeholder:"FILE" help:"Gateway configuration to compare; may be repeated. With --scenario incident, replaces the built-in policies."`
+	Fleet    string          `type:"path" placeholder:"FILE" help:"Fleet file. Default: the deployments of the configurations, at the usual speeds."`
+	Baseline string          `placeholder:"NAME" help:"Deployment that clients call directly, without a gateway, in the first column. Default: the first of the fleet; none omits the column."`
+	Seeds    int             `default:"1" help:"Runs of each policy with different seeds; the report shows the range."`
 	Seed     uint64          `default:"1" help:"The first seed. Equal seeds give equal results."`
-	Window   time.Duration   `default:"60s" help:"Objective: time to the last byte of an answer that is not streamed."`
+	Window   time.Duration   `default:"60s" help:"Objective: time to the last byte of a non-streaming response."`
 	TTFT     time.Duration   `name:"ttft" help:"Objective: time to the first token; 0 is none."`
-	TBT      time.Duration   `name:"tbt" help:"Objective: mean time between the tokens of an answer; 0 is none."`
-	Retries  int             `default:"2" help:"How often a client's SDK tries again after 408, 409, 429 or 5xx."`
-	Stream   int             `name:"stream-above" placeholder:"TOKENS" help:"Clients that can stream do so when they would take more output tokens than this."`
-	Depths   []time.Duration `placeholder:"DURATION" help:"Further depths of the PTU meter to try. With --scenario incident: 10s,30s,60s,120s."`
-	Sweep    []string        `sep:"none" placeholder:"cap[=N,...]|quantile[=Q,...]" help:"Draw the frontier of a fixed cap, or of the measured cap's quantile; may be repeated."`
-	Store    string          `type:"path" placeholder:"DIR" help:"Keep the records of the last policy there, as a gateway would, for query, diagnose and cost: as if the traffic had ended some minutes ago. The directory must hold none yet."`
-	NoOracle bool            `help:"Leave out the bound of what any policy could reach."`
-	Format   string          `enum:"text,json,html" default:"text" help:"text, json or html."`
-	HTML     string          `name:"html" type:"path" placeholder:"FILE" help:"Write the page with plots, too."`
-	Output   string          `short:"o" type:"path" placeholder:"FILE" help:"Write here instead of standard output."`
+	TBT      time.Duration   `name:"tbt" help:"Objective: mean time between the tokens of a response; 0 is none."`
+	Retries  int             `default:"2" help:"Retries of a client's SDK after 408, 409, 429 or 5xx."`
+	Stream   int             `name:"stream-above" placeholder:"TOKENS" help:"Clients that can stream do so above this many output tokens."`
+	Depths   []time.Duration `placeholder:"DURATION" help:"Further depths of the PTU meter to simulate. Default with --scenario incident: 10s,30s,60s,120s."`
+	Sweep    []string        `sep:"none" placeholder:"cap[=N,...]|quantile[=Q,...]" help:"Show the frontier of a fixed cap, or of the measured cap's quantile; may be repeated."`
+	Store    string          `type:"path" placeholder:"DIR" help:"Write the records of the last policy to this directory, for query, diagnose and cost. It must not contain a store."`
+	NoOracle bool            `help:"Omit the oracle, the upper bound of any policy."`
+	Format   string          `enum:"text,json,html" default:"text" help:"Output format: text, json or html."`
+	HTML     string          `name:"html" type:"path" placeholder:"FILE" help:"Also write a page with plots to this file."`
+	Output   string          `short:"o" type:"path" placeholder:"FILE" help:"Write to this file instead of standard output."`
 }
 
 // Help is what the command's help says beyond its options.
 func (c *simulateCommand) Help() string {
-	return `Policies meet the same calls, of which each has the same length and luck under
-every policy, in virtual time. docs/SIMULATE.md describes the model and the JSON.
+	return `All policies get the same calls, with the same lengths and random draws. docs/SIMULATE.md
+describes the model and the JSON.
 
   spillway simulate --scenario incident
   spillway simulate --scenario incident --policy examples/incident/watch.yaml --store /tmp/watched
@@ -94,7 +94,7 @@ func (c *simulateCommand) simulate(w *world, s *whatif.Study) (report.Comparison
 	comparison, err := s.Run(w.ctx)
 	err = errors.Join(err, records.Close())
 	if n := records.Dropped(); err == nil && n > 0 {
-		err = fmt.Errorf("%s could not take %d records in time: give a --duration, or a faster disk", c.Store, n)
+		err = fmt.Errorf("%s: %d records were lost because the disk is too slow: set a shorter --duration, or use a faster disk", c.Store, n)
 	}
 	return comparison, err
 }
@@ -117,7 +117,7 @@ func unused(dir string) error {
 		return err
 	}
 	if !from.IsZero() {
-		return fmt.Errorf("--store: %s holds records already: give another directory", dir)
+		return fmt.Errorf("--store: %s already contains records: use another directory", dir)
 	}
 	return nil
 }
@@ -160,17 +160,17 @@ func (c *simulateCommand) study() (*whatif.Study, error) {
 // check reports options that mean nothing.
 func (c *simulateCommand) check() error {
 	if c.Seeds < 1 {
-		return errors.New("--seeds: at least one run is needed")
+		return errors.New("--seeds: must be at least 1")
 	}
 	if c.Retries < 0 {
-		return errors.New("--retries: must not be below zero")
+		return errors.New("--retries: must not be negative")
 	}
 	if min(c.Window, c.TTFT, c.TBT) < 0 {
-		return errors.New("--window, --ttft, --tbt: must not be below zero")
+		return errors.New("--window, --ttft, --tbt: must not be negative")
 	}
 	for _, depth := range c.Depths {
 		if depth <= 0 {
-			return fmt.Errorf("--depths: %v is no depth: a meter needs some, such as 60s", depth)
+			return fmt.Errorf("--depths: meter depth must be positive, got %v", depth)
 		}
 	}
 	return nil
@@ -195,7 +195,7 @@ func (c *simulateCommand) policies(s *whatif.Study) error {
 	case len(configs) > 0:
 		s.Fleet, err = app.FleetOf(configs...)
 	default:
-		err = errors.New("what is the fleet? Give --fleet, or a --policy whose deployments are the fleet")
+		err = errors.New("--fleet or --policy is required with --workload")
 	}
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ func (c *simulateCommand) policies(s *whatif.Study) error {
 		s.Policies = append(s.Policies, p)
 	}
 	if len(s.Policies) == 0 {
-		return errors.New("nothing to compare: give a --policy, or leave out --baseline none")
+		return errors.New("nothing to compare: set --policy, or remove --baseline none")
 	}
 	return nil
 }
@@ -303,7 +303,7 @@ func (c *simulateCommand) sweeps(s *whatif.Study) error {
 			base = s.Policies[i]
 		}
 		if base.Direct != "" {
-			return errors.New("--sweep: there is no policy to vary: give a --policy")
+			return errors.New("--sweep: needs a policy to vary: set --policy")
 		}
 		for _, v := range values {
 			s.Sweep = append(s.Sweep, whatif.Sweep(base, parameter, v))

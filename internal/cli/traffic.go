@@ -16,13 +16,13 @@ import (
 
 // traffic is where a command's calls come from.
 type traffic struct {
-	Scenario string        `placeholder:"NAME" help:"Built-in traffic: incident, steady, burst or chat-diurnal."`
-	Scale    float64       `default:"1" help:"Share of a scenario's rate; with the incident, of its fleet too."`
-	Workload string        `type:"path" placeholder:"FILE" help:"Trace to replay, in any format that workload describe reads; .gz too."`
-	From     string        `placeholder:"FORMAT" help:"Format of the trace where it cannot be told: csv, azure, mooncake, burstgpt or records."`
+	Scenario string        `placeholder:"NAME" help:"Built-in scenario: incident, steady, burst or chat-diurnal."`
+	Scale    float64       `default:"1" help:"Share of the scenario's rate, and of the incident's fleet."`
+	Workload string        `type:"path" placeholder:"FILE" help:"Trace to replay, in any format that workload describe reads, also gzipped."`
+	From     string        `placeholder:"FORMAT" help:"Format of the trace: csv, azure, mooncake, burstgpt or records. Default: detected from the first line."`
 	SkipBad  bool          `help:"Count and skip bad rows instead of stopping at the first."`
 	Speed    float64       `default:"1" help:"Replay faster by this factor."`
-	Duration time.Duration `help:"Only so much of it, or for so long where it is generated; 0 is all."`
+	Duration time.Duration `help:"Duration of the traffic to use; 0 is all."`
 }
 
 // opened is traffic that has been read once and is known to be sound.
@@ -38,11 +38,11 @@ func (t *traffic) open() (opened, error) {
 	case t.Scenario != "" && t.Workload != "":
 		return opened{}, errors.New("--scenario and --workload exclude each other")
 	case t.Scenario == "" && t.Workload == "":
-		return opened{}, errors.New("what is the traffic? Give --workload FILE, or --scenario incident")
+		return opened{}, errors.New("no traffic given: set --workload FILE or --scenario NAME")
 	case t.Speed <= 0:
-		return opened{}, errors.New("--speed: must be above zero")
+		return opened{}, errors.New("--speed: must be positive")
 	case t.Scale <= 0:
-		return opened{}, errors.New("--scale: must be above zero")
+		return opened{}, errors.New("--scale: must be positive")
 	case t.Scenario != "":
 		return t.scenario()
 	}
@@ -53,7 +53,7 @@ func (t *traffic) open() (opened, error) {
 func (t *traffic) scenario() (opened, error) {
 	spec, ok := workload.Scenario(t.Scenario)
 	if !ok {
-		return opened{}, fmt.Errorf("--scenario: %q is none of %s", t.Scenario, strings.Join(workload.Scenarios(), ", "))
+		return opened{}, fmt.Errorf("--scenario: unknown scenario %q: use one of %s", t.Scenario, strings.Join(workload.Scenarios(), ", "))
 	}
 	spec.Rate *= t.Scale
 	if t.Duration > 0 {
@@ -118,7 +118,7 @@ type traceFile struct {
 func (t *traffic) read() (*traceFile, error) {
 	f, err := os.Open(t.Workload)
 	if err != nil {
-		return nil, fmt.Errorf("reading the workload: %w", err)
+		return nil, fmt.Errorf("read the workload: %w", err)
 	}
 	in, err := unpacked(f)
 	if err != nil {

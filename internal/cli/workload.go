@@ -24,12 +24,12 @@ type workloadCommand struct {
 
 // traceFlags say how traces are read.
 type traceFlags struct {
-	From     string        `enum:"auto,csv,azure,mooncake,burstgpt,records" default:"auto" help:"Format of the files: csv, azure, mooncake, burstgpt or records; auto looks at the first line."`
-	SkipBad  bool          `help:"Pass over bad rows and count them."`
-	Spread   bool          `help:"Spread calls of the same timestamp over the time to the next one."`
-	Seed     uint64        `default:"1" help:"Seed of all that is random."`
-	Censored string        `enum:"impute,limit,skip" default:"impute" help:"Records without their answer's whole length: impute a recent longer one, take the client's limit, or skip."`
-	Window   time.Duration `default:"10m" help:"How much later than its arrival a record may stand in the file."`
+	From     string        `enum:"auto,csv,azure,mooncake,burstgpt,records" default:"auto" help:"Format of the files: csv, azure, mooncake, burstgpt or records; auto detects it from the first line."`
+	SkipBad  bool          `help:"Skip and count bad rows."`
+	Spread   bool          `help:"Spread calls with the same timestamp over the time to the next one."`
+	Seed     uint64        `default:"1" help:"Seed of random choices."`
+	Censored string        `enum:"impute,limit,skip" default:"impute" help:"How to replace unknown output lengths of records: impute a recent longer one, use the client's limit, or skip the record."`
+	Window   time.Duration `default:"10m" help:"How much later than its arrival a record may appear in the file."`
 }
 
 // open opens the files as one trace; "-" is the standard input.
@@ -90,8 +90,8 @@ func unpacked(r io.Reader) (io.Reader, error) {
 }
 
 type describeCommand struct {
-	Files  []string `arg:"" name:"file" help:"Files of the trace in their order, also compressed with gzip; - is the standard input."`
-	Format string   `enum:"text,json" default:"text" help:"Form of the answer: text or json."`
+	Files  []string `arg:"" name:"file" help:"Files of the trace in order, also gzipped; - is standard input."`
+	Format string   `enum:"text,json" default:"text" help:"Output format: text or json."`
 	traceFlags
 }
 
@@ -128,10 +128,10 @@ func tell(w io.Writer, t workload.Tally) {
 		n    int
 		what string
 	}{
-		{t.Retries, "left out as retries of a call"},
-		{t.Others, "left out because they generate nothing or were refused as invalid"},
-		{t.Failed, "left out because they have no length"},
-		{t.Censored, "whose answer did not come to its end, so that its length is not known"},
+		{t.Retries, "skipped as retries of a call"},
+		{t.Others, "skipped because they generate nothing or were refused as invalid"},
+		{t.Failed, "skipped because they have no output length"},
+		{t.Censored, "with an incomplete response, so that the output length is unknown"},
 		{t.Skipped, "skipped as bad"},
 	} {
 		if n.n > 0 {
@@ -149,10 +149,10 @@ func tell(w io.Writer, t workload.Tally) {
 type generateCommand struct {
 	Scenario string        `help:"Built-in scenario: incident, steady, burst or chat-diurnal." xor:"what" required:""`
 	Spec     string        `help:"YAML file of a specification (docs/WORKLOADS.md)." xor:"what" required:"" type:"path"`
-	Scale    float64       `default:"1" help:"Multiplies the rate."`
-	Duration time.Duration `help:"Replaces the duration."`
-	Seed     uint64        `default:"1" help:"Same seed, same trace."`
-	Output   string        `short:"o" default:"-" help:"File to write; compressed where it ends in .gz."`
+	Scale    float64       `default:"1" help:"Multiply the rate by this factor."`
+	Duration time.Duration `help:"Replace the duration of the scenario or specification."`
+	Seed     uint64        `default:"1" help:"Seed of the trace. Equal seeds give equal traces."`
+	Output   string        `short:"o" default:"-" help:"File to write, gzipped when its name ends in .gz; - is standard output."`
 }
 
 // Run writes the generated trace.
@@ -183,7 +183,7 @@ func (c *generateCommand) spec() (workload.Spec, error) {
 	if c.Spec == "" {
 		spec, ok := workload.Scenario(c.Scenario)
 		if !ok {
-			return spec, fmt.Errorf("there is no scenario %q: one of %s", c.Scenario, strings.Join(workload.Scenarios(), ", "))
+			return spec, fmt.Errorf("unknown scenario %q: use one of %s", c.Scenario, strings.Join(workload.Scenarios(), ", "))
 		}
 		return spec, nil
 	}
@@ -199,8 +199,8 @@ func (c *generateCommand) spec() (workload.Spec, error) {
 }
 
 type convertCommand struct {
-	Files  []string `arg:"" name:"file" help:"Files of the trace in their order, also compressed with gzip; - is the standard input."`
-	Output string   `short:"o" default:"-" help:"File to write; compressed where it ends in .gz."`
+	Files  []string `arg:"" name:"file" help:"Files of the trace in order, also gzipped; - is standard input."`
+	Output string   `short:"o" default:"-" help:"File to write, gzipped when its name ends in .gz; - is standard output."`
 	traceFlags
 }
 
@@ -229,7 +229,7 @@ func (c *convertCommand) checkOutput() error {
 	}
 	for _, name := range c.Files {
 		if in, err := os.Stat(name); err == nil && os.SameFile(in, out) {
-			return fmt.Errorf("%s is to be read and written at once", c.Output)
+			return fmt.Errorf("%s is both input and output: set another --output", c.Output)
 		}
 	}
 	return nil

@@ -53,14 +53,14 @@ func (d *decoder) advise(c *Config) {
 	for i := range c.Deployments {
 		x, path := &c.Deployments[i], fmt.Sprintf("deployments[%d]", i)
 		if !pooled[x.Name] {
-			d.addAt(path, "serves nobody: it is in no pool", "name it in a pool's tiers, or remove it")
+			d.addAt(path, "is unused: it is in no pool", "add it to a pool's tiers, or remove it")
 		}
 		if x.Auth != nil {
 			d.literal(path+".auth.api_key", x.Auth.APIKey)
 			d.literal(path+".auth.bearer", x.Auth.Bearer)
 		}
 		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
-			d.addAt(path+".model", "nothing is known of it on provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
+			d.addAt(path+".model", "has no published provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
 		}
 	}
 	for path, missing := range map[string]bool{
@@ -68,12 +68,12 @@ func (d *decoder) advise(c *Config) {
 	} {
 		section, option, _ := strings.Cut(path, ".")
 		if _, given := d.paths[section]; given && missing {
-			d.addAt(section, "does nothing without "+option, "give "+path+", or remove it")
+			d.addAt(section, "has no effect without "+option, "set "+path+", or remove it")
 		}
 	}
 	for i := range c.Classes {
 		if !used[c.Classes[i].Name] {
-			d.addAt(fmt.Sprintf("classes[%d]", i), "no caller has it", "give it to a caller, or remove it")
+			d.addAt(fmt.Sprintf("classes[%d]", i), "is unused: no caller has it", "assign it to a caller, or remove it")
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (d *decoder) advise(c *Config) {
 // literal notes a secret that looks like a variable and is taken as it stands.
 func (d *decoder) literal(path string, s Secret) {
 	if name := shellVariable.FindStringSubmatch(s.Reveal()); name != nil {
-		d.addAt(path, "is taken as it stands, with its $", "write \"${env:"+name[1]+"}\" for the variable's value")
+		d.addAt(path, "is used literally, including its $", "write \"${env:"+name[1]+"}\" for the value of the variable")
 	}
 }
 

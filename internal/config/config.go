@@ -30,42 +30,42 @@ func (s Secret) Reveal() string { return string(s) }
 
 // Config is a whole configuration, valid and with every default filled in.
 type Config struct {
-	Server      Server       `yaml:"server" doc:"Where the gateway listens, and what it bears."`
-	Deployments []Deployment `yaml:"deployments" required:"true" doc:"What there is: every addressable capacity."`
-	Pools       []Pool       `yaml:"pools" required:"true" doc:"Which deployments serve which model name, in spill order."`
-	Classes     []Class      `yaml:"classes" required:"true" doc:"What is wanted: windows, objectives and budgets of kinds of traffic."`
-	Callers     []Caller     `yaml:"callers" doc:"Who may ask."`
-	Anonymous   string       `yaml:"anonymous" doc:"Class of requests without a key; when empty, they are refused with 401."`
-	Routing     Routing      `yaml:"routing" doc:"How a deployment is picked within a tier."`
-	Retry       Retry        `yaml:"retry" doc:"When a request is tried again. The budget is shared by retries and hedges of one pool."`
-	Breaker     Breaker      `yaml:"breaker" doc:"When a deployment that fails is left alone."`
-	Queue       Queue        `yaml:"queue" doc:"Who may wait for capacity. Each pool has one queue."`
-	Speed       Speed        `yaml:"speed" doc:"How the speed of a deployment is learned."`
-	Records     Records      `yaml:"records" doc:"Where the record of each request goes: one JSON line, described in RECORDS.md. Nowhere unless set."`
-	Store       Store        `yaml:"store" doc:"A store of records on disk that queries and diagnosis read, described in STORE.md. None unless dir is set."`
-	Exports     []Export     `yaml:"exports" doc:"Where the records of the store go besides: Azure Data Explorer, ClickHouse, object storage. Described in EXPORT.md."`
-	Metrics     Metrics      `yaml:"metrics" doc:"Prometheus metrics on the admin address."`
-	OTLP        OTLP         `yaml:"otlp" doc:"Traces, metrics and logs for an OpenTelemetry collector, described in OTLP.md. None unless endpoint is set."`
+	Server      Server       `yaml:"server" doc:"Listen addresses and limits."`
+	Deployments []Deployment `yaml:"deployments" required:"true" doc:"Azure OpenAI or OpenAI-compatible deployments."`
+	Pools       []Pool       `yaml:"pools" required:"true" doc:"Deployments that serve a model name, in spill order."`
+	Classes     []Class      `yaml:"classes" required:"true" doc:"Kinds of traffic, with their windows, objectives and budgets."`
+	Callers     []Caller     `yaml:"callers" doc:"Keys that clients authenticate with, and the class of their requests."`
+	Anonymous   string       `yaml:"anonymous" doc:"Class of requests without a key. When empty, they are refused with 401."`
+	Routing     Routing      `yaml:"routing" doc:"Selection of a deployment within a tier."`
+	Retry       Retry        `yaml:"retry" doc:"Retries. Retries and hedges of one pool share the retry budget."`
+	Breaker     Breaker      `yaml:"breaker" doc:"Circuit breaker of each deployment."`
+	Queue       Queue        `yaml:"queue" doc:"Queue for capacity. Each pool has one queue."`
+	Speed       Speed        `yaml:"speed" doc:"Learning of a deployment's speed."`
+	Records     Records      `yaml:"records" doc:"Output of the record of each request as a JSON line, described in RECORDS.md. Off unless dir or stdout is set."`
+	Store       Store        `yaml:"store" doc:"Record store on disk, for queries and diagnosis, described in STORE.md. Off unless dir is set."`
+	Exports     []Export     `yaml:"exports" doc:"Exports of the store's records to Azure Data Explorer, ClickHouse or object storage, described in EXPORT.md."`
+	Metrics     Metrics      `yaml:"metrics" doc:"Prometheus metrics on the admin listener."`
+	OTLP        OTLP         `yaml:"otlp" doc:"Traces, metrics and logs for an OpenTelemetry collector, described in OTLP.md. Off unless endpoint is set."`
 }
 
 // Server is where the gateway listens and what it bears.
 type Server struct {
 	Listen         string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of the data listener: host:port, or :port for every interface."`
-	Admin          string        `yaml:"admin" default:"127.0.0.1:8081" doc:"Address of health checks and metrics. Empty turns them off."`
+	Admin          string        `yaml:"admin" default:"127.0.0.1:8081" doc:"Address of the admin listener: health checks and metrics. Empty turns it off."`
 	TLS            *ServerTLS    `yaml:"tls" doc:"Serve HTTPS on the data listener."`
 	MaxBodyBytes   Bytes         `yaml:"max_body_bytes" default:"50MiB" min:"1KiB" doc:"Largest request body; larger ones get 413."`
 	MaxHeaderBytes Bytes         `yaml:"max_header_bytes" default:"64KiB" min:"4KiB" doc:"Largest request header; larger ones get 431."`
-	MaxAnswerBytes Bytes         `yaml:"max_answer_bytes" default:"64MiB" min:"1KiB" doc:"Largest answer that is buffered or assembled."`
+	MaxAnswerBytes Bytes         `yaml:"max_answer_bytes" default:"64MiB" min:"1KiB" doc:"Largest response that is buffered or assembled."`
 	MaxErrorBytes  Bytes         `yaml:"max_error_bytes" default:"256KiB" min:"1KiB" doc:"Largest error body read from a deployment."`
 	MaxEventBytes  Bytes         `yaml:"max_event_bytes" default:"8MiB" min:"1KiB" max:"1GiB" doc:"Largest event of a deployment's stream."`
-	MaxInFlight    int           `yaml:"max_in_flight" default:"100000" min:"1" doc:"Requests at one time; further ones get 503."`
+	MaxInFlight    int           `yaml:"max_in_flight" default:"100000" min:"1" doc:"Maximum requests in flight; further ones get 503."`
 	HeaderTimeout  time.Duration `yaml:"header_timeout" default:"10s" min:"1ms" doc:"Time to read a request's header."`
-	BodyTimeout    time.Duration `yaml:"body_timeout" default:"10s" min:"1ms" doc:"Time to read a request's body, to which min_body_rate adds."`
-	MinBodyRate    Bytes         `yaml:"min_body_rate" default:"16KiB" min:"1" doc:"Bytes per second that a body must arrive with once body_timeout has passed."`
-	IdleTimeout    time.Duration `yaml:"idle_timeout" default:"2m" min:"1ms" doc:"Time that a kept-alive connection may be idle."`
-	WriteTimeout   time.Duration `yaml:"write_timeout" default:"30s" min:"1ms" doc:"Time that one write to a client may take before the client counts as gone."`
-	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time that requests get to finish after SIGTERM."`
-	LeaveStreams   bool          `yaml:"leave_streams" default:"true" doc:"Detach streams to HTTP/1.1 clients from Go's HTTP server once they have begun, which saves memory. If false, net/http serves them to the end."`
+	BodyTimeout    time.Duration `yaml:"body_timeout" default:"10s" min:"1ms" doc:"Time to read a request's body; min_body_rate extends it."`
+	MinBodyRate    Bytes         `yaml:"min_body_rate" default:"16KiB" min:"1" doc:"Bytes per second at which a body must arrive after body_timeout."`
+	IdleTimeout    time.Duration `yaml:"idle_timeout" default:"2m" min:"1ms" doc:"Time that a keep-alive connection may be idle."`
+	WriteTimeout   time.Duration `yaml:"write_timeout" default:"30s" min:"1ms" doc:"Time that one write to a client may take before the client counts as disconnected."`
+	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time for requests in flight to finish after SIGTERM."`
+	LeaveStreams   bool          `yaml:"leave_streams" default:"true" doc:"Hand streams to HTTP/1.1 clients over from net/http to the gateway once they have begun, which saves memory. If false, net/http serves them to the end."`
 }
 
 // ServerTLS is the data listener's certificate.
@@ -85,36 +85,36 @@ const (
 type Deployment struct {
 	Name            string        `yaml:"name" required:"true" doc:"Name in pools, records and metrics."`
 	Endpoint        string        `yaml:"endpoint" required:"true" doc:"Base URL, such as https://eastus.openai.azure.com."`
-	Deployment      string        `yaml:"deployment" doc:"Name of the Azure deployment, or the model name to ask for at other styles. The model when empty."`
-	Style           string        `yaml:"style" enum:"azure|azure-v1|openai" doc:"Paths and parameters that the endpoint takes. When empty: azure if the endpoint is one of Azure's or api_version is given, else openai."`
-	APIVersion      string        `yaml:"api_version" doc:"Azure's api-version; style azure only, which takes 2024-10-21 when empty."`
-	Model           string        `yaml:"model" required:"true" doc:"Model that it serves; selects published figures of speed and capacity."`
+	Deployment      string        `yaml:"deployment" doc:"Name of the Azure deployment, or the model name to send with other styles. When empty, the model."`
+	Style           string        `yaml:"style" enum:"azure|azure-v1|openai" doc:"Paths and parameters of the endpoint. When empty: azure if the endpoint is one of Azure's or api_version is set, else openai."`
+	APIVersion      string        `yaml:"api_version" doc:"Azure's api-version, only for style azure. When empty, 2024-10-21."`
+	Model           string        `yaml:"model" required:"true" doc:"Model that it serves; selects the published speed and capacity."`
 	Kind            string        `yaml:"kind" default:"standard" enum:"standard|provisioned" doc:"How its capacity is sold: by tokens per minute, or by PTU."`
 	PTU             int           `yaml:"ptu" min:"0" max:"1000000" doc:"Provisioned throughput units. Required by kind provisioned."`
-	TPM             int           `yaml:"tpm" min:"0" doc:"Tokens per minute of a standard deployment; 0 is not limited."`
-	RPM             int           `yaml:"rpm" min:"0" doc:"Requests per minute of a standard deployment; 0 is not limited."`
+	TPM             int           `yaml:"tpm" min:"0" doc:"Tokens per minute of a standard deployment; 0 is unlimited."`
+	RPM             int           `yaml:"rpm" min:"0" doc:"Requests per minute of a standard deployment; 0 is unlimited."`
 	Region          string        `yaml:"region" doc:"Region, for records."`
-	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share within its tier, relative to its neighbours."`
-	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Attempts at one time; 0 is not limited."`
-	Reasoning       bool          `yaml:"reasoning" doc:"Hidden tokens count against the token limit, so that chat takes max_completion_tokens."`
-	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Largest output limit that the model takes; a larger one is not set for clients that set none. 0 takes 4096, which every chat model takes."`
-	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one answer, used while measurements are thin; 0 takes the model's published target."`
-	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 takes the model's published figure."`
-	OutputRatio     float64       `yaml:"output_ratio" min:"0" doc:"Input tokens that one output token weighs; 0 takes the model's published figure."`
-	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 takes the engine's own."`
-	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Where it may process requests, which decides the published price."`
-	Price           *Price        `yaml:"price" doc:"What it costs where your contract differs from the published price."`
-	ConnectTimeout  time.Duration `yaml:"connect_timeout" default:"5s" min:"1ms" doc:"Time to connect to the endpoint, and as much again for the TLS handshake."`
-	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"10m" min:"0s" doc:"Time to wait for the head of a response, besides the request's deadline; 0 leaves it to that."`
+	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share of its tier's requests, relative to the other deployments."`
+	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Maximum attempts in flight; 0 is unlimited."`
+	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens."`
+	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Largest output limit that the model accepts; it bounds the limit that is set for clients without one. 0 selects 4096, which every chat model accepts."`
+	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one response, used until there are enough samples; 0 selects the model's published target."`
+	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 selects the model's published figure."`
+	OutputRatio     float64       `yaml:"output_ratio" min:"0" doc:"Input tokens that one output token counts as; 0 selects the model's published figure."`
+	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 selects the default of the policy core."`
+	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Azure deployment type by processing location, which decides the published price."`
+	Price           *Price        `yaml:"price" doc:"Price, where your contract differs from the published one."`
+	ConnectTimeout  time.Duration `yaml:"connect_timeout" default:"5s" min:"1ms" doc:"Time to connect to the endpoint, and again for the TLS handshake."`
+	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"10m" min:"0s" doc:"Time to wait for response headers, in addition to the request's deadline; 0 is only the deadline."`
 	Auth            *Auth         `yaml:"auth" doc:"Credential for the endpoint. Styles azure and azure-v1 require it."`
-	TLS             *UpstreamTLS  `yaml:"tls" doc:"How the endpoint's certificate is verified."`
+	TLS             *UpstreamTLS  `yaml:"tls" doc:"Verification of the endpoint's certificate."`
 }
 
 // Price is what a deployment costs. Zero fields take the published price.
 type Price struct {
-	Input   float64 `yaml:"input" min:"0" doc:"USD per million prompt tokens that were not cached."`
-	Cached  float64 `yaml:"cached" min:"0" doc:"USD per million prompt tokens that were cached; the input price when that alone is given."`
-	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, hidden ones included."`
+	Input   float64 `yaml:"input" min:"0" doc:"USD per million uncached prompt tokens."`
+	Cached  float64 `yaml:"cached" min:"0" doc:"USD per million cached prompt tokens. When empty, the input price."`
+	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones."`
 	PTUHour float64 `yaml:"ptu_hour" min:"0" doc:"USD per hour of one provisioned throughput unit."`
 }
 
@@ -126,113 +126,113 @@ type Auth struct {
 
 // UpstreamTLS says how an endpoint's certificate is verified.
 type UpstreamTLS struct {
-	CAFile             string `yaml:"ca_file" doc:"PEM file of the authorities to trust instead of the system's."`
+	CAFile             string `yaml:"ca_file" doc:"PEM file of certificate authorities to trust instead of the system's."`
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust any certificate. For tests only."`
 }
 
 // Pool is the deployments that serve one model name.
 type Pool struct {
-	Name   string     `yaml:"name" required:"true" doc:"Model name, or Azure deployment name, that clients ask for."`
+	Name   string     `yaml:"name" required:"true" doc:"Model name, or Azure deployment name, that clients request."`
 	Models []string   `yaml:"models" doc:"Other names that select this pool."`
-	Tiers  [][]string `yaml:"tiers" required:"true" doc:"Names of deployments, the first tier first. A deployment belongs to one pool."`
-	Spill  Spill      `yaml:"spill" doc:"When traffic goes beyond the first tier."`
+	Tiers  [][]string `yaml:"tiers" required:"true" doc:"Deployment names by tier, the first tier first. A deployment belongs to one pool."`
+	Spill  Spill      `yaml:"spill" doc:"When traffic spills over to the next tier."`
 }
 
 // Spill is when a pool's traffic goes to a later tier.
 type Spill struct {
-	At       float64 `yaml:"at" default:"0.97" min:"0.01" max:"2" doc:"Utilization at which a tier counts as full; 1 is all of it."`
-	MaxTiers int     `yaml:"max_tiers" min:"0" doc:"Tiers that one request may try; 0 is all."`
+	At       float64 `yaml:"at" default:"0.97" min:"0.01" max:"2" doc:"Utilization at which a tier counts as full; 1 is 100%."`
+	MaxTiers int     `yaml:"max_tiers" min:"0" doc:"Maximum tiers tried for one request; 0 is all."`
 }
 
 // Class is one kind of traffic.
 type Class struct {
 	Name         string        `yaml:"name" required:"true" doc:"Name in callers, records and metrics."`
-	Priority     string        `yaml:"priority" default:"normal" enum:"low|normal|high" doc:"Who is served first, and shed last, when capacity is short."`
-	Window       time.Duration `yaml:"window" default:"60s" min:"0s" doc:"Time from acceptance to the last byte of an answer that is not streamed; 0 is unbounded."`
-	StreamWindow time.Duration `yaml:"stream_window" default:"0s" min:"0s" doc:"The same of a streamed answer."`
+	Priority     string        `yaml:"priority" default:"normal" enum:"low|normal|high" doc:"Order in the queue, and against shedding, when capacity is short."`
+	Window       time.Duration `yaml:"window" default:"60s" min:"0s" doc:"Time from acceptance to the last byte of a non-streaming response; 0 is unlimited."`
+	StreamWindow time.Duration `yaml:"stream_window" default:"0s" min:"0s" doc:"Time from acceptance to the last byte of a streaming response; 0 is unlimited."`
 	TTFT         time.Duration `yaml:"ttft" default:"0s" min:"0s" doc:"Objective: time to the first token; 0 is none."`
-	TBT          time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of one answer; 0 is none."`
-	Budget       Budget        `yaml:"budget" doc:"How the time left becomes output tokens."`
-	Sync         string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How requests that are not streamed travel: as a stream that the gateway assembles, or as they are."`
-	MaxWait      time.Duration `yaml:"max_wait" default:"30s" min:"1ms" doc:"Longest time in the queue; the deadline bounds it too."`
-	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt elsewhere when the first token is late."`
-	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the token limit, once 300 answers are known, so that Azure reserves less. Only where that gains something: the deployment has used 70% of its tokens, or refused a request, within the last 5 minutes. It can truncate answers."`
+	TBT          time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of a response; 0 is none."`
+	Budget       Budget        `yaml:"budget" doc:"Limit on output tokens by the time left."`
+	Sync         string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests upstream: as a stream that the gateway assembles, or unchanged."`
+	MaxWait      time.Duration `yaml:"max_wait" default:"30s" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
+	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt to another deployment when the first token is late."`
+	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the output limit, after 300 responses, so that Azure reserves less. It applies only where it gains something: the deployment used 70% of its tokens or refused a request in the last 5 minutes. It can truncate responses."`
 }
 
 // Budget is how a class turns time into output tokens.
 type Budget struct {
-	Mode            string        `yaml:"mode" default:"window" enum:"window|clamp|reject|observe" doc:"What happens to a request that asks for more than fits: cut its answer at the deadline, lower its limit, refuse it with 400, or only record it."`
-	Quantile        float64       `yaml:"quantile" default:"0.99" min:"0.5" max:"0.999" doc:"Quantile of learned speed to count on."`
-	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget in place of the measured one, for answers that are not streamed; 0 is none. Structured output, tools and reasoning are exempt, as from clamp."`
-	Margin          time.Duration `yaml:"margin" default:"250ms" min:"1ms" doc:"Kept free before the deadline for the reply itself; never more than a tenth of the window."`
-	ClampStructured bool          `yaml:"clamp_structured" doc:"Let clamp, reject and max_output_tokens also lower requests whose answer is worthless when cut: structured output, tools, reasoning."`
+	Mode            string        `yaml:"mode" default:"window" enum:"window|clamp|reject|observe" doc:"What to do with a request that asks for more than fits: cut its response at the deadline, lower its limit, reject it with 400, or only record it."`
+	Quantile        float64       `yaml:"quantile" default:"0.99" min:"0.5" max:"0.999" doc:"Quantile of the learned speed to use."`
+	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget instead of the measured one, for non-streaming responses; 0 is none. Structured output, tools and reasoning are exempt, as from clamp."`
+	Margin          time.Duration `yaml:"margin" default:"250ms" min:"1ms" doc:"Time reserved before the deadline for the reply itself; at most a tenth of the window."`
+	ClampStructured bool          `yaml:"clamp_structured" doc:"Apply clamp, reject and max_output_tokens also to requests whose response is worthless when cut: structured output, tools, reasoning."`
 }
 
 // Caller is one client that may ask.
 type Caller struct {
 	Name   string   `yaml:"name" required:"true" doc:"Name in records."`
-	Key    Secret   `yaml:"key" doc:"Key that it sends as api-key or Authorization: Bearer."`
-	Keys   []Secret `yaml:"keys" doc:"Further keys, such as the old one while it is replaced."`
-	Tenant string   `yaml:"tenant" doc:"Who the caller speaks for, for records."`
+	Key    Secret   `yaml:"key" doc:"Key that the client sends as api-key or Authorization: Bearer."`
+	Keys   []Secret `yaml:"keys" doc:"Further keys, such as the old one during key rotation."`
+	Tenant string   `yaml:"tenant" doc:"Tenant that the caller acts for, in records."`
 	Class  string   `yaml:"class" required:"true" doc:"Class of its requests."`
 }
 
 // Routing is how a deployment is picked within a tier.
 type Routing struct {
-	Strategy    string `yaml:"strategy" default:"weighted" enum:"weighted|least_outstanding|affinity" doc:"By weight, by fewest outstanding tokens, or by the prompt's beginning, for the sake of prompt caches."`
-	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool, or an error to the client when there are several."`
-	MaxHops     int    `yaml:"max_hops" default:"3" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as going round in circles."`
+	Strategy    string `yaml:"strategy" default:"weighted" enum:"weighted|least_outstanding|affinity" doc:"By weight, by fewest outstanding tokens, or by prompt prefix for prompt cache hits."`
+	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool; with several pools, such requests get an error."`
+	MaxHops     int    `yaml:"max_hops" default:"3" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as a loop."`
 }
 
 // Retry is when a request is tried again.
 type Retry struct {
-	MaxAttempts  int           `yaml:"max_attempts" default:"4" min:"1" max:"8" doc:"Attempts of one request, the first included."`
-	BaseDelay    time.Duration `yaml:"base_delay" default:"100ms" min:"1ms" doc:"Wait before the first retry at the same deployment; doubled each time, with jitter."`
-	MaxDelay     time.Duration `yaml:"max_delay" default:"2s" min:"1ms" doc:"Longest of these waits."`
-	Ratio        float64       `yaml:"ratio" default:"0.2" min:"0" max:"1" doc:"Retries per request over the window; 0 is none."`
-	MinPerSecond float64       `yaml:"min_per_second" default:"10" min:"0" doc:"Retries per second that are allowed whatever the ratio; 0 is none."`
-	Window       time.Duration `yaml:"window" default:"10s" min:"1s" doc:"How long requests earn and retries count."`
+	MaxAttempts  int           `yaml:"max_attempts" default:"4" min:"1" max:"8" doc:"Maximum attempts of one request, including the first."`
+	BaseDelay    time.Duration `yaml:"base_delay" default:"100ms" min:"1ms" doc:"Delay before the first retry at the same deployment; doubles each time, with jitter."`
+	MaxDelay     time.Duration `yaml:"max_delay" default:"2s" min:"1ms" doc:"Longest retry delay."`
+	Ratio        float64       `yaml:"ratio" default:"0.2" min:"0" max:"1" doc:"Retry budget: retries per request over the window; 0 is none."`
+	MinPerSecond float64       `yaml:"min_per_second" default:"10" min:"0" doc:"Retries per second allowed in addition to the ratio; 0 is none."`
+	Window       time.Duration `yaml:"window" default:"10s" min:"1s" doc:"Period over which requests and retries are counted."`
 }
 
 // Breaker is when a deployment that fails is left alone.
 type Breaker struct {
-	Window              time.Duration `yaml:"window" default:"30s" min:"1s" doc:"Time over which the error rate counts."`
-	MinRequests         int           `yaml:"min_requests" default:"10" min:"1" doc:"Answers in the window before the rate counts."`
-	ErrorRate           float64       `yaml:"error_rate" default:"0.5" min:"0.01" max:"1" doc:"Share of failures that opens it."`
-	ConsecutiveFailures int           `yaml:"consecutive_failures" default:"5" min:"1" doc:"Failures in a row that open it whatever the rate."`
-	OpenFor             time.Duration `yaml:"open_for" default:"5s" min:"1ms" doc:"Time until the first probe; doubled each time that it opens again soon."`
-	MaxOpenFor          time.Duration `yaml:"max_open_for" default:"60s" min:"1ms" doc:"Longest of these times."`
-	Probes              int           `yaml:"probes" default:"1" min:"1" doc:"Requests let through at one time to probe it; as many successes close it."`
+	Window              time.Duration `yaml:"window" default:"30s" min:"1s" doc:"Period over which the error rate is measured."`
+	MinRequests         int           `yaml:"min_requests" default:"10" min:"1" doc:"Minimum results in the window for the rate to count."`
+	ErrorRate           float64       `yaml:"error_rate" default:"0.5" min:"0.01" max:"1" doc:"Share of failures that opens the breaker."`
+	ConsecutiveFailures int           `yaml:"consecutive_failures" default:"5" min:"1" doc:"Consecutive failures that open the breaker regardless of the rate."`
+	OpenFor             time.Duration `yaml:"open_for" default:"5s" min:"1ms" doc:"Time until the first probe; doubles when the breaker soon opens again."`
+	MaxOpenFor          time.Duration `yaml:"max_open_for" default:"60s" min:"1ms" doc:"Longest time until the first probe."`
+	Probes              int           `yaml:"probes" default:"1" min:"1" doc:"Maximum concurrent probe requests; this many successes close the breaker."`
 }
 
 // Queue is who may wait for capacity.
 type Queue struct {
-	MaxLength int     `yaml:"max_length" default:"1024" min:"0" doc:"Requests that may wait; 0 lets nobody wait."`
-	MaxShare  float64 `yaml:"max_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the places that one caller may hold while others wait."`
+	MaxLength int     `yaml:"max_length" default:"1024" min:"0" doc:"Maximum requests that may wait; 0 is none."`
+	MaxShare  float64 `yaml:"max_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the queue that one caller may use while others wait."`
 }
 
 // Speed is how the speed of a deployment is learned.
 type Speed struct {
-	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Answers below which measurements are thin: those at one level of load are then taken together with all others, and if these are too few, the slower of the published speed and the measured one counts, with 2 s to the first token."`
-	Decay      time.Duration `yaml:"decay" default:"10m" min:"1s" doc:"How long an answer is remembered."`
+	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Minimum responses for a measured speed. With fewer at one load level, responses at all load levels are combined; with fewer in total, the slower of the published and the measured speed counts, with 2 s to the first token."`
+	Decay      time.Duration `yaml:"decay" default:"10m" min:"1s" doc:"How long a measured response is remembered."`
 }
 
 // Records is where records go.
 type Records struct {
-	Dir          string `yaml:"dir" doc:"Directory of the files records.jsonl, records.jsonl.1 and so on, the newest first. One gateway writes to it."`
+	Dir          string `yaml:"dir" doc:"Directory of the files records.jsonl (the newest), records.jsonl.1 and so on. Only one gateway may write to it."`
 	Stdout       bool   `yaml:"stdout" doc:"Write records to standard output."`
-	MaxFileBytes Bytes  `yaml:"max_file_bytes" default:"64MiB" min:"4KiB" doc:"Size at which a new file is begun."`
+	MaxFileBytes Bytes  `yaml:"max_file_bytes" default:"64MiB" min:"4KiB" doc:"Size at which a new file starts."`
 	MaxFiles     int    `yaml:"max_files" default:"16" min:"1" max:"10000" doc:"Files kept; the oldest is removed."`
-	Queue        int    `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
+	Queue        int    `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
 }
 
 // Store is the record store.
 type Store struct {
-	Dir       string        `yaml:"dir" doc:"Directory of the store. One gateway writes to it; any number of processes read."`
-	MaxAge    time.Duration `yaml:"max_age" default:"2160h" min:"0s" doc:"How long records are kept, up to a day more; 0 keeps all. 2160h are 90 days."`
-	MaxBytes  Bytes         `yaml:"max_bytes" default:"16GiB" min:"0" doc:"Size on disk beyond which the oldest records go; 0 is no bound."`
-	SealAfter time.Duration `yaml:"seal_after" default:"1m" min:"1s" doc:"How long a record is readable by Spillway alone, before it stands in a Parquet file."`
-	Queue     int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
+	Dir       string        `yaml:"dir" doc:"Directory of the store. Only one gateway may write to it; any number of processes may read it."`
+	MaxAge    time.Duration `yaml:"max_age" default:"2160h" min:"0s" doc:"How long records are kept, and up to a day longer; 0 keeps all. 2160h is 90 days."`
+	MaxBytes  Bytes         `yaml:"max_bytes" default:"16GiB" min:"0" doc:"Size on disk above which the oldest records are removed; 0 is unlimited."`
+	SealAfter time.Duration `yaml:"seal_after" default:"1m" min:"1s" doc:"Longest time until a record is in a Parquet file. Before that, only Spillway can read it."`
+	Queue     int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
 }
 
 // Metrics is whether there are metrics.

@@ -201,7 +201,7 @@ func TestBrief(t *testing.T) {
 	if !ok {
 		t.Fatalf("got %v, want *Errors", err)
 	}
-	const want = `base.yaml:10:11: metrics.colour: there is no such option
+	const want = `base.yaml:10:11: metrics.colour: unknown option
 base.yaml:11:21: queue.max_length: "few" is not a whole number`
 	if got := list.Brief(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -212,7 +212,7 @@ base.yaml:11:21: queue.max_length: "few" is not a whole number`
 func TestLoadFleetErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"deployments: [{name: \"${env:EMPTY}a\", model: \"${env:PTU}\", kind: provisioned}]":    "needs ptu",
-		"deployments: [{name: a, model: m}]\nfaults:\n  - kind: slow\n    at_token: 3\n   x: [": "not YAML",
+		"deployments: [{name: a, model: m}]\nfaults:\n  - kind: slow\n    at_token: 3\n   x: [": "invalid YAML",
 		"deployments: [{name: a, model: m, api_key: literal-secret}]":                           "api_key: ***",
 	} {
 		_, err := LoadFleet("fleet.yaml", testEnv, func(string) ([]byte, error) { return []byte(text), nil })
@@ -232,15 +232,15 @@ func TestLoadUnreadable(t *testing.T) {
 func TestTooMuch(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"large", "#" + strings.Repeat("x", maxFileBytes), "larger than 1MiB"},
-		{"flow", strings.Repeat("[", maxFileBytes-1), "nests too deeply"},
-		{"mappings", strings.Repeat("{a: ", 200_000), "nests too deeply"},
-		{"dashes", strings.Repeat("- ", 500_000), "nests too deeply"},
-		{"questions", strings.Repeat("? ", 500_000), "nests too deeply"},
-		{"tags", "a: " + strings.Repeat("!a ", 300_000), "nests too deeply"},
+		{"flow", strings.Repeat("[", maxFileBytes-1), "nests too deep"},
+		{"mappings", strings.Repeat("{a: ", 200_000), "nests too deep"},
+		{"dashes", strings.Repeat("- ", 500_000), "nests too deep"},
+		{"questions", strings.Repeat("? ", 500_000), "nests too deep"},
+		{"tags", "a: " + strings.Repeat("!a ", 300_000), "nests too deep"},
 		{"latin-1", "a: b\nc: \xe9\n", "latin-1:2:4: the file is not UTF-8 text"},
 		{"aliases", aliases(), "too many values"},
 		{"circle", "pools: &a [*a]", "pools[0]: must be a group"},
-		{"no anchor", "pools: *gone", "there is no such anchor"},
+		{"no anchor", "pools: *gone", "unknown anchor"},
 	}
 	for _, tt := range tests {
 		_, err := parse(tt.name, tt.text)

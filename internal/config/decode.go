@@ -53,7 +53,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path string) {
 		at := join(path, e.key)
 		if first, twice := seen[e.key]; twice {
 			d.hideUnder(v.Type(), e.value)
-			d.add(e.at, at, fmt.Sprintf("is given twice: the first is on line %d", first.line), "remove one")
+			d.add(e.at, at, fmt.Sprintf("is duplicate: the first is on line %d", first.line), "remove one")
 			continue
 		}
 		seen[e.key] = e.at
@@ -65,7 +65,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path string) {
 			d.hideUnder(v.Type(), e.value)
 			cure := suggest(e.key, names(list))
 			meant[cure] = true
-			d.add(e.at, at, "there is no such option", cure)
+			d.add(e.at, at, "unknown option", cure)
 			continue
 		}
 		d.paths[at] = e.at
@@ -134,9 +134,9 @@ func (d *decoder) value(n ast.Node, v reflect.Value, o option, path string) {
 func (d *decoder) list(n ast.Node, v reflect.Value, o option, path string) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		cure := "put [ ] around it"
+		cure := "put it in [ ]"
 		if v.Type().Elem().Kind() == reflect.Struct {
-			cure = "begin each element with a dash"
+			cure = "start each element with a dash"
 		}
 		d.hideUnder(v.Type().Elem(), n)
 		d.add(position(n), path, "must be a list", cure)
@@ -184,7 +184,7 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, o option, path string) {
 	expanded, err := d.expand(text)
 	if err != nil {
 		if secret {
-			err = &scalarError{"holds a ${ } that cannot be replaced", "write ${env:NAME} or ${file:/path}, or $${ for ${ itself"}
+			err = &scalarError{"contains a ${ } that cannot be replaced", "write ${env:NAME} or ${file:/path}, or $${ for ${ itself"}
 		}
 		fail(err)
 		return
@@ -244,7 +244,7 @@ func (d *decoder) resolve(n ast.Node) ast.Node {
 		case *ast.AliasNode:
 			target, ok := d.anchors[nodeName(at.Value)]
 			if !ok {
-				d.add(position(n), "", "there is no such anchor", "")
+				d.add(position(n), "", "unknown anchor", "")
 				return nil
 			}
 			n = target
@@ -294,7 +294,7 @@ func (d *decoder) merge(n ast.Node) []entry {
 	for _, n := range from {
 		mapping, ok := d.resolve(n).(*ast.MappingNode)
 		if !ok {
-			d.add(position(n), "", "<< takes an alias of a group of options", "")
+			d.add(position(n), "", "<< needs an alias of a group of options", "")
 			continue
 		}
 		for _, v := range mapping.Values {

@@ -1,16 +1,18 @@
 // Package config reads the configuration file: one YAML document, decoded
-// strictly, with every error told at once with its line, column and cure.
+// strictly. All errors are reported together, each with its line, column and
+// how to fix it.
 //
 // The structs of this package are the schema. Their tags hold each option's
-// name, default, bounds and description, and from them alone come the decoder,
-// the effective configuration, docs/CONFIG.md and docs/spillway.schema.json:
+// name, default, bounds and description. The decoder, the effective
+// configuration, docs/CONFIG.md and docs/spillway.schema.json are derived from
+// them:
 //
 //	yaml      name of the option
 //	default   value when the option is absent, written as in the file
-//	required  the option must be given
-//	enum      the words it may hold, separated by |
+//	required  the option must be present
+//	enum      the allowed words, separated by |
 //	min, max  bounds, inclusive, written as in the file
-//	doc       what it does, for the reference
+//	doc       description, for the reference
 //
 // A Config is not changed after Load and may be shared.
 package config

@@ -34,7 +34,7 @@ func (e expansions) expand(text string) (string, *scalarError) {
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
-			return "", &scalarError{"has no } for its ${", "write $${ for ${ itself"}
+			return "", &scalarError{"has a ${ without }", "write $${ for ${ itself"}
 		}
 		value, err := e.lookup(name)
 		if err != nil {
@@ -53,20 +53,20 @@ func (e expansions) lookup(name string) (string, *scalarError) {
 		value, ok := e.env(arg)
 		if !ok {
 			return "", &scalarError{
-				fmt.Sprintf("names the environment variable %s, which is not set", arg),
-				fmt.Sprintf("set %s before starting", arg),
+				fmt.Sprintf("refers to the environment variable %s, which is not set", arg),
+				fmt.Sprintf("set %s before the start", arg),
 			}
 		}
 		return value, nil
 	case "file":
 		value, err := e.readFile(arg)
 		if err != nil {
-			return "", &scalarError{fmt.Sprintf("names a file that cannot be read: %v", err), ""}
+			return "", &scalarError{fmt.Sprintf("refers to a file that cannot be read: %v", err), ""}
 		}
 		return string(value), nil
 	}
 	return "", &scalarError{
-		fmt.Sprintf("holds ${%s}, which is neither ${env:NAME} nor ${file:/path}", name),
+		fmt.Sprintf("contains ${%s}, which is neither ${env:NAME} nor ${file:/path}", name),
 		fmt.Sprintf("did you mean ${env:%s}? Write $${ for ${ itself", name),
 	}
 }

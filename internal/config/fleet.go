@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Fleet is a modelled fleet: the deployments that the Azure stand-in plays,
+// Fleet is a modeled fleet: the deployments that the Azure emulator serves,
 // and what goes wrong with them.
 type Fleet struct {
-	Deployments []FleetDeployment `yaml:"deployments" required:"true" doc:"The modelled deployments."`
-	Faults      []FleetFault      `yaml:"faults" doc:"What goes wrong, and when."`
+	Deployments []FleetDeployment `yaml:"deployments" required:"true" doc:"Modeled deployments."`
+	Faults      []FleetFault      `yaml:"faults" doc:"Injected faults and their schedule."`
 }
 
-// FleetDeployment is one modelled deployment. Its zero fields take the model's
+// FleetDeployment is one modeled deployment. Its zero fields take the model's
 // and the kind's figures.
 type FleetDeployment struct {
 	Name                   string        `yaml:"name" required:"true" doc:"Deployment name in paths, or model name in bodies."`
@@ -22,34 +22,34 @@ type FleetDeployment struct {
 	Region                 string        `yaml:"region" doc:"Region, in the header x-ms-region."`
 	PTU                    int           `yaml:"ptu" min:"0" max:"1000000" doc:"Provisioned throughput units."`
 	MeterDepth             time.Duration `yaml:"meter_depth" default:"60s" min:"1s" doc:"Drain time that equals 100% utilization."`
-	TPM                    int           `yaml:"tpm" min:"0" doc:"Tokens per minute; 0 is not limited."`
-	RPM                    int           `yaml:"rpm" min:"0" doc:"Requests per minute; 0 is not limited."`
-	Reasoning              bool          `yaml:"reasoning" doc:"A reasoning model: it takes max_completion_tokens and uses hidden tokens."`
-	CompletionWindow       time.Duration `yaml:"completion_window" default:"60s" min:"1ms" doc:"Time after which a synchronous request ends in 408."`
+	TPM                    int           `yaml:"tpm" min:"0" doc:"Tokens per minute; 0 is unlimited."`
+	RPM                    int           `yaml:"rpm" min:"0" doc:"Requests per minute; 0 is unlimited."`
+	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens."`
+	CompletionWindow       time.Duration `yaml:"completion_window" default:"60s" min:"1ms" doc:"Time after which a non-streaming request ends in 408."`
 	DefaultOutput          int           `yaml:"default_output" min:"0" doc:"Output tokens reserved for a request without a limit."`
-	MaxOutput              int           `yaml:"max_output" min:"0" doc:"The model's own limit of output tokens."`
-	OutputMedian           float64       `yaml:"output_median" min:"0" doc:"Median length, in tokens, of answers whose length nobody asked for."`
-	OutputSigma            float64       `yaml:"output_sigma" min:"0" doc:"Log-sigma of these lengths."`
+	MaxOutput              int           `yaml:"max_output" min:"0" doc:"Largest output limit that the model accepts."`
+	OutputMedian           float64       `yaml:"output_median" min:"0" doc:"Median output length in tokens, where the request does not set it."`
+	OutputSigma            float64       `yaml:"output_sigma" min:"0" doc:"Log-sigma of the output length."`
 	TBTMean                time.Duration `yaml:"tbt_mean" min:"0s" doc:"Mean time between tokens."`
-	TBTSigma               float64       `yaml:"tbt_sigma" min:"0" doc:"Log-sigma, over requests, of the time between tokens."`
+	TBTSigma               float64       `yaml:"tbt_sigma" min:"0" doc:"Log-sigma of the time between tokens over requests."`
 	TTFT                   time.Duration `yaml:"ttft" min:"0s" doc:"Median time to the first token of a short prompt."`
 	TTFTSigma              float64       `yaml:"ttft_sigma" min:"0" doc:"Log-sigma of the time to the first token."`
-	PrefillTokensPerSecond float64       `yaml:"prefill_tokens_per_second" min:"0" doc:"How fast prompts are read."`
+	PrefillTokensPerSecond float64       `yaml:"prefill_tokens_per_second" min:"0" doc:"Speed at which prompts are read."`
 }
 
-// FleetFault is one fault of a modelled fleet.
+// FleetFault is one fault of a modeled fleet.
 type FleetFault struct {
-	Kind        string        `yaml:"kind" required:"true" enum:"status_408|status_429|status_5xx|stall_before_headers|stall_after_headers|reset|slow|cut_stream|malformed_stream|missing_usage|absurd_retry_after" doc:"What goes wrong."`
+	Kind        string        `yaml:"kind" required:"true" enum:"status_408|status_429|status_5xx|stall_before_headers|stall_after_headers|reset|slow|cut_stream|malformed_stream|missing_usage|absurd_retry_after" doc:"Type of fault."`
 	Deployment  string        `yaml:"deployment" doc:"Only this deployment; all when empty."`
 	Region      string        `yaml:"region" doc:"Only this region; all when empty."`
-	From        time.Duration `yaml:"from" min:"0s" doc:"Since the start."`
-	Until       time.Duration `yaml:"until" min:"0s" doc:"Since the start; 0 is for ever."`
-	Probability float64       `yaml:"probability" min:"0" max:"1" doc:"Share of requests that it hits; 0 is all."`
-	Status      int           `yaml:"status" min:"0" max:"599" doc:"Of status_5xx."`
-	After       time.Duration `yaml:"after" min:"0s" doc:"How long a status or a stall takes."`
-	AtToken     int           `yaml:"at_token" min:"0" doc:"Token at which a stream stalls, breaks or is malformed."`
-	Factor      float64       `yaml:"factor" min:"0" doc:"Of slow: how many times slower."`
-	RetryAfter  time.Duration `yaml:"retry_after" min:"0s" doc:"What a refusal asks for."`
+	From        time.Duration `yaml:"from" min:"0s" doc:"Start, in simulated time since the beginning."`
+	Until       time.Duration `yaml:"until" min:"0s" doc:"End, in simulated time since the beginning; 0 is never."`
+	Probability float64       `yaml:"probability" min:"0" max:"1" doc:"Share of requests affected; 0 is all."`
+	Status      int           `yaml:"status" min:"0" max:"599" doc:"Status of status_5xx."`
+	After       time.Duration `yaml:"after" min:"0s" doc:"Delay before a status, or duration of a stall."`
+	AtToken     int           `yaml:"at_token" min:"0" doc:"Token at which a stream stalls, breaks or becomes malformed."`
+	Factor      float64       `yaml:"factor" min:"0" doc:"Slowdown factor of slow."`
+	RetryAfter  time.Duration `yaml:"retry_after" min:"0s" doc:"retry-after of a refusal."`
 }
 
 // LoadFleet reads the fleet file at path, like Load.
@@ -77,7 +77,7 @@ func (d *decoder) validateFleet(f *Fleet) {
 	for i, x := range f.Deployments {
 		at := fmt.Sprintf("deployments[%d]", i)
 		if x.Name != "" && known[x.Name] {
-			d.addAt(at+".name", fmt.Sprintf("%q names two deployments", x.Name), "rename one")
+			d.addAt(at+".name", fmt.Sprintf("%q is the name of two deployments", x.Name), "rename one")
 		}
 		known[x.Name] = true
 		if x.Kind == "provisioned" && x.PTU == 0 {
@@ -86,13 +86,13 @@ func (d *decoder) validateFleet(f *Fleet) {
 	}
 	for i, x := range f.Faults {
 		if x.Deployment != "" && !known[x.Deployment] {
-			d.addAt(fmt.Sprintf("faults[%d].deployment", i), fmt.Sprintf("no deployment is named %q", x.Deployment), "")
+			d.addAt(fmt.Sprintf("faults[%d].deployment", i), fmt.Sprintf("no deployment named %q", x.Deployment), "")
 		}
 		if x.Status != 0 && x.Status < 500 {
 			d.addAt(fmt.Sprintf("faults[%d].status", i), "is not a server error", "use 500 to 599")
 		}
 		if x.Until > 0 && x.Until <= x.From {
-			d.addAt(fmt.Sprintf("faults[%d].until", i), "is not after from", "leave it out for ever")
+			d.addAt(fmt.Sprintf("faults[%d].until", i), "is not after from", "remove it for no end")
 		}
 	}
 }

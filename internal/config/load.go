@@ -104,7 +104,7 @@ func (d *decoder) syntax(err error) {
 			at = place{t.Position.Line, t.Position.Column}
 		}
 	}
-	d.add(at, "", "this is not YAML: "+message, syntaxCure(d.lines, at, message))
+	d.add(at, "", "invalid YAML: "+message, syntaxCure(d.lines, at, message))
 }
 
 // unreadable says what keeps data from being parsed at all, and where.
@@ -121,7 +121,7 @@ func unreadable(data []byte) (at place, message string) {
 		return place{line, column}, "the file is not UTF-8 text"
 	}
 	if line := tooDeep(data); line > 0 {
-		return place{line, 1}, "the file nests too deeply here"
+		return place{line, 1}, "the file nests too deep here"
 	}
 	return at, ""
 }

@@ -11,31 +11,31 @@ import (
 
 // OTLP is the collector that traces, metrics and logs go to.
 type OTLP struct {
-	Endpoint    string        `yaml:"endpoint" doc:"Base URL of the collector, such as https://collector:4317; http:// speaks in the clear. Nothing is sent when empty."`
-	Protocol    string        `yaml:"protocol" default:"grpc" enum:"grpc|http" doc:"OTLP over gRPC, usually at port 4317, or as protobuf over HTTP, usually at port 4318 and under /v1/traces and the like, which are added to the endpoint's path."`
+	Endpoint    string        `yaml:"endpoint" doc:"Base URL of the collector, such as https://collector:4317; http:// is unencrypted. When empty, nothing is sent."`
+	Protocol    string        `yaml:"protocol" default:"grpc" enum:"grpc|http" doc:"OTLP over gRPC, usually on port 4317, or as protobuf over HTTP, usually on port 4318. HTTP adds /v1/traces, /v1/metrics and /v1/logs to the endpoint's path."`
 	Headers     []Header      `yaml:"headers" doc:"Headers of every message, such as an API key."`
-	TLS         *UpstreamTLS  `yaml:"tls" doc:"How the collector's certificate is verified."`
-	Compression string        `yaml:"compression" default:"gzip" enum:"gzip|none" doc:"How messages are compressed."`
-	Traces      bool          `yaml:"traces" default:"true" doc:"Send a trace of each request: a span of it, and one of each attempt."`
-	Metrics     bool          `yaml:"metrics" default:"true" doc:"Send what /metrics shows."`
+	TLS         *UpstreamTLS  `yaml:"tls" doc:"Verification of the collector's certificate."`
+	Compression string        `yaml:"compression" default:"gzip" enum:"gzip|none" doc:"Compression of messages."`
+	Traces      bool          `yaml:"traces" default:"true" doc:"Send a trace of each request: one span for the request and one for each attempt."`
+	Metrics     bool          `yaml:"metrics" default:"true" doc:"Send the metrics of /metrics."`
 	Logs        bool          `yaml:"logs" default:"true" doc:"Send the record of each request as an event."`
-	SampleRatio float64       `yaml:"sample_ratio" default:"1" min:"0" max:"1" doc:"Share of traces kept of requests that were answered completely at the first attempt; the others are always kept. Where the client's trace context says whether it is sampled, that counts instead."`
-	Attributes  []Attribute   `yaml:"attributes" doc:"Resource attributes, such as deployment.environment.name. They go before those of OTEL_RESOURCE_ATTRIBUTES."`
-	Timeout     time.Duration `yaml:"timeout" default:"10s" min:"1ms" doc:"Time of one try to deliver a message; it is tried for a minute."`
+	SampleRatio float64       `yaml:"sample_ratio" default:"1" min:"0" max:"1" doc:"Share of traces to keep of requests answered completely by the first attempt; others are always kept. The sampling decision in a client's trace context takes precedence."`
+	Attributes  []Attribute   `yaml:"attributes" doc:"Resource attributes, such as deployment.environment.name. They take precedence over OTEL_RESOURCE_ATTRIBUTES."`
+	Timeout     time.Duration `yaml:"timeout" default:"10s" min:"1ms" doc:"Timeout of one try to send a message; tries repeat for a minute."`
 	Interval    time.Duration `yaml:"interval" default:"60s" min:"1s" doc:"How often metrics are sent."`
-	Queue       int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the collector; further ones are dropped and counted."`
+	Queue       int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the collector; further ones are dropped and counted."`
 }
 
 // Header is one header of a message.
 type Header struct {
-	Name  string `yaml:"name" required:"true" doc:"Its name."`
-	Value Secret `yaml:"value" doc:"Its value."`
+	Name  string `yaml:"name" required:"true" doc:"Name."`
+	Value Secret `yaml:"value" doc:"Value."`
 }
 
 // Attribute is a name and its value.
 type Attribute struct {
-	Name  string `yaml:"name" required:"true" doc:"Its name."`
-	Value string `yaml:"value" doc:"Its value."`
+	Name  string `yaml:"name" required:"true" doc:"Name."`
+	Value string `yaml:"value" doc:"Value."`
 }
 
 // headerPattern is what a header may be named. It is constant.
@@ -46,10 +46,10 @@ func (d *decoder) otlp(o *OTLP) {
 	for i, h := range o.Headers {
 		path := fmt.Sprintf("otlp.headers[%d]", i)
 		if h.Name != "" && !headerPattern.MatchString(h.Name) {
-			d.addAt(path+".name", d.shown(path+".name", h.Name)+" is not the name of a header", "use letters, digits, - and _")
+			d.addAt(path+".name", d.shown(path+".name", h.Name)+" is not a valid header name", "use letters, digits, - and _")
 		}
 		if strings.ContainsFunc(h.Value.Reveal(), func(c rune) bool { return c < ' ' || c > '~' }) {
-			d.addAt(path+".value", "holds characters that a header cannot", "use printable ASCII")
+			d.addAt(path+".value", "contains characters that a header cannot contain", "use printable ASCII")
 		}
 	}
 	d.unique("otlp.attributes", len(o.Attributes), func(i int) string { return o.Attributes[i].Name })
@@ -67,13 +67,13 @@ func (d *decoder) otlp(o *OTLP) {
 		d.addAt(path, "is not a URL", "write http:// or https://, the host and the port, such as http://collector:4317")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		d.hide(d.placeOf(path), o.Endpoint)
-		d.addAt(path, "holds more than a host, a port and a path", "credentials go into headers")
+		d.addAt(path, "contains more than a host, a port and a path", "put credentials into headers")
 	case o.Protocol == "grpc" && u.Port() == "":
-		d.addAt(path, "has no port", "that of OTLP over gRPC is usually 4317")
+		d.addAt(path, "has no port", "the usual port of OTLP over gRPC is 4317")
 	case o.Protocol == "grpc" && strings.Trim(u.Path, "/") != "":
 		d.addAt(path, "has a path, which gRPC does not use", "remove it, or write protocol: http")
 	case o.Protocol == "http" && slices.ContainsFunc([]string{"/v1/traces", "/v1/metrics", "/v1/logs"}, func(s string) bool { return strings.HasSuffix(u.Path, s) }):
-		d.addAt(path, "holds a path that is added for each signal", "end it before /v1")
+		d.addAt(path, "contains a path that is added for each signal", "end it before /v1")
 	}
 	if !o.Traces && !o.Metrics && !o.Logs {
 		d.addAt("otlp", "sends nothing", "set one of traces, metrics, logs to true, or remove the endpoint")

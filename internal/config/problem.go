@@ -248,7 +248,7 @@ func suggest(word string, candidates []string) string {
 func didYouMean(word string) string { return "did you mean " + word + "?" }
 
 // distance is the number of letters to insert, delete, replace, or swap with
-// their neighbour, that make a into b.
+// their neighbor, that make a into b.
 func distance(a, b string) int {
 	const longest = 64
 	if len(a) > longest || len(b) > longest {

@@ -11,16 +11,21 @@ const referenceHead = `# Configuration
 
 <!-- Generated from the structs of internal/config by go generate ./internal/config; do not edit. -->
 
-One YAML file says what there is (` + "`deployments`" + `, ` + "`pools`" + `), what is wanted (` + "`classes`" + `) and who may ask (` + "`callers`" + `).
-` + "`spillway check FILE`" + ` tells every error with its line, column and cure, or prints the effective configuration, secrets as ` + "`***`" + `.
-[spillway.schema.json](spillway.schema.json) lets editors complete and check it: begin the file with
-` + "`# yaml-language-server: $schema=spillway.schema.json`" + `. [examples/](../examples) holds whole files.
+One YAML file describes deployments and pools, classes of traffic, and callers. ` + "`spillway check FILE`" + ` prints the effective
+configuration, with secrets as ` + "`***`" + `, or reports every error with its line, column, and how to fix it.
+[spillway.schema.json](spillway.schema.json) lets editors complete and validate the file: start it with
+` + "`# yaml-language-server: $schema=spillway.schema.json`" + `. [examples/](../examples) has complete files.
 
-- Options that do not exist, or are given twice, are errors. An option without a value keeps its default.
-- ` + "`${env:NAME}`" + ` in any value is replaced by an environment variable, ` + "`${file:/path}`" + ` by a file's content without the line ends at its end; ` + "`$${`" + ` stands for ` + "`${`" + ` itself. What is missing is an error.
-- A *duration* is a number with a unit: ` + "`250ms`" + `, ` + "`60s`" + `, ` + "`1m30s`" + `, ` + "`2h`" + `. A *size* is a number of bytes, or of KiB, MiB, GiB, kB, MB, GB: ` + "`64KiB`" + `. A *secret* is a string that is never printed.
-- Anchors, aliases and ` + "`<<`" + ` work as in any YAML; options at the top that begin with ` + "`x-`" + ` are ignored, so anchors can stand there.
-- The file is read again when it changes and on SIGHUP. An invalid file changes nothing. SIGHUP also reads secrets and the listener's certificate again. These wait for the next start, and the log says so: ` + "`server.listen`" + `, ` + "`admin`" + `, ` + "`tls`" + ` on or off, ` + "`header_timeout`" + `, ` + "`idle_timeout`" + `, ` + "`drain_timeout`" + `, ` + "`max_header_bytes`" + `; ` + "`records`" + `; ` + "`store`" + `; ` + "`exports`" + `; ` + "`metrics`" + `; ` + "`otlp`" + `.
+- Unknown and duplicate options are errors. An option without a value keeps its default.
+- ` + "`${env:NAME}`" + ` in any value is replaced by an environment variable, ` + "`${file:/path}`" + ` by the content of a file without its
+  trailing line ends; ` + "`$${`" + ` is a literal ` + "`${`" + `. Missing variables and files are errors.
+- A *duration* is a number with a unit: ` + "`250ms`" + `, ` + "`60s`" + `, ` + "`1m30s`" + `, ` + "`2h`" + `. A *size* is a number of bytes, or of KiB, MiB, GiB, kB,
+  MB, GB: ` + "`64KiB`" + `. A *secret* is a string that is never printed.
+- Anchors, aliases and ` + "`<<`" + ` work as in any YAML. Top-level options that start with ` + "`x-`" + ` are ignored and can hold anchors.
+- The file is reloaded when it changes and on SIGHUP. An invalid file changes nothing. SIGHUP also reloads secrets and the
+  listener's certificate. Changes of these options apply at the next start, and the log says so: ` + "`server.listen`" + `, ` + "`admin`" + `,
+  ` + "`tls`" + ` on or off, ` + "`header_timeout`" + `, ` + "`idle_timeout`" + `, ` + "`drain_timeout`" + `, ` + "`max_header_bytes`" + `; ` + "`records`" + `; ` + "`store`" + `; ` + "`exports`" + `;
+  ` + "`metrics`" + `; ` + "`otlp`" + `.
 - ` + "`HTTPS_PROXY`" + `, ` + "`HTTP_PROXY`" + ` and ` + "`NO_PROXY`" + ` in the environment apply to endpoints.
 `
 
@@ -43,7 +48,7 @@ func Reference() []byte {
 		b.WriteString("\n")
 		table(&b, options(element))
 	}
-	b.WriteString("\n## Single options at the top\n")
+	b.WriteString("\n## Top-level options\n")
 	table(&b, single)
 	return []byte(b.String())
 }

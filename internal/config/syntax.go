@@ -18,7 +18,7 @@ func syntaxCure(lines []string, at place, message string) string {
 	says := func(part string) bool { return strings.Contains(message, part) }
 	switch {
 	case strings.Contains(indent, "\t"):
-		return "indent with spaces: YAML takes no tabs there"
+		return "indent with spaces: YAML does not allow tabs there"
 	case strings.Contains(line, "${"):
 		return "${ } needs quotes around it within { } and [ ]"
 	case says("'}' must"):
@@ -56,7 +56,7 @@ func mappingCure(lines []string, at place) string {
 	}
 	_, here := columns(lines[at.line-1])
 	if _, next := columns(lines[at.line]); next > here {
-		return fmt.Sprintf("begin line %d in column %d, like the key above it", at.line+1, here)
+		return fmt.Sprintf("start line %d in column %d, like the key above it", at.line+1, here)
 	}
 	return ""
 }
@@ -89,7 +89,7 @@ func placeCure(lines []string, at place) string {
 	if len(open) == 0 {
 		return ""
 	}
-	return "begin this line in column " + strings.Join(open, " or ") + ", like a line above"
+	return "start this line in column " + strings.Join(open, " or ") + ", like a line above"
 }
 
 // offset returns where a column, counted from 1 in characters, is in a line.

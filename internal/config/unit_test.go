@@ -196,7 +196,7 @@ func TestExpand(t *testing.T) {
 		{"${env:GONE}", "", "GONE"},
 		{"${file:/gone}", "", "/gone"},
 		{"${HOME}", "", "neither"},
-		{"${env:PTU", "", "no }"},
+		{"${env:PTU", "", "without }"},
 	}
 	for _, tt := range tests {
 		got, err := e.expand(tt.text)

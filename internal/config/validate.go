@@ -85,7 +85,7 @@ func (d *decoder) server(s *Server) {
 	if s.Admin != "" {
 		d.address("server.admin", s.Admin)
 		if s.Admin == s.Listen && !strings.HasSuffix(s.Listen, ":0") {
-			d.addAt("server.admin", "is the address of server.listen too", "give each its own port")
+			d.addAt("server.admin", "is also the address of server.listen", "use different ports")
 		}
 	}
 	if s.TLS == nil || s.TLS.Cert == "" || s.TLS.Key == "" {
@@ -101,7 +101,7 @@ func (d *decoder) server(s *Server) {
 	}
 	if certErr == nil && keyErr == nil {
 		if _, err := tls.X509KeyPair(cert, key); err != nil {
-			d.addAt("server.tls", fmt.Sprintf("cert and key do not go together: %v", err), "")
+			d.addAt("server.tls", fmt.Sprintf("cert and key do not match: %v", err), "")
 		}
 	}
 }
@@ -128,12 +128,12 @@ func (d *decoder) unique(list string, n int, nameOf func(int) string) {
 		at := nameOf(i)
 		path := fmt.Sprintf("%s[%d].name", list, i)
 		if j, taken := first[at]; taken && at != "" {
-			d.addAt(path, fmt.Sprintf("%s is the name of %s[%d] too", d.shown(path, at), list, j), "give each its own name")
+			d.addAt(path, fmt.Sprintf("%s is also the name of %s[%d]", d.shown(path, at), list, j), "use unique names")
 			continue
 		}
 		first[at] = i
 		if at != "" && !namePattern.MatchString(at) {
-			d.addAt(path, d.shown(path, at)+" is not a name", "use up to 128 printable ASCII characters without spaces")
+			d.addAt(path, d.shown(path, at)+" is not a valid name", "use up to 128 printable ASCII characters without spaces")
 		}
 	}
 }
@@ -141,7 +141,7 @@ func (d *decoder) unique(list string, n int, nameOf func(int) string) {
 // oneOf checks a reference to something by its name.
 func (d *decoder) oneOf(path, what, ref string, names []string) {
 	if ref != "" && !slices.Contains(names, ref) {
-		d.addAt(path, fmt.Sprintf("there is no %s %s", what, d.shown(path, ref)), suggest(ref, names))
+		d.addAt(path, fmt.Sprintf("no %s named %s", what, d.shown(path, ref)), suggest(ref, names))
 	}
 }
 
@@ -150,7 +150,7 @@ func (d *decoder) deployment(p *Deployment, path string) {
 	provisioned := p.Kind == "provisioned"
 	switch {
 	case provisioned && p.PTU == 0:
-		d.addAt(path+".ptu", "a provisioned deployment needs its ptu", "add ptu: and the number of its throughput units")
+		d.addAt(path+".ptu", "a provisioned deployment needs its ptu", "add ptu: with the number of provisioned throughput units")
 	case !provisioned && p.PTU > 0:
 		d.addAt(path+".ptu", "only a provisioned deployment has ptu", "did you mean kind: provisioned?")
 	}
@@ -162,7 +162,7 @@ func (d *decoder) deployment(p *Deployment, path string) {
 	}
 	d.price(p, path+".price")
 	if p.Style != StyleAzure && p.APIVersion != "" {
-		d.addAt(path+".api_version", "only style azure takes it", "remove it, or write style: azure")
+		d.addAt(path+".api_version", "only style azure uses it", "remove it, or write style: azure")
 	}
 	switch a := p.Auth; {
 	case a == nil:
@@ -170,9 +170,9 @@ func (d *decoder) deployment(p *Deployment, path string) {
 			d.addAt(path+".auth", fmt.Sprintf("style %s needs a credential", p.Style), "add auth: {api_key: \"${env:NAME}\"}")
 		}
 	case a.APIKey == "" && a.Bearer == "":
-		d.addAt(path+".auth", "holds no credential", "give one of api_key, bearer")
+		d.addAt(path+".auth", "contains no credential", "set one of api_key, bearer")
 	case a.APIKey != "" && a.Bearer != "":
-		d.addAt(path+".auth", "holds two credentials", "give one of api_key, bearer")
+		d.addAt(path+".auth", "contains two credentials", "set one of api_key, bearer")
 	}
 	if p.Auth != nil {
 		d.header(path+".auth.api_key", p.Auth.APIKey)
@@ -189,7 +189,7 @@ func (d *decoder) price(p *Deployment, path string) {
 	switch {
 	case p.Price == nil:
 	case (p.Price.Input == 0) != (p.Price.Output == 0), p.Price.Cached > 0 && p.Price.Input == 0:
-		d.addAt(path, "a price by the token has input and output", "give both, in USD per million tokens")
+		d.addAt(path, "a token price needs both input and output", "set both, in USD per million tokens")
 	case p.Price.PTUHour > 0 && p.Kind != "provisioned":
 		d.addAt(path+".ptu_hour", "only a provisioned deployment has ptu", "did you mean kind: provisioned?")
 	}
@@ -208,12 +208,12 @@ func (d *decoder) endpoint(p *Deployment, path string) {
 		d.addAt(path, "is not a URL", "write https:// and the host, such as https://eastus.openai.azure.com")
 	case u.User != nil:
 		d.hide(d.placeOf(path), p.Endpoint)
-		d.addAt(path, "holds a user name", "credentials go into auth")
+		d.addAt(path, "contains a user name", "put credentials into auth")
 	case u.RawQuery != "" || u.Fragment != "":
 		d.hide(d.placeOf(path), p.Endpoint)
-		d.addAt(path, "holds more than a path", "end it before the ?; api_version has its own option")
+		d.addAt(path, "contains more than a path", "end it before the ?; api_version has its own option")
 	case p.Style == StyleAzure && strings.Contains(u.Path, "/openai/"):
-		d.addAt(path, "holds a path that style azure adds itself", fmt.Sprintf("write %s://%s", u.Scheme, u.Host))
+		d.addAt(path, "contains a path that style azure adds itself", fmt.Sprintf("write %s://%s", u.Scheme, u.Host))
 	}
 }
 
@@ -221,7 +221,7 @@ func (d *decoder) endpoint(p *Deployment, path string) {
 func (d *decoder) header(path string, s Secret) {
 	for _, c := range s.Reveal() {
 		if c < '!' || c > '~' {
-			d.addAt(path, "holds characters that a header cannot", "use printable ASCII without spaces")
+			d.addAt(path, "contains characters that a header cannot contain", "use printable ASCII without spaces")
 			return
 		}
 	}
@@ -238,7 +238,7 @@ func (d *decoder) authorities(t *UpstreamTLS, path string) {
 		return
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		d.addAt(path, "holds no certificate", "it must be a PEM file")
+		d.addAt(path, "contains no certificate", "it must be a PEM file")
 	}
 }
 
@@ -258,9 +258,9 @@ func (d *decoder) pools(pools []Pool, known map[string]bool) {
 		for j, m := range p.Models {
 			path := fmt.Sprintf("pools[%d].models[%d]", i, j)
 			if of, taken := models[m]; taken {
-				d.addAt(path, fmt.Sprintf("%s selects the pool %s already", d.shown(path, m), of), "remove one")
+				d.addAt(path, fmt.Sprintf("%s already selects the pool %s", d.shown(path, m), of), "remove one")
 			} else if m != "" && !namePattern.MatchString(m) {
-				d.addAt(path, d.shown(path, m)+" is not a name", "use up to 128 printable ASCII characters without spaces")
+				d.addAt(path, d.shown(path, m)+" is not a valid name", "use up to 128 printable ASCII characters without spaces")
 			}
 			models[m] = p.Name
 		}
@@ -283,10 +283,10 @@ func (d *decoder) tiers(p Pool, path string, owner map[string]string, deployment
 				d.oneOf(path, "deployment", ref, deployments)
 				owner[ref] = p.Name
 			case of == p.Name:
-				d.addAt(path, d.shown(path, ref)+" is in this pool already", "remove one")
+				d.addAt(path, d.shown(path, ref)+" is already in this pool", "remove one")
 			default:
-				d.addAt(path, fmt.Sprintf("%s is in the pool %s already", d.shown(path, ref), of),
-					fmt.Sprintf("a deployment belongs to one pool, which meters it; to serve %s from there too, add it to that pool's models", p.Name))
+				d.addAt(path, fmt.Sprintf("%s is already in the pool %s", d.shown(path, ref), of),
+					fmt.Sprintf("a deployment belongs to one pool, which meters it; to serve %s from it as well, add %[1]s to that pool's models", p.Name))
 			}
 		}
 	}
@@ -311,8 +311,8 @@ func (d *decoder) window(path string, window time.Duration, c Class) {
 		return
 	}
 	if window <= c.Budget.Margin {
-		d.addAt(path, fmt.Sprintf("%s leaves nothing beside budget.margin, %s", formatDuration(window), formatDuration(c.Budget.Margin)),
-			"widen the window, or lower the margin")
+		d.addAt(path, fmt.Sprintf("%s is not longer than budget.margin, %s", formatDuration(window), formatDuration(c.Budget.Margin)),
+			"increase the window, or reduce the margin")
 	}
 	if c.TTFT > window {
 		d.addAt(path, fmt.Sprintf("%s is shorter than the objective ttft, %s", formatDuration(window), formatDuration(c.TTFT)), "")
@@ -322,7 +322,7 @@ func (d *decoder) window(path string, window time.Duration, c Class) {
 func (d *decoder) callers(c *Config, classes []string) {
 	d.unique("callers", len(c.Callers), func(i int) string { return c.Callers[i].Name })
 	if len(c.Callers) == 0 && c.Anonymous == "" {
-		d.addAt("callers", "nobody may ask", "add a caller with a key, or name the class of requests without one: anonymous: <class>")
+		d.addAt("callers", "no requests are allowed", "add a caller with a key, or set the class of requests without a key: anonymous: <class>")
 	}
 	owner := map[Secret]string{}
 	for i, caller := range c.Callers {
@@ -344,7 +344,7 @@ func (d *decoder) key(path string, key Secret, caller string, owner map[Secret]s
 		return
 	}
 	if of, taken := owner[key]; taken {
-		d.addAt(path, fmt.Sprintf("is a key of %q already", of), "give each caller its own key")
+		d.addAt(path, fmt.Sprintf("is already a key of %q", of), "use a different key for each caller")
 	}
 	owner[key] = caller
 	d.header(path, key)

@@ -1,7 +1,7 @@
-// Package models holds what is published about models on provisioned
-// throughput: capacity, output ratio, latency target, and how it is sold. It is
-// data with its source, so that a meter, a simulated fleet and a plan count
-// with the same figures.
+// Package models contains published figures about models on provisioned
+// throughput: capacity, output ratio, latency target, and units of sale, with
+// their sources, so that a meter, a simulated fleet and a plan use the same
+// figures.
 package models
 
 import (

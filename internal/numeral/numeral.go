@@ -1,4 +1,4 @@
-// Package numeral writes numbers as people read them, alike in every report.
+// Package numeral formats numbers for people, the same in every report.
 package numeral
 
 import (

@@ -1,5 +1,5 @@
-// Package svg writes pictures for pages: looks are classes, which the page's style
-// decides for light, dark and paper.
+// Package svg writes the charts of pages. Styling is by class; the page's style
+// sheet defines the classes for light, dark and print.
 package svg
 
 import (
@@ -9,7 +9,7 @@ import (
 )
 
 // Drawing gathers the elements of one SVG picture. Looks are classes, so that
-// the page's style decides colours for light, dark and paper.
+// the page's style decides colors for light, dark and paper.
 type Drawing struct{ b strings.Builder }
 
 // New begins a picture of that size. What it shows is said to those who do not
@@ -62,7 +62,7 @@ func (d *Drawing) Polyline(class string, xy []float64) {
 	d.b.WriteString("\"/>\n")
 }
 
-// Upright writes a text that is read from below, centred on the point.
+// Upright writes a text that is read from below, centered on the point.
 func (d *Drawing) Upright(x, y float64, class, s string) {
 	d.b.WriteString(`<text transform="translate(` + px(x) + " " + px(y) + `) rotate(-90)" class="` + class + `">` + html.EscapeString(s) + "</text>\n")
 }

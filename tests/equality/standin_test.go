@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// The headers by which a client fixes what the stand-in answers.
+// The headers by which a client fixes what the emulator answers.
 const (
 	headerTokens = "X-Azuresim-Output-Tokens"
 	headerSeed   = "X-Azuresim-Seed"

@@ -29,7 +29,7 @@ import (
 var realTime = flag.Bool("real-time", false, "run the incident over sockets, which takes minutes")
 
 // Sixty seconds of the incident at a tenth of its size, in real time over real
-// sockets: clients at the stand-in, and clients at the gateway in front of it,
+// sockets: clients at the emulator, and clients at the gateway in front of it,
 // beside what the simulator predicts for the same calls. A call that fails at
 // the baseline is tried three times for 60 s, so that it takes four minutes.
 func TestFidelity(t *testing.T) {
@@ -211,7 +211,7 @@ func (r row) distance() (float64, string) {
 	return r.measured - r.predicted, ""
 }
 
-// startFleet starts the stand-in with the incident's fleet and returns its URL.
+// startFleet starts the emulator with the incident's fleet and returns its URL.
 func startFleet(t *testing.T) string {
 	file := scaledExample(t, "fleet", func(s string) string { return s })
 	return start(t, "azuresim", "--fleet", file, "--listen", "127.0.0.1:0")

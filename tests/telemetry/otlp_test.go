@@ -276,7 +276,7 @@ func TestCollectorKilledAndBack(t *testing.T) {
 			}
 			c.kill()
 			g.ask("plain", nil)
-			eventually(t, "the gateway has noticed", func() bool { return strings.Contains(g.log.String(), "the collector does not take") })
+			eventually(t, "the gateway has noticed", func() bool { return strings.Contains(g.log.String(), "sending to the collector failed") })
 			for range during {
 				if status, _ := g.ask("plain", nil); status != 200 {
 					t.Fatalf("status %d while the collector is dead", status)
@@ -292,7 +292,7 @@ func TestCollectorKilledAndBack(t *testing.T) {
 			if got, want := g.dropped(), fmt.Sprint(during-queue); got != want {
 				t.Errorf("%s dropped after the return, want %s", got, want)
 			}
-			if !strings.Contains(g.log.String(), "again") {
+			if !strings.Contains(g.log.String(), "recovered") {
 				t.Error("the log does not tell of the return")
 			}
 		})

@@ -57,7 +57,7 @@ func (f FaultSpec) Fault() (fleet.Fault, error) {
 		errs = append(errs, errors.New("status: outside 500 to 599"))
 	}
 	if f.AtToken < 0 || f.Factor < 0 || out.After < 0 || out.RetryAfter < 0 {
-		errs = append(errs, errors.New("a number below zero"))
+		errs = append(errs, errors.New("negative number"))
 	}
 	return out, errors.Join(errs...)
 }

@@ -1,20 +1,20 @@
-// Package azuresim serves a modelled fleet over HTTP in the shapes of Azure
-// OpenAI: paths, headers, error bodies, stream chunks and their pace.
+// Package azuresim emulates Azure OpenAI: it serves a modeled fleet over HTTP
+// with Azure's paths, headers, error bodies, stream chunks and timing.
 //
-// It is an http.Handler. Behaviour that depends on a request can be steered by
-// words in the last user message (or prompt, or input):
+// It is an http.Handler. Markers in the last user message (or prompt, or input)
+// control one response:
 //
-//	[[tokens=600]]   the visible answer is 600 tokens long
+//	[[tokens=600]]   the visible output is 600 tokens long
 //	[[tool]]         call the first offered tool; [[tool=a,b]] calls these
-//	[[refusal]]      the answer is a refusal
-//	[[filter]]       the prompt is rejected by the content filter (400)
+//	[[refusal]]      the response is a refusal
+//	[[filter]]       the content filter rejects the prompt (400)
 //
-// The header x-azuresim-output-tokens does what [[tokens=…]] does. Without a
-// word the length of an answer is drawn from the deployment's distribution.
-// The header x-azuresim-seed, a number, fixes the speed and length of one answer
-// whatever came before it. Tools are also called when tool_choice demands it, and when the last user
-// message mentions a tool's name.
+// The header x-azuresim-output-tokens has the effect of [[tokens=…]]. Without
+// either, the output length is drawn from the deployment's distribution. The
+// header x-azuresim-seed, a number, fixes the speed and length of one response
+// regardless of earlier requests. Tools are also called when tool_choice
+// requires it, and when the last user message mentions a tool's name.
 //
-// One token is one short word or a full stop. Prompt tokens are estimated as a
+// One token is one short word or a period. Prompt tokens are estimated as a
 // quarter of the prompt's bytes.
 package azuresim

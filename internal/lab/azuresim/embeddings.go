@@ -90,7 +90,7 @@ func (x *exchange) embeddings(body []byte) error {
 }
 
 // vector is a unit vector that depends on the text alone. Fewer dimensions are
-// a normalised head of more, as with the real models.
+// a normalized head of more, as with the real models.
 func vector(text string, size int) []float32 {
 	var p prompt
 	p.add(text)

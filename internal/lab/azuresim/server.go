@@ -13,7 +13,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
-// Server is the stand-in. It is safe for concurrent use and starts no
+// Server is the emulator. It is safe for concurrent use and starts no
 // goroutine of its own.
 type Server struct {
 	cfg         Config

@@ -18,10 +18,10 @@ type Client struct {
 	Timeout time.Duration
 }
 
-// maxHonoured is the longest wait of a server that SDKs honour.
+// maxHonoured is the longest wait of a server that SDKs honor.
 const maxHonoured = time.Minute
 
-// OpenAISDK is the behaviour of the OpenAI SDKs for Python, Node and Go as they
+// OpenAISDK is the behavior of the OpenAI SDKs for Python, Node and Go as they
 // come: two retries after 0.5 s and 1 s, up to a quarter shorter, or after what
 // the server says when that is at most a minute; ten minutes of patience.
 func OpenAISDK() Client {

@@ -7,7 +7,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/models"
 )
 
-// Deployment is the configuration of one modelled deployment. The zero value
+// Deployment is the configuration of one modeled deployment. The zero value
 // of every field is usable; the default stands beside it. Weight, MaxInFlight
 // and TokensPerSecond are a gateway's business and change nothing here.
 type Deployment struct {

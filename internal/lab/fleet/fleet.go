@@ -33,7 +33,7 @@ func New(c Config, start time.Time) (*Fleet, error) {
 			continue
 		}
 		if f.servers[d.Name] != nil {
-			errs = append(errs, fmt.Errorf("deployment %d %q: the name is taken", i, d.Name))
+			errs = append(errs, fmt.Errorf("deployment %d %q: duplicate name", i, d.Name))
 			continue
 		}
 		s := NewServer(d, c.Seed, start)
@@ -42,7 +42,7 @@ func New(c Config, start time.Time) (*Fleet, error) {
 		f.names = append(f.names, d.Name)
 	}
 	if len(c.Deployments) == 0 {
-		errs = append(errs, errors.New("a fleet needs a deployment"))
+		errs = append(errs, errors.New("no deployments"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
@@ -60,13 +60,13 @@ func (f *Fleet) Names() []string { return f.names }
 func (d *Deployment) validate() error {
 	switch {
 	case d.Name == "":
-		return errors.New("no name")
+		return errors.New("name is required")
 	case d.Kind == spillway.Provisioned && d.PTU <= 0:
-		return errors.New("a provisioned deployment needs PTUs")
+		return errors.New("a provisioned deployment needs ptu")
 	case d.PTU < 0, d.TPM < 0, d.RPM < 0, d.InputTPMPerPTU < 0, d.OutputRatio < 0, d.MeterDepth < 0:
-		return errors.New("capacity below zero")
+		return errors.New("capacity must not be negative")
 	case d.Service.TBTMean < 0, d.Service.TTFT < 0, d.Service.PrefillTokensPerSecond < 0:
-		return errors.New("service time below zero")
+		return errors.New("service time must not be negative")
 	}
 	return nil
 }

@@ -220,9 +220,9 @@ func TestNewReportsEveryError(t *testing.T) {
 	bad := small()
 	bad.PTU = 0
 	_, err := New(Config{Deployments: []Deployment{bad, standard(1, 1), standard(1, 1), {}}}, start)
-	want := "fleet: deployment 0 \"p\": a provisioned deployment needs PTUs\n" +
-		"deployment 2 \"s\": the name is taken\n" +
-		"deployment 3 \"\": no name"
+	want := "fleet: deployment 0 \"p\": a provisioned deployment needs ptu\n" +
+		"deployment 2 \"s\": duplicate name\n" +
+		"deployment 3 \"\": name is required"
 	if err == nil || err.Error() != want {
 		t.Errorf("got error\n%v\nwant\n%s", err, want)
 	}

@@ -73,7 +73,7 @@ func ParseAssertions(text string) ([]Assertion, error) {
 func parseAssertion(text string) (Assertion, error) {
 	at := strings.IndexAny(text, "<>")
 	if at < 0 {
-		return Assertion{}, fmt.Errorf("assertion %q has no < or >: write p99_e2e<5s, for one", text)
+		return Assertion{}, fmt.Errorf("assertion %q has no < or >: write it as in p99_e2e<5s", text)
 	}
 	a := Assertion{Text: text, metric: strings.TrimSpace(text[:at]), op: text[at : at+1]}
 	value := text[at+1:]
@@ -86,11 +86,11 @@ func parseAssertion(text string) (Assertion, error) {
 	case timed:
 		var d time.Duration
 		if d, err = time.ParseDuration(value); err != nil {
-			err = fmt.Errorf("assertion %q: %s is a time and %q is no duration, such as 250ms or 5s", text, of, value)
+			err = fmt.Errorf("assertion %q: %s needs a duration such as 250ms or 5s, got %q", text, of, value)
 		}
 		a.bound = float64(d) / float64(time.Millisecond)
 	case measures[a.metric] == nil:
-		err = fmt.Errorf("assertion %q: unknown metric %q: take one of %s, or {p50,p90,p95,p99,p999,mean,max}_{%s}",
+		err = fmt.Errorf("assertion %q: unknown metric %q: use one of %s, or {p50,p90,p95,p99,p999,mean,max}_{%s}",
 			text, a.metric, names(measures), strings.ReplaceAll(names(distributions), " ", ""))
 	default:
 		number, percent := strings.CutSuffix(value, "%")

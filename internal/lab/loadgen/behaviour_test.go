@@ -247,12 +247,12 @@ func TestMisconfigured(t *testing.T) {
 	for _, c := range []struct {
 		name, endpoint, key, want string
 	}{
-		{"no key", serve(t, says(401, "")), "", "wants a key"},
-		{"wrong key", serve(t, says(401, `{"error":{"message":"Not \n\u001byours."}}`)), "k", "refuses the key (401): Not yours. Give"},
+		{"no key", serve(t, says(401, "")), "", "requires a key"},
+		{"wrong key", serve(t, says(401, `{"error":{"message":"Not \n\u001byours."}}`)), "k", "rejected the key (401): Not yours. Correct"},
 		{"model", serve(t, says(404, "")), "k", `no model or deployment "gpt-4o-mini"`},
-		{"no API", serve(t, says(405, "")), "k", "not an API for chat"},
+		{"no API", serve(t, says(405, "")), "k", "not a chat API"},
 		{"elsewhere", serve(t, says(301, "", "Location: http://x/")), "k", "redirects to http://x/"},
-		{"refused", "http://" + unused.Addr().String(), "k", "nothing listens"},
+		{"refused", "http://" + unused.Addr().String(), "k", "connection refused by"},
 		{"no TLS", strings.Replace(serve(t, says(200, "")), "http", "https", 1), "k", "Write http://"},
 		{"TLS", strings.Replace(secure.URL, "https", "http", 1), "k", "write https://"},
 		{"authority", secure.URL, "k", "SSL_CERT_FILE"},

@@ -48,24 +48,24 @@ func (x *exchange) mistake() string {
 	}
 	switch {
 	case res.status == http.StatusUnauthorized && o.key(&x.call) == "":
-		return fmt.Sprintf("%s wants a key: give one with --key, or in SPILLWAY_LOAD_KEY", url)
+		return fmt.Sprintf("%s requires a key: set --key or SPILLWAY_LOAD_KEY", url)
 	case res.status == http.StatusUnauthorized, res.status == http.StatusForbidden:
-		return fmt.Sprintf("%s refuses the key (%d)%s Give the right one with --key, or in SPILLWAY_LOAD_KEY", url, res.status, said())
+		return fmt.Sprintf("%s rejected the key (%d)%s Correct --key or SPILLWAY_LOAD_KEY", url, res.status, said())
 	case res.status == http.StatusNotFound:
-		return fmt.Sprintf("%s knows no %s, or no model or deployment %q (404)%s Check --model and --api (now %s)",
+		return fmt.Sprintf("%s has no path %s, or no model or deployment %q (404)%s Check --model and --api (now %s)",
 			url, x.to.url.Path, x.to.model, said(), o.Style)
 	case res.status == http.StatusMethodNotAllowed, res.status >= 300 && res.status < 400:
-		return fmt.Sprintf("%s%s is not an API for chat (%d)%s Check --target and --api (now %s)", url, x.to.url.Path, res.status, said(), o.Style)
+		return fmt.Sprintf("%s%s is not a chat API (%d)%s Check --target and --api (now %s)", url, x.to.url.Path, res.status, said(), o.Style)
 	case res.status == http.StatusBadRequest && strings.Contains(res.message, "HTTP request to an HTTPS server"):
-		return fmt.Sprintf("%s speaks TLS: write https:// in --target", url)
+		return fmt.Sprintf("%s uses TLS: write https:// in --target", url)
 	}
 	switch res.failure {
 	case failureRefused:
-		return fmt.Sprintf("nothing listens at %s: start the target, or check --target's host and port", url)
+		return fmt.Sprintf("connection refused by %s: start the target, or check the host and port in --target", url)
 	case failureDNS:
-		return fmt.Sprintf("the host of %s is not known (%s): check --target's spelling", url, res.message)
+		return fmt.Sprintf("unknown host in %s (%s): check --target", url, res.message)
 	case failureTLS:
-		return fmt.Sprintf("TLS with %s fails: %s. Write http:// if it speaks none; name its authority's file in SSL_CERT_FILE if it is your own", url, res.message)
+		return fmt.Sprintf("TLS with %s failed: %s. Write http:// if the target does not use TLS, or set SSL_CERT_FILE to your certificate authority", url, res.message)
 	}
 	return ""
 }
@@ -79,9 +79,9 @@ const (
 	failureEnded     = "connection ended early"
 	failureCut       = "stream ended early"
 	failureClient    = "client timeout"
-	failureSockets   = "out of sockets here"
+	failureSockets   = "out of local sockets"
 	failureOther     = "other"
-	failureMalformed = "malformed or failed answer"
+	failureMalformed = "malformed or failed response"
 )
 
 // text words err without addresses and ports, so that equal failures read

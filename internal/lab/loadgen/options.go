@@ -113,7 +113,7 @@ func (o Options) validate() error {
 	no(o.Timeout < 0, "timeout %v must not be negative", o.Timeout)
 	no(o.Grace < 0, "grace %v must not be negative", o.Grace)
 	no(o.Retries < 0, "retries %d must not be negative", o.Retries)
-	no(o.MaxInFlight < 0, "most calls in flight %d must not be negative", o.MaxInFlight)
+	no(o.MaxInFlight < 0, "max in flight %d must not be negative", o.MaxInFlight)
 	no(o.Connections < 0, "connections %d must not be negative", o.Connections)
 	no(o.Objective.TTFT < 0 || o.Objective.TBT < 0 || o.Objective.Window < 0, "objectives must not be negative")
 	return errors.Join(errs...)

@@ -169,7 +169,7 @@ func TestAssertions(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "has no <", "p99_e2e": "has no <", "p98_e2e<1s": "unknown metric", "p99_e2e<5": "is no duration",
+		"": "has no <", "p99_e2e": "has no <", "p98_e2e<1s": "unknown metric", "p99_e2e<5": "needs a duration",
 		"error_rate<x": "neither a number", "error_rate<NaN": "neither a number",
 	} {
 		if _, err := ParseAssertions(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -147,27 +147,27 @@ func (t *tally) report(now time.Time) *Report {
 func (t *tally) warn(r *Report, answered int) {
 	say := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	if r.Offered == 0 {
-		say("no call was started: the workload is empty, or was interrupted before its first")
+		say("no call was started: the workload is empty, or the run was interrupted before the first call")
 	}
 	if t.heldBack > 0 {
-		say("%d calls started late because as many as may be were in flight: raise the limit (--max-in-flight) if the target is meant to take more", t.heldBack)
+		say("%d calls started late because --max-in-flight was reached: raise it if the target should accept more", t.heldBack)
 	} else if late := time.Duration(r.Lateness.P99 * float64(time.Millisecond)); late > lateAfter {
-		say("1 in 100 calls started more than %.3g ms late: this machine could not keep the schedule, so latencies from intended start show the generator too", r.Lateness.P99)
+		say("1 in 100 calls started more than %.3g ms late: this machine could not keep the schedule, so latencies from intended start include the load generator", r.Lateness.P99)
 	}
 	if n := t.failures[failureSockets]; n > 0 {
-		say("%d attempts found no socket on this machine: raise its limit (ulimit -n), or bound the connections (--connections)", n)
+		say("%d attempts found no free socket on this machine: raise the limit (ulimit -n), or set --connections", n)
 	}
 	if n := t.total.by[unfinished]; n > 0 {
-		say("%d calls had not ended and are in no rate: those that had are the shorter ones", n)
+		say("%d calls did not end and are not in the rates, which therefore favor short calls", n)
 	}
 	if t.noUsage > 0 {
-		say("%d of %d answers reported no usage: their tokens are our own count of chunks, and 0 where they were not streamed", t.noUsage, answered)
+		say("%d of %d responses reported no usage: their tokens are counted chunks, or 0 for non-streaming responses", t.noUsage, answered)
 	}
 	if t.droppedMessages > 0 {
-		say("%d errors said something else than the %d texts that are kept", t.droppedMessages, maxMessages)
+		say("%d errors had other texts than the %d that are kept", t.droppedMessages, maxMessages)
 	}
 	if t.otherClass > 0 {
-		say("more than %d classes: %d calls of the others are counted under the class without a name", maxClasses, t.otherClass)
+		say("more than %d classes: %d calls of further classes are counted under the class without a name", maxClasses, t.otherClass)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// headerOutputTokens tells the stand-in, behind whatever gateway, how long the
+// headerOutputTokens tells the emulator, behind any gateway, how long the
 // answer would be. Services ignore it.
 const headerOutputTokens = "X-Azuresim-Output-Tokens"
 

@@ -35,7 +35,7 @@ type Runner struct {
 }
 
 // errUnfinished ends calls for which an interrupted run does not wait.
-var errUnfinished = errors.New("the run ended before the answer did")
+var errUnfinished = errors.New("the run ended before the response")
 
 // New prepares a run.
 func New(opt Options) (*Runner, error) {
@@ -117,7 +117,7 @@ func (r *Runner) schedule(ctx context.Context, src workload.Source, start time.T
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading the workload: %w", err)
+			return fmt.Errorf("read the workload: %w", err)
 		}
 		to, err := r.endpoint(call.Model)
 		if err != nil {

@@ -24,13 +24,13 @@ type Steady struct {
 func (s Steady) Source() (workload.Source, error) {
 	var errs []error
 	if !(s.Rate > 0) || math.IsInf(s.Rate, 0) {
-		errs = append(errs, fmt.Errorf("rate %v must be above 0", s.Rate))
+		errs = append(errs, fmt.Errorf("rate %v must be positive", s.Rate))
 	}
 	if s.Duration <= 0 {
-		errs = append(errs, fmt.Errorf("duration %v must be above 0", s.Duration))
+		errs = append(errs, fmt.Errorf("duration %v must be positive", s.Duration))
 	}
 	if s.Call.PromptTokens < 1 || s.Call.OutputTokens < 1 || s.Call.MaxTokens < 0 {
-		errs = append(errs, errors.New("prompts and answers have at least one token, and limits are not negative"))
+		errs = append(errs, errors.New("prompt and output tokens must be at least 1, and limits must not be negative"))
 	}
 	return &steadySource{Steady: s, random: rand.New(rand.NewPCG(s.Seed, 2))}, errors.Join(errs...)
 }

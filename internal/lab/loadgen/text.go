@@ -20,7 +20,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		if m.Status != 0 {
 			fmt.Fprintf(&b, "%d× %d: %s\n", m.Count, m.Status, m.Text)
 		} else {
-			fmt.Fprintf(&b, "%d× no answer: %s\n", m.Count, m.Text)
+			fmt.Fprintf(&b, "%d× no response: %s\n", m.Count, m.Text)
 		}
 	}
 	for _, text := range r.Warnings {

@@ -49,7 +49,7 @@ func span(seconds float64) string {
 func (l *Limb) format(v float64) string {
 	switch {
 	case l.timed() && v == 0:
-		return "no answers"
+		return "no responses"
 	case l.timed():
 		return millis(v)
 	case l.upper():

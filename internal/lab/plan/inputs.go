@@ -89,16 +89,16 @@ func DefaultPolicy() whatif.Policy {
 func (in Inputs) withDefaults() (Inputs, error) {
 	var errs []error
 	if in.Open == nil {
-		errs = append(errs, errors.New("a plan needs a workload"))
+		errs = append(errs, errors.New("a workload is required"))
 	}
 	if len(in.SLO) == 0 {
-		errs = append(errs, errors.New("a plan needs a service level"))
+		errs = append(errs, errors.New("a service level is required"))
 	}
 	if len(in.Seeds) == 0 {
-		errs = append(errs, errors.New("a plan needs a seed"))
+		errs = append(errs, errors.New("at least one seed is required"))
 	}
 	if in.provisioned("") == nil {
-		errs = append(errs, errors.New("a plan needs a provisioned deployment in its fleet, to know its speed"))
+		errs = append(errs, errors.New("the fleet needs a provisioned deployment, for its speed"))
 	}
 	if in.Policy.Default == nil {
 		in.Policy = DefaultPolicy()

@@ -168,20 +168,20 @@ func (p *planner) reason(l *Limb, h *Holding, s setup) string {
 	switch l.term {
 	case "rate_408":
 		if s.direct {
-			return best + ". The 408s come from answers longer than the completion window: no number of PTUs cures that, a cap or a stream does."
+			return best + ". The 408s come from responses longer than the completion window: PTUs do not prevent that; use a cap or streaming."
 		}
-		return best + ". Some answers cannot begin or end within the window at any size: stream them, or give their class a budget."
+		return best + ". Some responses cannot start or end within the window at any size: stream them, or set a budget for their class."
 	case "truncated_rate":
-		return best + ". That share of the answers is longer than what fits the window at the speed that can be relied on: stream them, widen the window, or allow more."
+		return best + ". That share of the responses is longer than what fits the window at the reliable speed: stream them, increase the window, or allow more."
 	case "attainment", "complete_rate":
-		return fmt.Sprintf("%s. Of the calls %s are truncated and %s fail at any size; the rest misses an objective.", best, numeral.Share(o.Truncated), numeral.Share(o.Errors))
+		return fmt.Sprintf("%s. At any size, %s of the calls are truncated and %s fail; the rest miss an objective.", best, numeral.Share(o.Truncated), numeral.Share(o.Errors))
 	case "error_rate":
-		return fmt.Sprintf("%s, of which 408 %s of tries: answers longer than the window fail at any size.", best, numeral.Share(o.Rate408))
+		return fmt.Sprintf("%s, including 408s of %s of tries: responses longer than the window fail at any size.", best, numeral.Share(o.Rate408))
 	}
 	if l.timed() {
-		return best + ". An idle deployment is no faster: its speed and the length of the answers decide, not its size."
+		return best + ". An idle deployment is no faster: the cause is its speed and the output length, not its size."
 	}
-	return best + ", and more PTUs do not change that."
+	return best + ". More PTUs do not change that."
 }
 
 // Sizes of the frontier: points of the first grid besides its ends, and

@@ -98,7 +98,7 @@ func TestCheapestMixByPrice(t *testing.T) {
 	calls := mixed(1200)
 	for _, tc := range []struct {
 		name  string
-		token float64 // USD for a million standard tokens
+		token float64 // USD per million standard tokens
 		check func(*Option) bool
 	}{
 		{"free tokens need no PTUs", 1e-9, func(o *Option) bool { return o.PTU == 0 }},
@@ -151,7 +151,7 @@ func TestNoPolicyAndImpossible(t *testing.T) {
 		none.Option.PTU <= got.Alone.PTU || got.Saving == nil || got.Saving.PTU != none.Option.PTU-got.Alone.PTU {
 		t.Errorf("no policy %+v, alone %+v, saving %+v", none, got.Alone, got.Saving)
 	}
-	if len(none.Reasons) != 1 || !strings.Contains(none.Reasons[0], "a cap or a stream does") {
+	if len(none.Reasons) != 1 || !strings.Contains(none.Reasons[0], "use a cap or streaming") {
 		t.Errorf("reasons %q", none.Reasons)
 	}
 
@@ -191,14 +191,14 @@ func TestBadInputs(t *testing.T) {
 		change func(*Inputs)
 		want   string
 	}{
-		{"no seed", func(in *Inputs) { in.Seeds = nil }, "needs a seed"},
-		{"no level", func(in *Inputs) { in.SLO = nil }, "needs a service level"},
+		{"no seed", func(in *Inputs) { in.Seeds = nil }, "one seed is required"},
+		{"no level", func(in *Inputs) { in.SLO = nil }, "service level is required"},
 		{"no speed", func(in *Inputs) { in.Fleet = fleet.Config{} }, "needs a provisioned deployment"},
 		{"no model", func(in *Inputs) {}, "names no model"},
-		{"unknown model", func(in *Inputs) { in.Model = "llama-3" }, "nothing is published about it"},
+		{"unknown model", func(in *Inputs) { in.Model = "llama-3" }, "no published provisioned throughput"},
 		{"two models", func(in *Inputs) {
 			in.Open = func(uint64) (workload.Source, error) { return workload.Slice(named), nil }
-		}, "gpt-4o, gpt-4o-mini: a plan is for one"},
+		}, "gpt-4o, gpt-4o-mini: set --model to one"},
 		{"empty", func(in *Inputs) {
 			in.Open = func(uint64) (workload.Source, error) { return workload.Slice(nil), nil }
 		}, workload.ErrEmpty.Error()},

@@ -61,7 +61,7 @@ func look(src workload.Source) (*survey, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the workload: %w", err)
+			return nil, fmt.Errorf("read the workload: %w", err)
 		}
 		if s.first < 0 {
 			s.first = c.At
@@ -103,11 +103,11 @@ func (s *survey) model(asked string) (string, error) {
 	named := slices.DeleteFunc(slices.Sorted(maps.Keys(s.slots)), func(m string) bool { return m == "" })
 	switch len(named) {
 	case 0:
-		return "", errors.New("the workload names no model: say which with --model")
+		return "", errors.New("the workload names no model: set --model")
 	case 1:
 		return named[0], nil
 	}
-	return "", fmt.Errorf("the workload names the models %s: a plan is for one, say which with --model", strings.Join(named, ", "))
+	return "", fmt.Errorf("the workload has the models %s: set --model to one of them", strings.Join(named, ", "))
 }
 
 // counts reports whether calls that name a model are a part of the plan for
@@ -194,7 +194,7 @@ func (s *survey) cut(src workload.Source, p part, model string) ([]workload.Call
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the workload: %w", err)
+			return nil, fmt.Errorf("read the workload: %w", err)
 		}
 		if c.At < p.from || !s.counts(c.Model, model) {
 			continue

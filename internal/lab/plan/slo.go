@@ -93,7 +93,7 @@ func ParseSLO(text string) (SLO, error) {
 func parseLimb(text string) (Limb, error) {
 	at := strings.IndexAny(text, "<>")
 	if at < 0 {
-		return Limb{}, fmt.Errorf("%q has no < or >: write 408<0.1%%, for one", text)
+		return Limb{}, fmt.Errorf("%q has no < or >: write it as in 408<0.1%%", text)
 	}
 	l := Limb{Text: text, op: text[at : at+1]}
 	bound := text[at+1:]
@@ -108,11 +108,11 @@ func parseLimb(text string) (Limb, error) {
 		}
 	}
 	if l.term = timingTerm(name); l.term == "" {
-		return l, fmt.Errorf("%q: there is no term %q: take %s", text, name, terms)
+		return l, fmt.Errorf("%q: unknown term %q: use %s", text, name, terms)
 	}
 	d, err := time.ParseDuration(bound)
 	if err != nil || d <= 0 {
-		return l, fmt.Errorf("%q: %q is no duration above zero, such as 250ms or 30s", text, bound)
+		return l, fmt.Errorf("%q: %q is not a positive duration such as 250ms or 30s", text, bound)
 	}
 	l.at = float64(d) / float64(time.Millisecond)
 	return l, nil
@@ -125,7 +125,7 @@ func (l *Limb) setShare(text, bound string) error {
 		v /= 100
 	}
 	if err != nil || !(v >= 0 && v <= 1) {
-		return fmt.Errorf("%q: %q is no share within 0%% and 100%%, such as 0.1%% or 0.001", text, bound)
+		return fmt.Errorf("%q: %q is not a share from 0%% to 100%%, such as 0.1%% or 0.001", text, bound)
 	}
 	l.at = v
 	return nil

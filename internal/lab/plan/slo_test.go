@@ -39,13 +39,13 @@ func TestParseSLOErrors(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
 		{"", `column 1: "" has no < or >`},
 		{"408<0.1%,", `column 10: "" has no < or >`},
-		{"408<0.1%, 500<1%", `column 11: "500<1%": there is no term "500": take 408, 429, errors`},
-		{"p90_e2e<1s", `there is no term "p90_e2e"`},
-		{"408<2", `"2" is no share within 0% and 100%`},
-		{"408<-1%", `"-1%" is no share`},
-		{"408<NaN", `"NaN" is no share`},
-		{"p99_e2e<30", `"30" is no duration above zero`},
-		{"p99_e2e<0s", `"0s" is no duration above zero`},
+		{"408<0.1%, 500<1%", `column 11: "500<1%": unknown term "500": use 408, 429, errors`},
+		{"p90_e2e<1s", `unknown term "p90_e2e"`},
+		{"408<2", `"2" is not a share from 0% to 100%`},
+		{"408<-1%", `"-1%" is not a share`},
+		{"408<NaN", `"NaN" is not a share`},
+		{"p99_e2e<30", `"30" is not a positive duration`},
+		{"p99_e2e<0s", `"0s" is not a positive duration`},
 		{"408=0", `column 1: "408=0" has no < or >`},
 	} {
 		_, err := ParseSLO(tc.text)

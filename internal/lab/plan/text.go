@@ -35,7 +35,7 @@ func (p *Plan) sentence() string {
 	case r.PTU == 0:
 		return fmt.Sprintf("Buy no PTUs: %d standard %s of %s (%s) meet %s%s.", p.Standards, plural(p.Standards, "deployment"), p.Model, p.Scope, p.SLO, cost)
 	case r.Spill:
-		return fmt.Sprintf("Buy %s PTU of %s (%s) and spill to %d standard %s: that meets %s%s.",
+		return fmt.Sprintf("Buy %s PTU of %s (%s) and spill over to %d standard %s: this meets %s%s.",
 			numeral.Whole(float64(r.PTU)), p.Model, p.Scope, p.Standards, plural(p.Standards, "deployment"), p.SLO, cost)
 	}
 	return fmt.Sprintf("Buy %s PTU of %s (%s): alone they meet %s%s.", numeral.Whole(float64(r.PTU)), p.Model, p.Scope, p.SLO, cost)
@@ -66,9 +66,9 @@ func (p *Plan) WriteText(w io.Writer) error {
 // writeFacts writes what was planned for, the fewest PTUs, and no policy.
 func (p *Plan) writeFacts(b *strings.Builder) {
 	wl := &p.Workload
-	simulated := "all of it"
+	simulated := "all"
 	if wl.SampleCalls < wl.Calls {
-		simulated = fmt.Sprintf("the busiest %s: %s calls from %s on, work for %s PTU",
+		simulated = fmt.Sprintf("the busiest %s: %s calls from %s, work for %s PTU",
 			span(wl.SampleSeconds), numeral.Whole(float64(wl.SampleCalls)), span(wl.SampleFrom), numeral.Whole(wl.SampleFluidPTU))
 	}
 	fact(b, "workload", fmt.Sprintf("%s calls in %s (%.4g/s) of %s + %s tokens, work for %s PTU if even; simulated: %s",
@@ -106,9 +106,9 @@ func (p *Plan) writeNoPolicy(b *strings.Builder) {
 	case none.Option == nil && len(aside) == 0:
 		fact(b, label, "no number of PTUs meets the service level with every seed")
 	case none.Option == nil:
-		fact(b, label, "nothing else is met either")
+		fact(b, label, "no other condition is met either")
 	case len(aside) > 0:
-		fact(b, label, fmt.Sprintf("leaving %s aside it takes %s PTU: %s", without, numeral.Whole(float64(none.Option.PTU)), none.Option.describe()))
+		fact(b, label, fmt.Sprintf("without %s it takes %s PTU: %s", without, numeral.Whole(float64(none.Option.PTU)), none.Option.describe()))
 	default:
 		fact(b, label, fmt.Sprintf("it takes %s PTU: %s", numeral.Whole(float64(none.Option.PTU)), none.Option.describe()))
 	}
@@ -128,7 +128,7 @@ func (p *Plan) writeFrontier(b *strings.Builder) {
 		return
 	}
 	const row = "%10s %11s %11s %11s %11s %7s %9s  %-7s %s\n"
-	fmt.Fprintf(b, row, "PTU", "hourly ", "1 month ", "1 year ", "standard", "spilled", "truncated", "SLO met", "tightest limb")
+	fmt.Fprintf(b, row, "PTU", "hourly ", "1 month ", "1 year ", "standard", "spilled", "truncated", "SLO met", "tightest condition")
 	for _, o := range p.shown() {
 		cells := [3]string{"?", "?", "?"}
 		standard, spilled := "?", numeral.Share(o.Spilled)
@@ -220,7 +220,7 @@ func (p *Plan) shown() []Option {
 
 func (p *Plan) writeCertainty(b *strings.Builder) {
 	if r := p.Recommended; r != nil {
-		fact(b, "how sure", fmt.Sprintf("met with %d of %d seeds at a meter depth of %.4g s. Azure does not publish the depth:",
+		fact(b, "robustness", fmt.Sprintf("met with %d of %d seeds at a meter depth of %.4g s. Azure does not publish the depth:",
 			r.SeedsMet, r.Seeds, p.DepthSeconds))
 		for _, d := range p.Depths {
 			fact(b, "", d.line())
@@ -228,9 +228,9 @@ func (p *Plan) writeCertainty(b *strings.Builder) {
 	}
 	price := fmt.Sprintf("a PTU is $%.4g an hour, $%.6g reserved for a month, $%.6g for a year", p.Prices.PTUHour, p.Prices.PTUMonth, p.Prices.PTUYear)
 	if p.Prices.Input > 0 {
-		price += fmt.Sprintf("; $%.4g, cached $%.4g, out $%.4g for a million standard tokens", p.Prices.Input, p.Prices.Cached, p.Prices.Output)
+		price += fmt.Sprintf("; $%.4g, cached $%.4g, out $%.4g per million standard tokens", p.Prices.Input, p.Prices.Cached, p.Prices.Output)
 	} else {
-		price += "; the price of standard tokens is not known (--price input=…,cached=…,output=…)"
+		price += "; the price of standard tokens is unknown (set --price input=…,cached=…,output=…)"
 	}
 	fact(b, "prices", price)
 	speed := fmt.Sprintf("%.3g ms between tokens on PTUs at 65%% load", p.TokenMS)
@@ -261,7 +261,7 @@ func (d *Depth) line() string {
 // labelWidth is the room of the labels on the left.
 const labelWidth = 14
 
-// fact writes a labelled paragraph.
+// fact writes a labeled paragraph.
 func fact(b *strings.Builder, label, text string) {
 	paragraph(b, fmt.Sprintf("%-*s", labelWidth, label), text)
 }

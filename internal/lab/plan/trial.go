@@ -101,7 +101,7 @@ func (p *planner) choose(s *survey) error {
 	}
 	facts, known := models.Find(name)
 	if !known {
-		return fmt.Errorf("model %s: nothing is published about it on provisioned throughput: plan for a similar one with --model, such as gpt-4o-mini", name)
+		return fmt.Errorf("model %s: no published provisioned throughput: set --model to a similar model, such as gpt-4o-mini", name)
 	}
 	p.name, p.model, p.sizes = name, facts, sizesOf(facts, p.in.Scope)
 	p.prices = PublishedPrices(name, p.in.Scope)
@@ -173,7 +173,7 @@ func (p *planner) simulate(t trial) (measure, error) {
 		return measure{}, err
 	}
 	if err != nil {
-		return measure{}, fmt.Errorf("simulating %d PTU: %w", t.ptu, err)
+		return measure{}, fmt.Errorf("simulate %d PTU: %w", t.ptu, err)
 	}
 	m := measure{Summary: collect.Finish("", result.Totals(seed, 0))}
 	spent, kept := 0.0, 0.0 // at the price of standard tokens

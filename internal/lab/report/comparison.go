@@ -99,7 +99,7 @@ func WriteJSON(w io.Writer, c Comparison) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(c); err != nil {
-		return fmt.Errorf("writing the comparison: %w", err)
+		return fmt.Errorf("write the comparison: %w", err)
 	}
 	return nil
 }

@@ -57,10 +57,10 @@ type tableCell struct{ Value, Change, Class, Band string }
 func WriteHTML(w io.Writer, c Comparison) error {
 	t, err := template.New("page").Parse(pageText)
 	if err != nil {
-		return fmt.Errorf("reading the page's template: %w", err)
+		return fmt.Errorf("parse the page template: %w", err)
 	}
 	if err := t.Execute(w, newPage(c)); err != nil {
-		return fmt.Errorf("writing the comparison: %w", err)
+		return fmt.Errorf("write the comparison: %w", err)
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func WriteHTML(w io.Writer, c Comparison) error {
 func newPage(c Comparison) page {
 	p := page{Title: c.Title, Provenance: provenance(c), Plots: plots(c)}
 	if p.Title == "" {
-		p.Title = "Policies compared"
+		p.Title = "Policy comparison"
 	}
 	if len(c.Policies) == 0 {
 		return p
@@ -85,7 +85,7 @@ func newPage(c Comparison) page {
 	for _, s := range c.Policies {
 		p.Names = append(p.Names, s.Name)
 		for _, model := range s.UnpricedModels {
-			p.Notes = append(p.Notes, s.Name+": no cost, because no price is known for "+model+".")
+			p.Notes = append(p.Notes, s.Name+": no cost, because the price is unknown for "+model+".")
 		}
 	}
 	for _, g := range groups {
@@ -179,17 +179,17 @@ func plots(c Comparison) []plot {
 	var all []plot
 	if len(c.Policies) > 0 {
 		all = append(all, plot{
-			Title:   "Errors, and what was cut to avoid them",
-			Caption: "One linear scale for all three. A policy that truncates trades a whole answer for one in time: read the third column with the first.",
+			Title:   "Errors and truncation",
+			Caption: "One linear scale for all three. A policy that truncates returns an incomplete response in time instead of a 408: compare the third column with the first.",
 			SVG:     template.HTML(plotErrors(c.Policies)), //nolint:gosec // every text in it is escaped where it is drawn
 		}, plot{
 			Title:   "Work per call",
-			Caption: "All tokens that were generated for a call, its retries included. What a client did not get was paid for, and took capacity from others.",
-			Legend:  []legend{{"cgood", "the client got"}, {"cwaste", "wasted"}},
+			Caption: "All tokens generated for a call, including retries. Tokens that the client did not receive were paid for and used capacity.",
+			Legend:  []legend{{"cgood", "delivered"}, {"cwaste", "wasted"}},
 			SVG:     template.HTML(plotTokens(c.Policies)), //nolint:gosec // as above
 		}, plot{
 			Title:   "Latency",
-			Caption: "Logarithmic axes. The first two are of tries that were answered, the third of those and of timeouts; the last is of every call that ended, failed ones too, with its retries and the waits between them.",
+			Caption: "Logarithmic axes. The first two cover answered tries, the third answered tries and timeouts; the last covers every call that ended, including failed ones, with retries and waits.",
 			Legend:  []legend{{"p50", "p50"}, {"p95", "p95"}, {"p99", "p99, with its value"}},
 			SVG:     template.HTML(plotLatency(c.Policies)), //nolint:gosec // as above
 		})
@@ -197,7 +197,7 @@ func plots(c Comparison) []plot {
 	if len(c.Sweep) > 0 {
 		all = append(all, plot{
 			Title:   "The frontier",
-			Caption: "Every circle is one setting: nearer to the lower left is better, and a larger one generates more tokens per call. Zero has a place of its own on a logarithmic axis.",
+			Caption: "Each circle is one setting: closer to the lower left is better, and a larger circle generates more tokens per call. Zero has its own position on the logarithmic axis.",
 			Legend:  append(parameters(c.Sweep), legend{"mark", "compared policy"}),
 			SVG:     template.HTML(plotFrontier(c)), //nolint:gosec // as above
 		})
@@ -208,8 +208,8 @@ func plots(c Comparison) []plot {
 			names = append(names, legend{hue(i), p.Name})
 		}
 		all = append(all, plot{
-			Title:   "What the depth of the PTU meter changes",
-			Caption: "How much burst a provisioned deployment takes before it refuses is not published. A policy that depends on it moves here.",
+			Title:   "Effect of the PTU meter's depth",
+			Caption: "The burst that a provisioned deployment accepts before it refuses is not published. The results of a policy that depends on it vary here.",
 			Legend:  names,
 			SVG:     template.HTML(plotDepths(c.Depths)), //nolint:gosec // as above
 		})
@@ -217,7 +217,7 @@ func plots(c Comparison) []plot {
 	return all
 }
 
-// parameters lists those of a sweep in the order of their colours.
+// parameters lists those of a sweep in the order of their colors.
 func parameters(points []Point) []legend {
 	var all []legend
 	for i, p := range points {

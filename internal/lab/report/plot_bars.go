@@ -59,7 +59,7 @@ func plotErrors(policies []Summary) string {
 	}
 	bottom := 34 + rowHeight*float64(len(policies))
 	d := svg.New(plotWidth, bottom+24, "errors", "Errors and truncation by policy",
-		"Bars of the share of tries that ended in 408 and in 429, and of calls whose answer was truncated, for each policy.")
+		"Bars of the share of tries that ended in 408 and in 429, and of calls whose response was truncated, for each policy.")
 	axis := linearScale(most, 4)
 	const gap, room = 26.0, 58.0 // between the panels; for the value behind the longest bar
 	width := (plotWidth - gutter - 2*gap) / 3.0
@@ -93,7 +93,7 @@ func plotTokens(policies []Summary) string {
 	}
 	p := panel{left: gutter, right: plotWidth - 190, top: 34, bottom: 34 + rowHeight*float64(len(policies))}
 	d := svg.New(plotWidth, p.bottom+24, "tokens", "Completion tokens per call by policy",
-		"Bars of the tokens generated for a call with all its retries, divided into those that the client got and those that were wasted.")
+		"Bars of the tokens generated for a call with all its retries, divided into delivered and wasted tokens.")
 	x := linearScale(most, 5).over(p.left, p.right)
 	p.names(d, policies)
 	p.grid(d, "Completion tokens per call", x, unitTokens.format)

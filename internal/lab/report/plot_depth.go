@@ -7,10 +7,10 @@ import (
 	"github.com/spillway-ai/spillway/internal/svg"
 )
 
-// hues is the number of colours that policies and parameters take in turn.
+// hues is the number of colors that policies and parameters take in turn.
 const hues = 6
 
-// hue returns the class of the i-th series' colour.
+// hue returns the class of the i-th series' color.
 func hue(i int) string { return "s" + strconv.Itoa(i%hues) }
 
 // plotDepths draws the rates of 429 and 408 against the depth of the PTU meter,
@@ -25,7 +25,7 @@ func plotDepths(depths []Depth) string {
 		{"408, share of tries", func(p DepthPolicy) float64 { return p.Rate408 }},
 	}
 	d := svg.New(plotWidth, top+height+44, "depth", "Errors by depth of the PTU meter",
-		"Lines of the share of 429 and of 408 against the depth of the provisioned throughput meter in seconds, for each policy, on a logarithmic axis with a place for zero.")
+		"Lines of the share of 429 and of 408 against the depth of the provisioned throughput meter in seconds, for each policy, on a logarithmic axis with a position for zero.")
 	var seconds []float64
 	for _, at := range depths {
 		seconds = append(seconds, at.Seconds)

@@ -23,7 +23,7 @@ func plotFrontier(c Comparison) string {
 	const height = 430.0
 	p := panel{left: 78, right: plotWidth - 30, top: 24, bottom: 24 + height}
 	d := svg.New(plotWidth, p.bottom+52, "frontier", "Frontier of errors and truncation",
-		"Each circle is one value of a parameter: its share of truncated calls, its share of tries that ended in 408 or 429, and by its size the tokens generated for a call.")
+		"Each circle is one value of a parameter: its share of truncated calls, its share of tries that ended in 408 or 429, and by its size the tokens generated per call.")
 	var xs, ys []float64
 	most := 0.0
 	for _, q := range c.Sweep {

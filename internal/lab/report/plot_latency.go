@@ -10,14 +10,14 @@ func plotLatency(policies []Summary) string {
 		at    func(*Summary) Percentiles
 	}{
 		{"First token (TTFT)", func(s *Summary) Percentiles { return s.TTFT }},
-		{"Between tokens (TBT), mean of an answer", func(s *Summary) Percentiles { return s.TBT }},
-		{"Whole answer (E2E)", func(s *Summary) Percentiles { return s.E2E }},
-		{"Call, with its retries and waits", func(s *Summary) Percentiles { return s.CallE2E }},
+		{"Between tokens (TBT), mean of a response", func(s *Summary) Percentiles { return s.TBT }},
+		{"Response (E2E)", func(s *Summary) Percentiles { return s.E2E }},
+		{"Call, with retries and waits", func(s *Summary) Percentiles { return s.CallE2E }},
 	}
 	const gap, top, room = 30.0, 34.0, 58.0
 	block := top + rowHeight*float64(len(policies)) + 36
 	d := svg.New(plotWidth, 2*block-8, "latency", "Latency percentiles by policy",
-		"For each policy the 50th, 95th and 99th percentile of time to first token, time between tokens, whole answer and whole call, on logarithmic axes.")
+		"For each policy the 50th, 95th and 99th percentile of time to first token, time between tokens, response and call, on logarithmic axes.")
 	width := (plotWidth - gutter - gap) / 2.0
 	for k, kind := range panels {
 		p := panel{left: gutter + float64(k%2)*(width+gap), top: top + float64(k/2)*block}

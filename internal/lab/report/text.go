@@ -33,7 +33,7 @@ func WriteText(w io.Writer, c Comparison) error {
 	t.depths(c.Depths)
 	t.sweep(c.Sweep)
 	if _, err := w.Write(t.out.Bytes()); err != nil {
-		return fmt.Errorf("writing the comparison: %w", err)
+		return fmt.Errorf("write the comparison: %w", err)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (t *textTable) figures(policies []Summary) {
 	}
 	for _, s := range policies {
 		if len(s.UnpricedModels) > 0 {
-			t.line(s.Name, ": no cost, no price is known for ", strings.Join(s.UnpricedModels, ", "))
+			t.line(s.Name, ": no cost, the price is unknown for ", strings.Join(s.UnpricedModels, ", "))
 		}
 	}
 }
@@ -197,7 +197,7 @@ func (t *textTable) bands(policies []Summary) {
 		if !shown {
 			shown = true
 			t.line()
-			t.line("Lowest and highest of the seeds")
+			t.line("Range over seeds")
 			cells := []string{left("", 15)}
 			for _, h := range []string{"408", "429", "truncated", "goodput/s", "tokens/call", "call p99"} {
 				cells = append(cells, right(h, width-1))

@@ -128,7 +128,7 @@ func (c *Config) check(f *fleet.Fleet) error {
 		return nil
 	}
 	if len(p.Pools) == 0 || p.Default == nil {
-		return fmt.Errorf("policy %s: it needs a pool and a class", p.Name)
+		return fmt.Errorf("policy %s: needs a pool and a class", p.Name)
 	}
 	sets := [][]policy.Config{p.Pools}
 	for _, change := range p.Changes {

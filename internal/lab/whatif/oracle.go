@@ -36,7 +36,7 @@ func Oracle(cfg Config, calls workload.Source) (int, error) {
 			o.turn()
 			return o.count, nil
 		case err != nil:
-			return 0, fmt.Errorf("reading the workload: %w", err)
+			return 0, fmt.Errorf("read the workload: %w", err)
 		}
 		o.add(index, &call)
 	}

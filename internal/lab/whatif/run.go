@@ -114,7 +114,7 @@ func (s *sim) run(calls workload.Source) error {
 	}
 	for {
 		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("reading the workload: %w", err)
+			return fmt.Errorf("read the workload: %w", err)
 		}
 		arriving := err == nil
 		at, c, due := s.agenda.first()

@@ -130,7 +130,7 @@ func (s *Study) stopwatch() func() time.Duration {
 }
 
 // tasks is one simulation for each policy and seed; those of a policy are
-// neighbours.
+// neighbors.
 func (s *Study) tasks(policies []Policy, f fleet.Config) []*task {
 	var out []*task
 	for i := range policies {

@@ -112,7 +112,7 @@ func (y *layout) field(name string) field {
 func (r *Reader) openCSV(header []byte) error {
 	switch r.opt.Format {
 	case FormatRecords, FormatMooncake:
-		return reasonf("a trace of format %s is JSON, one object on a line; this line is %.40q", r.opt.Format, header)
+		return reasonf("a trace of format %s has one JSON object per line; this line is %.40q", r.opt.Format, header)
 	}
 	names, err := splitQuoted(header)
 	if err != nil {
@@ -133,7 +133,7 @@ func (r *Reader) openCSV(header []byte) error {
 		case f == fieldIgnored:
 			r.tally.Ignored = append(r.tally.Ignored, n)
 		case f < fieldKnown && seen[f]:
-			return reasonf("the header names %s twice", n)
+			return reasonf("the header contains %s twice", n)
 		case f < fieldKnown:
 			seen[f] = true
 		}
@@ -167,11 +167,11 @@ func chooseLayout(names []string, want Format) (layout, error) {
 	found := strings.Join(names, ", ")
 	switch {
 	case slices.Contains(names, "rate_rps"):
-		return layout{}, reasonf("this is a curve of rates, not a trace (columns %s); give its rates to a generated workload as curve.factors", found)
+		return layout{}, reasonf("this is a curve of rates, not a trace (columns %s); use its rates as curve.factors of a generated workload", found)
 	case nearest.columns == nil:
 		return layout{}, reasonf("unknown format %q", want)
 	case len(lacking) == len(nearest.columns):
-		return layout{}, reasonf("this is not the header of a trace: found %.120q, expected columns such as offset_ms, input_tokens, output_tokens", found)
+		return layout{}, reasonf("not the header of a trace: found %.120q, expected columns such as offset_ms, input_tokens, output_tokens", found)
 	}
 	return layout{}, reasonf("column %s is missing for format %s: found %s", strings.Join(lacking, ", "), nearest.format, found)
 }

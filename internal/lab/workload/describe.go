@@ -62,7 +62,7 @@ type Burstiness struct {
 	Max           float64 `json:"max"` // over the mean
 }
 
-// Tokens summarises a number of tokens.
+// Tokens summarizes a number of tokens.
 type Tokens struct {
 	Mean float64 `json:"mean"`
 	P50  int     `json:"p50"`
@@ -253,7 +253,7 @@ func (h *histogram) tokens() Tokens {
 	}
 }
 
-// who summarises the clients.
+// who summarizes the clients.
 func (s *survey) who() Clients {
 	if _, unnamed := s.clients[""]; unnamed && len(s.clients) == 1 {
 		return Clients{}

@@ -14,7 +14,7 @@ import (
 // arrivals as they are.
 func Generate(spec Spec, seed uint64) (Source, error) {
 	if err := spec.Check(); err != nil {
-		return nil, fmt.Errorf("the workload's specification: %w", err)
+		return nil, fmt.Errorf("workload specification: %w", err)
 	}
 	g := &generator{
 		model: spec.Model, end: spec.Duration.Seconds(),
@@ -24,7 +24,7 @@ func Generate(spec Spec, seed uint64) (Source, error) {
 	needed := 0.0
 	g.pace, needed = newPace(spec.Bursts, rand.New(rand.NewPCG(seed, 3)))
 	if err := g.addClasses(spec.Classes); err != nil {
-		return nil, fmt.Errorf("the workload's specification: %w", err)
+		return nil, fmt.Errorf("workload specification: %w", err)
 	}
 	g.addClients(max(spec.Clients, 1), spec.Zipf, spec.Rate*needed)
 	return g, nil

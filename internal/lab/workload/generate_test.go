@@ -215,21 +215,21 @@ func TestCheck(t *testing.T) {
 		change func(*Spec)
 		want   string
 	}{
-		{"rate", func(s *Spec) { s.Rate = 0 }, "rate: 0 is not"},
-		{"no number", func(s *Spec) { s.Rate = math.NaN() }, "rate: NaN is not"},
-		{"duration", func(s *Spec) { s.Duration = 0 }, "duration: 0s is not"},
-		{"process", func(s *Spec) { s.Arrivals.Process = "pareto" }, `arrivals.process: "pareto" is not`},
-		{"poisson", func(s *Spec) { s.Arrivals = Arrivals{"poisson", 2} }, "arrivals.cv: that of a poisson process is 1, not 2"},
-		{"burst", func(s *Spec) { s.Bursts.Length = time.Hour }, "bursts.length: 1h0m0s is not"},
-		{"curve", func(s *Spec) { s.Curve.Factors = []float64{0} }, "curve.factors: none is positive"},
+		{"rate", func(s *Spec) { s.Rate = 0 }, "per second, got 0"},
+		{"no number", func(s *Spec) { s.Rate = math.NaN() }, "per second, got NaN"},
+		{"duration", func(s *Spec) { s.Duration = 0 }, "duration: must be positive"},
+		{"process", func(s *Spec) { s.Arrivals.Process = "pareto" }, `gamma or weibull, got "pareto"`},
+		{"poisson", func(s *Spec) { s.Arrivals = Arrivals{"poisson", 2} }, "arrivals.cv: must be 1 for a poisson process, got 2"},
+		{"burst", func(s *Spec) { s.Bursts.Length = time.Hour }, "bursts.length: must be positive"},
+		{"curve", func(s *Spec) { s.Curve.Factors = []float64{0} }, "curve.factors: at least one must be positive"},
 		{"no class", func(s *Spec) { s.Classes = nil }, "classes: at least one"},
 		{"no lengths", func(s *Spec) { s.Classes[1].Output = Lengths{} }, "classes[1].output: one of table"},
-		{"two forms", func(s *Spec) { s.Classes[0].Input.Median = 3 }, "classes[0].input: only one of"},
+		{"two forms", func(s *Spec) { s.Classes[0].Input.Median = 3 }, "classes[0].input: set only one of"},
 		{"bounds", func(s *Spec) { s.Classes[0].Input.Min, s.Classes[0].Input.Max = 4, 3 }, "classes[0].input: min 4 and max 3"},
-		{"table", func(s *Spec) { s.Classes[0].Input.Table = "m" }, `classes[0].input: there is no table "m": one of azure-conv`},
-		{"points", func(s *Spec) { s.Classes[0].Input = Lengths{CDF: [][]float64{{0, 1}, {0.5, 2}}} }, "classes[0].input: cdf: it needs"},
+		{"table", func(s *Spec) { s.Classes[0].Input.Table = "m" }, `classes[0].input: unknown table "m": use one of azure-conv`},
+		{"points", func(s *Spec) { s.Classes[0].Input = Lengths{CDF: [][]float64{{0, 1}, {0.5, 2}}} }, "classes[0].input: cdf: needs"},
 		{"falling", func(s *Spec) { s.Classes[0].Input = Lengths{CDF: [][]float64{{0, 1}, {1, 0}}} }, "classes[0].input: cdf[1]"},
-		{"share", func(s *Spec) { s.Classes[0].Stream = 2 }, "classes[0].stream: 2 is not"},
+		{"share", func(s *Spec) { s.Classes[0].Stream = 2 }, "classes[0].stream: must be from 0 to 1, got 2"},
 	} {
 		spec := Incident(1)
 		c.change(&spec)

@@ -133,7 +133,7 @@ func jsonText(name string, value []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if stringEnd(value) != len(value) {
-		return nil, reasonf("%s %.40q is not a text", name, value)
+		return nil, reasonf("%s %.40q is not a string", name, value)
 	}
 	if bytes.IndexByte(value, '\\') < 0 {
 		return value[1 : len(value)-1], nil

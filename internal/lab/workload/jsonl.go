@@ -20,7 +20,7 @@ func (r *Reader) openJSON(line []byte) error {
 		case members["outcome"] != nil && members["time"] != nil:
 			format = FormatRecords
 		default:
-			return reasonf("these JSON lines are no trace: expected members timestamp, input_length, output_length (mooncake) or time, outcome, usage (records)")
+			return reasonf("these JSON lines are not a trace: expected members timestamp, input_length, output_length (mooncake) or time, outcome, usage (records)")
 		}
 	}
 	switch format {
@@ -34,7 +34,7 @@ func (r *Reader) openJSON(line []byte) error {
 		r.decoder, r.order = d, &reorder{window: r.opt.window()}
 		r.columns = Columns{Model: true, Client: true, Class: true, MaxTokens: true, Stream: true}
 	default:
-		return reasonf("a trace of format %s does not begin with %.20q", format, line)
+		return reasonf("a trace of format %s does not start with %.20q", format, line)
 	}
 	r.tally.Format = format
 	r.in.again = append([]byte(nil), line...) // it is a row already
@@ -44,7 +44,7 @@ func (r *Reader) openJSON(line []byte) error {
 // badJSON is a line that does not decode.
 func badJSON(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return reasonf("%s cannot be a %s", wrong.Field, wrong.Value)
+		return reasonf("%s must not be a %s", wrong.Field, wrong.Value)
 	}
 	return reasonf("not valid JSON: %v", err)
 }
@@ -68,7 +68,7 @@ func (d *mooncakeDecoder) decode(line []byte, c *Call) (verdict, error) {
 		return isCall, badJSON(err)
 	}
 	if row.Timestamp == nil || row.Input == nil || row.Output == nil {
-		return isCall, reasonf("timestamp, input_length and output_length are needed")
+		return isCall, reasonf("timestamp, input_length and output_length are required")
 	}
 	d.ids = row.HashIDs
 	if *row.Timestamp < 0 || *row.Timestamp > float64(maxOffset/time.Millisecond) {

@@ -71,7 +71,7 @@ func parsePrefix(b []byte) ([]uint64, error) {
 			n, err = strconv.Atoi(string(count))
 		}
 		if err != nil || n < 1 || len(prefix)+n > maxPrefix {
-			return nil, reasonf("prefix %.40q is not hashes in hexadecimal with their runs, such as 7+4 20", run)
+			return nil, reasonf("prefix %.40q is not a list of hexadecimal hashes and runs, such as 7+4 20", run)
 		}
 		for i := range n {
 			prefix = append(prefix, v+uint64(i))

@@ -83,9 +83,9 @@ func TestReadErrors(t *testing.T) {
 		{"empty", "", "t: the trace has no calls"},
 		{"blank", "\n\n", "t: the trace has no calls"},
 		{"only a header", head, "t: the trace has no calls"},
-		{"no header", "1,2,3\n", "t:1: this is not the header of a trace"},
+		{"no header", "1,2,3\n", "t:1: not the header of a trace"},
 		{"missing column", "offset_ms,input_tokens,model\n", "t:1: column output_tokens is missing for format csv: found offset_ms, input_tokens, model"},
-		{"column twice", "offset_ms,input_tokens,output_tokens,model,Model\n", "t:1: the header names model twice"},
+		{"column twice", "offset_ms,input_tokens,output_tokens,model,Model\n", "t:1: the header contains model twice"},
 		{"curve", "offset_s,rate_rps\n0,1\n", "t:1: this is a curve of rates"},
 		{"few columns", head + "1,2\n", "t:2: 2 columns, the header has 3"},
 		{"many columns", head + "1,2,3,4\n", "t:2: 4 columns, the header has 3"},
@@ -100,12 +100,12 @@ func TestReadErrors(t *testing.T) {
 		{"open quote", head + "\"1,2,3\n", "t:2: column"},
 		{"no such day", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-13-01 00:00:00,1,1\n", `t:2: timestamp "2023-13-01 00:00:00" is not a time such as`},
 		{"flag", "offset_ms,input_tokens,output_tokens,stream\n1,2,3,maybe\n", `t:2: stream "maybe" is neither true nor false`},
-		{"prefix", "offset_ms,input_tokens,output_tokens,prefix\n1,2,3,7+0\n", `t:2: prefix "7+0" is not hashes`},
+		{"prefix", "offset_ms,input_tokens,output_tokens,prefix\n1,2,3,7+0\n", `t:2: prefix "7+0" is not a list of hexadecimal hashes`},
 		{"endless line", strings.Repeat("x", maxLineBytes+5), "t:1: the line is longer than 1 MiB"},
-		{"other JSON", `{"a":1}`, "t:1: these JSON lines are no trace"},
+		{"other JSON", `{"a":1}`, "t:1: these JSON lines are not a trace"},
 		{"broken JSON", `{"a":`, "t:1: not valid JSON"},
-		{"mooncake without length", `{"timestamp":1,"input_length":1}`, "t:1: timestamp, input_length and output_length are needed"},
-		{"mooncake of text", `{"timestamp":1,"input_length":1,"output_length":"x"}`, "t:1: output_length cannot be a string"},
+		{"mooncake without length", `{"timestamp":1,"input_length":1}`, "t:1: timestamp, input_length and output_length are required"},
+		{"mooncake of text", `{"timestamp":1,"input_length":1,"output_length":"x"}`, "t:1: output_length must not be a string"},
 		{"record before time", `{"time":"0001-01-01T00:00:00Z","outcome":"ok"}`, `t:1: time "0001-01-01T00:00:00Z" is not a time`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,9 +122,9 @@ func TestReadForcedFormat(t *testing.T) {
 		format     Format
 		text, want string
 	}{
-		{FormatAzure, "offset_ms,input_tokens,output_tokens\n", "t:1: this is not the header of a trace"},
-		{FormatRecords, "offset_ms,input_tokens,output_tokens\n", "t:1: a trace of format records is JSON"},
-		{FormatCSV, `{"time":"x"}`, "t:1: a trace of format csv does not begin with"},
+		{FormatAzure, "offset_ms,input_tokens,output_tokens\n", "t:1: not the header of a trace"},
+		{FormatRecords, "offset_ms,input_tokens,output_tokens\n", "t:1: a trace of format records has one JSON object"},
+		{FormatCSV, `{"time":"x"}`, "t:1: a trace of format csv does not start with"},
 		{"parquet", "a,b\n", `t:1: unknown format "parquet"`},
 	} {
 		_, _, err := readAll(c.text, ReadOptions{Format: c.format})

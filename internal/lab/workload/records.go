@@ -155,7 +155,7 @@ func newRecordDecoder(censored Censored, tally *Tally) (*recordDecoder, error) {
 	case CensoredImpute, CensoredLimit, CensoredSkip:
 		return &recordDecoder{censored: censored, tally: tally}, nil
 	}
-	return nil, reasonf("unknown treatment of unknown lengths %q: one of %q, %q, or none to impute", censored, CensoredLimit, CensoredSkip)
+	return nil, reasonf("unknown value %q for censored: use %q, %q, or none to impute", censored, CensoredLimit, CensoredSkip)
 }
 
 func (d *recordDecoder) decode(line []byte, c *Call) (verdict, error) {

@@ -98,7 +98,7 @@ func TestCensored(t *testing.T) {
 func TestRecordsBeyondTheWindow(t *testing.T) {
 	text := recorded(3000, nil) + recorded(7000, nil) + recorded(4500, nil) + recorded(1000, nil) + recorded(8000, nil)
 	_, got, err := readAll(text, ReadOptions{Window: 3 * time.Second})
-	if len(got) != 1 || err == nil || !strings.HasPrefix(err.Error(), "t:4: arrived 6s before records that stand before it") {
+	if len(got) != 1 || err == nil || !strings.HasPrefix(err.Error(), "t:4: arrived 6s before earlier records") {
 		t.Errorf("got=%v, %v", got, err)
 	}
 	r, got, err := readAll(text, ReadOptions{Window: 3 * time.Second, SkipBad: true})
@@ -129,7 +129,7 @@ func TestRecordErrors(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{`{"outcome":"ok"}`, "time is missing"},
 		{`{"time":"2026-05-01T12:00:00Z"}`, "outcome is missing"},
-		{`{"time":5,"outcome":"ok"}`, `time "5" is not a text`},
+		{`{"time":5,"outcome":"ok"}`, `time "5" is not a string`},
 		{`{"time":"yesterday","outcome":"ok"}`, `time "yesterday" is not a time`},
 		{`{"time":"2026-05-01T12:00:00Z","outcome":"ok","usage":{"completion_tokens":-2}}`, "completion_tokens -2 is negative"},
 		{`{"time":"2026-05-01T12:00:00Z","outcome":"ok","usage":7}`, `usage "7" is not an object`},

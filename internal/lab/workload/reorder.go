@@ -30,7 +30,7 @@ func (o *reorder) next(r *Reader, c *Call) error {
 			return err
 		}
 		if o.n > 0 && c.At < o.passed {
-			if err := r.bad(reasonf("arrived %v before records that stand before it, which is beyond the window of %v; sort the records by time",
+			if err := r.bad(reasonf("arrived %v before earlier records, which exceeds the window of %v; sort the records by time",
 				(o.newest - c.At).Round(time.Millisecond), o.window)); err != nil {
 				return err
 			}

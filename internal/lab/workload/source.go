@@ -139,7 +139,7 @@ func (s *spread) fill() {
 			break
 		}
 		if s.batch = append(s.batch, s.ahead); len(s.batch) > maxBatch {
-			s.batch, s.err = s.batch[:0], fmt.Errorf("more than %d calls at %v: its timestamps are too coarse to be spread", maxBatch, s.ahead.At)
+			s.batch, s.err = s.batch[:0], fmt.Errorf("more than %d calls at %v: the timestamps are too coarse to spread", maxBatch, s.ahead.At)
 			return
 		}
 	}

@@ -119,26 +119,26 @@ func (s *Spec) Check() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	want(s.Rate > 0 && s.Rate <= maxRate, "rate: %v is not within 0 and %d calls per second", s.Rate, maxRate)
-	want(s.Duration > 0 && s.Duration <= maxOffset, "duration: %v is not positive, or more than a hundred years", s.Duration)
-	want(s.Clients >= 0 && s.Clients <= maxSpecClients, "clients: %d is not within 0 and %d", s.Clients, maxSpecClients)
-	want(s.Zipf >= 0 && s.Zipf <= 10, "zipf: %v is not within 0 and 10", s.Zipf)
-	want(slices.Contains(processes[:], s.Arrivals.Process), "arrivals.process: %q is not poisson, gamma or weibull", s.Arrivals.Process)
-	want(s.Arrivals.CV == 0 || s.Arrivals.CV >= 0.05 && s.Arrivals.CV <= 20, "arrivals.cv: %v is not within 0.05 and 20", s.Arrivals.CV)
-	want(s.Arrivals.Process != "poisson" || s.Arrivals.CV == 0 || s.Arrivals.CV == 1, "arrivals.cv: that of a poisson process is 1, not %v", s.Arrivals.CV)
+	want(s.Rate > 0 && s.Rate <= maxRate, "rate: must be positive and at most %[2]d calls per second, got %[1]v", s.Rate, maxRate)
+	want(s.Duration > 0 && s.Duration <= maxOffset, "duration: must be positive and at most a hundred years, got %v", s.Duration)
+	want(s.Clients >= 0 && s.Clients <= maxSpecClients, "clients: must be from 0 to %[2]d, got %[1]d", s.Clients, maxSpecClients)
+	want(s.Zipf >= 0 && s.Zipf <= 10, "zipf: must be from 0 to 10, got %v", s.Zipf)
+	want(slices.Contains(processes[:], s.Arrivals.Process), "arrivals.process: must be poisson, gamma or weibull, got %q", s.Arrivals.Process)
+	want(s.Arrivals.CV == 0 || s.Arrivals.CV >= 0.05 && s.Arrivals.CV <= 20, "arrivals.cv: must be from 0.05 to 20, got %v", s.Arrivals.CV)
+	want(s.Arrivals.Process != "poisson" || s.Arrivals.CV == 0 || s.Arrivals.CV == 1, "arrivals.cv: must be 1 for a poisson process, got %v", s.Arrivals.CV)
 	if b := s.Bursts; b != (Bursts{}) {
-		want(b.Factor > 0 && b.Factor <= 1000, "bursts.factor: %v is not within 0 and 1000", b.Factor)
-		want(b.Otherwise >= 0 && b.Otherwise <= 1000, "bursts.otherwise: %v is not within 0 and 1000", b.Otherwise)
-		want(b.Length > 0 && b.Length < b.Period, "bursts.length: %v is not positive and below the period of %v", b.Length, b.Period)
+		want(b.Factor > 0 && b.Factor <= 1000, "bursts.factor: must be positive and at most 1000, got %v", b.Factor)
+		want(b.Otherwise >= 0 && b.Otherwise <= 1000, "bursts.otherwise: must be from 0 to 1000, got %v", b.Otherwise)
+		want(b.Length > 0 && b.Length < b.Period, "bursts.length: must be positive and less than the period of %[2]v, got %[1]v", b.Length, b.Period)
 	}
-	want(s.Curve.Step >= 0, "curve.step: %v is negative", s.Curve.Step)
+	want(s.Curve.Step >= 0, "curve.step: must not be negative, got %v", s.Curve.Step)
 	sum := 0.0
 	for i, f := range s.Curve.Factors {
-		want(f >= 0 && f <= 1e9, "curve.factors[%d]: %v is not within 0 and 1e9", i, f)
+		want(f >= 0 && f <= 1e9, "curve.factors[%d]: must be from 0 to 1e9, got %v", i, f)
 		sum += f
 	}
-	want(len(s.Curve.Factors) == 0 || sum > 0, "curve.factors: none is positive")
-	want(len(s.Classes) > 0, "classes: at least one is needed")
+	want(len(s.Curve.Factors) == 0 || sum > 0, "curve.factors: at least one must be positive")
+	want(len(s.Classes) > 0, "classes: at least one is required")
 	for i := range s.Classes {
 		if err := s.Classes[i].check(); err != nil {
 			errs = append(errs, fmt.Errorf("classes[%d]%w", i, err))
@@ -159,13 +159,13 @@ var processes = [...]string{"", "poisson", "gamma", "weibull"}
 func (c *Class) check() error {
 	switch {
 	case !(c.Share >= 0 && c.Share <= 1e9):
-		return fmt.Errorf(".share: %v is negative", c.Share)
+		return fmt.Errorf(".share: must not be negative, got %v", c.Share)
 	case c.MaxTokens < 0 || c.MaxTokens > maxTokens:
-		return fmt.Errorf(".max_tokens: %d is not within 0 and %d", c.MaxTokens, maxTokens)
+		return fmt.Errorf(".max_tokens: must be from 0 to %[2]d, got %[1]d", c.MaxTokens, maxTokens)
 	case !(c.Stream >= 0 && c.Stream <= 1):
-		return fmt.Errorf(".stream: %v is not a share within 0 and 1", c.Stream)
+		return fmt.Errorf(".stream: must be from 0 to 1, got %v", c.Stream)
 	case !(c.CanStream >= 0 && c.CanStream <= 1):
-		return fmt.Errorf(".can_stream: %v is not a share within 0 and 1", c.CanStream)
+		return fmt.Errorf(".can_stream: must be from 0 to 1, got %v", c.CanStream)
 	}
 	if err := c.Input.check(); err != nil {
 		return fmt.Errorf(".input: %w", err)
@@ -180,26 +180,26 @@ func (l *Lengths) check() error {
 	forms := count(l.Table != "") + count(len(l.CDF) > 0) + count(l.Median != 0 || l.Sigma != 0)
 	switch {
 	case forms > 1:
-		return errors.New("only one of table, cdf and median with sigma")
+		return errors.New("set only one of table, cdf and median with sigma")
 	case forms == 0 && l.Max == 0:
-		return errors.New("one of table, cdf, median with sigma, or min with max is needed")
+		return errors.New("one of table, cdf, median with sigma, or min with max is required")
 	case l.Min < 0 || l.Max < 0 || l.Max > maxTokens || l.Max != 0 && l.Max < l.Min:
-		return fmt.Errorf("min %d and max %d are not bounds", l.Min, l.Max)
+		return fmt.Errorf("min %d and max %d are not valid bounds", l.Min, l.Max)
 	case l.Median != 0 || l.Sigma != 0:
 		if !(l.Median > 0 && l.Median <= maxTokens && l.Sigma >= 0 && l.Sigma <= 5) {
-			return fmt.Errorf("median %v is not positive, or sigma %v not within 0 and 5", l.Median, l.Sigma)
+			return fmt.Errorf("median must be positive and sigma from 0 to 5, got %v and %v", l.Median, l.Sigma)
 		}
 	}
 	for i, p := range l.CDF {
 		if len(p) != 2 {
-			return fmt.Errorf("cdf[%d]: a point is [share, tokens]", i)
+			return fmt.Errorf("cdf[%d]: must be [share, tokens]", i)
 		}
 		if !(p[0] >= 0 && p[0] <= 1 && p[1] >= 0 && p[1] <= maxTokens) || i > 0 && (p[0] <= l.CDF[i-1][0] || p[1] < l.CDF[i-1][1]) {
-			return fmt.Errorf("cdf[%d]: [%v, %v] does not rise from the point before", i, p[0], p[1])
+			return fmt.Errorf("cdf[%d]: [%v, %v] must be greater than the previous point", i, p[0], p[1])
 		}
 	}
 	if n := len(l.CDF); n > 0 && (n < 2 || l.CDF[0][0] != 0 || l.CDF[n-1][0] != 1) {
-		return errors.New("cdf: it needs points from share 0 to share 1")
+		return errors.New("cdf: needs points from share 0 to share 1")
 	}
 	return nil
 }

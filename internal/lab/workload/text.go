@@ -21,18 +21,18 @@ func (d *Description) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "long       %s of the calls have more than %s output tokens: %s of all output tokens\n",
 		percent(d.LongCalls), grouped(longOutput), percent(d.LongTokens))
-	fmt.Fprintf(&b, "streams    %s of the calls; another %s could be\n", percent(d.Stream), percent(d.CanStream))
+	fmt.Fprintf(&b, "streams    %s of the calls; another %s could stream\n", percent(d.Stream), percent(d.CanStream))
 	if d.Prefixed > 0 {
 		fmt.Fprintf(&b, "prefixes   %s of the prompts have cacheable blocks\n", percent(d.Prefixed))
 	}
 	if n := d.Clients; n.Count == 0 {
-		fmt.Fprintln(&b, "clients    not told apart")
+		fmt.Fprintln(&b, "clients    unknown")
 	} else {
 		atLeast := ""
 		if n.More {
 			atLeast = "more than "
 		}
-		fmt.Fprintf(&b, "clients    %s%s: the first makes %s of the calls, the first ten %s; Zipf exponent %.2f\n",
+		fmt.Fprintf(&b, "clients    %s%s: the first has %s of the calls, the first ten %s; Zipf exponent %.2f\n",
 			atLeast, grouped(n.Count), percent(n.Top1), percent(n.Top10), n.Zipf)
 	}
 	fmt.Fprintln(&b)
@@ -47,7 +47,7 @@ func (d *Description) WriteText(w io.Writer) error {
 		row("max_tokens", d.MaxTokens)
 	}
 	if err := t.Flush(); err != nil {
-		return fmt.Errorf("lay out the statistics: %w", err)
+		return fmt.Errorf("format the statistics: %w", err)
 	}
 	if d.Limited > 0 && d.Limited < 1 {
 		fmt.Fprintf(&b, "%s of the calls set max_tokens.\n", percent(d.Limited))
@@ -82,7 +82,7 @@ func writeSegments(b *bytes.Buffer, title string, rows []Segment) error {
 			decimal(r.OutputMean), grouped(r.OutputP99), grouped(r.MaxTokens), percent(r.Stream), percent(r.CanStream))
 	}
 	if err := t.Flush(); err != nil {
-		return fmt.Errorf("lay out the statistics: %w", err)
+		return fmt.Errorf("format the statistics: %w", err)
 	}
 	return nil
 }

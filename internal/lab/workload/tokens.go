@@ -104,7 +104,7 @@ func header() string {
 func table(name, side string) (shares, values []float64, err error) {
 	column := slices.Index(strings.Split(header(), ","), name+"."+side)
 	if column < 0 {
-		return nil, nil, fmt.Errorf("there is no table %q: one of %s", name, strings.Join(Tables(), ", "))
+		return nil, nil, fmt.Errorf("unknown table %q: use one of %s", name, strings.Join(Tables(), ", "))
 	}
 	r := csv.NewReader(strings.NewReader(marginals))
 	r.Comment = '#'

@@ -111,7 +111,7 @@ func (w *Writer) start() error {
 func (w *Writer) write(c *Call) error {
 	needs := w.columns
 	if needs.Of(c); needs != w.columns {
-		w.err = fmt.Errorf("the call at %v is the first to use a column that the header lacks", c.At)
+		w.err = fmt.Errorf("the call at %v uses a column that is not in the header", c.At)
 		return w.err
 	}
 	b := appendMilliseconds(w.row[:0], c.At)

@@ -77,7 +77,7 @@ func TestBill(t *testing.T) {
 	}
 	near(t, "the check", b.Checks[0].UsageUSD, b.Checks[0].RecordsUSD)
 	near(t, "used", b.Provisioned[0].Used, 2e6/(50*37_000*60))
-	near(t, "by the token it would be", b.Provisioned[0].AllTokensUSD, 0.8*0.15+0.3*0.6)
+	near(t, "at token price", b.Provisioned[0].AllTokensUSD, 0.8*0.15+0.3*0.6)
 	want := map[string]float64{"batch": 25, "search": 25 + 0.255}
 	for _, l := range group(t, &b, ByCaller) {
 		near(t, l.Name, l.USD(), want[l.Name])

@@ -1,6 +1,6 @@
-// Package cost adds up what requests cost: tokens at standard deployments, as
-// their records say, and provisioned capacity by the hour, shared out by the
-// work that each line of the bill did there.
+// Package cost computes a bill: tokens at standard deployments, from the
+// records, and provisioned capacity by the hour, allocated by the work done for
+// each line of the bill.
 //
 // It is pure: no clock, no files. Nothing in it is safe for concurrent use.
 package cost

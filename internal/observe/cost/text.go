@@ -18,7 +18,7 @@ import (
 func WriteText(w io.Writer, b *Bill) error {
 	var out bytes.Buffer
 	const form = "2006-01-02 15:04"
-	fmt.Fprintf(&out, "%s – %s UTC, %s h: %s requests, %s (%s by the token, %s provisioned)\n",
+	fmt.Fprintf(&out, "%s – %s UTC, %s h: %s requests, %s (%s token cost, %s provisioned)\n",
 		b.From.Format(form), b.To.Format(form), decimals(b.Hours, 2), numeral.Whole(float64(b.Total.Requests)),
 		numeral.USD(b.Total.USD()), numeral.USD(b.Total.TokenUSD), numeral.USD(b.Total.PTUUSD))
 	for _, g := range b.Groups {
@@ -29,7 +29,7 @@ func WriteText(w io.Writer, b *Bill) error {
 		for i := range g.Lines {
 			width = max(width, utf8.RuneCountInString(g.Lines[i].Name))
 		}
-		fmt.Fprintf(t, "%-*s\trequests\tprompt\tcached\tcompletion\treasoning\tby the token\tprovisioned\tper 1,000 requests\t\n", width, g.By)
+		fmt.Fprintf(t, "%-*s\trequests\tprompt\tcached\tcompletion\treasoning\ttoken cost\tprovisioned\tper 1,000 requests\t\n", width, g.By)
 		for i := range g.Lines {
 			writeLine(t, &g.Lines[i], width)
 		}
@@ -40,7 +40,7 @@ func WriteText(w io.Writer, b *Bill) error {
 	if len(b.Provisioned) > 0 {
 		out.WriteString("\n")
 		t := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprint(t, "provisioned\tPTU\tPTU hours\tan hour each\tcost\tused\tby the token it would be\t\n")
+		fmt.Fprint(t, "provisioned\tPTU\tPTU hours\tprice per hour\tcost\tused\tat token price\t\n")
 		for _, p := range b.Provisioned {
 			would := "?"
 			if p.AllTokensUSD > 0 {
@@ -101,9 +101,9 @@ func (b *Bill) notes() []string {
 		records, usage = records+c.RecordsUSD, usage+c.UsageUSD
 	}
 	if len(b.Checks) > 0 {
-		note := "reconciled: reported usage at today's prices comes to " + numeral.USD(usage) + ", the records say " + numeral.USD(records)
+		note := "check: reported usage at today's prices is " + numeral.USD(usage) + ", the records contain " + numeral.USD(records)
 		if math.Abs(usage-records) > 0.005*math.Max(usage, records) {
-			note += ": prices have changed meanwhile"
+			note += ": prices have changed in between"
 		}
 		all = append(all, note)
 	}
@@ -111,19 +111,19 @@ func (b *Bill) notes() []string {
 		all = append(all, "estimated: "+numeral.USD(t.EstimatedUSD)+" of attempts whose deployment reported no usage")
 	}
 	if t.UnusedUSD > 0 {
-		all = append(all, "unused: "+numeral.USD(t.UnusedUSD)+" of attempts whose answer nobody got (retries, hedges)")
+		all = append(all, "unused: "+numeral.USD(t.UnusedUSD)+" of attempts whose response no client received (retries, hedges)")
 	}
 	if t.Unpriced > 0 {
 		all = append(all, "not priced: "+numeral.Whole(float64(t.Unpriced))+" attempts at models without a known price: set deployments[].price")
 	}
 	if b.UnusedPTUUSD > 0 {
-		all = append(all, "idle: "+numeral.USD(b.UnusedPTUUSD)+" of provisioned deployments that did nothing, in the total and in no line")
+		all = append(all, "idle: "+numeral.USD(b.UnusedPTUUSD)+" of provisioned deployments without work, in the total but in no line")
 	}
 	if b.Prices != "" {
 		all = append(all, "prices: "+b.Prices)
 	}
 	if len(b.UnknownPTU) > 0 {
-		all = append(all, "not billed: the PTUs of "+strings.Join(b.UnknownPTU, ", ")+" are unknown: give --config")
+		all = append(all, "not billed: the PTUs of "+strings.Join(b.UnknownPTU, ", ")+" are unknown: set --config")
 	}
 	return all
 }

@@ -73,7 +73,7 @@ func withoutQuery(err error) error {
 	if !ok {
 		return brief{err}
 	}
-	at := "the sink"
+	at := "the destination"
 	if parsed, parseErr := url.Parse(u.URL); parseErr == nil {
 		at = parsed.Host
 	}

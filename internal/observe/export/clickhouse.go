@@ -58,7 +58,7 @@ func (c *clickHouse) Send(ctx context.Context, s *store.Segment) error {
 	// An error after the head stands in the body, which is empty otherwise.
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxWhatBytes))
 	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the response: %w", err)
 	}
 	if strings.Contains(string(body), "DB::Exception") {
 		return &Failure{Status: http.StatusInternalServerError, What: line(string(body))}

@@ -47,9 +47,9 @@ func split(columns []store.Column) (plain, attempts []store.Column) {
 	return plain, attempts
 }
 
-const explorerHead = `// The records of Spillway in Azure Data Explorer. Run it in the database as it
-// is, as often as you like: it makes what is missing and leaves the records.
-// It is written from the columns of the store (make generate).
+const explorerHead = `// Spillway's records in Azure Data Explorer. Run this script in the database. It
+// can be run again: it creates what is missing and keeps the records. It is
+// generated from the columns of the store (make generate).
 .execute database script with (ThrowOnErrors=true) <|
 `
 
@@ -85,10 +85,10 @@ func explorerScript(columns []store.Column) string {
 	commands := []string{
 		"// One row is one request. A column that is new in a later version is added.\n" +
 			".create-merge table requests (\n" + strings.Join(table, ",\n") + ")",
-		"// Which column of a segment goes where.\n" +
+		"// Mapping of a segment's columns.\n" +
 			".create-or-alter table requests ingestion parquet mapping \"requests_parquet\"\n```\n[\n" + strings.Join(lines, ",\n") + "\n]\n```",
-		"// How long records are kept here.\n.alter-merge table requests policy retention softdelete = 90d recoverability = enabled",
-		"// One row is one attempt. Queries name it like a table.\n" +
+		"// Retention of the records.\n.alter-merge table requests policy retention softdelete = 90d recoverability = enabled",
+		"// One row is one attempt. Queries use it like a table.\n" +
 			".create-or-alter function with (docstring = \"Attempts at deployments, from the records of Spillway\") attempts() {\n" +
 			"    requests\n    | where attempt_count > 0\n" +
 			"    | project request_id = id, request_time = ['time'], " + strings.Join(attemptsOf, ", ") + ", attempts\n" +
@@ -98,12 +98,12 @@ func explorerScript(columns []store.Column) string {
 	return explorerHead + strings.Join(commands, "\n\n") + "\n"
 }
 
-const clickHouseHead = `-- The records of Spillway in ClickHouse. Run it in the database, with
+const clickHouseHead = `-- Spillway's records in ClickHouse. Run this script in the database, with
 --   clickhouse client --database D --queries-file records.sql
--- It is written from the columns of the store (make generate). After an update
--- that brings new columns, ALTER TABLE requests ADD COLUMN adds them.
--- A cluster wants ENGINE = ReplicatedMergeTree, which leaves out what is sent
--- twice by itself: non_replicated_deduplication_window is for a single server.
+-- It is generated from the columns of the store (make generate). After an update
+-- with new columns, add them with ALTER TABLE requests ADD COLUMN.
+-- On a cluster use ENGINE = ReplicatedMergeTree, which deduplicates by itself:
+-- non_replicated_deduplication_window is for a single server.
 `
 
 var clickHouseTypes = map[string]string{

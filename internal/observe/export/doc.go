@@ -1,7 +1,7 @@
-// Package export sends the records of a store to other places: Azure Data
-// Explorer, ClickHouse, and object storage. The store on disk is the queue, so
-// that a place that is down for hours loses nothing and no request waits for
-// one. docs/EXPORT.md tells the rest.
+// Package export sends the records of a store to Azure Data Explorer,
+// ClickHouse and object storage. The store on disk is the queue: a destination
+// that is down for hours loses nothing, and no request waits for it.
+// docs/EXPORT.md describes the guarantees.
 package export
 
 //go:generate go test . -run TestDeploy -update

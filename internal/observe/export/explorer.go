@@ -59,7 +59,7 @@ func newExplorer(t Target, client *http.Client) (*explorer, error) {
 	watched := &http.Client{Transport: p, CheckRedirect: client.CheckRedirect}
 	service, err := azkustodata.New(azkustodata.NewConnectionStringBuilder(ingestion).WithTokenCredential(credential), azkustodata.WithHttpClient(watched))
 	if err != nil {
-		return nil, fmt.Errorf("make a client of %s: %w", t.URL, err)
+		return nil, fmt.Errorf("create a client for %s: %w", t.URL, err)
 	}
 	return &explorer{
 		database: t.Database, table: t.Table, mapping: t.Mapping, service: service, client: client, pace: p, now: time.Now,
@@ -86,7 +86,7 @@ func ingestionURL(cluster string) (string, error) {
 // before the next try: one of them may be gone.
 func (e *explorer) Send(ctx context.Context, s *store.Segment) error {
 	if err := e.refresh(ctx); err != nil {
-		return fmt.Errorf("ask the cluster where to upload: %w", e.failure(err))
+		return fmt.Errorf("get the cluster's upload locations: %w", e.failure(err))
 	}
 	err := e.sendTo(ctx, s, pick(e.places.containers, e.uploads), pick(e.places.queues, e.uploads))
 	e.uploads++
@@ -140,7 +140,7 @@ func (e *explorer) ask(ctx context.Context) (places, error) {
 		}
 	}
 	if len(p.containers) == 0 || len(p.queues) == 0 {
-		return places{}, errors.New("it names no container or no queue")
+		return places{}, errors.New("the response has no container or no queue")
 	}
 	answer, err = e.service.Mgmt(ctx, "NetDefaultDB", kql.New(".get kusto identity token"))
 	if err != nil {
@@ -148,7 +148,7 @@ func (e *explorer) ask(ctx context.Context) (places, error) {
 	}
 	tokens, err := query.ToStructs[identity](answer)
 	if err != nil || len(tokens) != 1 || tokens[0].Context == "" {
-		return places{}, errors.Join(errors.New("it gives no identity token"), err)
+		return places{}, errors.Join(errors.New("the response has no identity token"), err)
 	}
 	p.identity = tokens[0].Context
 	return p, nil

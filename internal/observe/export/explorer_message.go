@@ -90,7 +90,7 @@ func (e *explorer) message(id, path string, s *store.Segment) message {
 func below(place, name string) (string, error) {
 	u, err := url.Parse(place)
 	if err != nil {
-		return "", errors.New("the cluster names a place that is not a URL")
+		return "", errors.New("the cluster returned a location that is not a URL")
 	}
 	return u.JoinPath(name).String(), nil
 }

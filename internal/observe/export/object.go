@@ -56,7 +56,7 @@ func blobClient(t Target, client *http.Client, options *azblob.ClientOptions) (*
 		}
 		key, err := azblob.NewSharedKeyCredential(account, t.Auth.AccountKey)
 		if err != nil {
-			return nil, errors.New("auth.account_key is not a key of a storage account: those are base64")
+			return nil, errors.New("auth.account_key is not a storage account key: it must be base64")
 		}
 		return azblob.NewClientWithSharedKeyCredential(t.URL+"/", key, options)
 	}

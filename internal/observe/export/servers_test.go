@@ -166,7 +166,7 @@ func makeTables(t *testing.T, url string) {
 	}
 }
 
-// startAzurite starts Microsoft's stand-in for Azure Storage.
+// startAzurite starts Microsoft's emulator of Azure Storage.
 func startAzurite(t *testing.T) (blob, queue string) {
 	t.Helper()
 	blobPort, queuePort, tablePort := freePort(t), freePort(t), freePort(t)

@@ -73,7 +73,7 @@ func New(t Target) (Sender, error) {
 	case t.Kind == ObjectStorage && t.API == APIS3:
 		return newS3(t, client)
 	}
-	return nil, fmt.Errorf("there is no export of kind %q", t.Kind)
+	return nil, fmt.Errorf("unknown export kind %q", t.Kind)
 }
 
 // headerTimeout is how long an answer may take to begin once all is sent.
@@ -89,11 +89,11 @@ func newClient(t Target) (*http.Client, error) {
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("read the authorities: %w", err)
+			return nil, fmt.Errorf("read the certificate authorities: %w", err)
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, errors.New("the file of authorities holds no certificate")
+			return nil, errors.New("the file of certificate authorities contains no certificate")
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}

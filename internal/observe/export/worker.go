@@ -112,7 +112,7 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	w.sent.Add(uint64(s.Records()))
 	w.bytes.Add(uint64(s.Bytes))
 	if w.failed > 0 {
-		w.log.Info("records are exported again", slog.Int("failed_tries", w.failed))
+		w.log.Info("export recovered", slog.Int("failed_tries", w.failed))
 	}
 	w.failed, w.refusedFrom = 0, time.Time{}
 	return true, w.Feed.Done(s)
@@ -134,7 +134,7 @@ func (w *worker) hopeless(s *store.Segment, err error) bool {
 
 func (w *worker) giveUp(s *store.Segment, err error) error {
 	w.failures.Add(1)
-	w.log.Error("a segment is left out of the export: it was refused for too long",
+	w.log.Error("segment skipped, destination refused it for too long",
 		slog.String("segment", s.Name), slog.Int64("records", s.Records()), slog.Any("error", err))
 	w.refusedFrom = time.Time{}
 	return w.Feed.GiveUp(s)
@@ -148,7 +148,7 @@ func (w *worker) note(err error) time.Duration {
 	delay := max(backoff(w.failed, w.random()), min(retryAfter(err), maxRetryAfter))
 	if now := time.Now(); w.failed == 1 || now.Sub(w.told) >= tellEvery {
 		w.told = now
-		w.log.Warn("exporting records failed; it is tried again, and the store keeps them", slog.Any("error", err),
+		w.log.Warn("export failed, will retry", slog.Any("error", err),
 			slog.Int("failed_tries", w.failed), slog.Duration("next_try", delay.Round(time.Millisecond)), slog.Bool("refused", refused(err)))
 	}
 	return delay

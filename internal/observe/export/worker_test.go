@@ -252,7 +252,7 @@ func TestExportWaitsForSink(t *testing.T) {
 		if s := p.status("b"); s.LagRecords != 60 || s.Failures != uint64(len(b.tried())) {
 			t.Errorf("b is %+v", s)
 		}
-		if n := strings.Count(p.log.String(), "exporting records failed"); n < 2 || n > 12 || !strings.Contains(p.log.String(), "gone fishing") {
+		if n := strings.Count(p.log.String(), "export failed, will retry"); n < 2 || n > 12 || !strings.Contains(p.log.String(), "gone fishing") {
 			t.Errorf("two hours of outage are told %d times:\n%s", n, &p.log)
 		}
 		down.Store(false)
@@ -344,7 +344,7 @@ func TestExportGivesUp(t *testing.T) {
 		if s.got() != "1 4" || p.w.Feed("a").Lost() != 2 {
 			t.Errorf("%q came and %d are lost, want 1 4, and 2", s.got(), p.w.Feed("a").Lost())
 		}
-		if !strings.Contains(p.log.String(), "left out of the export") {
+		if !strings.Contains(p.log.String(), "segment skipped") {
 			t.Errorf("the log does not tell:\n%s", &p.log)
 		}
 		p.stop(time.Second)
@@ -402,7 +402,7 @@ func TestExportLosesToRetention(t *testing.T) {
 		if s.got() != "4" || p.w.Feed("a").Lost() != 3 {
 			t.Errorf("%q came and %d are lost, want 4, and 3", s.got(), p.w.Feed("a").Lost())
 		}
-		if !strings.Contains(p.log.String(), "not exported yet") {
+		if !strings.Contains(p.log.String(), "before they were exported") {
 			t.Errorf("the log does not tell:\n%s", &p.log)
 		}
 		p.stop(time.Second)

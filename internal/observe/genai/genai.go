@@ -1,6 +1,6 @@
-// Package genai holds the names, values and buckets of OpenTelemetry's
+// Package genai defines the names, values and buckets of OpenTelemetry's
 // semantic conventions for generative AI (status: development). They are kept
-// here because the conventions left OpenTelemetry's core packages. Source:
+// here because OpenTelemetry's core packages no longer contain them. Source:
 // opentelemetry.io/docs/specs/semconv/gen-ai.
 package genai
 

@@ -45,13 +45,13 @@ func (c *compiler) wantsQuotes(left value, right *expr, s scope) {
 	if hint == "" {
 		hint = "."
 	}
-	c.fail(right.span, "column %q is not known%s A text stands in quotes: %q", right.text, hint, right.text)
+	c.fail(right.span, "unknown column %q%s Put a string in quotes: %q", right.text, hint, right.text)
 }
 
 // comparable fails unless the values' types can be compared.
 func (c *compiler) comparable(e *expr, left, right value) {
 	if left.typ == Dynamic || right.typ == Dynamic {
-		c.fail(e.span, "%s does not compare arrays: take an element", e.text)
+		c.fail(e.span, "%s does not compare arrays: use an element", e.text)
 	}
 	if left.typ == right.typ || left.typ.numeric() && right.typ.numeric() {
 		return
@@ -63,7 +63,7 @@ func (c *compiler) comparable(e *expr, left, right value) {
 	case left.typ.numeric() && right.typ == Timespan:
 		hint = ": milliseconds are plain numbers here"
 	case left.typ.numeric() && right.typ == String:
-		hint = ": leave the quotes away"
+		hint = ": remove the quotes"
 	}
 	c.fail(e.span, "%s cannot compare a %s with a %s%s", e.text, left.typ, right.typ, hint)
 }
@@ -129,7 +129,7 @@ func (c *compiler) stringOperator(e *expr, left, right value) value {
 // syntax is RE2's here as there.
 func (c *compiler) checkPattern(v value) {
 	if v.literal == nil {
-		c.fail(v.at, "a regular expression must be a plain string")
+		c.fail(v.at, "a regular expression must be a literal string")
 	}
 	if _, err := regexp.Compile(v.literal.text); err != nil {
 		c.fail(v.at, "%v", err)

@@ -14,7 +14,7 @@ func buildIff(k *called) value {
 func buildCase(k *called) value {
 	n := len(k.args)
 	if n%2 == 0 {
-		k.c.fail(k.e.span, "case takes conditions and values in pairs, and a last value for the rest")
+		k.c.fail(k.e.span, "case needs pairs of condition and value, and a last value for the rest")
 	}
 	results := []value{k.args[n-1]}
 	var b strings.Builder
@@ -102,7 +102,7 @@ func buildToLong(k *called) value {
 	v := k.args[0]
 	switch v.typ {
 	case Datetime, Timespan, Dynamic:
-		k.fail(0, "%s does not take a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
+		k.fail(0, "%s does not accept a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
 	case Real:
 		return value{sql: "TRY_CAST(trunc(" + v.sql + ") AS BIGINT)", typ: Long}
 	}
@@ -112,7 +112,7 @@ func buildToLong(k *called) value {
 func buildToDouble(k *called) value {
 	v := k.args[0]
 	if v.typ == Datetime || v.typ == Timespan || v.typ == Dynamic {
-		k.fail(0, "%s does not take a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
+		k.fail(0, "%s does not accept a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
 	}
 	return value{sql: "TRY_CAST(" + v.sql + " AS DOUBLE)", typ: Real}
 }
@@ -132,7 +132,7 @@ func buildToDatetime(k *called) value {
 func buildToBool(k *called) value {
 	v := k.args[0]
 	if v.typ == Datetime || v.typ == Timespan || v.typ == Dynamic {
-		k.fail(0, "tobool does not take a %s", v.typ)
+		k.fail(0, "tobool does not accept a %s", v.typ)
 	}
 	return value{sql: "TRY_CAST(" + v.sql + " AS BOOLEAN)", typ: Bool}
 }
@@ -154,7 +154,7 @@ func buildExtract(k *called) value {
 	k.c.checkPattern(k.args[0])
 	group := k.args[1].literal
 	if group == nil || group.null {
-		k.fail(1, "the group must be a plain number")
+		k.fail(1, "the group must be a literal number")
 	}
 	if n, err := strconv.Atoi(group.text); err != nil || n < 0 || n > regexp.MustCompile(k.args[0].literal.text).NumSubexp() {
 		k.fail(1, "the pattern has no group %s", group.text)
@@ -174,7 +174,7 @@ func buildRound(k *called) value {
 	if len(k.args) == 2 {
 		l := k.args[1].literal
 		if l == nil || l.null || len(l.text) > 2 {
-			k.fail(1, "the number of digits must be a plain number")
+			k.fail(1, "the number of digits must be a literal number")
 		}
 		digits = l.text
 	}

@@ -29,7 +29,7 @@ var formats = [...][2]string{
 func buildFormatDatetime(k *called) value {
 	format := k.args[1].literal
 	if format == nil {
-		k.fail(1, "the format must be a plain string")
+		k.fail(1, "the format must be a literal string")
 	}
 	var b strings.Builder
 next:
@@ -42,7 +42,7 @@ next:
 			}
 		}
 		if strings.IndexByte(" /-:,._[]", rest[0]) < 0 {
-			k.fail(1, "a format has yyyy yy MM M dd d HH H hh h mm m ss s fff ffffff tt and / - : , . _ [ ] between them, not %q", rest[:1])
+			k.fail(1, "unexpected %q in the format: use yyyy yy MM M dd d HH H hh h mm m ss s fff ffffff tt, separated by / - : , . _ [ ]", rest[:1])
 		}
 		b.WriteByte(rest[0])
 		rest = rest[1:]
@@ -68,7 +68,7 @@ func (k *called) part(names ...string) string {
 			}
 		}
 	}
-	k.fail(0, "%s takes one of %s here", k.e.text, strings.Join(names, ", "))
+	k.fail(0, "%s needs one of %s here", k.e.text, strings.Join(names, ", "))
 	return ""
 }
 
@@ -137,7 +137,7 @@ func timePart(v string, micros int64, of int) string {
 func buildFormatTimespan(k *called) value {
 	format := k.args[1].literal
 	if format == nil {
-		k.fail(1, "the format must be a plain string")
+		k.fail(1, "the format must be a literal string")
 	}
 	v := k.args[0].sql
 	all := []string{"''"}
@@ -164,7 +164,7 @@ func buildFormatTimespan(k *called) value {
 		case strings.IndexByte(" /-:,._[]", c) >= 0:
 			all = append(all, quoteString(rest[:n]))
 		default:
-			k.fail(1, "a format has d to dddddddd, h hh, m mm, s ss, f to fffffff and / - : , . _ [ ] between them, not %q", rest[:n])
+			k.fail(1, "unexpected %q in the format: use d to dddddddd, h hh, m mm, s ss, f to fffffff, separated by / - : , . _ [ ]", rest[:n])
 		}
 		rest = rest[n:]
 	}

@@ -39,7 +39,7 @@ func Translate(now time.Time, query string, tables []Table) (result Query, err e
 	out := c.pipeline(statements[last].query)
 	for _, name := range p.render.YColumns {
 		if col, ok := out.column(name); !ok {
-			c.fail(p.drawn, "column %q is not known%s", name, suggest(name, out.names()))
+			c.fail(p.drawn, "unknown column %q%s", name, suggest(name, out.names()))
 		} else if !col.Type.numeric() {
 			c.fail(p.drawn, "column %q is a %s, which is not drawn", name, col.Type)
 		}
@@ -152,7 +152,7 @@ func (c *compiler) readsOf(sql string) int {
 
 func (c *compiler) let(s statement) {
 	if slices.ContainsFunc(c.tables, func(t Table) bool { return t.Name == s.name }) {
-		c.fail(s.span, "%q is a table: let needs another name", s.name)
+		c.fail(s.span, "%q is a table: use another name for let", s.name)
 	}
 	if s.query == nil && s.value.kind == exprName && c.isRelation(s.value.text) {
 		s.query = &pipeline{source: s.value.text, span: s.value.span}
@@ -214,7 +214,7 @@ func (c *compiler) source(q *pipeline) relation {
 	if hint == "" {
 		hint = "; there are " + strings.Join(names, ", ")
 	}
-	c.fail(q.span, "table %q is not known%s", q.source, hint)
+	c.fail(q.span, "unknown table %q%s", q.source, hint)
 	return relation{}
 }
 

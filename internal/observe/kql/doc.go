@@ -1,12 +1,12 @@
 // Package kql translates queries in the Kusto query language into SQL for
 // DuckDB. It is pure: text and a schema in, text out.
 //
-// A query reaches nothing but the tables that it is translated against. Every
-// name in the SQL is a column or table of the schema, or one that the query
-// itself introduced, always quoted; every string is a quoted literal; and every
+// A query can only read the tables that it is translated against. Every name in
+// the SQL is a column or table of the schema, or one that the query itself
+// introduced, always quoted; every string is a quoted literal; and every
 // function comes from the tables of this package.
 //
-// How the types of Kusto are held in SQL: long is BIGINT, real DOUBLE, string
-// VARCHAR that is never null, datetime TIMESTAMP in UTC, timespan BIGINT of
-// microseconds, dynamic a LIST.
+// SQL types of the Kusto types: long is BIGINT, real DOUBLE, string VARCHAR that
+// is never null, datetime TIMESTAMP in UTC, timespan BIGINT of microseconds,
+// dynamic a LIST.
 package kql

@@ -102,7 +102,7 @@ func suggest(wrong string, names []string) string {
 }
 
 // distance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b (Damerau and Levenshtein, restricted).
+// neighbors that turn a into b (Damerau and Levenshtein, restricted).
 func distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return max(len(a), len(b))

@@ -146,7 +146,7 @@ func (c *compiler) call(e *expr, s scope) value {
 		for name := range aggregates {
 			names = append(names, name)
 		}
-		c.fail(e.span, "function %q is not known%s", e.text, suggest(e.text, names))
+		c.fail(e.span, "unknown function %q%s", e.text, suggest(e.text, names))
 	}
 	args := make([]value, len(e.args))
 	for i, a := range e.args {
@@ -190,7 +190,7 @@ func (c *compiler) checkArguments(e *expr, params string, args []value) {
 		} else if repeats {
 			want = "at least " + want
 		}
-		c.fail(e.span, "%s takes %s arguments, not %d", e.text, want, len(args))
+		c.fail(e.span, "%s needs %s arguments, got %d", e.text, want, len(args))
 	}
 	for i, v := range args {
 		letter := letters[min(i, len(letters)-1)]

@@ -124,12 +124,12 @@ func (l *lexer) next() {
 		for sign, word := range map[string]string{"&&": "and", "||": "or", "!": "not(…)"} {
 			if strings.HasPrefix(l.src[from:], sign) {
 				l.at += len(sign)
-				l.fail(from, "%q means nothing here; did you mean %s?", sign, word)
+				l.fail(from, "unexpected %q; did you mean %s?", sign, word)
 			}
 		}
 		r, size := utf8.DecodeRuneInString(l.src[from:])
 		l.at += size
-		l.fail(from, "%q means nothing here", r)
+		l.fail(from, "unexpected %q", r)
 	}
 }
 
@@ -216,7 +216,7 @@ func (l *lexer) str(from int) {
 	for {
 		if l.at >= len(l.src) || l.src[l.at] == '\n' {
 			l.at = min(l.at, from+1)
-			l.fail(from, "the string that begins here does not end on its line")
+			l.fail(from, "the string that starts here does not end on its line")
 		}
 		c := l.src[l.at]
 		switch {
@@ -227,7 +227,7 @@ func (l *lexer) str(from int) {
 			l.at++
 			text := b.String()
 			if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
-				l.fail(from, "the string is not valid text")
+				l.fail(from, "the string is not valid UTF-8")
 			}
 			l.add(tokenString, from, text)
 			return

@@ -33,7 +33,7 @@ func (o *output) add(name string, v value, own bool) {
 	}
 	if slices.Contains(taken, name) {
 		if own {
-			o.c.fail(v.at, "column %q is there already", name)
+			o.c.fail(v.at, "column %q already exists", name)
 		}
 		name = fresh(name, 1, taken)
 	}
@@ -98,7 +98,7 @@ func (o *extendOp) apply(c *compiler, in relation) relation {
 			}
 		}
 		if slices.Contains(names, name) {
-			c.fail(n.span, "column %q is there already", name)
+			c.fail(n.span, "column %q already exists", name)
 		}
 		values, names = append(values, v), append(names, name)
 	}
@@ -129,7 +129,7 @@ func (o *dropOp) apply(c *compiler, in relation) relation {
 			}
 		}
 		if !found && p.star {
-			c.fail(p.span, "no column begins with %q", p.text)
+			c.fail(p.span, "no column starts with %q", p.text)
 		}
 		if !found {
 			c.nameValue(&expr{text: p.text, span: p.span}, scope{columns: in.columns, bare: true})
@@ -173,10 +173,10 @@ func (o *sortOp) apply(c *compiler, in relation) relation {
 	for _, k := range o.keys {
 		v := c.expr(k.expr, scope{columns: in.columns})
 		if v.typ == Dynamic {
-			c.fail(v.at, "arrays have no order")
+			c.fail(v.at, "arrays cannot be sorted")
 		}
 		if v.literal != nil {
-			c.fail(v.at, "a constant gives no order")
+			c.fail(v.at, "a constant is not a sort order")
 		}
 		order := " DESC NULLS LAST"
 		if k.ascending {
@@ -207,7 +207,7 @@ func (o *sortOp) apply(c *compiler, in relation) relation {
 func (c *compiler) rows(e *expr) string {
 	v := c.expr(e, scope{})
 	if v.typ != Long || v.literal == nil || v.literal.null || strings.HasPrefix(v.literal.text, "-") {
-		c.fail(e.span, "a number of rows is expected")
+		c.fail(e.span, "expected a number of rows")
 	}
 	return v.literal.text
 }
@@ -220,7 +220,7 @@ func (o *distinctOp) apply(c *compiler, in relation) relation {
 	if o.list == nil {
 		for _, col := range in.columns {
 			if col.Type == Dynamic {
-				c.fail(o.span, "column %q is an array, and arrays are not compared: name the other columns", col.Name)
+				c.fail(o.span, "column %q is an array, and arrays cannot be compared: name the other columns", col.Name)
 			}
 		}
 		return c.step(in.columns, "SELECT DISTINCT * FROM "+in.from)
@@ -245,7 +245,7 @@ func (o *joinOp) apply(c *compiler, in relation) relation {
 		l := c.nameValue(&expr{text: k.left, span: k.span}, scope{columns: in.columns, bare: true})
 		r := c.nameValue(&expr{text: k.right, span: k.span}, scope{columns: right.columns, bare: true})
 		if c.comparable(&expr{text: "join", span: k.span}, l, r); l.typ != r.typ {
-			c.fail(k.span, "join cannot compare a %s with a %s: make one like the other with todouble or tolong", l.typ, r.typ)
+			c.fail(k.span, "join cannot compare a %s with a %s: convert one with todouble or tolong", l.typ, r.typ)
 		}
 		on = append(on, "l."+l.sql+" = r."+r.sql)
 	}

@@ -36,15 +36,15 @@ func parse(src string) ([]statement, *parser) {
 		}
 		all = append(all, p.statement())
 		if p.peek().kind != tokenEnd && !p.peek().is(";") {
-			p.fail(p.peek().span, "%s is not expected here%s", p.peek().describe(), p.instead())
+			p.fail(p.peek().span, "unexpected %s%s", p.peek().describe(), p.instead())
 		}
 	}
 	if len(all) == 0 || all[len(all)-1].name != "" {
-		p.fail(p.peek().span, "the query is missing: begin with a table, such as requests | take 10")
+		p.fail(p.peek().span, "the query is empty: start with a table, such as requests | take 10")
 	}
 	for _, s := range all[:len(all)-1] {
 		if s.name == "" {
-			p.fail(s.span, "only the last statement is a query; those before it are let NAME = …")
+			p.fail(s.span, "only the last statement may be a query; those before it must be let NAME = …")
 		}
 	}
 	return all, p
@@ -63,7 +63,7 @@ func (p *parser) instead() string {
 		return "; did you mean isnull(…) or isempty(…)?"
 	case "*":
 		if strings.EqualFold(p.tokens[0].text, "select") {
-			return "; a query begins with its table, as in requests | where status == 429 | project id"
+			return "; a query starts with a table, as in requests | where status == 429 | project id"
 		}
 	}
 	return "; operators follow a |, statements a ;"
@@ -95,7 +95,7 @@ func (p *parser) accept(text string) bool {
 
 func (p *parser) expect(text, where string) {
 	if !p.peek().is(text) {
-		p.fail(p.peek().span, "%q is expected %s, not %s", text, where, p.peek().describe())
+		p.fail(p.peek().span, "expected %q %s, got %s", text, where, p.peek().describe())
 	}
 	p.next()
 }
@@ -170,7 +170,7 @@ func (p *parser) name(what string) token {
 		return token{kind: tokenName, text: s.text, span: span{t.start, end}}
 	}
 	if t.kind != tokenName || strings.HasPrefix(t.text, "$") {
-		p.fail(t.span, "%s is expected, not %s", what, t.describe())
+		p.fail(t.span, "expected %s, got %s", what, t.describe())
 	}
 	return t
 }
@@ -204,7 +204,7 @@ func (p *parser) pipeline() *pipeline {
 			p.next()
 			p.readRender()
 			if p.peek().kind != tokenEnd && !p.peek().is(";") {
-				p.fail(p.peek().span, "render is the last operator of a query")
+				p.fail(p.peek().span, "render must be the last operator of a query")
 			}
 			break
 		}
@@ -217,7 +217,7 @@ func (p *parser) pipeline() *pipeline {
 func (p *parser) operatorName() token {
 	t := p.next()
 	if t.kind != tokenName {
-		p.fail(t.span, "an operator is expected after |, not %s", t.describe())
+		p.fail(t.span, "expected an operator after |, got %s", t.describe())
 	}
 	for p.peek().is("-") && p.peek().start == t.end && p.peekAfter().kind == tokenName && p.peekAfter().start == p.peek().end {
 		p.next()
@@ -272,7 +272,7 @@ func (p *parser) operator() operator {
 	if hint == "" {
 		hint = "; there are " + strings.Join(operatorNames, ", ")
 	}
-	p.fail(t.span, "operator %q is not known%s", t.text, hint)
+	p.fail(t.span, "unknown operator %q%s", t.text, hint)
 	return nil
 }
 
@@ -383,7 +383,7 @@ func (p *parser) join(at span) operator {
 	case "leftouter":
 		j.outer = true
 	default:
-		p.fail(kind.span, "join has the kinds inner and leftouter, not %q", kind.text)
+		p.fail(kind.span, "unknown join kind %q: use inner or leftouter", kind.text)
 	}
 	if p.accept("(") {
 		j.right = p.pipeline()
@@ -428,14 +428,14 @@ func (p *parser) union(at span) operator {
 			p.next()
 			kind := p.name("inner or outer")
 			if kind.text != "inner" && kind.text != "outer" {
-				p.fail(kind.span, "union has the kinds outer and inner, not %q", kind.text)
+				p.fail(kind.span, "unknown union kind %q: use outer or inner", kind.text)
 			}
 			u.inner = kind.text == "inner"
 		case "withsource":
 			p.next()
 			u.source = p.name("a column").text
 		default:
-			p.fail(option.span, "union has the options kind and withsource, not %q", option.text)
+			p.fail(option.span, "unknown union option %q: use kind or withsource", option.text)
 		}
 	}
 	for {
@@ -457,7 +457,7 @@ func (p *parser) readRender() {
 	kinds := []string{"timechart", "columnchart", "barchart", "table"}
 	kind := p.name("a chart")
 	if !slices.Contains(kinds, kind.text) {
-		p.fail(kind.span, "chart %q is not known%s", kind.text, "; there are "+strings.Join(kinds, ", "))
+		p.fail(kind.span, "unknown chart %q%s", kind.text, "; there are "+strings.Join(kinds, ", "))
 	}
 	p.render.Kind = kind.text
 	if !p.accept("with") {
@@ -469,7 +469,7 @@ func (p *parser) readRender() {
 		p.expect("=", "after the option")
 		value := p.next()
 		if value.kind != tokenName && value.kind != tokenString {
-			p.fail(value.span, "a name or a string is expected, not %s", value.describe())
+			p.fail(value.span, "expected a name or a string, got %s", value.describe())
 		}
 		switch option.text {
 		case "ycolumns":
@@ -487,7 +487,7 @@ func (p *parser) readRender() {
 			p.render.YTitle = value.text
 		case "kind", "legend": // of no consequence here
 		default:
-			p.fail(option.span, "render has the options title, xtitle, ytitle, ycolumns, kind and legend, not %q", option.text)
+			p.fail(option.span, "unknown render option %q: use title, xtitle, ytitle, ycolumns, kind or legend", option.text)
 		}
 		if !p.peek().is(")") {
 			p.expect(",", "between options")

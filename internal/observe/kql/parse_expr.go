@@ -62,7 +62,7 @@ func (p *parser) binary(level int) *expr {
 			left = &expr{kind: exprBinary, text: op.text, args: []*expr{left, p.binary(level + 1)}, span: op.span}
 		}
 		if level == comparisonLevel && isOperator(p.peek(), level) {
-			p.fail(p.peek().span, "comparisons do not chain: join them with and, or use parentheses")
+			p.fail(p.peek().span, "comparisons cannot be chained: combine them with and, or use parentheses")
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (p *parser) primary() *expr {
 	case t.is("{"):
 		p.fail(t.span, "functions are not supported: let names a value or a query")
 	}
-	p.fail(t.span, "an expression is expected, not %s", t.describe())
+	p.fail(t.span, "expected an expression, got %s", t.describe())
 	return nil
 }
 

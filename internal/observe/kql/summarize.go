@@ -39,10 +39,10 @@ var aggregates = map[string]aggregate{
 // aggregate translates one that gives one value.
 func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 	if !s.summarize {
-		c.fail(e.span, "%s is an aggregate function: it stands in summarize, and not in another one", e.text)
+		c.fail(e.span, "%s is an aggregate function: use it in summarize, not inside another aggregate", e.text)
 	}
 	if a.prefix == "" || e.text == "percentiles" && len(e.args) > 2 {
-		c.fail(e.span, "%s gives several columns: it stands alone", e.text)
+		c.fail(e.span, "%s returns several columns: it cannot be part of an expression", e.text)
 	}
 	inner := scope{columns: s.all}
 	args := make([]value, len(e.args))
@@ -67,7 +67,7 @@ func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 	}
 	if v.typ == Dynamic {
 		if args[0].typ == Dynamic {
-			c.fail(args[0].at, "%s does not take arrays", e.text)
+			c.fail(args[0].at, "%s does not accept arrays", e.text)
 		}
 		v.elem = args[0].typ
 		if required := strings.Index(a.params, "?"); len(args) > required {
@@ -92,7 +92,7 @@ func (c *compiler) numericAggregate(e *expr, v *value) {
 	extreme := strings.HasPrefix(e.text, "m")
 	mean := strings.HasPrefix(e.text, "avg")
 	if t == Dynamic || !extreme && !t.numeric() && t != Timespan && (t != Datetime || !mean) {
-		c.fail(e.span, "%s does not take a %s", e.text, t)
+		c.fail(e.span, "%s does not accept a %s", e.text, t)
 	}
 	switch {
 	case extreme:
@@ -108,14 +108,14 @@ func (c *compiler) numericAggregate(e *expr, v *value) {
 func (c *compiler) percentile(e *expr, args []value) value {
 	l := args[1].literal
 	if l == nil || l.null {
-		c.fail(args[1].at, "a percentile is a plain number from 0 to 100")
+		c.fail(args[1].at, "a percentile must be a literal number from 0 to 100")
 	}
 	rank, err := strconv.ParseFloat(l.text, 64)
 	if err != nil || rank < 0 || rank > 100 {
-		c.fail(args[1].at, "a percentile is a number from 0 to 100")
+		c.fail(args[1].at, "a percentile must be a number from 0 to 100")
 	}
 	if t := args[0].typ; !t.numeric() && t != Timespan && t != Datetime {
-		c.fail(args[0].at, "%s does not take a %s", e.text, t)
+		c.fail(args[0].at, "%s does not accept a %s", e.text, t)
 	}
 	name := strings.ReplaceAll(strconv.FormatFloat(rank, 'f', -1, 64), ".", "_")
 	share := strconv.FormatFloat(rank/100, 'f', -1, 64)
@@ -130,7 +130,7 @@ func (o *summarizeOp) apply(c *compiler, in relation) relation {
 		c.oneName(n)
 		v := c.expr(n.expr, scope{columns: in.columns})
 		if v.typ == Dynamic {
-			c.fail(v.at, "arrays cannot be grouped by")
+			c.fail(v.at, "arrays cannot be group keys")
 		}
 		out.add(n.name, v, n.chosen())
 		groups = append(groups, strconv.Itoa(i+1))
@@ -147,7 +147,7 @@ func (o *summarizeOp) apply(c *compiler, in relation) relation {
 				out.add(name, one, name != "")
 			}
 			if len(n.more) >= len(v) {
-				c.fail(n.span, "%s gives %d columns here, and %d are named", n.expr.text, len(v), len(n.more)+1)
+				c.fail(n.span, "%s returns %d columns, but %d are named", n.expr.text, len(v), len(n.more)+1)
 			}
 			continue
 		}
@@ -168,7 +168,7 @@ func (o *summarizeOp) apply(c *compiler, in relation) relation {
 // oneName fails on several names for what gives one column.
 func (c *compiler) oneName(n named) {
 	if len(n.more) > 0 {
-		c.fail(n.span, "this gives one column: it takes one name, without parentheses")
+		c.fail(n.span, "this returns one column: use one name, without parentheses")
 	}
 }
 
@@ -189,7 +189,7 @@ func (c *compiler) several(n named, s scope, by []named) ([]value, bool) {
 		return together(all), true
 	case e.text == "arg_max", e.text == "arg_min":
 		if len(e.args) == 0 {
-			c.fail(e.span, "%s takes what to maximize, and columns or *", e.text)
+			c.fail(e.span, "%s needs an expression to maximize, and columns or *", e.text)
 		}
 		key := c.expr(e.args[0], scope{columns: s.all})
 		rest := c.picked(e.args[1:], s, by)
@@ -207,7 +207,7 @@ func (c *compiler) several(n named, s scope, by []named) ([]value, bool) {
 	case e.text == "take_any":
 		rest := c.picked(e.args, s, by)
 		if len(rest) == 0 {
-			c.fail(e.span, "take_any takes columns or *")
+			c.fail(e.span, "take_any needs columns or *")
 		}
 		return unpacked("first("+packed(rest)+")", rest, ""), true
 	}

@@ -79,7 +79,7 @@ func (c *compiler) translate(e *expr, s scope) value {
 	case exprIndex:
 		v, i := c.expr(e.args[0], s), c.expr(e.args[1], s)
 		if v.typ != Dynamic || i.typ != Long {
-			c.fail(e.span, "only arrays have an index, which is a long")
+			c.fail(e.span, "only arrays can be indexed, by a long")
 		}
 		sql := v.sql + "[CASE WHEN " + i.sql + " < 0 THEN " + i.sql + " ELSE " + i.sql + " + 1 END]"
 		if i.literal != nil && !strings.HasPrefix(i.literal.text, "-") {
@@ -91,7 +91,7 @@ func (c *compiler) translate(e *expr, s scope) value {
 		col := r.columns[0]
 		return value{sql: notNull("(SELECT "+ident(col.Name)+" FROM "+r.from+" LIMIT 1)", col.Type), typ: col.Type, elem: col.Elem}
 	}
-	c.fail(e.span, "* stands only in distinct *, arg_max(…, *), arg_min(…, *) and take_any(*)")
+	c.fail(e.span, "* is only allowed in distinct *, arg_max(…, *), arg_min(…, *) and take_any(*)")
 	return value{}
 }
 
@@ -132,7 +132,7 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 		return *b.value
 	}
 	if s.summarize && slices.ContainsFunc(s.all, func(col Column) bool { return col.Name == e.text }) {
-		c.fail(e.span, "column %q must stand in an aggregate function, such as max(%s), or behind by", e.text, e.text)
+		c.fail(e.span, "column %q must be in an aggregate function, such as max(%s), or after by", e.text, e.text)
 	}
 	names := relation{columns: append(slices.Clone(s.columns), s.all...)}.names()
 	for name, b := range c.lets {
@@ -141,10 +141,10 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 		}
 	}
 	if isFunction(e.text) {
-		c.fail(e.span, "column %q is not known; did you mean the function %s()?", e.text, e.text)
+		c.fail(e.span, "unknown column %q; did you mean the function %s()?", e.text, e.text)
 	}
 	if len(names) == 0 {
-		c.fail(e.span, "%q is not known", e.text)
+		c.fail(e.span, "unknown name %q", e.text)
 	}
 	hint := suggest(e.text, names)
 	if hint == "" {
@@ -152,7 +152,7 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 			hint = "; there are " + strings.Join(names[:12], ", ") + " and others"
 		}
 	}
-	c.fail(e.span, "column %q is not known%s", e.text, hint)
+	c.fail(e.span, "unknown column %q%s", e.text, hint)
 	return value{}
 }
 

@@ -1,4 +1,4 @@
-// Package lockfile keeps two processes from writing to one place.
+// Package lockfile prevents two processes from writing to the same place.
 package lockfile
 
 import "errors"

@@ -62,11 +62,11 @@ func trusted(cfg Config) (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(cfg.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authorities of the collector: %w", err)
+		return nil, fmt.Errorf("read the collector's certificate authorities: %w", err)
 	}
 	out.RootCAs = x509.NewCertPool()
 	if !out.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", cfg.CAFile)
+		return nil, fmt.Errorf("%s contains no PEM certificate", cfg.CAFile)
 	}
 	return out, nil
 }
@@ -89,7 +89,7 @@ func newGRPCClient(cfg Config, at *url.URL, trust *tls.Config) (*client, error) 
 	}
 	conn, err := grpc.NewClient(at.Host, options...)
 	if err != nil {
-		return nil, fmt.Errorf("preparing the connection to the collector: %w", err)
+		return nil, fmt.Errorf("prepare the connection to the collector: %w", err)
 	}
 	c := &client{close: conn.Close}
 	ctx := context.Background()
@@ -179,7 +179,7 @@ func (t transient) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return nil, errors.Join(fmt.Errorf("the collector answered %s", resp.Status), resp.Body.Close())
+		return nil, errors.Join(fmt.Errorf("the collector returned %s", resp.Status), resp.Body.Close())
 	}
 	return resp, nil
 }

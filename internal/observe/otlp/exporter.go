@@ -88,7 +88,7 @@ func describe(cfg Config) (*resource.Resource, error) {
 		resource.WithFromEnv(),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("reading OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	var given []attribute.KeyValue
 	for _, name := range slices.Sorted(maps.Keys(cfg.Resource)) {
@@ -96,7 +96,7 @@ func describe(cfg Config) (*resource.Resource, error) {
 	}
 	res, err = resource.Merge(res, resource.NewSchemaless(given...))
 	if err != nil {
-		return nil, fmt.Errorf("putting the attributes of the resource together: %w", err)
+		return nil, fmt.Errorf("build the resource attributes: %w", err)
 	}
 	return res, nil
 }
@@ -126,7 +126,7 @@ func (e *Exporter) Close() error {
 		e.work.Wait()
 		e.queue.drop()
 		if lost := e.Dropped() - before; lost > 0 {
-			e.cfg.Log.Warn("the collector did not take all records before the end", slog.Uint64("lost", lost))
+			e.cfg.Log.Warn("records not sent before shutdown", slog.Uint64("lost", lost))
 		}
 		e.cancel()
 		// What is left to do waits for nobody.
@@ -251,10 +251,10 @@ func (e *Exporter) tell(signal string, err error) {
 	switch {
 	case err != nil && !was:
 		text := err.Error()
-		e.cfg.Log.Error("the collector does not take what is sent to it; records wait, and are lost when the queue is full",
+		e.cfg.Log.Error("sending to the collector failed, records wait in the queue",
 			slog.String("signal", signal), slog.String("error", text[:min(len(text), maxErrorBytes)]))
 	case err == nil && was:
-		e.cfg.Log.Info("the collector takes what is sent to it again",
+		e.cfg.Log.Info("sending to the collector recovered",
 			slog.String("signal", signal), slog.Uint64("dropped_total", e.Dropped()))
 	}
 }

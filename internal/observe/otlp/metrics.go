@@ -59,7 +59,7 @@ func newMeter(cfg Config, res *resource.Resource) *meter {
 func (m *meter) read(ctx context.Context) (*metricdata.ResourceMetrics, error) {
 	scopes, err := m.producer.Produce(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the metrics: %w", err)
+		return nil, fmt.Errorf("read the metrics: %w", err)
 	}
 	for i := range scopes {
 		for j := range scopes[i].Metrics {

@@ -27,7 +27,7 @@ type segmentError struct {
 
 // Error says what to do besides.
 func (e *segmentError) Error() string {
-	return fmt.Sprintf("read %s: %v (the other records can be read when this file is moved away)", e.path, e.err)
+	return fmt.Sprintf("read %s: %v (move this file away to read the other records)", e.path, e.err)
 }
 
 // Unwrap returns why.
@@ -70,7 +70,7 @@ func checkFooter(file *parquet.File, size int64) error {
 		}
 	}
 	if rows != about.NumRows {
-		return fmt.Errorf("%w: %d rows are %d", errDamaged, about.NumRows, rows)
+		return fmt.Errorf("%w: the footer lists %d rows, the row groups have %d", errDamaged, about.NumRows, rows)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func tryRead(t *testing.T, dir string) (out []spillway.Record, err error) {
 	return out, nil
 }
 
-// A segment that cannot be read keeps its neighbours from being merged with it
+// A segment that cannot be read keeps its neighbors from being merged with it
 // and nothing else: it is told once, and left where it is.
 func TestMergeGoesAroundDamage(t *testing.T) {
 	dir := t.TempDir()
@@ -93,7 +93,7 @@ func TestMergeGoesAroundDamage(t *testing.T) {
 		t.Errorf("the log names it %d times:\n%s", n, log)
 	}
 	var damaged *segmentError
-	if _, err := tryRead(t, dir); !errors.As(err, &damaged) || !strings.Contains(err.Error(), "moved away") {
+	if _, err := tryRead(t, dir); !errors.As(err, &damaged) || !strings.Contains(err.Error(), "move this file away") {
 		t.Errorf("a reader gets %v", err)
 	}
 }

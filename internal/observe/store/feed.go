@@ -99,7 +99,7 @@ func loadFeed(dir, state string) (feedState, error) {
 	}
 	var s feedState
 	if err := json.Unmarshal(data, &s); err != nil {
-		return feedState{}, fmt.Errorf("%s is not the state of a feed; remove it to begin again with the oldest records: %w", statePrefix+state, err)
+		return feedState{}, fmt.Errorf("%s is not a valid export position; remove it to export from the oldest record: %w", statePrefix+state, err)
 	}
 	return s, nil
 }
@@ -214,7 +214,7 @@ func (f *Feed) removed(s segmentFile) {
 
 func (f *Feed) lose(n int64) {
 	f.lost.Add(uint64(n))
-	f.log.Error("retention has removed records that were not exported yet",
+	f.log.Error("retention removed records before they were exported",
 		slog.String("export", f.name), slog.Int64("records", n), slog.Uint64("lost_total", f.lost.Load()))
 }
 
@@ -244,7 +244,7 @@ func (l *listing) after(n int64) (segmentFile, bool) {
 func cuts(dir string) ([]int64, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("look for feeds: %w", err)
+		return nil, fmt.Errorf("list export positions: %w", err)
 	}
 	var all []int64
 	for _, e := range entries {

@@ -23,7 +23,7 @@ const (
 )
 
 // errStopped ends a merge that nobody waits for.
-var errStopped = errors.New("the store is being closed")
+var errStopped = errors.New("the store is closing")
 
 // keeper seals tails, merges segments and removes what is too old or too much.
 // It works on what it finds in the directory, so that a restart after a crash
@@ -66,7 +66,7 @@ func newFedKeeper(cfg Config, next int64) (*keeper, error) {
 	for _, name := range cfg.Feeds {
 		f, err := openFeed(cfg.Dir, name, from, &k.moving, cfg.Log)
 		if err != nil {
-			return nil, fmt.Errorf("open the feed %s: %w", name, err)
+			return nil, fmt.Errorf("open the export position %s: %w", name, err)
 		}
 		k.feeds = append(k.feeds, f)
 	}
@@ -124,10 +124,10 @@ func (k *keeper) note(err error) {
 	switch {
 	case err != nil && !k.failed:
 		k.failed = true
-		k.cfg.Log.Error("keeping the records failed; it is tried again", slog.Any("error", err))
+		k.cfg.Log.Error("store maintenance failed, will retry", slog.Any("error", err))
 	case err == nil && k.failed:
 		k.failed = false
-		k.cfg.Log.Info("records are kept again")
+		k.cfg.Log.Info("store maintenance recovered")
 	}
 }
 
@@ -170,7 +170,7 @@ func (k *keeper) removeCovered(l *listing) error {
 		if rows, err := countRows(filepath.Join(k.cfg.Dir, c.by)); err != nil || rows < c.rows {
 			if !k.unreadable[c.by] {
 				k.unreadable[c.by] = true
-				k.cfg.Log.Error("a segment does not hold what its name says: those that it would replace are kept, and not seen while it is there",
+				k.cfg.Log.Error("incomplete segment; the segments that it would replace are kept but not read while it exists",
 					slog.String("path", filepath.Join(k.cfg.Dir, c.by)), slog.Any("error", err))
 			}
 			continue
@@ -248,7 +248,7 @@ func (k *keeper) sealTail(t tailFile) error {
 		return os.Remove(path)
 	}
 	if parsed.torn > 0 {
-		k.cfg.Log.Warn("the end of a tail was torn and is left out", slog.String("path", path), slog.Int("bytes", parsed.torn))
+		k.cfg.Log.Warn("incomplete end of a tail skipped", slog.String("path", path), slog.Int("bytes", parsed.torn))
 	}
 	parsed.sort()
 	last := t.first + int64(len(parsed.rows)) - 1
@@ -275,14 +275,14 @@ func (k *keeper) sealTail(t tailFile) error {
 		return err
 	}
 	if skipped > 0 {
-		k.cfg.Log.Error("records of a tail cannot be read and are left out", slog.String("path", path), slog.Int("records", skipped))
+		k.cfg.Log.Error("unreadable records of a tail skipped", slog.String("path", path), slog.Int("records", skipped))
 	}
 	return os.Remove(path)
 }
 
 // putAside gives a tail a name that nothing looks at.
 func (k *keeper) putAside(path string, why error) error {
-	k.cfg.Log.Error("a tail cannot be read and is put aside", slog.String("path", path), slog.Any("error", why))
+	k.cfg.Log.Error("unreadable tail renamed", slog.String("path", path), slog.Any("error", why))
 	return os.Rename(path, path+unreadableSuffix)
 }
 

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// mergeFiles is how many neighbours are merged at a time.
+	// mergeFiles is how many neighbors are merged at a time.
 	mergeFiles = 8
 	// mergeSpan bounds the time in a merged segment, because retention removes
 	// whole segments.
 	mergeSpan = 24 * time.Hour
 )
 
-// planMerge returns the first neighbours that are to become one segment, or
+// planMerge returns the first neighbors that are to become one segment, or
 // nothing. Segments of full records or more are left alone. The largest is at
 // most half of the whole: every merge at least doubles the segment that a
 // record is in, so that no record is written often. None of cuts lies in
@@ -46,7 +46,7 @@ func planMerge(segments []segmentFile, full int64, cuts []int64) []segmentFile {
 	return nil
 }
 
-// cut reports whether one of the cuts would be in the midst of the neighbours
+// cut reports whether one of the cuts would be in the midst of the neighbors
 // as one segment.
 func cut(neighbours []segmentFile, cuts []int64) bool {
 	first, last := neighbours[0].first, neighbours[len(neighbours)-1].last
@@ -80,7 +80,7 @@ func (k *keeper) merge() error {
 			// Whoever reads it will get the same error. It is not merged, so
 			// that the others can be.
 			k.unreadable[filepath.Base(bad.path)] = true
-			k.cfg.Log.Error("a segment cannot be read and is left as it is", slog.Any("error", err))
+			k.cfg.Log.Error("unreadable segment not merged", slog.Any("error", err))
 			continue
 		}
 		if err != nil {
@@ -96,7 +96,7 @@ func (k *keeper) merge() error {
 func (k *keeper) fits(neighbours []segmentFile) (bool, error) {
 	free, err := freeBytes(k.cfg.Dir)
 	if err != nil {
-		return false, fmt.Errorf("ask for the room on the disk: %w", err)
+		return false, fmt.Errorf("read the free disk space: %w", err)
 	}
 	var bytes int64
 	for _, s := range neighbours {
@@ -120,7 +120,7 @@ func (k *keeper) planMerge(segments []segmentFile, cuts []int64) []segmentFile {
 	return nil
 }
 
-// mergeThese writes one segment with the records of the neighbours and removes
+// mergeThese writes one segment with the records of the neighbors and removes
 // those. Between the two the new one covers the old ones, for readers and
 // after a crash.
 func (k *keeper) mergeThese(neighbours []segmentFile) error {

@@ -150,7 +150,7 @@ func headLine[T any](columns []column[T]) string {
 func parseHead(s string) (layout, error) {
 	first, second, ok := strings.Cut(s, "\n")
 	if !ok {
-		return layout{}, errors.New("the head has one line")
+		return layout{}, errors.New("the header has only one line")
 	}
 	var l layout
 	var err error
@@ -158,7 +158,7 @@ func parseHead(s string) (layout, error) {
 		return layout{}, err
 	}
 	if l.record[0] != (place{instant, false, 0}) {
-		return layout{}, errors.New("the head does not begin with the time")
+		return layout{}, errors.New("the header does not start with the time")
 	}
 	l.attempt, err = parseLine(second, attemptColumns)
 	return l, err
@@ -177,7 +177,7 @@ func parseLine[T any](line string, columns []column[T]) ([]place, error) {
 			}
 		}
 		if !known {
-			return nil, errors.New("the head names a kind that is not known: " + of)
+			return nil, errors.New("the header has an unknown kind: " + of)
 		}
 		for i := range columns {
 			if columns[i].name == name && columns[i].kind == p.kind {

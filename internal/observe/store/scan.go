@@ -44,7 +44,7 @@ func chooseColumns(wanted []string) (choice, error) {
 	}
 	for _, w := range wanted {
 		if !known[w] {
-			return choice{}, fmt.Errorf("no column is called %q", w)
+			return choice{}, fmt.Errorf("no column named %q", w)
 		}
 	}
 	return c, nil
@@ -158,7 +158,7 @@ func (s *segmentScan) openGroup(g parquet.RowGroup) error {
 func (s *segmentScan) wanted(g parquet.RowGroup) (low, high int64, err error) {
 	leaf, ok := s.file.Schema().Lookup(recordColumns[0].name)
 	if !ok {
-		return 0, 0, errors.New("no column is called time")
+		return 0, 0, errors.New("no column named time")
 	}
 	pages := g.ColumnChunks()[leaf.ColumnIndex].Pages()
 	defer pages.Close()
@@ -184,7 +184,7 @@ func (s *segmentScan) openLeaf(g parquet.RowGroup, l leafScan, row int64, want p
 		return nil
 	}
 	if leaf.Node.Type().Kind() != want.Type().Kind() {
-		return fmt.Errorf("column %s is of another type", strings.Join(path, "."))
+		return fmt.Errorf("column %s has another type", strings.Join(path, "."))
 	}
 	l.pages = g.ColumnChunks()[leaf.ColumnIndex].Pages()
 	s.columns = append(s.columns, l)

@@ -121,11 +121,11 @@ func (s *segmentWriter) endGroup() error {
 	s.inGroup = 0
 	for _, w := range s.out.ColumnWriters() {
 		if err := w.Close(); err != nil {
-			return fmt.Errorf("end a column: %w", err)
+			return fmt.Errorf("close a column: %w", err)
 		}
 	}
 	if err := s.out.Flush(); err != nil {
-		return fmt.Errorf("end a row group: %w", err)
+		return fmt.Errorf("close a row group: %w", err)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ const (
 )
 
 // ErrState is a file that is no state, or one that was altered.
-var ErrState = errors.New("not a whole state")
+var ErrState = errors.New("incomplete state")
 
 // SaveState keeps data under a name in the store's directory, in place of what
 // was there. After a crash the old or the new is there, whole. The directory
@@ -42,7 +42,7 @@ func SaveState(dir, name string, data []byte) error {
 		return err
 	}
 	if len(data) > maxStateBytes-stateHeadBytes {
-		return fmt.Errorf("save the state %s: %d bytes are more than %d", name, len(data), maxStateBytes-stateHeadBytes)
+		return fmt.Errorf("save the state %s: %d bytes, more than the limit of %d", name, len(data), maxStateBytes-stateHeadBytes)
 	}
 	whole := append(binary.LittleEndian.AppendUint32([]byte(stateMagic), checksum(data)), data...)
 	err = writeWhole(dir, func(f *os.File) (string, error) {
@@ -92,7 +92,7 @@ func readState(path string) ([]byte, error) {
 
 func statePath(dir, name string) (string, error) {
 	if !stateName.MatchString(name) {
-		return "", fmt.Errorf("%q cannot name a state: a to z, 0 to 9, _ . -", name)
+		return "", fmt.Errorf("%q is not a valid state name: use a to z, 0 to 9, _ . -", name)
 	}
 	return filepath.Join(dir, statePrefix+name), nil
 }
@@ -118,7 +118,7 @@ func origin(dir string) (string, error) {
 		return "", err
 	}
 	if len(data) != originLetters {
-		return "", fmt.Errorf("%s%s does not hold %d letters; remove it", statePrefix, originState, originLetters)
+		return "", fmt.Errorf("%s%s does not contain %d letters; remove it", statePrefix, originState, originLetters)
 	}
 	return string(data), nil
 }

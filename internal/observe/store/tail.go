@@ -21,7 +21,7 @@ const (
 )
 
 // errTail is a file that is not a tail, or one that this version cannot read.
-var errTail = errors.New("not a readable tail")
+var errTail = errors.New("unreadable tail")
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 

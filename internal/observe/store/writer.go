@@ -102,7 +102,7 @@ type Writer struct {
 func NewWriter(cfg Config) (*Writer, error) {
 	cfg = cfg.withDefaults()
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
-		return nil, fmt.Errorf("make the store's directory: %w", err)
+		return nil, fmt.Errorf("create the store's directory: %w", err)
 	}
 	lock, err := lockfile.Take(filepath.Join(cfg.Dir, lockName))
 	if errors.Is(err, lockfile.ErrHeld) {
@@ -156,7 +156,7 @@ func prepare(dir string, lock *os.File) (next int64, err error) {
 		return 0, err
 	}
 	if err := removeAll(dir, l.temporary); err != nil {
-		return 0, fmt.Errorf("remove what is half written: %w", err)
+		return 0, fmt.Errorf("remove incomplete files: %w", err)
 	}
 	next = readNumber(lock)
 	for _, s := range l.segments {
@@ -165,7 +165,7 @@ func prepare(dir string, lock *os.File) (next int64, err error) {
 	for _, t := range l.tails {
 		data, err := os.ReadFile(filepath.Join(dir, t.name))
 		if err != nil {
-			return 0, fmt.Errorf("read a tail that was left over: %w", err)
+			return 0, fmt.Errorf("read an earlier tail: %w", err)
 		}
 		next = max(next, t.first+1)
 		if left, err := parseTail(data); err == nil {
@@ -299,13 +299,13 @@ func (w *Writer) write(batch []byte, records int64) {
 		w.dropped.Add(uint64(records))
 		if !w.failed {
 			w.failed = true
-			w.cfg.Log.Error("records are being lost: writing them failed", slog.Any("error", err))
+			w.cfg.Log.Error("writing records failed, records are dropped", slog.Any("error", err))
 		}
 		return
 	}
 	if w.failed {
 		w.failed = false
-		w.cfg.Log.Info("records are written again", slog.Uint64("dropped_total", w.Dropped()))
+		w.cfg.Log.Info("writing records recovered", slog.Uint64("dropped_total", w.Dropped()))
 	}
 }
 
@@ -319,7 +319,7 @@ func (w *Writer) begin() error {
 			w.next++
 			w.keeper.open.Store(w.next)
 		case err != nil:
-			return fmt.Errorf("begin a tail: %w", err)
+			return fmt.Errorf("create a tail: %w", err)
 		default:
 			w.tail, w.began, w.named = t, time.Now(), false
 		}
@@ -328,7 +328,7 @@ func (w *Writer) begin() error {
 		return nil
 	}
 	if err := syncDir(w.cfg.Dir); err != nil {
-		return fmt.Errorf("begin a tail: %w", err)
+		return fmt.Errorf("create a tail: %w", err)
 	}
 	w.named = true
 	return nil

@@ -30,8 +30,8 @@ func newExportCollector(exports func() []ExportStatus) *exportCollector {
 		exports:  exports,
 		records:  desc("spillway_export_records_total", "Records that an export has sent."),
 		bytes:    desc("spillway_export_bytes_total", "Bytes of Parquet that an export has sent."),
-		failures: desc("spillway_export_failures_total", "Tries of an export that failed."),
-		lag:      desc("spillway_export_lag_records", "Records in segments that an export has still to send."),
+		failures: desc("spillway_export_failures_total", "Failed tries of an export."),
+		lag:      desc("spillway_export_lag_records", "Records in sealed segments that an export has not sent."),
 		behind:   desc("spillway_export_lag_seconds", "Age of the oldest of these records; 0 when there are none."),
 	}
 }

@@ -18,11 +18,11 @@ func TestExportMetrics(t *testing.T) {
 		},
 	})
 	want := `
-# HELP spillway_export_failures_total Tries of an export that failed.
+# HELP spillway_export_failures_total Failed tries of an export.
 # TYPE spillway_export_failures_total counter
 spillway_export_failures_total{export="behind"} 3
 spillway_export_failures_total{export="up_to_date"} 0
-# HELP spillway_export_lag_records Records in segments that an export has still to send.
+# HELP spillway_export_lag_records Records in sealed segments that an export has not sent.
 # TYPE spillway_export_lag_records gauge
 spillway_export_lag_records{export="behind"} 7
 spillway_export_lag_records{export="up_to_date"} 0

@@ -33,11 +33,11 @@ type FileConfig struct {
 func File(cfg FileConfig) Open {
 	return func() (io.WriteCloser, error) {
 		if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
-			return nil, fmt.Errorf("make the directory of records: %w", err)
+			return nil, fmt.Errorf("create the records directory: %w", err)
 		}
 		lock, err := lockfile.Take(filepath.Join(filepath.Dir(cfg.Path), "."+filepath.Base(cfg.Path)+".lock"))
 		if err != nil {
-			return nil, fmt.Errorf("lock the file of records: %w", err)
+			return nil, fmt.Errorf("lock the records file: %w", err)
 		}
 		f := &file{cfg: cfg, lock: lock}
 		if err := f.open(); err != nil {
@@ -68,16 +68,16 @@ type file struct {
 
 func (f *file) open() error {
 	if err := os.MkdirAll(filepath.Dir(f.cfg.Path), 0o750); err != nil {
-		return fmt.Errorf("make the directory of records: %w", err)
+		return fmt.Errorf("create the records directory: %w", err)
 	}
 	opened, err := os.OpenFile(f.cfg.Path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
-		return fmt.Errorf("open the file of records: %w", err)
+		return fmt.Errorf("open the records file: %w", err)
 	}
 	f.f = opened
 	if err := f.mend(); err != nil {
 		_ = opened.Close()
-		return fmt.Errorf("continue the file of records: %w", err)
+		return fmt.Errorf("seek in the records file: %w", err)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (f *file) place(more int64) error {
 		return nil
 	}
 	if err := f.shift(); err != nil {
-		return fmt.Errorf("rotate the file of records: %w", err)
+		return fmt.Errorf("rotate the records file: %w", err)
 	}
 	return f.reopen()
 }

@@ -191,7 +191,7 @@ func (w *Writer) write(batch []byte, lines int) {
 	w.lastErr = nil
 	if w.failed {
 		w.failed = false
-		w.log.Info("records are written again", slog.Uint64("dropped_total", w.Dropped()))
+		w.log.Info("writing records recovered", slog.Uint64("dropped_total", w.Dropped()))
 	}
 }
 
@@ -202,7 +202,7 @@ func (w *Writer) fail(now time.Time, err error, lost int) {
 	w.reopenAt = now.Add(reopenEvery)
 	if !w.failed {
 		w.failed = true
-		w.log.Error("records are being lost: writing them failed", slog.Any("error", err))
+		w.log.Error("writing records failed, records are dropped", slog.Any("error", err))
 	}
 }
 

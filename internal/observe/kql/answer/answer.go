@@ -1,6 +1,6 @@
-// Package answer shows what a query has answered: as a table fitted to a
-// terminal, as a chart there, as CSV, as JSON, and as a page of HTML. It is
-// pure but for the readers and writers that it is given.
+// Package answer formats the result of a query: as a table or chart fitted to
+// a terminal, CSV, JSON, or an HTML page. It is pure except for the readers and
+// writers of its caller.
 package answer
 
 import (
@@ -33,7 +33,7 @@ func Read(r io.Reader, q kql.Query) (Answer, error) {
 		Columns []json.RawMessage `json:"columns"`
 	}
 	if err := decoder.Decode(&head); err != nil {
-		return a, fmt.Errorf("reading the answer: %w", err)
+		return a, fmt.Errorf("read the result: %w", err)
 	}
 	for {
 		var row []any
@@ -42,10 +42,10 @@ func Read(r io.Reader, q kql.Query) (Answer, error) {
 			return a, nil
 		}
 		if err != nil {
-			return a, fmt.Errorf("reading row %d of the answer: %w", len(a.Rows)+1, err)
+			return a, fmt.Errorf("read row %d of the result: %w", len(a.Rows)+1, err)
 		}
 		if len(row) != len(q.Columns) {
-			return a, fmt.Errorf("row %d of the answer has %d values, not %d", len(a.Rows)+1, len(row), len(q.Columns))
+			return a, fmt.Errorf("row %d of the result has %d values instead of %d", len(a.Rows)+1, len(row), len(q.Columns))
 		}
 		for i, c := range q.Columns {
 			if c.Type == kql.Timespan {

@@ -85,7 +85,7 @@ func TestManySeries(t *testing.T) {
 		t.Errorf("%d more than %s", more, names)
 	}
 	var b strings.Builder
-	if err := a.WriteText(&b, 80); err != nil || !strings.Contains(b.String(), "and 8 smaller series") || !strings.Contains(b.String(), "50 rows; the first 40 are shown") {
+	if err := a.WriteText(&b, 80); err != nil || !strings.Contains(b.String(), "and 8 smaller series") || !strings.Contains(b.String(), "50 rows; showing the first 40") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 	a.Render.YColumns = []string{"n"}

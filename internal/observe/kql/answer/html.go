@@ -41,7 +41,7 @@ type legend struct {
 	Dashed bool // when the hues have come round
 }
 
-// The page shows so many rows, and its charts have so many colours.
+// The page shows so many rows, and its charts have so many colors.
 const (
 	maxPageRows = 1000
 	hues        = 6
@@ -52,14 +52,14 @@ const (
 func (a Answer) WriteHTML(w io.Writer) error {
 	t, err := template.New("page").Parse(pageText)
 	if err != nil {
-		return fmt.Errorf("reading the page's template: %w", err)
+		return fmt.Errorf("parse the page template: %w", err)
 	}
 	p := page{Title: a.Render.Title, Query: a.Query, Charts: a.pictures(), Note: fmt.Sprintf("%d rows", len(a.Rows))}
 	if p.Title == "" {
 		p.Title = question(a.Query)
 	}
 	if n := len(a.seriesOf()) - maxSeries; n > 0 && len(p.Charts) > 0 {
-		p.Note += fmt.Sprintf("; the chart leaves %d smaller series away", n)
+		p.Note += fmt.Sprintf("; the chart omits %d smaller series", n)
 	}
 	for i := range hues {
 		p.Hues = append(p.Hues, i)
@@ -79,7 +79,7 @@ func (a Answer) WriteHTML(w io.Writer) error {
 		p.Rows = append(p.Rows, line)
 	}
 	if err := t.Execute(w, p); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
+		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ const (
 )
 
 // drawLines draws series over time, with a grid of round numbers and times.
-// Few points are marked, so that one without neighbours is seen.
+// Few points are marked, so that one without neighbors is seen.
 func drawLines(all []series, r kql.Render) string {
 	from, to, most := bounds(all)
 	levels := roundLevels(most)

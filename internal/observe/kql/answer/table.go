@@ -57,7 +57,7 @@ func (a Answer) table(w io.Writer, width, most int) {
 		return
 	}
 	if most < len(a.Rows) {
-		fmt.Fprintf(w, "%d rows; the first %d are shown, --format csv has all\n", len(a.Rows), most)
+		fmt.Fprintf(w, "%d rows; showing the first %d, use --format csv for all\n", len(a.Rows), most)
 		return
 	}
 	fmt.Fprintf(w, "%d rows\n", len(a.Rows))
