@@ -28,6 +28,8 @@ type FleetDeployment struct {
 	CompletionWindow       time.Duration `yaml:"completion_window" default:"60s" min:"1ms" doc:"Time after which a synchronous request ends in 408."`
 	DefaultOutput          int           `yaml:"default_output" min:"0" doc:"Output tokens reserved for a request without a limit."`
 	MaxOutput              int           `yaml:"max_output" min:"0" doc:"The model's own limit of output tokens."`
+	Chunks                 string        `yaml:"chunks" default:"batches" enum:"batches|single" doc:"How streams release text: batches, as Azure's default content filter does, or single tokens, as its asynchronous filter does."`
+	ChunkTokens            int           `yaml:"chunk_tokens" min:"0" max:"1000" doc:"Mean number of tokens in a batch; 0 is 20."`
 	OutputMedian           float64       `yaml:"output_median" min:"0" doc:"Median length, in tokens, of answers whose length nobody asked for."`
 	OutputSigma            float64       `yaml:"output_sigma" min:"0" doc:"Log-sigma of these lengths."`
 	TBTMean                time.Duration `yaml:"tbt_mean" min:"0s" doc:"Mean time between tokens."`
@@ -82,6 +84,9 @@ func (d *decoder) validateFleet(f *Fleet) {
 		known[x.Name] = true
 		if x.Kind == "provisioned" && x.PTU == 0 {
 			d.addAt(at+".kind", "a provisioned deployment needs ptu", "add ptu, such as 50")
+		}
+		if x.Chunks == "single" && x.ChunkTokens > 1 {
+			d.addAt(at+".chunk_tokens", "chunks is single, which is one token per chunk", "remove chunk_tokens, or set chunks: batches")
 		}
 	}
 	for i, x := range f.Faults {

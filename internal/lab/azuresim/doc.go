@@ -15,6 +15,7 @@
 // whatever came before it. Tools are also called when tool_choice demands it, and when the last user
 // message mentions a tool's name.
 //
-// One token is one short word or a full stop. Prompt tokens are estimated as a
-// quarter of the prompt's bytes.
+// Every four bytes of an answer's text are a token, and prompt tokens are
+// estimated as a quarter of the prompt's bytes. Streams release text in chunks
+// of several tokens, as fleet.Deployment.ChunkTokens says.
 package azuresim
