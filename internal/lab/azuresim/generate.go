@@ -121,8 +121,8 @@ type transmission struct {
 	out     renderer
 	flush   *http.ResponseController
 	buf     []byte
-	batch   []piece // of one chunk
-	text    []byte  // of the batch
+	batch   []piece       // of one chunk
+	text    []byte        // of the batch
 	tick    time.Duration // virtual; 0 writes every chunk by itself
 	broken  bool          // a fault ended it
 }
