@@ -68,15 +68,6 @@ func ParseFaultKind(name string) (FaultKind, error) {
 	return 0, fmt.Errorf("unknown fault kind %q", name)
 }
 
-// FaultKinds lists every kind.
-func FaultKinds() []FaultKind {
-	all := make([]FaultKind, len(kinds))
-	for i := range all {
-		all[i] = FaultKind(i)
-	}
-	return all
-}
-
 // Fault is one entry of a schedule.
 type Fault struct {
 	Kind FaultKind
