@@ -269,7 +269,7 @@ func (r *replay) base() (whatif.Config, bool) {
 
 // modelOf is a deployment of the model that is like the one that was seen.
 func modelOf(s diagnose.Served) fleet.Deployment {
-	d := fleet.Deployment{Deployment: s.Known}
+	d := fleet.Deployment{Deployment: s.Known, ChunkTokens: 1} // the wait for a first chunk is in the TTFT that was measured
 	if d.Name == "" {
 		d.Deployment = spillway.Deployment{Name: s.Name, Model: s.Model, Region: s.Region, Kind: s.Kind}
 	}

@@ -93,5 +93,8 @@ func modelled(d config.FleetDeployment) fleet.Deployment {
 	if d.Kind == spillway.Provisioned.String() {
 		out.Kind = spillway.Provisioned
 	}
+	if out.ChunkTokens = d.ChunkTokens; d.Chunks == "single" {
+		out.ChunkTokens = 1
+	}
 	return out
 }

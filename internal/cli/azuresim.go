@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
 type azuresimCommand struct {
@@ -17,6 +18,7 @@ type azuresimCommand struct {
 	Key       []string `default:"azure" help:"Key that clients send; may be repeated."`
 	Seed      uint64   `default:"1" help:"Seed of lengths, speeds and texts."`
 	TimeScale float64  `default:"1" help:"Run everything faster by this factor."`
+	Chunks    string   `enum:",batches,single" default:"" placeholder:"batches|single" help:"How streams release text, overriding the fleet file: in batches of tokens, as Azure's default content filter does, or token by token."`
 	NoFilters bool     `help:"Omit content filter annotations from responses."`
 }
 
@@ -32,6 +34,7 @@ func (c *azuresimCommand) Run(w *world) error {
 		}
 		cfg.Deployments, cfg.Faults = f.Deployments, f.Faults
 	}
+	c.setChunks(cfg.Deployments)
 	sim, err := azuresim.New(cfg)
 	if err != nil {
 		return fmt.Errorf("build the fleet: %w", err)
@@ -45,6 +48,18 @@ func (c *azuresimCommand) Run(w *world) error {
 	}
 	c.greet(w, cfg, socket.Addr().String())
 	return serveUntil(w.ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket)
+}
+
+// setChunks applies --chunks, if it is given, to every deployment.
+func (c *azuresimCommand) setChunks(deployments []fleet.Deployment) {
+	for i := range deployments {
+		switch d := &deployments[i]; {
+		case c.Chunks == "single":
+			d.ChunkTokens = 1
+		case c.Chunks == "batches" && d.ChunkTokens == 1:
+			d.ChunkTokens = 0
+		}
+	}
 }
 
 func (c *azuresimCommand) greet(w *world, cfg azuresim.Config, address string) {

@@ -213,6 +213,9 @@ func TestLoadFleetErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"deployments: [{name: \"${env:EMPTY}a\", model: \"${env:PTU}\", kind: provisioned}]":    "needs ptu",
 		"deployments: [{name: a, model: m}]\nfaults:\n  - kind: slow\n    at_token: 3\n   x: [": "invalid YAML",
+		"deployments: [{name: a, model: m, chunks: some}]":                                      "deployments[0].chunks: \"some\" is not one of",
+		"deployments: [{name: a, model: m, chunks: single, chunk_tokens: 8}]":                   "deployments[0].chunk_tokens: chunks is single, which is one token per chunk",
+		"deployments: [{name: a, model: m, chunk_tokens: -1}]":                                  "deployments[0].chunk_tokens: ",
 		"deployments: [{name: a, model: m, api_key: literal-secret}]":                           "api_key: ***",
 	} {
 		_, err := LoadFleet("fleet.yaml", testEnv, func(string) ([]byte, error) { return []byte(text), nil })

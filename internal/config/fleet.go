@@ -30,6 +30,8 @@ type FleetDeployment struct {
 	MaxOutput              int           `yaml:"max_output" min:"0" doc:"Largest output limit that the model accepts."`
 	OutputMedian           float64       `yaml:"output_median" min:"0" doc:"Median output length in tokens, where the request does not set it."`
 	OutputSigma            float64       `yaml:"output_sigma" min:"0" doc:"Log-sigma of the output length."`
+	Chunks                 string        `yaml:"chunks" default:"batches" enum:"batches|single" doc:"How streams release text: batches, as Azure's default content filter does, or single tokens, as its asynchronous filter does."`
+	ChunkTokens            int           `yaml:"chunk_tokens" min:"0" max:"1000" doc:"Mean number of tokens in a batch; 0 is 20."`
 	TBTMean                time.Duration `yaml:"tbt_mean" min:"0s" doc:"Mean time between tokens."`
 	TBTSigma               float64       `yaml:"tbt_sigma" min:"0" doc:"Log-sigma of the time between tokens over requests."`
 	TTFT                   time.Duration `yaml:"ttft" min:"0s" doc:"Median time to the first token of a short prompt."`
@@ -82,6 +84,9 @@ func (d *decoder) validateFleet(f *Fleet) {
 		known[x.Name] = true
 		if x.Kind == "provisioned" && x.PTU == 0 {
 			d.addAt(at+".kind", "a provisioned deployment needs ptu", "add ptu, such as 50")
+		}
+		if x.Chunks == "single" && x.ChunkTokens > 1 {
+			d.addAt(at+".chunk_tokens", "chunks is single, which is one token per chunk", "remove chunk_tokens, or set chunks: batches")
 		}
 	}
 	for i, x := range f.Faults {

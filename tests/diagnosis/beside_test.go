@@ -43,6 +43,10 @@ var sideBySide = flag.Int("side-by-side", 4, "one in so many pairs of causes is 
 // Any two causes at the same time, in pools that have nothing in common. No
 // rule was tuned on these worlds' seeds.
 func TestPairsSideBySide(t *testing.T) {
+	eachRelease(t, pairsSideBySide)
+}
+
+func pairsSideBySide(t *testing.T, chunkTokens int) {
 	all := causes()
 	var sum score
 	n := 0
@@ -53,6 +57,7 @@ func TestPairsSideBySide(t *testing.T) {
 			}
 			seed := uint64(2000 + n)
 			worlds := [2]*world{newWorld(seed), newWorld(seed + 500)}
+			worlds[0].chunkTokens, worlds[1].chunkTokens = chunkTokens, chunkTokens
 			a.make(worlds[0])
 			b.make(worlds[1])
 			s, wrong, missed := judge(beside(t, worlds).Findings, []diagnose.Code{a.code, b.code}, slices.Concat(a.also, b.also))

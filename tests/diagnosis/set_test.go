@@ -60,6 +60,7 @@ func TestShow(t *testing.T) {
 			continue
 		}
 		w := newWorld(*showSeed)
+		w.chunkTokens = *showChunks
 		c.make(w)
 		d := w.diagnosis(t)
 		for _, d := range w.fleet.Deployments {
@@ -74,13 +75,26 @@ func TestShow(t *testing.T) {
 }
 
 var (
-	showCause = flag.String("cause", "", "the cause that TestShow makes")
-	showSeed  = flag.Uint64("seed", 1, "the seed of TestShow's world")
+	showCause  = flag.String("cause", "", "the cause that TestShow makes")
+	showSeed   = flag.Uint64("seed", 1, "the seed of TestShow's world")
+	showChunks = flag.Int("chunk-tokens", 0, "mean number of tokens in the chunks of TestShow's streams")
 )
+
+// eachRelease runs a test with streams that release single tokens, and with
+// streams that release batches as the model does by default.
+func eachRelease(t *testing.T, test func(t *testing.T, chunkTokens int)) {
+	t.Helper()
+	for name, chunkTokens := range map[string]int{"single": 1, "batches": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, chunkTokens)
+		})
+	}
+}
 
 // measure judges the worlds that each of the labels makes, for every seed, and
 // holds all together to the least precision and recall.
-func measure(t *testing.T, labels []label, seeds []uint64, least float64) {
+func measure(t *testing.T, labels []label, seeds []uint64, chunkTokens int, least float64) {
 	t.Helper()
 	var all score
 	var lines []string
@@ -88,6 +102,7 @@ func measure(t *testing.T, labels []label, seeds []uint64, least float64) {
 		var one score
 		for _, seed := range seeds {
 			w := newWorld(seed)
+			w.chunkTokens = chunkTokens
 			var there, also []diagnose.Code
 			for _, c := range l.causes {
 				c.make(w)
@@ -149,29 +164,36 @@ func seeds() (tuned, held []uint64) {
 
 func TestSingleCauses(t *testing.T) {
 	tuned, held := seeds()
-	t.Run("tuned", func(t *testing.T) { measure(t, singles(), tuned, 0.95) })
-	t.Run("held_out", func(t *testing.T) { measure(t, singles(), held, 0.95) })
+	eachRelease(t, func(t *testing.T, chunkTokens int) {
+		t.Run("tuned", func(t *testing.T) { measure(t, singles(), tuned, chunkTokens, 0.95) })
+		t.Run("held_out", func(t *testing.T) { measure(t, singles(), held, chunkTokens, 0.95) })
+	})
 }
 
 func TestPairsOfCauses(t *testing.T) {
 	tuned, held := seeds()
-	t.Run("tuned", func(t *testing.T) { measure(t, doubles(), tuned, 0.85) })
-	t.Run("held_out", func(t *testing.T) { measure(t, doubles(), held, 0.85) })
+	eachRelease(t, func(t *testing.T, chunkTokens int) {
+		t.Run("tuned", func(t *testing.T) { measure(t, doubles(), tuned, chunkTokens, 0.85) })
+		t.Run("held_out", func(t *testing.T) { measure(t, doubles(), held, chunkTokens, 0.85) })
+	})
 }
 
 // Healthy traffic gives no finding at all.
 func TestHealthy(t *testing.T) {
 	tuned, held := seeds()
-	n := 0
-	for name, change := range healthy() {
-		for _, seed := range slices.Concat(tuned, held) {
-			w := newWorld(seed)
-			change(w)
-			for _, f := range w.diagnosis(t).Findings {
-				t.Errorf("%s, seed %d: %s: %s", name, seed, f.Code, f.Title)
+	eachRelease(t, func(t *testing.T, chunkTokens int) {
+		n := 0
+		for name, change := range healthy() {
+			for _, seed := range slices.Concat(tuned, held) {
+				w := newWorld(seed)
+				w.chunkTokens = chunkTokens
+				change(w)
+				for _, f := range w.diagnosis(t).Findings {
+					t.Errorf("%s, seed %d: %s: %s", name, seed, f.Code, f.Title)
+				}
+				n++
 			}
-			n++
 		}
-	}
-	t.Logf("%d healthy worlds", n)
+		t.Logf("%d healthy worlds", n)
+	})
 }

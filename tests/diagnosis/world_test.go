@@ -34,6 +34,9 @@ type world struct {
 	client fleet.Client
 	calls  []workload.Call
 	told   bool // the operator gives the capacities
+	// chunkTokens is how many tokens streams release at a time; 0 is what the
+	// model takes for Azure's default content filter.
+	chunkTokens int
 	// sizing sizes the provisioned deployment, once all calls are there; firm
 	// is that of a cause that stands or falls with it.
 	sizing func()
@@ -217,6 +220,9 @@ func (w *world) observations(tb testing.TB, take func(*diagnose.Observation)) {
 		retries := w.pools[i].Retry
 		w.pools[i] = w.pool(w.pools[i].Pool.Name, w.pools[i].Pool.Tiers...)
 		w.pools[i].Retry = retries
+	}
+	for i := range w.fleet.Deployments {
+		w.fleet.Deployments[i].ChunkTokens = w.chunkTokens
 	}
 	_, err := whatif.Run(whatif.Config{
 		Fleet: w.fleet, Client: w.client, Seed: w.seed,

@@ -239,7 +239,7 @@ func silence(s seed) test {
 	return test{
 		name: "silence", fleet: fleet.Config{Deployments: f, Faults: []fleet.Fault{
 			stall(fleet.FaultStallBeforeHeaders, 0, 0.1), stall(fleet.FaultStallAfterHeaders, 0, 0.1),
-			stall(fleet.FaultStallAfterHeaders, 4, 0.2),
+			stall(fleet.FaultStallAfterHeaders, 4, 0.1), stall(fleet.FaultStallAfterHeaders, 12, 0.2),
 		}},
 		pools:   []policy.Config{pool(f, []string{"a"}, []string{"b"})},
 		callers: map[string]*spillway.Class{"app": class(nil)},

@@ -54,6 +54,22 @@ func run(tb testing.TB, s *whatif.Study) map[string]report.Summary {
 	return out
 }
 
+// eachRelease runs a test with streams that release single tokens, and with
+// streams that release batches as the model does by default.
+func eachRelease(t *testing.T, test func(t *testing.T, released func(*fleet.Config))) {
+	t.Helper()
+	for name, chunkTokens := range map[string]int{"single": 1, "batches": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, func(f *fleet.Config) {
+				for i := range f.Deployments {
+					f.Deployments[i].ChunkTokens = chunkTokens
+				}
+			})
+		})
+	}
+}
+
 // within fails the test unless low ≤ got ≤ high.
 func within(t *testing.T, what string, got, low, high float64) {
 	t.Helper()
@@ -63,8 +79,10 @@ func within(t *testing.T, what string, got, low, high float64) {
 }
 
 // The claims, with the bounds that the reference figures allow.
-func TestClaims(t *testing.T) {
-	of := run(t, study(t, nil))
+func TestClaims(t *testing.T) { eachRelease(t, testClaims) }
+
+func testClaims(t *testing.T, released func(*fleet.Config)) {
+	of := run(t, study(t, released))
 	base, capped, measured := of["baseline"], of["cap-2000"], of["measured"]
 	window, spill, all := of["window"], of["spill-only"], of["all"]
 	saved := func(p report.Summary) float64 {
@@ -99,9 +117,12 @@ func TestClaims(t *testing.T) {
 }
 
 // A measured cap follows the fleet; a chosen one does not.
-func TestMeasuredFollowsTheFleet(t *testing.T) {
+func TestMeasuredFollowsTheFleet(t *testing.T) { eachRelease(t, testMeasuredFollowsTheFleet) }
+
+func testMeasuredFollowsTheFleet(t *testing.T, released func(*fleet.Config)) {
 	at := func(factor float64) map[string]report.Summary {
 		s := study(t, func(f *fleet.Config) {
+			released(f)
 			for i := range f.Deployments {
 				sv := &f.Deployments[i].Service
 				sv.TBTMean = time.Duration(float64(sv.TBTMean) * factor)
@@ -124,8 +145,10 @@ func TestMeasuredFollowsTheFleet(t *testing.T) {
 
 // Reservations of tokens that are never written make 429s on a meter that is
 // shallow, at the same real work; no policy but the baseline has any.
-func TestDepthBand(t *testing.T) {
-	s := study(t, nil)
+func TestDepthBand(t *testing.T) { eachRelease(t, testDepthBand) }
+
+func testDepthBand(t *testing.T, released func(*fleet.Config)) {
+	s := study(t, released)
 	s.NoOracle, s.DepthPolicies = true, []whatif.Policy{s.Policies[0], s.Policies[5]}
 	s.Policies = s.Policies[:1]
 	for _, seconds := range []int{10, 30, 60, 120} {

@@ -51,11 +51,14 @@ func (a *answer) take(last bool) piece {
 	if a.fixed != nil {
 		return a.fixed[a.next-1]
 	}
-	if last && a.next > 1 {
-		return piece{text: append(a.prose.buf[:0], '.')}
+	if last {
+		return piece{text: a.prose.last()}
 	}
 	return piece{text: a.prose.next()}
 }
+
+// joins reports whether a token can share a chunk with the one before it.
+func (p *piece) joins(before *piece) bool { return p.kind == before.kind && p.call == before.call }
 
 // fragments cuts s into token-sized pieces that are otherwise like the given
 // one.

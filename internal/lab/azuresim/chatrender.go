@@ -50,7 +50,8 @@ func (c *chat) open(b []byte) []byte {
 	return append(b, `data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":`+promptFilter+"}\n\n"...)
 }
 
-func (c *chat) token(b []byte, choice int, p piece) []byte {
+func (c *chat) chunk(b []byte, choice int, tokens []piece) []byte {
+	p := &tokens[0]
 	if !c.opened[choice] {
 		b = c.role(b, choice, p.kind)
 	}
@@ -58,11 +59,11 @@ func (c *chat) token(b []byte, choice int, p piece) []byte {
 	switch p.kind {
 	case pieceText:
 		b = append(b, `{"content":"`...)
-		b = appendEscaped(b, p.text)
+		b = appendTexts(b, tokens)
 		b = append(b, `"}`...)
 	case pieceRefusal:
 		b = append(b, `{"refusal":"`...)
-		b = appendEscaped(b, p.text)
+		b = appendTexts(b, tokens)
 		b = append(b, `"}`...)
 	default:
 		b = append(b, `{"tool_calls":[{"index":`...)
@@ -78,7 +79,7 @@ func (c *chat) token(b []byte, choice int, p piece) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, `"arguments":"`...)
-		b = appendEscaped(b, p.text)
+		b = appendTexts(b, tokens)
 		b = append(b, `"}}]}`...)
 	}
 	b = append(b, `,"finish_reason":null,"index":`...)
@@ -86,7 +87,12 @@ func (c *chat) token(b []byte, choice int, p piece) []byte {
 	b = append(b, `,"logprobs":`...)
 	if c.g.logprobs && p.kind == pieceText {
 		b = append(b, `{"content":[`...)
-		b = appendLogprob(b, p.text, c.g.topLogprobs)
+		for i := range tokens {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendLogprob(b, tokens[i].text, c.g.topLogprobs)
+		}
 		b = append(b, `],"refusal":null}`...)
 	} else {
 		b = append(b, `null`...)

@@ -1,8 +1,8 @@
 package azuresim
 
 import (
+	"bytes"
 	"encoding/json"
-	"strconv"
 
 	spillway "github.com/spillway-ai/spillway"
 )
@@ -99,11 +99,11 @@ func (c *completions) open(b []byte) []byte {
 	return append(b, `,"object":"text_completion","prompt_filter_results":`+promptFilter+`,"choices":[]}`+"\n\n"...)
 }
 
-func (c *completions) token(b []byte, choice int, p piece) []byte {
+func (c *completions) chunk(b []byte, choice int, tokens []piece) []byte {
 	b = append(b, `data: {`...)
 	b = append(b, c.ident...)
 	b = append(b, `,"object":"text_completion","choices":[`...)
-	b = c.choice(b, choice, p.text, "")
+	b = c.choice(b, choice, tokens, "")
 	return c.end(b)
 }
 
@@ -117,19 +117,16 @@ func (c *completions) end(b []byte) []byte {
 }
 
 // choice is one choice; the reason "" is none yet.
-func (c *completions) choice(b []byte, index int, text []byte, reason string) []byte {
-	b = append(b, `{"text":`...)
-	b = appendQuoted(b, text)
+func (c *completions) choice(b []byte, index int, tokens []piece, reason string) []byte {
+	b = append(b, `{"text":"`...)
+	b = appendTexts(b, tokens)
+	b = append(b, '"')
 	b = appendField(b, "index", index)
 	b = append(b, `,"finish_reason":`...)
 	b = appendNullable(b, reason)
 	b = append(b, `,"logprobs":`...)
-	if c.g.logprobs && len(text) > 0 {
-		b = append(b, `{"tokens":[`...)
-		b = appendQuoted(b, text)
-		b = append(b, `],"token_logprobs":[`...)
-		b = strconv.AppendFloat(b, logprobOf(text), 'f', -1, 64)
-		b = append(b, `],"top_logprobs":null,"text_offset":[0]}`...)
+	if c.g.logprobs && len(tokens) > 0 {
+		b = appendTokenLogprobs(b, tokens)
 	} else {
 		b = append(b, `null`...)
 	}
@@ -162,8 +159,12 @@ func (c *completions) whole(b []byte, answers []answer, n int, end spillway.Fini
 		if i > 0 {
 			b = append(b, ',')
 		}
-		s := answers[i].collect(n, end == spillway.FinishStop, &generation{})
-		b = c.choice(b, i, append(s.text, s.refusal...), end.String())
+		tokens := make([]piece, n)
+		for k := range tokens {
+			tokens[k] = answers[i].take(end == spillway.FinishStop && k == n-1)
+			tokens[k].text = bytes.Clone(tokens[k].text)
+		}
+		b = c.choice(b, i, tokens, end.String())
 	}
 	b = append(b, ']')
 	if c.filters {

@@ -15,6 +15,7 @@
 // regardless of earlier requests. Tools are also called when tool_choice
 // requires it, and when the last user message mentions a tool's name.
 //
-// One token is one short word or a period. Prompt tokens are estimated as a
-// quarter of the prompt's bytes.
+// Every four bytes of a response's text are a token, and prompt tokens are
+// estimated as a quarter of the prompt's bytes. Streams release text in chunks
+// of several tokens, as fleet.Deployment.ChunkTokens says.
 package azuresim

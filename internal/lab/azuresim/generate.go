@@ -14,8 +14,9 @@ import (
 type renderer interface {
 	// open is what a stream says before its first token.
 	open(b []byte) []byte
-	// token is the stream's chunk for one visible token of a choice.
-	token(b []byte, choice int, p piece) []byte
+	// chunk is the stream's chunk for visible tokens of a choice, at least one,
+	// all of the same kind and call.
+	chunk(b []byte, choice int, tokens []piece) []byte
 	// close ends the stream.
 	close(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte
 	// whole is the answer of a synchronous request, with n visible tokens in
@@ -86,7 +87,7 @@ func (x *exchange) synchronous(g *generation, answers []answer, out renderer) {
 	writeBody(x.w, http.StatusOK, body)
 }
 
-// stream sends the answer token by token at the plan's pace.
+// stream sends the answer chunk by chunk at the plan's pace.
 func (x *exchange) stream(g *generation, answers []answer, out renderer) {
 	t := transmission{x: x, g: g, answers: answers, out: out, flush: http.NewResponseController(x.w)}
 	p := &x.plan
@@ -97,8 +98,8 @@ func (x *exchange) stream(g *generation, answers []answer, out renderer) {
 	switch {
 	case done:
 		x.finish(http.StatusOK, sent)
-	case t.broken:
-		x.dep.complete(&x.s.clock, p.ID, sent*p.Choices)
+	case t.broken: // what the filter still held back is lost, and has been generated
+		x.dep.complete(&x.s.clock, p.ID, min(p.Break.AtToken, p.OutputTokens)*p.Choices)
 		x.breakStream(p.Break.Kind)
 	default:
 		x.finish(statusGone, p.TokensAt(x.pace.elapsed()))
@@ -120,12 +121,14 @@ type transmission struct {
 	out     renderer
 	flush   *http.ResponseController
 	buf     []byte
+	batch   []piece       // of one chunk
+	text    []byte        // of the batch
 	tick    time.Duration // virtual; 0 writes every chunk by itself
 	broken  bool          // a fault ended it
 }
 
-// run sends the stream. It returns how many tokens of each choice went out and
-// whether the stream is complete.
+// run sends the stream. It returns how many tokens of each choice were released
+// and whether the stream is complete.
 func (t *transmission) run() (sent int, done bool) {
 	x, p := t.x, &t.x.plan
 	at, fails := p.BreakAt()
@@ -142,24 +145,25 @@ func (t *transmission) run() (sent int, done bool) {
 	h.Set("x-accel-buffering", "no")
 	x.w.WriteHeader(http.StatusOK)
 	t.buf = t.out.open(t.buf)
-	if !t.write() {
+	if !t.send() {
 		return 0, false
 	}
 	last := x.pace.elapsed()
 	for sent < p.OutputTokens {
-		if fails && sent >= p.Break.AtToken {
+		next := p.NextRelease(sent)
+		if fails && next > p.Break.AtToken {
 			t.broken = t.write() && x.pace.until(at)
 			return sent, false
 		}
-		due := max(p.At(sent+1), min(last+t.tick, p.At(p.OutputTokens)))
+		due := max(p.At(next), min(last+t.tick, p.At(p.OutputTokens)))
 		if now := x.pace.elapsed(); due > now {
 			if !t.write() || !x.pace.until(due) {
 				return sent, false
 			}
 			last = x.pace.elapsed()
 		}
-		t.emit(sent)
-		sent++
+		t.emit(sent, next)
+		sent = next
 		if len(t.buf) > maxBuffer && !t.write() { // far behind: do not hoard
 			return sent, false
 		}
@@ -174,29 +178,55 @@ func (t *transmission) run() (sent int, done bool) {
 	return sent, t.write()
 }
 
-// emit appends token i (0-based) of every choice. Hidden tokens only pass
-// time.
-func (t *transmission) emit(i int) {
+// leastBatch is the smallest number of tokens that share a chunk. The last two
+// or three of an answer, though released together, come one by one: clients
+// that estimate tokens by bytes cannot tell them from one long word.
+const leastBatch = 4
+
+// emit appends the chunks of the tokens from from (0-based) to to of every
+// choice. Hidden tokens have none.
+func (t *transmission) emit(from, to int) {
 	p := &t.x.plan
-	if i < p.ReasoningTokens {
-		return
-	}
-	last := i == p.OutputTokens-1 && p.Finish == spillway.FinishStop
+	from = max(from, p.ReasoningTokens)
+	apart := to-from < leastBatch
 	for c := range t.answers {
-		t.buf = t.out.token(t.buf, c, t.answers[c].take(last))
+		t.batch, t.text = t.batch[:0], t.text[:0]
+		for i := from; i < to; i++ {
+			token := t.answers[c].take(i == p.OutputTokens-1 && p.Finish == spillway.FinishStop)
+			if n := len(t.batch); n > 0 && (apart || !token.joins(&t.batch[n-1])) {
+				t.buf = t.out.chunk(t.buf, c, t.batch)
+				t.batch = t.batch[:0]
+			}
+			start := len(t.text)
+			t.text = append(t.text, token.text...)
+			token.text = t.text[start:]
+			t.batch = append(t.batch, token)
+		}
+		if len(t.batch) > 0 {
+			t.buf = t.out.chunk(t.buf, c, t.batch)
+		}
 	}
 }
 
-// write sends what has been appended and reports whether the client is there.
+// write sends what has been appended, if anything has, and reports whether the
+// client is there.
 func (t *transmission) write() bool {
+	if len(t.buf) == 0 {
+		return t.x.pace.ctx.Err() == nil
+	}
+	return t.send()
+}
+
+// send is write, and sends the headers where nothing has been appended.
+func (t *transmission) send() bool {
 	if len(t.buf) > 0 {
 		if _, err := t.x.w.Write(t.buf); err != nil {
 			return false
 		}
 		t.buf = t.buf[:0]
-		if err := t.flush.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return false
-		}
+	}
+	if err := t.flush.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return false
 	}
 	return t.x.pace.ctx.Err() == nil
 }

@@ -77,6 +77,7 @@ func TestGoldenTranscripts(t *testing.T) {
 		name, path, body string
 		headers          []string
 		faults           []fleet.Fault
+		chunkTokens      int // 0 is 1
 	}{
 		{name: "chat", path: chatPath("ptu"), body: `{` + user("Say something. [[tokens=9]]") + `,"max_tokens":100}`},
 		{name: "chat_stream", path: chatPath("std"), body: `{` + user("Say something. [[tokens=5]]") + `,"stream":true}`},
@@ -98,6 +99,14 @@ func TestGoldenTranscripts(t *testing.T) {
 		{name: "responses_stream", path: "/openai/responses?api-version=2025-03-01-preview", body: `{"model":"ptu","input":[{"role":"user","content":[{"type":"input_text","text":"Hello [[tokens=3]]"}]}],"stream":true}`},
 		{name: "responses_incomplete", path: "/v1/responses", body: `{"model":"ptu","input":"Hello [[tokens=8]]","max_output_tokens":2,"stream":true}`},
 		{name: "responses_tools", path: "/v1/responses", body: `{"model":"ptu","input":"[[tool]]","tools":[{"type":"function","name":"get_time","parameters":{"type":"object","properties":{"zone":{"enum":["utc"]}}}}],"stream":true}`},
+		{name: "batches_chat", path: chatPath("std"), body: `{` + user("[[tokens=20]]") + `,"stream":true,"stream_options":{"include_usage":true}}`, chunkTokens: 8},
+		{name: "batches_chat_choices", path: chatPath("std"), body: `{` + user("[[tokens=9]]") + `,"stream":true,"n":2}`, chunkTokens: 8},
+		{name: "batches_chat_logprobs", path: chatPath("std"), body: `{` + user("[[tokens=6]]") + `,"stream":true,"logprobs":true,"top_logprobs":1}`, chunkTokens: 8},
+		{name: "batches_chat_tools", path: chatPath("ptu"), body: `{` + user("Use get_weather and get_time.") + `,"tools":[` + weather + `,` + clockFn + `],"stream":true}`, chunkTokens: 8},
+		{name: "batches_chat_reasoning", path: chatPath("reasoner"), body: `{` + user("[[tokens=12]]") + `,"max_completion_tokens":5000,"stream":true,"stream_options":{"include_usage":true}}`, chunkTokens: 8},
+		{name: "batches_completions", path: "/openai/v1/completions", body: `{"model":"std","prompt":"Once [[tokens=9]]","stream":true,"logprobs":1}`, chunkTokens: 8},
+		{name: "batches_responses", path: "/v1/responses", body: `{"model":"ptu","input":"Hello [[tokens=20]]","stream":true}`, chunkTokens: 8},
+		{name: "batches_responses_tools", path: "/v1/responses", body: `{"model":"ptu","input":"[[tool]]","tools":[{"type":"function","name":"get_time","parameters":{"type":"object","properties":{"zone":{"enum":["Europe/Stockholm"]}}}}],"stream":true}`, chunkTokens: 8},
 		{name: "error_401", path: chatPath("ptu"), body: `{}`, headers: []string{"api-key", "wrong"}},
 		{name: "error_404_deployment", path: chatPath("nope"), body: `{}`},
 		{name: "error_404_no_version", path: "/openai/deployments/ptu/chat/completions", body: `{}`},
@@ -120,6 +129,9 @@ func TestGoldenTranscripts(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				cfg := steadyFleet()
 				cfg.Faults = tc.faults
+				for i := range cfg.Deployments {
+					cfg.Deployments[i].ChunkTokens = max(tc.chunkTokens, 1)
+				}
 				resp, body := serve(t, cfg).do(tc.path, tc.body, tc.headers...)
 				checkJSON(t, body)
 				got := transcript(resp, body)

@@ -135,9 +135,10 @@ func lines(t *testing.T, body io.Reader, began time.Time) (all []string, when []
 }
 
 // steady is a deployment without randomness in its pace: 10 ms between tokens
-// and 400 ms to the first.
+// and 400 ms to the first, each in a chunk of its own.
 func steady(name string, kind spillway.Kind) fleet.Deployment {
 	return fleet.Deployment{
+		ChunkTokens: 1,
 		Deployment: spillway.Deployment{
 			Name: name, Model: "gpt-4o-mini", Region: "eastus", Kind: kind, PTU: 100, TPM: 1_000_000, RPM: 6000,
 		},

@@ -39,6 +39,14 @@ func appendEscaped[T string | []byte](b []byte, s T) []byte {
 	return b
 }
 
+// appendTexts appends the text of tokens, escaped as in a JSON string.
+func appendTexts(b []byte, tokens []piece) []byte {
+	for i := range tokens {
+		b = appendEscaped(b, tokens[i].text)
+	}
+	return b
+}
+
 // appendNullable appends s, or null when it is empty.
 func appendNullable(b []byte, s string) []byte {
 	if s == "" {

@@ -48,3 +48,29 @@ func appendLogprobCore(b []byte, token []byte, lp float64) []byte {
 	}
 	return append(b, ']')
 }
+
+// appendTokenLogprobs appends the logprobs object of legacy completions.
+func appendTokenLogprobs(b []byte, tokens []piece) []byte {
+	list := func(b []byte, name string, element func(b []byte, token []byte) []byte) []byte {
+		b = append(b, `"`+name+`":[`...)
+		for i := range tokens {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = element(b, tokens[i].text)
+		}
+		return append(b, ']')
+	}
+	offset := 0
+	b = list(append(b, '{'), "tokens", appendQuoted)
+	b = list(append(b, ','), "token_logprobs", func(b, token []byte) []byte {
+		return strconv.AppendFloat(b, logprobOf(token), 'f', -1, 64)
+	})
+	b = append(b, `,"top_logprobs":null`...)
+	b = list(append(b, ','), "text_offset", func(b, token []byte) []byte {
+		b = strconv.AppendInt(b, int64(offset), 10)
+		offset += len(token)
+		return b
+	})
+	return append(b, '}')
+}

@@ -3,7 +3,9 @@ package azuresim
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -54,6 +56,85 @@ func TestStreamPace(t *testing.T) {
 			t.Errorf("stats %+v", st)
 		}
 	})
+}
+
+// Batches come when the last of their tokens has been generated, hold four
+// bytes for each, and change neither the text nor its end.
+func TestBatchPace(t *testing.T) {
+	ask := strings.Replace(streamOf100, `"stream":true`, `"stream":true,"stream_options":{"include_usage":true}`, 1)
+	bubble(t, func(t *testing.T) {
+		var text [2]string
+		for i, chunkTokens := range []int{1, 20} {
+			cfg := steadyFleet()
+			cfg.Deployments[0].ChunkTokens = chunkTokens
+			began := time.Now()
+			resp, err := serve(t, cfg).post(t.Context(), chatPath("ptu"), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			all, when := lines(t, resp.Body, began)
+			first, chunks := time.Duration(0), 0
+			for n, line := range all {
+				var chunk struct {
+					Choices []struct{ Delta struct{ Content string } }
+					Usage   *struct {
+						Completion int `json:"completion_tokens"`
+					}
+				}
+				_ = json.Unmarshal([]byte(strings.TrimPrefix(line, "data: ")), &chunk) // [DONE] is none
+				if chunk.Usage != nil && chunk.Usage.Completion != 100 {
+					t.Errorf("usage %d", chunk.Usage.Completion)
+				}
+				if len(chunk.Choices) == 0 || chunk.Choices[0].Delta.Content == "" {
+					continue
+				}
+				if chunks++; chunks == 1 {
+					first = when[n]
+				}
+				text[i] += chunk.Choices[0].Delta.Content
+				tokens := (when[n]-400*time.Millisecond).Seconds()/0.01 + 1
+				if got := float64(len(text[i])) / bytesPerToken; math.Abs(got-tokens) > 1 {
+					t.Errorf("%v tokens at %v, when %.1f have been generated", got, when[n], tokens)
+				}
+			}
+			if last := when[len(when)-1]; last < 1380*time.Millisecond || last > 1400*time.Millisecond {
+				t.Errorf("%d tokens per chunk: ends at %v", chunkTokens, last)
+			}
+			if chunkTokens > 1 && (chunks < 4 || chunks > 9 || first < 540*time.Millisecond || first > 650*time.Millisecond) {
+				t.Errorf("%d chunks, the first at %v", chunks, first)
+			}
+		}
+		if text[0] != text[1] || len(text[0]) != 100*bytesPerToken {
+			t.Errorf("single tokens say %q, batches %q", text[0], text[1])
+		}
+	})
+}
+
+// Tokens of a batch that is not complete when the answer breaks off are lost,
+// and have been generated.
+func TestBreakBetweenBatches(t *testing.T) {
+	for _, tc := range []struct{ atToken, least, most int }{{3, 0, 0}, {35, 15, 35}} {
+		bubble(t, func(t *testing.T) {
+			cfg := steadyFleet()
+			cfg.Deployments[0].ChunkTokens = 20
+			cfg.Faults = []fleet.Fault{{Kind: fleet.FaultCutStream, AtToken: tc.atToken}}
+			r := serve(t, cfg)
+			_, body := r.do(chatPath("ptu"), streamOf100)
+			got := 0
+			for _, part := range strings.Split(body, `"delta":{"content":"`)[1:] {
+				text, _, _ := strings.Cut(part, `"`)
+				got += len(text) / bytesPerToken
+			}
+			if got < tc.least || got > tc.most {
+				t.Errorf("%d tokens before the cut at %d", got, tc.atToken)
+			}
+			synctest.Wait()
+			if st, _ := r.server.Stats("ptu"); st.Counts.OutputTokens != tc.atToken {
+				t.Errorf("%d tokens charged, want %d", st.Counts.OutputTokens, tc.atToken)
+			}
+		})
+	}
 }
 
 func TestSyncTakesServiceTime(t *testing.T) {

@@ -1,29 +1,47 @@
 package azuresim
 
-// The words of answers: short and common, so that each is one token to most
-// tokenizers. The tables are constant.
+// The words of answers: short and common. The tables are constant.
 var (
 	adjectives = [...]string{"new", "small", "clear", "early", "steady", "open", "quiet", "warm", "plain", "careful", "strong", "recent", "local", "simple", "whole", "bright"}
 	nouns      = [...]string{"team", "report", "river", "market", "system", "garden", "city", "letter", "engine", "window", "teacher", "road", "season", "plan", "number", "harbor"}
 	verbs      = [...]string{"follows", "shows", "finds", "keeps", "moves", "leaves", "meets", "holds", "needs", "brings", "explains", "crosses", "checks", "shapes", "supports", "opens"}
 	preps      = [...]string{"near", "under", "behind", "after", "before", "with", "beyond", "across"}
 	// patterns are sentences: a(djective), n(oun), v(erb), p(reposition),
-	// t(he), o(ne); every letter is a token, and the full stop another.
+	// t(he), o(ne); and a full stop after them.
 	patterns = [...]string{"tnvtan", "tanvtnptn", "tnptnvon", "tanvonptan", "onvtnptan"}
 )
 
-// prose makes endless English-looking text, one token at a time. It is
-// deterministic by seed.
+// prose makes endless English-looking text that depends on the seed alone. Its
+// tokens are bytesPerToken bytes long, whatever the words.
 type prose struct {
 	seed    uint64
 	step    uint64
 	pattern string
 	at      int
+	token   [bytesPerToken]byte
+	rest    []byte // of words that the last token has begun; in buf
 	buf     [16]byte
 }
 
 // next returns the next token. It is valid until the call after it.
 func (p *prose) next() []byte {
+	p.rest = p.buf[:copy(p.buf[:], p.rest)]
+	for len(p.rest) < bytesPerToken {
+		p.rest = p.word(p.rest)
+	}
+	p.rest = p.rest[copy(p.token[:], p.rest):]
+	return p.token[:]
+}
+
+// last returns the token with which the text ends.
+func (p *prose) last() []byte {
+	token := p.next()
+	token[len(token)-1] = '.'
+	return token
+}
+
+// word appends the next word, with the space before it, or the next full stop.
+func (p *prose) word(b []byte) []byte {
 	p.step++
 	r := mix(p.seed + p.step)
 	if p.pattern == "" || p.at > len(p.pattern) {
@@ -31,7 +49,7 @@ func (p *prose) next() []byte {
 	}
 	if p.at == len(p.pattern) {
 		p.at++
-		return append(p.buf[:0], '.')
+		return append(b, '.')
 	}
 	word := ""
 	switch p.pattern[p.at] {
@@ -48,7 +66,6 @@ func (p *prose) next() []byte {
 	default:
 		word = "one"
 	}
-	b := p.buf[:0]
 	if p.step > 1 {
 		b = append(b, ' ')
 	}

@@ -87,12 +87,15 @@ func (r *responses) partEvent(b []byte, name string) []byte {
 	return append(b, `","content_index":0`...)
 }
 
-func (r *responses) token(b []byte, _ int, p piece) []byte {
+func (r *responses) chunk(b []byte, _ int, tokens []piece) []byte {
+	p := &tokens[0]
 	if !r.active || p.of != r.call {
 		b = r.closeItem(b, "completed")
 		b = r.openItem(b, p)
 	}
-	r.text = append(r.text, p.text...)
+	for i := range tokens {
+		r.text = append(r.text, tokens[i].text...)
+	}
 	switch p.kind {
 	case pieceCall:
 		return b
@@ -104,7 +107,7 @@ func (r *responses) token(b []byte, _ int, p piece) []byte {
 		b = r.partEvent(b, "response.output_text.delta")
 	}
 	b = append(b, `,"delta":"`...)
-	b = appendEscaped(b, p.text)
+	b = appendTexts(b, tokens)
 	b = append(b, '"')
 	if p.kind == pieceText {
 		b = append(b, `,"logprobs":[]`...)
@@ -113,7 +116,7 @@ func (r *responses) token(b []byte, _ int, p piece) []byte {
 }
 
 // openItem announces the item that the piece belongs to.
-func (r *responses) openItem(b []byte, p piece) []byte {
+func (r *responses) openItem(b []byte, p *piece) []byte {
 	r.active, r.kind, r.call, r.text = true, p.kind, p.of, r.text[:0]
 	if p.of != nil {
 		return r.itemEvent(b, "response.output_item.added", r.callItem("in_progress"))
@@ -209,7 +212,8 @@ func (r *responses) close(b []byte, _ []answer, end spillway.Finish, u spillway.
 func (r *responses) whole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
 	scratch := r.open(nil)
 	for i := range n {
-		scratch = r.token(scratch[:0], 0, answers[0].take(end == spillway.FinishStop && i == n-1))
+		token := answers[0].take(end == spillway.FinishStop && i == n-1)
+		scratch = r.chunk(scratch[:0], 0, []piece{token})
 	}
 	status := "completed"
 	if end == spillway.FinishLength {

@@ -29,7 +29,7 @@ func (f *format) text(seed uint64, length int) string {
 		want = max(len(b)+3, length*bytesPerToken-2)
 	}
 	for len(b) < want {
-		b = append(b, p.next()...)
+		b = p.word(b)
 	}
 	return string(append(b[:want], `"}`...))
 }
@@ -418,7 +418,7 @@ func (w *writer) string(n *node) {
 	p := prose{seed: w.rand()}
 	var b []byte
 	for i := 0; i < 4 || len(b) < least; i++ {
-		b = append(b, p.next()...)
+		b = p.word(b)
 	}
 	if most >= 0 && len(b) > most {
 		b = b[:most]

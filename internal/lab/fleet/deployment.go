@@ -23,6 +23,10 @@ type Deployment struct {
 	DefaultOutput int
 	// MaxOutput is the model's own limit of output tokens; 0 takes 16,384.
 	MaxOutput int
+	// ChunkTokens is the mean number of tokens in one chunk of a stream. 1 is a
+	// chunk for every token, as with Azure's asynchronous content filter; 0
+	// takes 20, which stands for the default filter.
+	ChunkTokens int
 	// OutputMedian and OutputSigma describe the lognormal length of answers
 	// whose length nobody asked for; 0 takes 220 tokens and 0.8.
 	OutputMedian float64
@@ -76,6 +80,7 @@ func (d Deployment) WithDefaults() Deployment {
 	orDuration(&d.MeterDepth, time.Minute)
 	orDuration(&d.CompletionWindow, time.Minute)
 	orInt(&d.MaxOutput, 16_384)
+	orInt(&d.ChunkTokens, defaultChunkTokens)
 	orFloat(&d.OutputMedian, 220)
 	orFloat(&d.OutputSigma, 0.8)
 	orDuration(&d.RPMWindow, 10*time.Second)

@@ -68,15 +68,6 @@ func ParseFaultKind(name string) (FaultKind, error) {
 	return 0, fmt.Errorf("unknown fault kind %q", name)
 }
 
-// FaultKinds lists every kind.
-func FaultKinds() []FaultKind {
-	all := make([]FaultKind, len(kinds))
-	for i := range all {
-		all[i] = FaultKind(i)
-	}
-	return all
-}
-
 // Fault is one entry of a schedule.
 type Fault struct {
 	Kind FaultKind
@@ -93,8 +84,8 @@ type Fault struct {
 	// After is how long a stall lasts (0 means for ever), or how long a 408
 	// (0 takes the completion window) or 5xx takes to come.
 	After time.Duration
-	// AtToken is how many tokens precede a stall, reset, cut or malformed
-	// chunk. A reset at 0 comes instead of the headers.
+	// AtToken is how many tokens have been generated before a stall, reset, cut
+	// or malformed chunk. A reset at 0 comes instead of the headers.
 	AtToken int
 	// Factor of slow; 0 takes 5.
 	Factor float64

@@ -65,6 +65,8 @@ func (d *Deployment) validate() error {
 		return errors.New("a provisioned deployment needs ptu")
 	case d.PTU < 0, d.TPM < 0, d.RPM < 0, d.InputTPMPerPTU < 0, d.OutputRatio < 0, d.MeterDepth < 0:
 		return errors.New("capacity must not be negative")
+	case d.ChunkTokens < 0:
+		return fmt.Errorf("chunk tokens must not be negative, got %d", d.ChunkTokens)
 	case d.Service.TBTMean < 0, d.Service.TTFT < 0, d.Service.PrefillTokensPerSecond < 0:
 		return errors.New("service time must not be negative")
 	}

@@ -11,7 +11,8 @@ const Forever = 1000 * time.Hour
 
 // Plan is how an accepted request will be answered. Instants count from its
 // acceptance. All choices proceed in step: a token instant gives one token to
-// each.
+// each. Tokens are generated one by one; a stream's client gets them in chunks,
+// when the last token of a chunk has been generated.
 type Plan struct {
 	ID uint64 // for Server.Complete
 
@@ -23,7 +24,7 @@ type Plan struct {
 
 	// Headers is when the response headers of a stream go out.
 	Headers time.Duration
-	TTFT    time.Duration // instant of the first token
+	TTFT    time.Duration // instant at which the first token has been generated
 	TBT     time.Duration // mean time between tokens
 	// Status is what a synchronous client gets: 200 at End, or 408 when the
 	// completion window passes first.
@@ -38,6 +39,7 @@ type Plan struct {
 	Slow    float64 // factor on TTFT and TBT; 0 is 1
 
 	jitter uint64
+	chunk  int // mean tokens of a chunk
 }
 
 // BreakKind is how an answer goes wrong.
@@ -51,8 +53,9 @@ const (
 	BreakMalformed           // the answer continues with bytes that do not parse
 )
 
-// Break is where an answer goes wrong: after token AtToken, or instead of the
-// headers when AtToken is 0 and the kind is a reset.
+// Break is where an answer goes wrong: after token AtToken has been generated,
+// or instead of the headers when AtToken is 0 and the kind is a reset. Tokens
+// of a chunk that is not complete by then are lost.
 type Break struct {
 	Kind    BreakKind
 	AtToken int
@@ -69,8 +72,8 @@ type Stall struct {
 // below 1, which keeps tokens in order.
 const jitterSpan = 0.8
 
-// At returns the instant of token i (1-based) of each choice. It grows with i,
-// and its mean slope is TBT.
+// At returns the instant at which token i (1-based) of each choice has been
+// generated. It grows with i, and its mean slope is TBT.
 func (p *Plan) At(i int) time.Duration {
 	if i <= 0 {
 		return p.Headers
@@ -91,7 +94,8 @@ func (p *Plan) even(i int) time.Duration {
 	return p.TTFT + time.Duration((float64(i-1)+stray-jitterSpan/2)*float64(p.TBT))
 }
 
-// TokensAt returns how many tokens each choice has at the instant t.
+// TokensAt returns how many tokens of each choice have been generated at the
+// instant t.
 func (p *Plan) TokensAt(t time.Duration) int {
 	if p.OutputTokens == 0 || t < p.At(1) {
 		return 0

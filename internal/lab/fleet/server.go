@@ -135,7 +135,7 @@ func (s *Server) load() float64 {
 	if s.ptu.drain <= 0 {
 		return s.d.Service.Load.Reference
 	}
-	return (s.decode + s.prompts.perSecond()) / s.ptu.drain
+	return max(s.decode+s.prompts.perSecond(), 0) / s.ptu.drain // rates added and taken away may round below zero
 }
 
 // refusal is the meters' answer to one more request.
@@ -159,7 +159,7 @@ func (s *Server) refusal(now time.Time) (Reason, time.Duration) {
 func (s *Server) accept(now time.Time, rng *rand.Rand, ask *Ask, p *Plan) {
 	s.counts.Accepted++
 	s.counts.PromptTokens += ask.PromptTokens
-	p.Choices = ask.Choices
+	p.Choices, p.chunk = ask.Choices, s.d.ChunkTokens
 	p.CachedTokens = min(s.cache.match(now, ask.Prefix), ask.PromptTokens)
 	s.drawLength(rng, ask, p)
 	s.drawPace(rng, ask, p)

@@ -17,7 +17,7 @@ type attempt struct {
 	// audible says that the answer comes as a stream: its first token is heard
 	// of, and its progress.
 	audible bool
-	first   bool // its first token has been told
+	first   bool // the core knows of its first token
 	told    int  // tokens that the core knows of
 	broken  bool // a fault ended it
 
@@ -64,8 +64,11 @@ func (c *call) send(action spillway.Action) {
 	}
 }
 
-// firstAt is the instant of the first token that shows.
-func (a *attempt) firstAt() time.Duration { return a.at + a.plan.At(1+a.plan.ReasoningTokens) }
+// firstAt is the instant of the first chunk, or of the end where no text comes.
+func (a *attempt) firstAt() time.Duration { return a.at + a.plan.FirstChunk() }
+
+// hasText reports whether the answer has tokens that are not hidden.
+func (a *attempt) hasText() bool { return a.plan.OutputTokens > a.plan.ReasoningTokens }
 
 // callSeed is the randomness of a call's try: that of the same attempt of the
 // same try is the same under every policy.
@@ -127,17 +130,20 @@ func (c *call) hear(i int) {
 		return
 	}
 	ends := a.ends()
-	if a.audible && !a.first && c.s.clock >= a.firstAt() {
-		a.first, a.told, a.next = true, 1, ends
+	if a.audible && !a.first && a.hasText() && c.s.clock >= a.firstAt() {
+		a.first, a.next = true, ends
 		c.reading = c.reading || c.flight == nil && c.req.Stream
-		ev.Kind, ev.Tokens = spillway.EventFirstToken, 1
+		ev.Kind = spillway.EventFirstToken
+		c.read(a, a.plan.NextRelease(0), &ev)
 		c.tell(ev)
 	}
 	if c.s.clock < ends || c.settled {
 		return
 	}
 	c.end(a)
-	ev.Tokens = a.shown()
+	if a.audible { // an answer that comes as a whole is counted by its usage alone
+		c.read(a, a.produced/a.plan.Choices, &ev)
+	}
 	switch _, fails := a.breakAt(); {
 	case fails:
 		c.fail(a, &ev)
@@ -173,14 +179,24 @@ func (c *call) fail(a *attempt, ev *spillway.Event) {
 	}
 }
 
-// shown is how many tokens of an answer that has ended were seen to come: not
-// the hidden ones, and none of an answer that came as a whole, whose usage
-// says it.
-func (a *attempt) shown() int {
-	if !a.audible {
-		return 0
+// read completes an event with what the driver has read of a stream once n
+// tokens of each choice have been generated: the text of complete chunks, the
+// newest of them at the instant at which it became complete.
+func (c *call) read(a *attempt, n int, ev *spillway.Event) {
+	released := a.plan.Released(n)
+	ev.Tokens = max(0, released-a.plan.ReasoningTokens) * a.plan.Choices
+	if a.told = ev.Tokens; ev.Tokens > 0 {
+		ev.At = c.s.start.Add(a.at + a.plan.At(released))
 	}
-	return max(0, a.produced-a.plan.ReasoningTokens*a.plan.Choices)
+}
+
+// useful is how many of the produced tokens the client has got. What a cut
+// stream still held back is lost.
+func (a *attempt) useful() int {
+	if !a.audible || a.plan.ID == 0 {
+		return a.produced
+	}
+	return a.plan.Released(a.produced/a.plan.Choices) * a.plan.Choices
 }
 
 // over tells the core how an attempt ended, or, where there is no core, ends
@@ -210,7 +226,7 @@ func (c *call) end(a *attempt) {
 			a.produced = min(a.produced, brk.AtToken)
 		}
 	}
-	a.produced *= max(a.plan.Choices, 1)
+	a.produced *= a.plan.Choices
 	a.server.Complete(c.s.now(), a.plan.ID, a.produced)
 }
 
@@ -221,9 +237,10 @@ func (c *call) progress() {
 		if !a.live || !a.first {
 			continue
 		}
-		if n := (a.plan.TokensAt(c.s.clock-a.at) - a.plan.ReasoningTokens) * a.plan.Choices; n > a.told {
-			a.told = n
-			c.tell(spillway.Event{Kind: spillway.EventProgress, Attempt: i + 1, Tokens: n})
+		told := a.told
+		ev := spillway.Event{Kind: spillway.EventProgress, Attempt: i + 1}
+		if c.read(a, a.plan.TokensAt(c.s.clock-a.at), &ev); a.told > told {
+			c.tell(ev)
 		}
 	}
 }

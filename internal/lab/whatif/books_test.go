@@ -140,7 +140,7 @@ func drawFleet(t *rapid.T) fleet.Config {
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "faults") {
 		f.Faults = append(f.Faults, fleet.Fault{
-			Kind: rapid.SampledFrom(fleet.FaultKinds()).Draw(t, "fault"), Probability: rapid.Float64Range(0.01, 1).Draw(t, "probability"),
+			Kind: fleet.FaultKind(rapid.IntRange(0, int(fleet.FaultAbsurdRetryAfter)).Draw(t, "fault")), Probability: rapid.Float64Range(0.01, 1).Draw(t, "probability"),
 			AtToken: rapid.IntRange(0, 50).Draw(t, "at token"), After: time.Duration(rapid.IntRange(1, 30).Draw(t, "after, s")) * time.Second,
 		})
 	}

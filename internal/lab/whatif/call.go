@@ -255,7 +255,7 @@ func (c *call) describe() report.Try {
 	}
 	if k := c.verdict.Attempt; k > 0 && c.attempts[k-1].status == 200 {
 		a := &c.attempts[k-1]
-		t.TTFT, t.UsefulTokens = a.firstAt()-c.tryAt, a.produced
+		t.TTFT, t.UsefulTokens = a.firstAt()-c.tryAt, a.useful()
 		if a.produced > 1 {
 			t.TBT = a.plan.TBT
 		}

@@ -139,7 +139,7 @@ func (o *oracle) completes(call *workload.Call, p *fleet.Plan) bool {
 		return false
 	}
 	return (obj.Window <= 0 || call.Stream || p.End <= obj.Window) &&
-		(obj.TTFT <= 0 || p.TTFT <= obj.TTFT) &&
+		(obj.TTFT <= 0 || p.FirstChunk() <= obj.TTFT) &&
 		(obj.TBT <= 0 || p.OutputTokens < 2 || p.TBT <= obj.TBT)
 }
 

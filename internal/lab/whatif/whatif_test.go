@@ -16,10 +16,11 @@ import (
 const model = "gpt-4o-mini"
 
 // standard is a deployment without limits and without chance: 100 ms to the
-// first token, 10 ms from one to the next.
+// first token, 10 ms from one to the next, each in a chunk of its own.
 func standard(name string) fleet.Deployment {
 	return fleet.Deployment{
-		Deployment: spillway.Deployment{Name: name, Model: model, Kind: spillway.Standard},
+		Deployment:  spillway.Deployment{Name: name, Model: model, Kind: spillway.Standard},
+		ChunkTokens: 1,
 		Service: fleet.Service{
 			TTFT: 100 * time.Millisecond, TTFTSigma: 1e-9, TBTMean: 10 * time.Millisecond, TBTSigma: 1e-9,
 			PrefillTokensPerSecond: 1e9,

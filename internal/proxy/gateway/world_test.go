@@ -112,13 +112,14 @@ type world struct {
 }
 
 // deployment is a quick deployment without chance: 100 ms to the first token,
-// 10 ms between tokens.
+// 10 ms between tokens, each in a chunk of its own.
 func deployment(name string) fleet.Deployment {
 	return fleet.Deployment{
 		Deployment: spillway.Deployment{
 			Name: name, Model: "gpt-4o-mini", Region: "region-" + name, Kind: spillway.Standard,
 			TPM: 100_000_000, RPM: 1_000_000,
 		},
+		ChunkTokens: 1,
 		Service: fleet.Service{
 			TTFT: 100 * time.Millisecond, TTFTSigma: 1e-9, TBTMean: 10 * time.Millisecond, TBTSigma: 1e-9,
 		},
