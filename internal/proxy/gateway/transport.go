@@ -19,7 +19,13 @@ type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 const (
 	defaultDialTimeout = 5 * time.Second
 	idleConnTimeout    = 90 * time.Second
-	keepAlivePeriod    = 30 * time.Second
+	// idleConnsPerHost bounds the idle connections of HTTP/1.1 to one endpoint.
+	// Thousands of them, which a burst of streams would leave behind, cost every
+	// later request: the transport searches their list whenever a connection
+	// becomes idle, and each has two goroutines that every garbage collection
+	// scans.
+	idleConnsPerHost = 512
+	keepAlivePeriod  = 30 * time.Second
 	// pingAfter is how long an HTTP/2 connection in use may be silent before it
 	// is asked for a sign of life, and pingTimeout how long that may take: many
 	// requests share it, and would otherwise all wait for a peer that is gone.
@@ -97,7 +103,7 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 			SendPingTimeout: pingAfter, PingTimeout: pingTimeout, MaxReceiveBufferPerStream: streamWindowBytes,
 		},
 		DisableCompression:     true,
-		MaxIdleConnsPerHost:    1 << 16,
+		MaxIdleConnsPerHost:    idleConnsPerHost,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxUpstreamHeaderBytes,
 		ReadBufferSize:         connReadBytes,
