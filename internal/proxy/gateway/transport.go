@@ -24,7 +24,7 @@ const (
 	// later request: the transport searches their list whenever a connection
 	// becomes idle, and each has two goroutines that every garbage collection
 	// scans.
-	idleConnsPerHost = 512
+	idleConnsPerHost = 128
 	keepAlivePeriod  = 30 * time.Second
 	// pingAfter is how long an HTTP/2 connection in use may be silent before it
 	// is asked for a sign of life, and pingTimeout how long that may take: many
