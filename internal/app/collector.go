@@ -9,21 +9,22 @@ import (
 )
 
 const (
-	// heapFloorBytes is how large the heap may grow before a collection is worth
-	// its while. A gateway at work lives on a few MiB and passes on hundreds of
+	// heapFloorBytes is how much the heap may grow at least before the next
+	// collection. A gateway at work lives on a few MiB and passes on hundreds of
 	// MiB per second: with Go's own rule, which is to collect when the heap has
-	// doubled, it would do so dozens of times a second.
+	// doubled, it would collect dozens of times a second.
 	heapFloorBytes = 64 << 20
 	// goHeapFloorBytes is Go's own floor at GOGC=100; it grows in proportion.
 	goHeapFloorBytes = 4 << 20
-	// usualPercent is what Go does above the floor.
+	// usualPercent is Go's own rule, which holds once it lets the heap grow by
+	// more than the floor.
 	usualPercent = 100
 	// mostPercent makes Go's own floor ours.
 	mostPercent = usualPercent * (heapFloorBytes / goHeapFloorBytes)
 )
 
-// collector lets the garbage collector rest while the heap is smaller than the
-// floor. Above it everything is as Go does it by itself.
+// collector has the heap grow by the floor or by Go's own rule between two
+// collections, whichever is more.
 type collector struct {
 	mu      sync.Mutex
 	before  int // the percentage to put back
@@ -73,13 +74,13 @@ func (c *collector) adjust() {
 	c.awaitCollection()
 }
 
-// growthPercent is by how much the heap may grow until it reaches the floor.
-// The percentage is one of the live heap and of the roots together.
+// growthPercent is the percentage by which the heap may grow, so that it grows
+// by the floor at least. The percentage is one of the live heap and of the roots
+// together. A floor of the heap's size instead would leave less and less to grow
+// by as the live heap approaches it, and what a burst has left behind, such as
+// the runtime's descriptors of goroutines, would make each later request dearer.
 func growthPercent(liveBytes, rootBytes uint64) int {
-	if liveBytes >= heapFloorBytes {
-		return usualPercent
-	}
-	percent := (heapFloorBytes - liveBytes) * 100 / max(liveBytes+rootBytes, 1)
+	percent := heapFloorBytes * 100 / max(liveBytes+rootBytes, 1)
 	return int(min(max(percent, usualPercent), mostPercent))
 }
 

@@ -19,6 +19,9 @@ const (
 	// calmShare is which part of what is held may be allocated within trimEvery
 	// without that being much work.
 	calmShare = 16
+	// subsidedGoroutines is how many goroutines must have ended, and be half of
+	// those that there were, for a load to have subsided. Each stream has a few.
+	subsidedGoroutines = 2000
 )
 
 // holding is what the process holds, in bytes.
@@ -26,11 +29,20 @@ type holding struct {
 	resident  uint64 // all of it
 	excess    uint64 // what a collection could find free, at most
 	allocated uint64 // since the start
+
+	goroutines uint64
 }
 
 // calm reports whether little was allocated since before.
 func (h holding) calm(before holding) bool {
 	return h.allocated-before.allocated < h.resident/calmShare
+}
+
+// subsided reports whether most of the goroutines have ended that there were
+// when there were the most. What they held is free, but no collection has found
+// that out yet, and none will as long as nothing is allocated.
+func (h holding) subsided(most uint64) bool {
+	return h.goroutines+max(subsidedGoroutines, most/2) <= most
 }
 
 // wasteful reports whether there is much to give back.
@@ -56,7 +68,7 @@ func (t *trimmer) run() {
 	defer close(t.done)
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
-	calm, burst := 0, false // since the last trim: a steady load has nothing to give back that it does not need again
+	calm, burst, most := 0, false, uint64(0) // since the last trim: a steady load has nothing to give back that it does not need again
 	for before := readHolding(); ; {
 		select {
 		case <-tick.C:
@@ -68,9 +80,10 @@ func (t *trimmer) run() {
 		if !held.calm(before) {
 			calm, burst = 0, true
 		}
-		if burst && calm >= trimCalm && held.wasteful() {
+		most = max(most, held.goroutines)
+		if calm >= trimCalm && (burst && held.wasteful() || held.subsided(most)) {
 			trim()
-			calm, burst = 0, false
+			calm, burst, most = 0, false, 0
 		}
 		before = held
 	}
@@ -96,9 +109,12 @@ func readHolding() holding {
 		{Name: "/memory/classes/heap/objects:bytes"},
 		{Name: "/gc/heap/live:bytes"},
 		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/sched/goroutines:goroutines"},
 	}
 	metrics.Read(found)
 	at := func(i int) uint64 { return found[i].Value.Uint64() }
 	total, released, free, objects, live := at(0), at(1), at(2), at(3), at(4)
-	return holding{resident: total - released, excess: free + objects - min(live, objects), allocated: at(5)}
+	return holding{
+		resident: total - released, excess: free + objects - min(live, objects), allocated: at(5), goroutines: at(6),
+	}
 }

@@ -9,14 +9,32 @@ func TestHolding(t *testing.T) {
 		before, now    holding
 		calm, wasteful bool
 	}{
-		{"at rest", holding{allocated: 5 * mib}, holding{20 * mib, 4 * mib, 5 * mib}, true, false},
-		{"at work", holding{allocated: 5 * mib}, holding{120 * mib, 70 * mib, 200 * mib}, false, true},
-		{"after a burst", holding{allocated: 300 * mib}, holding{360 * mib, 150 * mib, 308 * mib}, true, true},
-		{"streams", holding{allocated: 300 * mib}, holding{200 * mib, 20 * mib, 302 * mib}, true, false},
-		{"after little work", holding{allocated: 60 * mib}, holding{40 * mib, 25 * mib, 60 * mib}, true, false},
+		{"at rest", holding{allocated: 5 * mib}, holding{resident: 20 * mib, excess: 4 * mib, allocated: 5 * mib}, true, false},
+		{"at work", holding{allocated: 5 * mib}, holding{resident: 120 * mib, excess: 70 * mib, allocated: 200 * mib}, false, true},
+		{"after a burst", holding{allocated: 300 * mib}, holding{resident: 360 * mib, excess: 150 * mib, allocated: 308 * mib}, true, true},
+		{"streams", holding{allocated: 300 * mib}, holding{resident: 200 * mib, excess: 20 * mib, allocated: 302 * mib}, true, false},
+		{"after little work", holding{allocated: 60 * mib}, holding{resident: 40 * mib, excess: 25 * mib, allocated: 60 * mib}, true, false},
 	} {
 		if calm, wasteful := tt.now.calm(tt.before), tt.now.wasteful(); calm != tt.calm || wasteful != tt.wasteful {
 			t.Errorf("%s: calm %t, wasteful %t; want %t, %t", tt.name, calm, wasteful, tt.calm, tt.wasteful)
+		}
+	}
+}
+
+func TestSubsided(t *testing.T) {
+	for _, tt := range []struct {
+		most, now uint64
+		want      bool
+	}{
+		{0, 0, false},
+		{1900, 10, false}, // few
+		{20_000, 10_001, false},
+		{20_000, 10_000, true},
+		{2010, 10, true},
+		{3000, 1001, false},
+	} {
+		if got := (holding{goroutines: tt.now}).subsided(tt.most); got != tt.want {
+			t.Errorf("%d goroutines of %d: subsided %t, want %t", tt.now, tt.most, got, tt.want)
 		}
 	}
 }

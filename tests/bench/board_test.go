@@ -61,6 +61,14 @@ func (s sample) median() float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
+func (s sample) mean() float64 {
+	sum := 0.0
+	for _, v := range s {
+		sum += v
+	}
+	return sum / float64(len(s))
+}
+
 // String is the median and the range, without a unit.
 func (s sample) String() string {
 	return fmt.Sprintf("%.2f [%.2f, %.2f]", s.median(), slices.Min(s), slices.Max(s))

@@ -36,13 +36,13 @@ type Conn struct {
 	flusher flusher       // w, where it is one: the controller would look for it at every chunk
 	control *http.ResponseController
 	shared  *connState // nil except for requests of HTTP/1.x through an attached server
-	own     time.Time  // what armed points to where requests do not share a deadline
 
 	cancel     context.CancelCauseFunc // of the context of PrepareDetach; else nil
 	stopServer func() bool             // keeps the server from cancelling that context; else nil
 
-	status int // 0 until Start
+	status uint16 // 0 until Start
 	gone   bool
+	own    bool        // armed is of this request alone: it does not share a deadline with others
 	used   uint8       // of values
 	values *[16]string // backs the headers of Set, one string each
 }
@@ -63,10 +63,11 @@ func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
 	if c.flusher, _ = w.(flusher); c.flusher == nil {
 		c.flusher = controlledFlusher{c.control}
 	}
-	c.armed = &c.own
 	if c.shared = stateOf(r); c.shared != nil {
 		c.armed = &c.shared.armed
 		*c.armed = time.Time{} // the server ends the deadline after every request
+	} else {
+		c.armed, c.own = new(time.Time), true
 	}
 	if r.ProtoMajor == 1 && r.Header["Expect"] != nil {
 		c.arm(c.now()) // the server writes "100 Continue" when the body is read
@@ -94,12 +95,12 @@ func (c *Conn) Set(name, value string) {
 
 // Start begins the answer with its status and the headers.
 func (c *Conn) Start(status int) {
-	c.status = status
+	c.status = uint16(status)
 	c.w.WriteHeader(status)
 }
 
 // Status is the status of the answer; 0 until it has begun.
-func (c *Conn) Status() int { return c.status }
+func (c *Conn) Status() int { return int(c.status) }
 
 // Gone reports whether the client has left or does not read.
 func (c *Conn) Gone() bool { return c.gone }
@@ -160,10 +161,10 @@ func (c *Conn) Send(now time.Time, b *buffer.Buffer) error {
 // deadline where that would not wait for a write: HTTP/2 resets a stream whose
 // deadline passes, although nothing is being written.
 func (c *Conn) Idle() {
-	if c.armed != &c.own || c.own.IsZero() {
+	if !c.own || c.armed.IsZero() {
 		return // the deadline is that of an HTTP/1 connection, or none is set
 	}
-	c.own = time.Time{}
+	*c.armed = time.Time{}
 	c.setDeadline(c.control.SetWriteDeadline, time.Time{})
 }
 

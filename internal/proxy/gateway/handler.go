@@ -22,6 +22,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.out.Init(w, r, clientconn.Options{Now: g.deps.Now, WriteTimeout: f.snap.limits.WriteTimeout})
 	if !g.inFlight.Enter(f.snap.limits.MaxInFlight) {
 		f.turnAway(new(overloaded()))
+		f.out.End(true)
 		return
 	}
 	detached := false

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -19,7 +20,16 @@ type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 const (
 	defaultDialTimeout = 5 * time.Second
 	idleConnTimeout    = 90 * time.Second
-	keepAlivePeriod    = 30 * time.Second
+	// plainIdleConns bounds the idle connections to one endpoint without TLS, which
+	// are of HTTP/1.1. Thousands of them, which a burst of streams would leave
+	// behind, cost every later request: the transport searches their list whenever
+	// a connection becomes idle, and each has two goroutines that every garbage
+	// collection scans. With TLS the list also has the HTTP/2 connections in use,
+	// of which each carries a hundred streams: one that finds no room in it is used
+	// by its first request only.
+	plainIdleConns  = 128
+	tlsIdleConns    = 2048
+	keepAlivePeriod = 30 * time.Second
 	// pingAfter is how long an HTTP/2 connection in use may be silent before it
 	// is asked for a sign of life, and pingTimeout how long that may take: many
 	// requests share it, and would otherwise all wait for a peer that is gone.
@@ -47,10 +57,14 @@ type transportKey struct {
 	insecure      bool
 	dialTimeout   time.Duration
 	headerTimeout time.Duration
+	plain         bool // without TLS
 }
 
 func (c *Config) transportKey() (transportKey, error) {
-	key := transportKey{insecure: c.Insecure, dialTimeout: c.DialTimeout, headerTimeout: c.HeaderTimeout}
+	key := transportKey{
+		insecure: c.Insecure, dialTimeout: c.DialTimeout, headerTimeout: c.HeaderTimeout,
+		plain: strings.HasPrefix(c.Target.Base, "http:"),
+	}
 	if key.dialTimeout <= 0 {
 		key.dialTimeout = defaultDialTimeout
 	}
@@ -128,6 +142,10 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
+	idleConns := tlsIdleConns
+	if key.plain {
+		idleConns = plainIdleConns
+	}
 	return &http.Transport{
 		Proxy: proxy,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -143,7 +161,7 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 			SendPingTimeout: pingAfter, PingTimeout: pingTimeout, MaxReceiveBufferPerStream: streamWindowBytes,
 		},
 		DisableCompression:     true,
-		MaxIdleConnsPerHost:    1 << 16,
+		MaxIdleConnsPerHost:    idleConns,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxUpstreamHeaderBytes,
 		ReadBufferSize:         connReadBytes,
