@@ -76,7 +76,7 @@ func (f *Flight) onDeadline(now time.Time) {
 	case f.queued && f.n == 0:
 		f.refuseBusy(now, spillway.OutcomeRefusedCapacity, spillway.RefusalNoCapacity)
 	default:
-		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
+		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline})
 	}
 }
 
@@ -91,7 +91,7 @@ func (f *Flight) onEnd(now time.Time) {
 		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomePartial, status: 200})
 	default:
 		f.refuse(now, spillway.OutcomeRefusedQueue, spillway.Refusal{
-			Code: spillway.RefusalEnding, Status: 503, RetryAfter: time.Second,
+			Code: spillway.RefusalEnding, RetryAfter: time.Second,
 		})
 	}
 }
@@ -136,7 +136,7 @@ func (f *Flight) giveUp(now time.Time) {
 	case f.last.unusable || status < 400:
 		// Our credential, our configuration or our connection: not the
 		// client's concern.
-		f.refuse(now, outcome, spillway.Refusal{Code: spillway.RefusalUpstream, Status: 502})
+		f.refuse(now, outcome, spillway.Refusal{Code: spillway.RefusalUpstream})
 		return
 	case status == 429:
 		outcome = spillway.OutcomeThrottled
@@ -156,23 +156,20 @@ func (f *Flight) giveUpUnsent(now time.Time) {
 	}
 	switch {
 	case broken:
-		f.refuseBusyAs(now, spillway.OutcomeUpstreamError, spillway.Refusal{Code: spillway.RefusalNoHealthy, Status: 503})
+		f.refuseBusy(now, spillway.OutcomeUpstreamError, spillway.RefusalNoHealthy)
 	case f.crowded:
 		f.refuseBusy(now, spillway.OutcomeRefusedQueue, spillway.RefusalQueueFull)
 	case f.tooSlow:
 		// There is room, and none of it is fast enough for the time allowed.
-		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
+		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline})
 	default:
 		f.refuseBusy(now, spillway.OutcomeRefusedCapacity, spillway.RefusalNoCapacity)
 	}
 }
 
-// refuseBusy refuses with a 429 that says when to come back.
+// refuseBusy refuses, and says when a deployment may have room.
 func (f *Flight) refuseBusy(now time.Time, outcome spillway.Outcome, code spillway.RefusalCode) {
-	f.refuseBusyAs(now, outcome, spillway.Refusal{Code: code, Status: 429})
-}
-
-func (f *Flight) refuseBusyAs(now time.Time, outcome spillway.Outcome, r spillway.Refusal) {
+	r := spillway.Refusal{Code: code}
 	for _, d := range f.engine.deployments {
 		if f.elsewhere(d) {
 			continue
@@ -186,7 +183,7 @@ func (f *Flight) refuseBusyAs(now time.Time, outcome spillway.Outcome, r spillwa
 
 // refuse ends the flight with an error of our own.
 func (f *Flight) refuse(now time.Time, outcome spillway.Outcome, r spillway.Refusal) {
-	f.settle(now, ending{outcome: outcome, status: r.Status, refusal: r})
+	f.settle(now, ending{outcome: outcome, status: r.Code.Status(), refusal: r})
 }
 
 // settle ends the flight: its record is complete.

@@ -65,7 +65,7 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 		f.engine.retries.Deposit(now)
 	}
 	if req.Hops > f.engine.maxHops() {
-		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{Code: spillway.RefusalLoop, Status: 508})
+		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{Code: spillway.RefusalLoop})
 		return
 	}
 	if req.Pin != "" || !f.behind() {
@@ -260,12 +260,8 @@ func (f *Flight) onGone(now time.Time) {
 			f.cancel(now, a, spillway.FailureGone)
 		}
 	}
-	f.settle(now, ending{outcome: spillway.OutcomeClientGone, status: statusClientGone})
+	f.settle(now, ending{outcome: spillway.OutcomeClientGone, status: spillway.StatusClientGone})
 }
-
-// statusClientGone is what records show for a client that left: nginx's code
-// for it, which no client ever sees.
-const statusClientGone = 499
 
 // Record is the flight's record: complete after the settle action, valid until
 // Release. The driver may add what only it knows.

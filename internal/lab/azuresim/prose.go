@@ -1,5 +1,7 @@
 package azuresim
 
+import "github.com/spillway-ai/spillway/internal/stat"
+
 // The words of answers: short and common, so that each is one token to most
 // tokenizers. The tables are constant.
 var (
@@ -25,7 +27,7 @@ type prose struct {
 // next returns the next token. It is valid until the call after it.
 func (p *prose) next() []byte {
 	p.step++
-	r := mix(p.seed + p.step)
+	r := stat.Mix(p.seed + p.step)
 	if p.pattern == "" || p.at > len(p.pattern) {
 		p.pattern, p.at = patterns[r>>32%uint64(len(patterns))], 0
 	}
@@ -61,21 +63,13 @@ func (p *prose) next() []byte {
 	return b
 }
 
-// mix hashes one word (the finalizer of splitmix64).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
 const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // randomText is n letters and digits that depend on the seed alone.
 func randomText(seed uint64, n int) string {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = alphanumeric[mix(seed+uint64(i)<<32)%uint64(len(alphanumeric))]
+		b[i] = alphanumeric[stat.Mix(seed+uint64(i)<<32)%uint64(len(alphanumeric))]
 	}
 	return string(b)
 }
@@ -84,9 +78,9 @@ func randomText(seed uint64, n int) string {
 func uuid(seed uint64) string {
 	b := make([]byte, 36)
 	for i := range b {
-		b[i] = hexDigits[mix(seed+uint64(i)<<32)&15]
+		b[i] = hexDigits[stat.Mix(seed+uint64(i)<<32)&15]
 	}
 	b[8], b[13], b[18], b[23], b[14] = '-', '-', '-', '-', '4'
-	b[19] = hexDigits[8|mix(seed)&3]
+	b[19] = hexDigits[8|stat.Mix(seed)&3]
 	return string(b)
 }

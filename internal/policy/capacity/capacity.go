@@ -132,19 +132,15 @@ func (m *Meter) Calibrate(now time.Time, s spillway.Signals) {
 
 // Refused corrects the account by a 429, whose own reservation is released
 // separately, and after Calibrate with the same response: the level is at
-// least 1, and stays there for retryAfter (at most 60 s; 0 or below is none).
+// least 1, and stays there for retryAfter (at most spillway.MaxRetryAfter; 0 or below is none).
 func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
-	retryAfter = min(max(retryAfter, 0), maxRetryAfter)
+	retryAfter = min(max(retryAfter, 0), spillway.MaxRetryAfter)
 	if m.kind == spillway.Provisioned {
 		m.provisioned.refused(now, retryAfter)
 		return
 	}
 	m.standard.refused(now, retryAfter)
 }
-
-// maxRetryAfter bounds what a 429 can block: the service is known to name
-// waits of up to a day.
-const maxRetryAfter = time.Minute
 
 // calibrationHalfLife is the time in which half of a downward correction is
 // made.

@@ -47,7 +47,6 @@ func (s Strategy) String() string {
 type Config struct {
 	Strategy Strategy
 	SpillAt  float64 // 0 takes 0.97
-	MaxTiers int     // tiers considered, from the first candidate's tier on; 0 means all
 	// AllowTried picks among candidates that this flight has tried when
 	// nothing else is left.
 	AllowTried bool
@@ -102,11 +101,6 @@ func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 	for i := range cands {
 		f.first = min(f.first, cands[i].Tier)
 	}
-	f.last = math.MaxInt
-	if cfg.MaxTiers > 0 {
-		f.last = f.first + cfg.MaxTiers - 1
-	}
-
 	ok := f.bestTier(cands)
 	if !ok && f.limit < 1 {
 		f.limit = 1
@@ -130,11 +124,11 @@ func Pick(cands []Candidate, cfg Config, affinity uint64, rnd float64) Choice {
 
 // filter is what one pick considers.
 type filter struct {
-	first, last int        // tiers
-	tier        int        // the tier to choose in
-	limit       float64    // utilization that is still usable
-	tried       bool       // tried candidates count
-	least       *Candidate // unless nil, only those as lightly loaded as this
+	first int        // tier
+	tier  int        // the tier to choose in
+	limit float64    // utilization that is still usable
+	tried bool       // tried candidates count
+	least *Candidate // unless nil, only those as lightly loaded as this
 }
 
 // reason is why c cannot be used, or SpillNone.
@@ -161,7 +155,7 @@ func (f *filter) usable(c *Candidate) bool {
 
 // bestTier finds the first tier with a usable candidate.
 func (f *filter) bestTier(cands []Candidate) bool {
-	best, ok := f.last, false
+	best, ok := math.MaxInt, false
 	for i := range cands {
 		if c := &cands[i]; c.Tier <= best && f.reason(c) == spillway.SpillNone {
 			best, ok = c.Tier, true

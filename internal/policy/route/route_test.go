@@ -46,8 +46,6 @@ func TestPickTier(t *testing.T) {
 		{"all tried, again", []c{{Tried: true}, {Tier: 1, Tried: true}}, route.Config{AllowTried: true}, route.Choice{Index: 0, OK: true}},
 		{"tried and paused", []c{{Tried: true, Blocked: spillway.SpillPaused, Failed: spillway.SpillRefused}, {Tier: 1, Tried: true}}, route.Config{AllowTried: true}, route.Choice{Index: 1, Tier: 1, Reason: spillway.SpillRefused, OK: true}},
 		{"untried before tried", []c{{Tried: true}, {Tier: 1}}, route.Config{AllowTried: true}, route.Choice{Index: 1, Tier: 1, Reason: spillway.SpillBroken, OK: true}},
-		{"too deep", []c{{Blocked: spillway.SpillBroken}, {Tier: 1, Blocked: spillway.SpillQueue}, {Tier: 2}}, route.Config{MaxTiers: 2}, route.Choice{Reason: spillway.SpillBroken}},
-		{"depth counts from the first candidate", []c{{Tier: 3, Blocked: spillway.SpillBroken}, {Tier: 4}}, route.Config{MaxTiers: 2}, route.Choice{Index: 1, Tier: 4, Reason: spillway.SpillBroken, OK: true}},
 	}
 	for _, tt := range tests {
 		for _, s := range []route.Strategy{route.Weighted, route.LeastOutstanding, route.Affinity} {
@@ -174,7 +172,6 @@ func TestPickProperties(t *testing.T) {
 		cands := drawCandidates(t)
 		cfg := route.Config{
 			Strategy:   route.Strategy(rapid.IntRange(0, 2).Draw(t, "strategy")),
-			MaxTiers:   rapid.IntRange(0, 3).Draw(t, "maxTiers"),
 			AllowTried: rapid.Bool().Draw(t, "allowTried"),
 		}
 		choice := route.Pick(cands, cfg, rapid.Uint64().Draw(t, "affinity"), rapid.Float64Range(0, 0.999999).Draw(t, "rnd"))
@@ -184,8 +181,7 @@ func TestPickProperties(t *testing.T) {
 		}
 		free := func(c route.Candidate) bool {
 			return !c.Tried && c.Blocked == spillway.SpillNone && c.Utilization < 0.97 &&
-				(c.MaxInFlight == 0 || c.InFlight < c.MaxInFlight) &&
-				(cfg.MaxTiers == 0 || c.Tier < first+cfg.MaxTiers)
+				(c.MaxInFlight == 0 || c.InFlight < c.MaxInFlight)
 		}
 		for _, c := range cands {
 			if free(c) && (!choice.OK || c.Tier < choice.Tier) {
