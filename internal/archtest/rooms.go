@@ -42,7 +42,8 @@ var rooms = []room{
 	{dir: "internal/lab/workload", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/numeral", pure: true},
 	{dir: "internal/svg", pure: true},
-	{dir: "internal/lab/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/svg"}, pure: true},
+	{dir: "internal/chart", may: []string{"internal/numeral"}, pure: true},
+	{dir: "internal/lab/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/chart"}, pure: true},
 	{dir: "internal/observe/cost", may: []string{".", "internal/numeral"}, pure: true},
 	{dir: "internal/diagnose", may: []string{".", "internal/numeral", "internal/stat", "internal/svg"}, pure: true},
 
@@ -59,7 +60,8 @@ var rooms = []room{
 	{dir: "internal/observe/otlp", may: []string{".", "internal/observe/genai"}, clock: true},
 	{dir: "internal/observe/store", may: []string{".", "internal/observe/lockfile"}, clock: true},
 	{dir: "internal/observe/export", may: []string{".", "internal/observe/store"}, clock: true},
-	{dir: "internal/observe/kql", may: []string{"internal/observe/kql/..."}, pure: true},
+	{dir: "internal/observe/kql", pure: true},
+	{dir: "internal/observe/kql/answer", may: []string{"internal/chart", "internal/observe/kql"}, pure: true},
 	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose"}},
 	{dir: "examples"},
 	{dir: "internal/app", may: []string{
