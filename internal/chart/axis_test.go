@@ -17,21 +17,21 @@ func TestScales(t *testing.T) {
 		values []float64
 		want   string // ticks
 	}{
-		{"linear", Axis{}, 4, []float64{0.0206}, "0 0.01 0.02"},
+		{"linear", Axis{}, 4, []float64{0.0206}, "0 0.005 0.01 0.015 0.02"},
 		{"linear of nothing", Axis{}, 2, nil, "0 0.5 1"},
 		{"linear that ends on a tick", Axis{}, 3, []float64{300}, "0 100 200 300"},
 		{"linear that ends near a tick", Axis{}, 5, []float64{49405.5}, "0 10,000 20,000 30,000 40,000 50,000"},
 		{"linear far from the next tick", Axis{}, 4, []float64{688}, "0 200 400 600"},
-		{"linear with a least end", Axis{Least: 1}, 4, []float64{0.3}, "0 0.25 0.5 0.75 1"},
+		{"linear with a least end", Axis{Least: 1}, 4, []float64{0.3}, "0 0.2 0.4 0.6 0.8 1"},
 		{"linear below zero", Axis{}, 4, []float64{-5, 10}, "−5 0 5 10"},
 		{"linear barely below zero", Axis{}, 4, []float64{-1, 10}, "0 5 10"},
 		{"log", Axis{Kind: Log}, 4, []float64{320, 1560}, "200 500 1,000 2,000"},
 		{"log of nothing", Axis{Kind: Log}, 4, nil, "1 2 5 10"},
 		{"log of one", Axis{Kind: Log}, 4, []float64{5}, "5 10"},
 		{"log of three decades", Axis{Kind: Log}, 4, []float64{1, 1000}, "1 10 100 1,000"},
-		{"log with ticks", Axis{Kind: Log, Ticks: []float64{10, 30, 90}}, 4, []float64{10, 30}, "10 30 90"},
 		{"log with zero", Axis{Kind: LogZero}, 4, []float64{0, 0.0001, 0.019}, "0 0.0001 0.001 0.01"},
-		{"log with only zero", Axis{Kind: LogZero}, 4, []float64{0}, "0 1 10"},
+		{"log with only zero", Axis{Kind: LogZero}, 4, []float64{0}, "0 0.2 0.4 0.6 0.8 1"},
+		{"log with zero, of one decade", Axis{Kind: LogZero}, 4, []float64{0, 1, 9}, "0 2 4 6 8 10"},
 		{"log with zero, tiny", Axis{Kind: LogZero}, 4, []float64{1e-12, 0.1}, "0 0.000001 0.00001 0.0001 0.001 0.01 0.1"},
 	} {
 		s := tt.axis.scale(tt.values, tt.n).over(500, 100) // upward
@@ -56,16 +56,18 @@ func TestScales(t *testing.T) {
 	}
 }
 
-func TestLevels(t *testing.T) {
+// Whatever the greatest value is, an axis names some numbers and reaches it.
+func TestLinearScaleReaches(t *testing.T) {
 	for _, hi := range []float64{1e-38, 1e-9, 3, 1e15, 1e300} {
 		for n := 2; n < 12; n++ {
-			if got := Levels(0, hi, n); len(got) < n/2+1 || len(got) > n+2 || got[0] != 0 || got[len(got)-1] < hi*0.999 {
-				t.Errorf("%d levels up to %g: %v", n, hi, got)
+			s := linearScale(0, hi, n)
+			if len(s.ticks) < 2 || len(s.ticks) > n*5/4+2 || s.ticks[0] != 0 || s.hi < hi {
+				t.Errorf("%d numbers up to %g: %v, to %g", n, hi, s.ticks, s.hi)
 			}
 		}
 	}
-	if got := Levels(0, math.Inf(1), 4); got[len(got)-1] != 1 {
-		t.Errorf("levels without an end: %v", got)
+	if s := linearScale(0, math.Inf(1), 4); s.hi != 1 {
+		t.Errorf("an axis without an end reaches %v", s.hi)
 	}
 }
 

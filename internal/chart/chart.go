@@ -24,12 +24,11 @@ type Chart struct {
 
 // Panel is a pair of axes with its series.
 type Panel struct {
-	Title  string
-	X, Y   Axis
-	Series []Series
-	// Stacked adds the bars of series up, and their areas.
-	Stacked bool
-	Height  float64 // of the space between the axes; 0 takes 230. Rows have their own.
+	Title   string
+	X, Y    Axis
+	Series  []Series
+	Stacked bool    // bars and areas stand on those of the series before
+	Height  float64 // between the axes; 0 takes 230. Rows have their own.
 }
 
 // Mark is how a series is drawn.
@@ -107,13 +106,10 @@ const (
 	narrow = 372
 )
 
-// HTML is the figure's content: a legend where more than one thing is drawn,
-// and the drawing for a wide and for a narrow screen.
+// HTML is the figure's content: a legend of the named series, and a drawing
+// for a wide and for a narrow screen.
 func (c *Chart) HTML() template.HTML {
-	var b strings.Builder
-	b.WriteString(`<div class="chart">` + "\n" + c.legend())
-	b.WriteString(c.svg(wide, "wide") + c.svg(narrow, "narrow") + "</div>\n")
-	return template.HTML(b.String()) //nolint:gosec // every text in it is escaped where it is written
+	return template.HTML(`<div class="chart">` + "\n" + c.legend() + c.svg(wide, "wide") + c.svg(narrow, "narrow") + "</div>\n") //nolint:gosec // every text in it is escaped where it is written
 }
 
 // SVG draws the chart alone, at a width.
@@ -130,26 +126,22 @@ func (c *Chart) svg(width float64, class string) string {
 // legend lists the named series, each name once.
 func (c *Chart) legend() string {
 	var b strings.Builder
-	known := map[string]bool{}
+	known := map[string]bool{"": true}
 	for i := range c.Panels {
 		for _, s := range c.Panels[i].Series {
-			if s.Name == "" || known[s.Name] {
+			if known[s.Name] {
 				continue
 			}
 			known[s.Name] = true
 			var p picture
 			switch s.Mark {
-			case Line, Area:
-				p.tag("line", "line "+string(s.Color), "", "x1 y1 x2 y2", 0, 7, 22, 7)
-				if len(s.Points) > 0 && s.Points[0].Size > 0 {
-					p.circle(11, 7, 5, "bubble "+string(s.Color), "")
-				} else {
-					p.point(11, 7, 4.5, s.Color, "")
+			case Line, Area, Dots:
+				if s.Mark != Dots {
+					p.path("line "+string(s.Color), []float64{0, 7, 22, 7}, false)
 				}
-			case Dots:
-				p.point(11, 7, 5, s.Color, "")
+				p.point(11, 7, 4.5, s.Color, "")
 			case Bars, Range, Cells:
-				p.tag("rect", "fill "+string(s.Color), "", "x y width height rx", 4, 1, 13, 13, 3)
+				p.rect(box{4, 0.5, 17, 13.5}, "fill "+string(s.Color), "")
 			}
 			b.WriteString(`<li><svg viewBox="0 0 22 14" aria-hidden="true">` + p.b.String() + "</svg>" + escape(s.Name) + "</li>\n")
 		}

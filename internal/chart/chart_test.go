@@ -41,7 +41,7 @@ func samples() []*Chart {
 	return []*Chart{
 		{
 			ID: "lines", Title: "Lines & areas", Desc: "Lines <over> time.", Columns: 2, Panels: []Panel{
-				{Title: "Lines", X: Axis{Kind: Time, Label: "UTC"}, Y: Axis{Label: "tokens per second", Limit: 8}, Series: []Series{line(0, Line), line(1, Line), line(7, Line)}},
+				{Title: "Lines", X: Axis{Kind: Time, Label: "UTC"}, Y: Axis{Label: "tokens per second"}, Series: []Series{line(0, Line), line(1, Line), line(7, Line)}},
 				{Title: "Stacked", X: Axis{Kind: Time}, Y: Axis{Label: "calls"}, Stacked: true, Series: []Series{line(2, Area), line(3, Area)}},
 				{Title: "Columns", X: Axis{Kind: Time}, Stacked: true, Series: []Series{columns(Bad, 1), columns(Warn, 2)}},
 			},
@@ -60,7 +60,7 @@ func samples() []*Chart {
 					{Name: "cap", Color: Hue(0), Points: []Point{{X: 0, Y: 0.02, Size: 1, Label: "8,000"}, {X: 0.01, Y: 0.001, Size: 0.4, Label: "2,000"}, {X: 0.0101, Y: 0.001, Size: 0.4, Label: "1,999"}}},
 					{Name: "compared", Mark: Dots, Color: Ink, Points: []Point{{X: 0.01, Y: 0, Label: "all"}}},
 				}},
-				{X: Axis{Kind: Log, Ticks: []float64{8, 64, 512}}, Y: Axis{Kind: Log, Label: "seconds"}, Series: []Series{
+				{X: Axis{Kind: Log}, Y: Axis{Kind: Log, Label: "seconds"}, Series: []Series{
 					{Name: "complete", Mark: Cells, Color: Hue(5), Points: []Point{{X: 8, X1: 16, Y: 1, Y1: 2, Size: 1}, {X: 256, X1: 512, Y: 4, Y1: 8, Size: 0.1}}},
 				}},
 			},

@@ -1,7 +1,5 @@
 package chart
 
-import "math"
-
 // Distances in the drawings.
 const (
 	rowHeight = 27.0
@@ -71,15 +69,12 @@ func (n *Panel) nameRoom(width float64) float64 {
 // Names of rows are written left of it when named is set.
 func (n *Panel) draw(p *picture, f frame, named bool) (bottom float64) {
 	f.heading(p, n.Title, "panel")
-	if n.Y.Names == nil {
-		f.heading(p, n.Y.Label, "unit")
-	}
-	f.top += 8
-	xs, ys := n.values()
+	spans, xs, ys := n.spans()
 	if n.Y.Names != nil {
+		f.top += 8
 		f.bottom = f.top + rowHeight*float64(len(n.Y.Names))
-		if named {
-			for i, name := range n.Y.Names {
+		for i, name := range n.Y.Names {
+			if named {
 				p.text(f.left-10, f.top+rowHeight*(float64(i)+0.5)+4, "name end", clip(name, f.left-12))
 			}
 		}
@@ -87,12 +82,17 @@ func (n *Panel) draw(p *picture, f frame, named bool) (bottom float64) {
 		f.right -= f.room
 		f.x = n.X.scale(xs, ticksIn(f.right-f.left, 80)).over(f.left, f.right)
 	} else {
+		f.heading(p, n.Y.Label, "unit")
+		f.top += 8
 		height := n.Height
 		if height == 0 {
 			height = 230
 		}
 		f.bottom = f.top + height
-		inset := n.inset()
+		inset, apart := 16.0, 80.0
+		if n.X.Kind == Time {
+			inset, apart = 0, 92
+		}
 		f.y = n.Y.scale(ys, ticksIn(height, 48)).over(f.bottom-inset, f.top+inset)
 		room := 22.0
 		for _, v := range f.y.ticks {
@@ -100,15 +100,12 @@ func (n *Panel) draw(p *picture, f frame, named bool) (bottom float64) {
 		}
 		f.left += room
 		f.right -= margin
-		apart := 80.0
-		if n.X.Kind == Time {
-			apart = 92
-		}
 		f.x = n.X.scale(xs, ticksIn(f.right-f.left, apart)).over(f.left+inset, f.right-inset)
+		f.horizontals(p)
 	}
 	f.labels.frame = box{f.left + 4, f.top, f.right, f.bottom}
-	bottom = f.axes(p, n)
-	f.marks(p, n)
+	bottom = f.verticals(p, n.X)
+	f.marks(p, n, spans)
 	return bottom
 }
 
@@ -122,22 +119,6 @@ func (f *frame) heading(p *picture, text, class string) {
 
 func ticksIn(length, apart float64) int { return max(int(length/apart), 2) }
 
-// inset keeps what is drawn at the ends of the axes between them.
-func (n *Panel) inset() float64 {
-	inset := 0.0
-	for _, s := range n.Series {
-		for _, q := range s.Points {
-			if q.Size > 0 && s.Mark != Cells {
-				return 26
-			}
-		}
-		if s.Mark == Dots || n.Y.Kind == LogZero || n.X.Kind == LogZero {
-			inset = 10
-		}
-	}
-	return inset
-}
-
 // labelRoom is what the labels of rows take at the right.
 func (n *Panel) labelRoom() float64 {
 	room := margin
@@ -149,84 +130,45 @@ func (n *Panel) labelRoom() float64 {
 	return room
 }
 
-// values returns what the axes have to cover.
-func (n *Panel) values() (xs, ys []float64) {
-	sums := map[float64]float64{}
-	for _, s := range n.Series {
-		for _, q := range s.Points {
-			x, y := q.X, q.Y
-			switch {
-			case !n.Stacked || s.Mark != Bars && s.Mark != Area:
-			case n.Y.Names != nil:
-				sums[q.Y] += q.X
-				x = sums[q.Y]
-			default:
-				sums[q.X] += q.Y
-				y = sums[q.X]
-			}
-			xs, ys = append(xs, x), append(ys, y)
-			if s.Mark == Cells || s.Mark == Bars && n.Y.Names == nil {
-				xs = append(xs, q.X1)
-			}
-			if s.Mark == Cells {
-				ys = append(ys, q.Y1)
-			}
-		}
-	}
-	return xs, ys
-}
-
-// axes draws the grid with its values and returns where the panel ends.
-func (f *frame) axes(p *picture, n *Panel) (bottom float64) {
-	if n.Y.Names == nil {
-		f.horizontals(p, n)
-	}
-	reached := math.Inf(-1)
+// verticals draws the lines of the horizontal axis and returns where the panel
+// ends.
+func (f *frame) verticals(p *picture, axis Axis) (bottom float64) {
+	reached := f.least
 	for _, v := range f.x.ticks {
-		x := f.x.at(v)
-		if x < f.left-0.5 || x > f.right+0.5 {
-			continue
+		x, top, class := f.x.at(v), f.top-2, "grid"
+		if axis.Kind == Time {
+			top, class = f.bottom-4, "axis"
+		} else if v == 0 {
+			class = "axis"
 		}
-		switch {
-		case n.X.Kind == Time:
-			p.tag("line", "axis", "", "x1 y1 x2 y2", x, f.bottom, x, f.bottom+4)
-		case v == 0:
-			p.tag("line", "axis", "", "x1 y1 x2 y2", x, f.top-2, x, f.bottom)
-		default:
-			p.tag("line", "grid", "", "x1 y1 x2 y2", x, f.top-2, x, f.bottom)
-		}
+		p.path(class, []float64{x, top, x, f.bottom}, false)
 		text := f.x.format(v)
 		half := widthOf(text) / 2
-		if x-half > max(reached+6, f.least) && x+half < f.most {
+		if x-half > reached && x+half < f.most {
 			p.text(x, f.bottom+16, "tick mid", text)
-			reached = x + half
+			reached = x + half + 6
 		}
 	}
-	bottom = f.bottom + 22
-	if n.X.Label != "" {
-		label := clip(n.X.Label, f.most-f.head)
-		half := widthOf(label) / 2
-		p.text(min(max((f.left+f.right)/2, f.head+half), f.most-half), f.bottom+36, "unit mid", label)
-		bottom += 20
+	if axis.Label == "" {
+		return f.bottom + 22
 	}
-	return bottom
+	label := clip(axis.Label, f.most-f.head)
+	half := widthOf(label) / 2
+	p.text(min(max((f.left+f.right)/2, f.head+half), f.most-half), f.bottom+36, "unit mid", label)
+	return f.bottom + 42
 }
 
 // horizontals draws the lines of the vertical axis.
-func (f *frame) horizontals(p *picture, n *Panel) {
+func (f *frame) horizontals(p *picture) {
 	for _, v := range f.y.ticks {
 		class, y := "grid", f.y.at(v)
 		if v == 0 {
 			class = "axis"
 		}
-		p.tag("line", class, "", "x1 y1 x2 y2", f.left, y, f.right, y)
+		p.path(class, []float64{f.left, y, f.right, y}, false)
 		p.text(f.left-8, y+4, "tick end", f.y.format(v))
 	}
-	if n.Y.Kind == LogZero {
+	if f.y.zero > 0 {
 		p.text(f.left-12, (f.y.at(0)+f.y.at(f.y.lo))/2+4, "tick end", "⋮")
-	}
-	if n.Y.Limit != 0 {
-		y := f.y.at(n.Y.Limit)
-		p.tag("line", "limit", "", "x1 y1 x2 y2", f.left, y, f.right, y)
 	}
 }

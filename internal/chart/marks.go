@@ -5,134 +5,137 @@ import (
 	"strconv"
 )
 
-// maxMarked is the number of points up to which a line's are marked, for each
-// pixel of the axis.
-const maxMarked = 1.0 / 24
+// span is a point with where it starts: the end of what it stands on.
+type span struct {
+	x0, y0, x, y float64
+	*Point
+}
+
+// spans returns the points of each series, stacked, and what the axes have to
+// cover.
+func (n *Panel) spans() (all [][]span, xs, ys []float64) {
+	base := map[float64]float64{}
+	for _, s := range n.Series {
+		stack := func(at, v float64) (from, to float64) {
+			from = base[at]
+			if n.Stacked {
+				base[at] += v
+			}
+			return from, from + v
+		}
+		spans := make([]span, len(s.Points))
+		for i := range s.Points {
+			q := &s.Points[i]
+			v := span{q.X, q.Y, q.X, q.Y, q}
+			switch {
+			case s.Mark == Bars && n.Y.Names != nil:
+				v.x0, v.x = stack(q.Y, q.X)
+			case s.Mark == Bars:
+				v.x = q.X1
+				v.y0, v.y = stack(q.X, q.Y)
+			case s.Mark == Area:
+				v.y0, v.y = stack(q.X, q.Y)
+			case s.Mark == Cells:
+				v.x, v.y = q.X1, q.Y1
+			}
+			spans[i] = v
+			xs, ys = append(xs, v.x0, v.x), append(ys, v.y0, v.y)
+		}
+		all = append(all, spans)
+	}
+	return all, xs, ys
+}
 
 // marks draws the series, the later ones above the earlier ones, and then the
 // labels.
-func (f *frame) marks(p *picture, n *Panel) {
-	sums := map[float64]float64{}
+func (f *frame) marks(p *picture, n *Panel, all [][]span) {
 	for i := range n.Series {
-		s := &n.Series[i]
-		switch s.Mark {
-		case Line, Area:
-			f.line(p, s, n.Stacked, sums)
-		case Bars:
-			f.bars(p, n, s, sums)
+		switch s := &n.Series[i]; s.Mark {
+		case Line, Area, Range:
+			f.line(p, s, all[i], n.Stacked)
+		case Bars, Cells:
+			f.boxes(p, s, all[i], n.Y.Names != nil)
 		case Dots:
-			f.dots(p, n, s)
-		case Range:
-			p.path("range "+string(s.Color), f.place(s.Points), false, "")
-		case Cells:
-			f.cells(p, s)
+			for _, q := range all[i] {
+				f.dot(p, s, q, n.Y.Names != nil)
+			}
 		}
 	}
 	f.labels.draw(p)
 }
 
-// place returns the pixels of points.
-func (f *frame) place(points []Point) []float64 {
-	xy := make([]float64, 0, 2*len(points))
-	for _, q := range points {
-		xy = append(xy, f.x.at(q.X), f.y.at(q.Y))
-	}
-	return xy
-}
-
-// line draws a line or an area, which stands on the areas before it when they
-// are stacked.
-func (f *frame) line(p *picture, s *Series, stacked bool, sums map[float64]float64) {
-	points := s.Points
-	if len(points) == 0 {
+// line draws a line, with an area below it where that is asked for. Its points
+// are marked where they are few.
+func (f *frame) line(p *picture, s *Series, spans []span, stacked bool) {
+	if len(spans) == 0 {
 		return
 	}
-	if s.Mark == Area {
-		var below, above []float64
-		for i := range points {
-			q := &points[i]
-			base := 0.0
-			if stacked {
-				base = sums[q.X]
-				sums[q.X] += q.Y
-			}
-			above = append(above, f.x.at(q.X), f.y.at(base+q.Y))
-			below = append(below, f.y.at(base), f.x.at(q.X))
-		}
-		outline := append([]float64(nil), above...)
-		for i := len(below) - 1; i >= 0; i-- {
-			outline = append(outline, below[i])
+	xy := make([]float64, 0, 4*len(spans))
+	for _, q := range spans {
+		xy = append(xy, f.x.at(q.x), f.y.at(q.y))
+	}
+	color := string(s.Color)
+	switch s.Mark {
+	case Range:
+		p.path("range "+color, xy, false)
+		return
+	case Area:
+		outline := xy
+		for i := len(spans) - 1; i >= 0; i-- {
+			outline = append(outline, f.x.at(spans[i].x0), f.y.at(spans[i].y0))
 		}
 		class := "area "
 		if stacked {
 			class = "fill "
 		}
-		p.path(class+string(s.Color), outline, true, "")
-		p.path("line "+string(s.Color), above, false, "")
-		return
+		p.path(class+color, outline, true)
 	}
-	xy := f.place(points)
-	p.path("line "+string(s.Color), xy, false, "")
+	p.path("line "+color, xy, false)
 	f.labels.along(xy)
-	marked := float64(len(points)) <= max((f.right-f.left)*maxMarked, 1)
-	for i, q := range points {
-		radius := 3.6
-		switch {
-		case q.Size > 0:
-			radius = 3 + 15*math.Sqrt(q.Size)*min((f.right-f.left)/600, 1)
-			p.circle(xy[2*i], xy[2*i+1], radius, "bubble "+string(s.Color), q.Hint)
-		case marked:
-			p.point(xy[2*i], xy[2*i+1], radius, s.Color, q.Hint)
+	few := len(spans) <= max(int(f.right-f.left)/24, 1)
+	for _, q := range spans {
+		if few || q.Size > 0 {
+			f.dot(p, s, q, false)
 		}
-		f.labels.spots = append(f.labels.spots, spot{x: xy[2*i], y: xy[2*i+1], radius: radius, label: q.Label})
 	}
 }
 
-// bars draws bars from zero, or from the end of those before them.
-func (f *frame) bars(p *picture, n *Panel, s *Series, sums map[float64]float64) {
+// dot draws a point or a bubble. In rows its label is right of it.
+func (f *frame) dot(p *picture, s *Series, q span, rows bool) {
+	x, y, radius := f.x.at(q.x), f.y.at(q.y), 4.0
+	if q.Size > 0 {
+		radius = 3 + 15*math.Sqrt(q.Size)*min((f.right-f.left)/600, 1)
+		p.tag("circle", "bubble "+string(s.Color), hintOf(q.Hint), "cx cy r", x, y, radius)
+	} else {
+		p.point(x, y, radius, s.Color, q.Hint)
+	}
+	if rows {
+		p.text(x+10, y+4, "value", q.Label)
+	} else {
+		f.labels.spots = append(f.labels.spots, spot{x, y, radius, q.Label, s.Mark == Dots})
+	}
+}
+
+// boxes draws bars, and the cells of a heat map in four depths of color. The
+// label of a bar in a row is right of it.
+func (f *frame) boxes(p *picture, s *Series, spans []span, rows bool) {
 	class := "fill " + string(s.Color)
-	for _, q := range s.Points {
-		if n.Y.Names != nil {
-			base := sums[q.Y]
-			if n.Stacked {
-				sums[q.Y] += q.X
-			}
-			from, to, y := f.x.at(base), f.x.at(base+q.X), f.y.at(q.Y)
+	for _, q := range spans {
+		x0, x, y0, y := f.x.at(q.x0), f.x.at(q.x), f.y.at(q.y0), f.y.at(q.y)
+		b := box{min(x0, x), min(y0, y), max(x0, x), max(y0, y)}
+		switch {
+		case rows:
 			if q.X > 0 {
-				to = max(to, from+1.5) // a little is not nothing
+				b.right = max(b.right, b.left+1.5) // a little is not nothing
 			}
-			p.rect(box{min(from, to), y - barHeight/2, max(from, to), y + barHeight/2}, class, q.Hint)
-			p.text(max(from, to)+6, y+4, "value", q.Label)
+			b.top, b.bottom = y-barHeight/2, y+barHeight/2
+			p.text(b.right+6, y+4, "value", q.Label)
+		case s.Mark == Bars:
+			b.right = max(b.right-0.5, b.left+0.5)
+		default:
+			p.rect(b, class+" depth"+strconv.Itoa(min(1+int(4*q.Size), 4)), q.Hint)
 			continue
 		}
-		base := sums[q.X]
-		if n.Stacked {
-			sums[q.X] += q.Y
-		}
-		from, to := f.y.at(base), f.y.at(base+q.Y)
-		x, end := f.x.at(q.X), f.x.at(q.X1)
-		p.rect(box{x, min(from, to), max(end-0.5, x+0.5), max(from, to)}, class, q.Hint)
-	}
-}
-
-// dots draws points: in rows with the label beside them.
-func (f *frame) dots(p *picture, n *Panel, s *Series) {
-	for _, q := range s.Points {
-		x, y := f.x.at(q.X), f.y.at(q.Y)
-		p.point(x, y, 4.5, s.Color, q.Hint)
-		if n.Y.Names != nil {
-			p.text(x+10, y+4, "value", q.Label)
-			continue
-		}
-		f.labels.spots = append(f.labels.spots, spot{x: x, y: y, radius: 4.5, label: q.Label, strong: true})
-	}
-}
-
-// cells draws the fields of a heat map, in four depths of color.
-func (f *frame) cells(p *picture, s *Series) {
-	for _, q := range s.Points {
-		x, y, end, top := f.x.at(q.X), f.y.at(q.Y), f.x.at(q.X1), f.y.at(q.Y1)
-		depth := min(1+int(4*q.Size), 4)
-		p.rect(box{x, top, end, y}, "fill depth"+strconv.Itoa(depth)+" "+string(s.Color), q.Hint)
+		p.rect(b, class, q.Hint)
 	}
 }

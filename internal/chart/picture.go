@@ -36,7 +36,7 @@ func (p *picture) text(x, y float64, class, s string) {
 
 // path draws through points given as x, y, x, y; closed joins the last to the
 // first.
-func (p *picture) path(class string, xy []float64, closed bool, hint string) {
+func (p *picture) path(class string, xy []float64, closed bool) {
 	p.b.WriteString(`<path class="` + class + `" d="M`)
 	for i, v := range xy {
 		if i > 0 {
@@ -47,11 +47,7 @@ func (p *picture) path(class string, xy []float64, closed bool, hint string) {
 	if closed {
 		p.b.WriteByte('Z')
 	}
-	if hint == "" {
-		p.b.WriteString("\"/>\n")
-		return
-	}
-	p.b.WriteString("\">" + hintOf(hint) + "</path>\n")
+	p.b.WriteString("\"/>\n")
 }
 
 // rect draws a box that is not empty.
@@ -59,10 +55,6 @@ func (p *picture) rect(b box, class, hint string) {
 	if width, height := b.right-b.left, b.bottom-b.top; width > 0 && height > 0 {
 		p.tag("rect", class, hintOf(hint), "x y width height", b.left, b.top, width, height)
 	}
-}
-
-func (p *picture) circle(x, y, radius float64, class, hint string) {
-	p.tag("circle", class, hintOf(hint), "cx cy r", x, y, radius)
 }
 
 // corners are those of the shapes after the circle: a square, a diamond, and
@@ -78,15 +70,17 @@ var corners = [hues][]float64{
 // point draws a point in its color's shape.
 func (p *picture) point(x, y, radius float64, c Color, hint string) {
 	shape := corners[c.shape()]
+	p.b.WriteString("<g>" + hintOf(hint))
 	if shape == nil {
-		p.circle(x, y, radius, "point "+string(c), hint)
-		return
+		p.tag("circle", "point "+string(c), "", "cx cy r", x, y, radius)
+	} else {
+		xy := make([]float64, len(shape))
+		for i, v := range shape {
+			xy[i] = [2]float64{x, y}[i%2] + radius*v
+		}
+		p.path("point "+string(c), xy, true)
 	}
-	xy := make([]float64, len(shape))
-	for i, v := range shape {
-		xy[i] = [2]float64{x, y}[i%2] + radius*v
-	}
-	p.path("point "+string(c), xy, true, hint)
+	p.b.WriteString("</g>")
 }
 
 func hintOf(s string) string {

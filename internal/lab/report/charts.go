@@ -22,22 +22,14 @@ func errorsChart(policies []Summary) *chart.Chart {
 		Desc: "Bars of the share of tries that ended in 408 and in 429, and of calls whose answer was truncated, for each policy.",
 	}
 	most := 0.0
-	for _, kind := range []struct {
-		title string
-		color chart.Color
-		at    func(*Summary) float64
-	}{
-		{"408, share of tries", chart.Bad, func(s *Summary) float64 { return s.Rate408 }},
-		{"429, share of tries", chart.Warn, func(s *Summary) float64 { return s.Rate429 }},
-		{"Truncated, share of calls", chart.Hue(0), func(s *Summary) float64 { return s.TruncatedRate }},
-	} {
-		bars := chart.Series{Mark: chart.Bars, Color: kind.color}
-		for i := range policies {
-			v := kind.at(&policies[i])
+	for k, title := range []string{"408, share of tries", "429, share of tries", "Truncated, share of calls"} {
+		bars := chart.Series{Mark: chart.Bars, Color: [...]chart.Color{chart.Bad, chart.Warn, chart.Hue(0)}[k]}
+		for i, s := range policies {
+			v := [...]float64{s.Rate408, s.Rate429, s.TruncatedRate}[k]
 			most = max(most, v)
 			bars.Points = append(bars.Points, chart.Point{X: v, Y: float64(i), Label: numeral.Share(v)})
 		}
-		c.Panels = append(c.Panels, chart.Panel{Title: kind.title, Y: names(policies), Series: []chart.Series{bars}})
+		c.Panels = append(c.Panels, chart.Panel{Title: title, Y: names(policies), Series: []chart.Series{bars}})
 	}
 	for i := range c.Panels {
 		c.Panels[i].X = chart.Axis{Least: most, Format: formatShareTick}
@@ -80,60 +72,48 @@ func latencyChart(policies []Summary) *chart.Chart {
 		ID: "latency", Title: "Latency percentiles by policy", Columns: 2,
 		Desc: "For each policy the 50th, 95th and 99th percentile of time to first token, time between tokens, whole answer and whole call, on logarithmic axes.",
 	}
-	for _, kind := range []struct {
-		title string
-		at    func(*Summary) Percentiles
-	}{
-		{"First token (TTFT)", func(s *Summary) Percentiles { return s.TTFT }},
-		{"Between tokens (TBT), mean of an answer", func(s *Summary) Percentiles { return s.TBT }},
-		{"Whole answer (E2E)", func(s *Summary) Percentiles { return s.E2E }},
-		{"Call, with its retries and waits", func(s *Summary) Percentiles { return s.CallE2E }},
+	for k, title := range []string{
+		"First token (TTFT)", "Between tokens (TBT), mean of an answer", "Whole answer (E2E)", "Call, with its retries and waits",
 	} {
+		var series []chart.Series
+		dots := []chart.Series{
+			{Name: "p50", Mark: chart.Dots, Color: chart.Hue(0)},
+			{Name: "p95", Mark: chart.Dots, Color: chart.Hue(1)},
+			{Name: "p99, with its value", Mark: chart.Dots, Color: chart.Hue(2)},
+		}
+		for i, s := range policies {
+			q := [...]Percentiles{s.TTFT, s.TBT, s.E2E, s.CallE2E}[k]
+			reach := chart.Series{Mark: chart.Range, Color: chart.Hue(0)}
+			for j, v := range []float64{q.P50, q.P95, q.P99} {
+				if v > 0 {
+					point := chart.Point{X: v, Y: float64(i), Hint: formatMillis(v)}
+					reach.Points = append(reach.Points, point)
+					if j == 2 {
+						point.Label = formatMillis(v)
+					}
+					dots[j].Points = append(dots[j].Points, point)
+				}
+			}
+			if len(reach.Points) == 0 {
+				reach = chart.Series{Mark: chart.Bars, Points: []chart.Point{{Y: float64(i), Label: "no data"}}}
+			}
+			series = append(series, reach)
+		}
 		c.Panels = append(c.Panels, chart.Panel{
-			Title: kind.title, Y: names(policies), X: chart.Axis{Kind: chart.Log, Format: formatMillisTick},
-			Series: percentileSeries(policies, kind.at),
+			Title: title, Series: append(series, dots...),
+			X: chart.Axis{Kind: chart.Log, Format: formatMillisTick}, Y: names(policies),
 		})
 	}
 	return c
-}
-
-// percentileSeries is a range and three points for each policy; one without
-// data says so.
-func percentileSeries(policies []Summary, at func(*Summary) Percentiles) []chart.Series {
-	var ranges []chart.Series
-	dots := []chart.Series{
-		{Name: "p50", Mark: chart.Dots, Color: chart.Hue(0)},
-		{Name: "p95", Mark: chart.Dots, Color: chart.Hue(1)},
-		{Name: "p99, with its value", Mark: chart.Dots, Color: chart.Hue(2)},
-	}
-	none := chart.Series{Mark: chart.Bars}
-	for i := range policies {
-		y, q := float64(i), at(&policies[i])
-		if q == (Percentiles{}) {
-			none.Points = append(none.Points, chart.Point{Y: y, Label: "no data"})
-			continue
-		}
-		var reach []chart.Point
-		for k, v := range []float64{q.P50, q.P95, q.P99} {
-			point := chart.Point{X: v, Y: y, Hint: [...]string{"p50 ", "p95 ", "p99 "}[k] + formatMillis(v)}
-			reach = append(reach, point)
-			if k == 2 {
-				point.Label = formatMillis(v)
-			}
-			dots[k].Points = append(dots[k].Points, point)
-		}
-		ranges = append(ranges, chart.Series{Mark: chart.Range, Color: chart.Hue(0), Points: reach})
-	}
-	return append(append(ranges, none), dots...)
 }
 
 // frontierChart shows what a parameter trades: truncated answers against
 // errors, with tokens as size. The compared policies are marked among its
 // points.
 func frontierChart(c Comparison) *chart.Chart {
-	most, truncated := 1.0, []float64{}
+	most := 1.0
 	for _, q := range c.Sweep {
-		most, truncated = max(most, q.CompletionTokensPerRequest), append(truncated, q.TruncatedRate)
+		most = max(most, q.CompletionTokensPerRequest)
 	}
 	var series []chart.Series
 	for i, q := range c.Sweep {
@@ -149,41 +129,20 @@ func frontierChart(c Comparison) *chart.Chart {
 	}
 	compared := chart.Series{Name: "compared policy", Mark: chart.Dots, Color: chart.Ink}
 	for _, s := range c.Policies {
-		truncated = append(truncated, s.TruncatedRate)
 		compared.Points = append(compared.Points, chart.Point{
 			X: s.TruncatedRate, Y: s.Rate408 + s.Rate429, Label: s.Name,
 			Hint: s.Name + ": " + unitTokens.format(s.CompletionTokensPerRequest) + " tokens per call",
 		})
 	}
-	x := chart.Axis{Label: "truncated, share of calls", Format: formatShareTick}
-	if lo, hi := positiveRange(truncated); hi > 100*lo {
-		x.Kind = chart.LogZero
-	}
 	return &chart.Chart{
 		ID: "frontier", Title: "Frontier of errors and truncation",
 		Desc: "Each circle is one value of a parameter: its share of truncated calls, its share of tries that ended in 408 or 429, and by its size the tokens generated for a call.",
 		Panels: []chart.Panel{{
-			X: x, Y: chart.Axis{Label: "408 + 429, share of tries", Kind: chart.LogZero, Format: formatShareTick},
+			X:      chart.Axis{Label: "truncated, share of calls", Kind: chart.LogZero, Format: formatShareTick},
+			Y:      chart.Axis{Label: "408 + 429, share of tries", Kind: chart.LogZero, Format: formatShareTick},
 			Series: append(series, compared), Height: 430,
 		}},
 	}
-}
-
-// positiveRange is from the least to the greatest positive value; 1 to 1
-// without any.
-func positiveRange(values []float64) (lo, hi float64) {
-	for _, v := range values {
-		if v > 0 {
-			hi = max(hi, v)
-			if lo == 0 || v < lo {
-				lo = v
-			}
-		}
-	}
-	if hi == 0 {
-		return 1, 1
-	}
-	return lo, hi
 }
 
 // depthChart shows the rates of 429 and 408 against the depth of the PTU
@@ -191,41 +150,31 @@ func positiveRange(values []float64) (lo, hi float64) {
 func depthChart(depths []Depth) *chart.Chart {
 	c := &chart.Chart{
 		ID: "depth", Title: "Errors by depth of the PTU meter", Columns: 2,
-		Desc: "Lines of the share of 429 and of 408 against the depth of the provisioned throughput meter in seconds, for each policy, on logarithmic axes with a place for zero.",
+		Desc: "Lines of the share of 429 and of 408 against the depth of the provisioned throughput meter in seconds, for each policy, on logarithmic axes.",
 	}
-	var seconds []float64
-	for _, at := range depths {
-		seconds = append(seconds, at.Seconds)
-	}
-	for _, kind := range []struct {
-		title string
-		at    func(DepthPolicy) float64
-	}{
-		{"429, share of tries", func(p DepthPolicy) float64 { return p.Rate429 }},
-		{"408, share of tries", func(p DepthPolicy) float64 { return p.Rate408 }},
-	} {
+	for k, title := range []string{"429, share of tries", "408, share of tries"} {
 		var series []chart.Series
 		for _, d := range depths {
 			for i, p := range d.Policies {
 				if i == len(series) {
 					series = append(series, chart.Series{Name: p.Name, Color: chart.Hue(i)})
 				}
+				rate := [...]float64{p.Rate429, p.Rate408}[k]
 				series[i].Points = append(series[i].Points, chart.Point{
-					X: d.Seconds, Y: kind.at(p), Hint: p.Name + ", " + numeral.Exact(d.Seconds) + " s: " + numeral.Share(kind.at(p)),
+					X: d.Seconds, Y: rate, Hint: p.Name + ", " + formatSeconds(d.Seconds) + ": " + numeral.Share(rate),
 				})
 			}
 		}
 		c.Panels = append(c.Panels, chart.Panel{
-			Title: kind.title, Series: series,
-			X: chart.Axis{
-				Label: "depth of the meter: drain time that equals 100%", Kind: chart.Log, Ticks: seconds,
-				Format: func(v float64) string { return numeral.Exact(v) + " s" },
-			},
+			Title: title, Series: series,
+			X: chart.Axis{Label: "depth of the meter: drain time that equals 100%", Kind: chart.Log, Format: formatSeconds},
 			Y: chart.Axis{Kind: chart.LogZero, Format: formatShareTick},
 		})
 	}
 	return c
 }
+
+func formatSeconds(s float64) string { return numeral.Exact(s) + " s" }
 
 // formatShareTick writes an axis's share without useless decimals.
 func formatShareTick(v float64) string {
@@ -238,7 +187,7 @@ func formatShareTick(v float64) string {
 // formatMillisTick writes an axis's time without useless decimals.
 func formatMillisTick(ms float64) string {
 	if ms >= 1000 {
-		return numeral.Exact(ms/1000) + " s"
+		return formatSeconds(ms / 1000)
 	}
 	return numeral.Exact(ms) + " ms"
 }
