@@ -89,14 +89,14 @@ func (n *Panel) draw(p *picture, f frame, named bool) (bottom float64) {
 			height = 230
 		}
 		f.bottom = f.top + height
-		inset, apart := 16.0, 80.0
+		inset, apart := 16.0, 70.0
 		if n.X.Kind == Time {
-			inset, apart = 0, 92
+			inset, apart = 0, 60
 		}
 		f.y = n.Y.scale(ys, ticksIn(height, 48)).over(f.bottom-inset, f.top+inset)
 		room := 22.0
 		for _, v := range f.y.ticks {
-			room = max(room, widthOf(f.y.format(v))+10)
+			room = max(room, widthOf(f.y.format(v))+15)
 		}
 		f.left += room
 		f.right -= margin
