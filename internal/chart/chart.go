@@ -112,9 +112,7 @@ func (c *Chart) HTML() template.HTML {
 	return template.HTML(`<div class="chart">` + "\n" + c.legend() + c.svg(wide, "wide") + c.svg(narrow, "narrow") + "</div>\n") //nolint:gosec // every text in it is escaped where it is written
 }
 
-// SVG draws the chart alone, at a width.
-func (c *Chart) SVG(width float64) string { return c.svg(width, "wide") }
-
+// svg draws the chart at a width.
 func (c *Chart) svg(width float64, class string) string {
 	var p picture
 	height := c.draw(&p, width)

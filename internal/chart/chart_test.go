@@ -166,7 +166,7 @@ func checkTexts(t fataler, texts []drawn, width float64) {
 func TestSamplesAreReadable(t *testing.T) {
 	for _, c := range samples() {
 		for _, w := range []float64{wide, narrow} {
-			texts, width := read(t, c.SVG(w))
+			texts, width := read(t, c.svg(w, "any"))
 			checkTexts(t, texts, width)
 		}
 	}
@@ -209,7 +209,7 @@ func TestAnyChartIsReadable(t *testing.T) {
 		}
 		c := Chart{ID: "any", Title: "Any", Desc: "Any.", Panels: []Panel{panel, panel}, Columns: rapid.IntRange(0, 3).Draw(t, "columns")}
 		for _, w := range []float64{wide, narrow} {
-			texts, width := read(t, c.SVG(w))
+			texts, width := read(t, c.svg(w, "any"))
 			checkTexts(t, texts, width)
 		}
 	})
