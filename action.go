@@ -48,20 +48,52 @@ type RefusalCode string
 // which is Azure's own code for a 408.
 const (
 	RefusalNone       RefusalCode = ""
-	RefusalTooLarge   RefusalCode = "output_exceeds_window" // 400: the ask cannot finish in time
-	RefusalDeadline   RefusalCode = "deadline_exceeded"     // 408: no token in time
-	RefusalQueueFull  RefusalCode = "queue_full"            // 429: too many wait already
-	RefusalNoCapacity RefusalCode = "no_capacity"           // 429: no deployment can take it in time
-	RefusalUpstream   RefusalCode = "upstream_unavailable"  // 502: every deployment that was tried failed
-	RefusalNoHealthy  RefusalCode = "no_healthy_deployment" // 503: all are broken or paused
-	RefusalLoop       RefusalCode = "gateway_loop"          // 508: the request came round again
-	RefusalEnding     RefusalCode = "shutting_down"         // 503: the gateway ends
+	RefusalTooLarge   RefusalCode = "output_exceeds_window" // the ask cannot finish in time
+	RefusalDeadline   RefusalCode = "deadline_exceeded"     // no token in time
+	RefusalQueueFull  RefusalCode = "queue_full"            // too many wait already
+	RefusalNoCapacity RefusalCode = "no_capacity"           // no deployment can take it in time
+	RefusalUpstream   RefusalCode = "upstream_unavailable"  // every deployment that was tried failed
+	RefusalNoHealthy  RefusalCode = "no_healthy_deployment" // all are broken or paused
+	RefusalLoop       RefusalCode = "gateway_loop"          // the request came round again
+	RefusalEnding     RefusalCode = "shutting_down"         // the gateway ends
+)
+
+// Status returns the HTTP status of a refusal, in the response and in the
+// record; 0 for RefusalNone.
+func (c RefusalCode) Status() int {
+	switch c {
+	case RefusalNone:
+		return 0
+	case RefusalTooLarge:
+		return 400
+	case RefusalDeadline:
+		return 408
+	case RefusalQueueFull, RefusalNoCapacity:
+		return 429
+	case RefusalUpstream:
+		return 502
+	case RefusalNoHealthy, RefusalEnding:
+		return 503
+	case RefusalLoop:
+		return 508
+	}
+	return 500
+}
+
+// StatusClientGone is the status in records of a client that left before its
+// answer: nginx's code for it. No client receives it.
+const StatusClientGone = 499
+
+// Bounds of a wait that an upstream asks for in a retry-after header. Azure is
+// known to ask for a day.
+const (
+	MinRetryAfter = 50 * time.Millisecond
+	MaxRetryAfter = time.Minute
 )
 
 // Refusal is an error of our own, as data: the edge renders it.
 type Refusal struct {
 	Code       RefusalCode
-	Status     int
 	RetryAfter time.Duration // 0 means no hint
 	FitTokens  int           // of RefusalTooLarge: what would fit
 }

@@ -26,6 +26,28 @@ func Whole(v float64) string {
 	return b.String()
 }
 
+// Exact writes a number with the digits that it has, rounded to six significant
+// ones, with commas between thousands: a value that somebody chose, or that an
+// axis names.
+func Exact(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	unit := math.Pow(10, 6-math.Ceil(math.Log10(math.Abs(v))))
+	v = math.Round(v*unit) / unit
+	whole, part, dot := strings.Cut(strconv.FormatFloat(math.Abs(v), 'f', -1, 64), ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if v < 0 {
+		whole = Minus + whole
+	}
+	if dot {
+		whole += "." + part
+	}
+	return whole
+}
+
 // Significant writes a number with that many significant digits, whole ones
 // always in full.
 func Significant(v float64, digits int) string {

@@ -45,7 +45,7 @@ func (f *Flight) dispatch(now time.Time) {
 	case rejected.Reject:
 		f.record.BudgetTokens = rejected.Budget
 		f.refuse(now, spillway.OutcomeRefusedBudget, spillway.Refusal{
-			Code: spillway.RefusalTooLarge, Status: 400, FitTokens: rejected.FitTokens,
+			Code: spillway.RefusalTooLarge, FitTokens: rejected.FitTokens,
 		})
 		return
 	case f.tooSlow:

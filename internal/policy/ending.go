@@ -84,7 +84,7 @@ func (f *Flight) onDeadline(now time.Time) {
 	case f.queued && f.n == 0:
 		f.refuseBusy(now, spillway.OutcomeRefusedCapacity, spillway.RefusalNoCapacity)
 	default:
-		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
+		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline})
 	}
 }
 
@@ -100,7 +100,7 @@ func (f *Flight) onEnd(now time.Time) {
 		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomePartial, status: 200})
 	default:
 		f.refuse(now, spillway.OutcomeRefusedQueue, spillway.Refusal{
-			Code: spillway.RefusalEnding, Status: 503, RetryAfter: time.Second,
+			Code: spillway.RefusalEnding, RetryAfter: time.Second,
 		})
 	}
 }
@@ -145,7 +145,7 @@ func (f *Flight) giveUp(now time.Time) {
 	case f.last.unusable || status < 400:
 		// The cause is our credential, configuration or connection, not the
 		// client's request.
-		f.refuse(now, outcome, spillway.Refusal{Code: spillway.RefusalUpstream, Status: 502})
+		f.refuse(now, outcome, spillway.Refusal{Code: spillway.RefusalUpstream})
 		return
 	case status == 429:
 		outcome = spillway.OutcomeThrottled
@@ -165,25 +165,21 @@ func (f *Flight) giveUpUnsent(now time.Time) {
 	}
 	switch {
 	case broken:
-		f.refuseBusyAs(now, spillway.OutcomeUpstreamError, spillway.Refusal{Code: spillway.RefusalNoHealthy, Status: 503})
+		f.refuseBusy(now, spillway.OutcomeUpstreamError, spillway.RefusalNoHealthy)
 	case f.queueFull:
 		f.refuseBusy(now, spillway.OutcomeRefusedQueue, spillway.RefusalQueueFull)
 	case f.tooSlow:
 		// There is capacity, but none is fast enough for the time left.
-		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
+		f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline})
 	default:
 		f.refuseBusy(now, spillway.OutcomeRefusedCapacity, spillway.RefusalNoCapacity)
 	}
 }
 
-// refuseBusy refuses with a 429 that says when to retry.
+// refuseBusy refuses, and says when to retry: at the earliest time at which a
+// deployment is expected to be ready.
 func (f *Flight) refuseBusy(now time.Time, outcome spillway.Outcome, code spillway.RefusalCode) {
-	f.refuseBusyAs(now, outcome, spillway.Refusal{Code: code, Status: 429})
-}
-
-// refuseBusyAs refuses with r and the earliest time at which a deployment is
-// expected to be ready.
-func (f *Flight) refuseBusyAs(now time.Time, outcome spillway.Outcome, r spillway.Refusal) {
+	r := spillway.Refusal{Code: code}
 	for _, d := range f.engine.deployments {
 		if f.excluded(d) {
 			continue
@@ -197,7 +193,7 @@ func (f *Flight) refuseBusyAs(now time.Time, outcome spillway.Outcome, r spillwa
 
 // refuse ends the flight with an error of our own.
 func (f *Flight) refuse(now time.Time, outcome spillway.Outcome, r spillway.Refusal) {
-	f.settle(now, ending{outcome: outcome, status: r.Status, refusal: r})
+	f.settle(now, ending{outcome: outcome, status: r.Code.Status(), refusal: r})
 }
 
 // settle ends the flight and completes its record.

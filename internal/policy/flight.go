@@ -64,7 +64,7 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 		f.engine.retries.Deposit(now)
 	}
 	if req.Hops > f.engine.maxHops() {
-		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{Code: spillway.RefusalLoop, Status: 508})
+		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{Code: spillway.RefusalLoop})
 		return
 	}
 	if req.Pin != "" || !f.mustQueue() {
@@ -261,12 +261,8 @@ func (f *Flight) onGone(now time.Time) {
 			f.cancel(now, a, spillway.FailureGone)
 		}
 	}
-	f.settle(now, ending{outcome: spillway.OutcomeClientGone, status: statusClientGone})
+	f.settle(now, ending{outcome: spillway.OutcomeClientGone, status: spillway.StatusClientGone})
 }
-
-// statusClientGone is the status in records when the client left: nginx's code
-// for it, which no client receives.
-const statusClientGone = 499
 
 // Record returns the flight's record, which is complete after the settle action
 // and valid until Release. The driver may add what only it knows.

@@ -143,7 +143,7 @@ func (f *Flight) onSilence(now time.Time) {
 			return
 		case f.cutAt.IsZero() && now.Sub(a.start) >= max(silencePatience, a.patience):
 			f.cancel(now, a, spillway.FailureSlow)
-			f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline, Status: 408})
+			f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline})
 			return
 		default:
 			a.stallAt = now.Add(minTTFTPatience)

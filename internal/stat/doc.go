@@ -1,6 +1,6 @@
-// Package stat holds the running statistics that the policy core learns with:
-// a time-weighted mean, sums over a sliding span, and quantiles over a sliding
-// window.
+// Package stat holds running statistics: sums over a sliding span and
+// quantiles that forget, which the policy core learns with, and the log-linear
+// histogram that every distribution is kept in. Mix hashes a number.
 //
 // Every method that needs the time gets it as now; nothing reads a clock.
 // Nothing allocates after construction, and nothing is safe for concurrent

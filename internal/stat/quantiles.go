@@ -5,17 +5,12 @@ import (
 	"time"
 )
 
-// The histogram's resolution. A bucket is one of 2^subBits equal parts of an
-// octave [2^k, 2^(k+1)), so it is at most 1/32 of its value wide.
-const (
-	subBits    = 5
-	minOctave  = -20 // 2^-20 ≈ 1e-6
-	maxOctave  = 24  // 2^24 ≈ 1.7e7
-	binCount   = (maxOctave - minOctave) << subBits
-	firstBin   = (1023 + minOctave) << subBits // of the exponent and top mantissa bits
-	binShift   = 52 - subBits
-	generation = 4 // generations that share the window
-)
+// generations is how many histograms share the window.
+const generations = 4
+
+// sketchScale is the resolution of Quantiles: 1e-6 to 1.7e7, in steps of at
+// most 1/32. What a sketch keeps over a restart depends on it.
+var sketchScale = Scale{Bits: 5, Low: -20, High: 24}
 
 // Refresh bounds of a remembered answer: after 1/refreshShare of the samples
 // are new, and after refreshMost of them at the latest.
@@ -25,10 +20,10 @@ const (
 )
 
 // Quantiles estimates quantiles of the positive values seen during the last
-// window, within 3.2% of the value. Values outside 1e-6–1.6e7 count as the
+// window, within 3.2% of the value. Values outside 1e-6–1.7e7 count as the
 // nearest end of that range; its unit is the caller's.
 //
-// It is a log-linear histogram in four generations of a quarter window each;
+// It is a Histogram for each of four generations of a quarter window;
 // the oldest is emptied when a new one starts, so answers cover between three
 // quarters of the window and all of it. Answers are remembered for up to four
 // different q and computed again when 1/64 of the samples, or 64, are new.
@@ -36,7 +31,7 @@ type Quantiles struct {
 	span    time.Duration // of one generation
 	until   time.Time     // end of the current generation; zero before the first call
 	current int
-	gens    [generation]histogram
+	gens    [generations]Histogram
 	n       int    // samples in all generations
 	added   uint32 // samples since construction: the version of an answer
 	epoch   uint32 // counts emptied generations
@@ -52,20 +47,16 @@ type answer struct {
 	valid bool
 }
 
-// histogram counts values by bucket. lo and hi bound the buckets in use.
-type histogram struct {
-	n        int
-	lo, hi   int
-	min, max float64
-	bins     [binCount]uint32
-}
-
 // NewQuantiles returns an empty sketch; a window of 0 means 10 minutes.
 func NewQuantiles(window time.Duration) *Quantiles {
 	if window <= 0 {
 		window = 10 * time.Minute
 	}
-	return &Quantiles{span: max(window/generation, 1)}
+	s := &Quantiles{span: max(window/generations, 1)}
+	for i := range s.gens {
+		s.gens[i] = NewHistogram(sketchScale)
+	}
+	return s
 }
 
 // Add counts v at now. A value that is not a positive number is not counted.
@@ -74,7 +65,7 @@ func (s *Quantiles) Add(now time.Time, v float64) {
 	if !(v > 0) || math.IsInf(v, 1) {
 		return
 	}
-	s.gens[s.current].add(v)
+	s.gens[s.current].Add(v)
 	s.n++
 	s.added++
 }
@@ -103,7 +94,7 @@ func (s *Quantiles) Quantile(now time.Time, q float64) (v float64, n int) {
 		slot = s.next
 		s.next = (s.next + 1) % len(s.answers)
 	}
-	v = s.compute(q)
+	v = quantileOf(s.gens[:], q)
 	s.answers[slot] = answer{q: q, v: v, added: s.added, epoch: s.epoch, valid: true}
 	return v, s.n
 }
@@ -124,87 +115,12 @@ func (s *Quantiles) advance(now time.Time) {
 		return
 	}
 	steps := now.Sub(s.until)/s.span + 1
-	for range min(steps, generation) {
-		s.current = (s.current + 1) % generation
+	for range min(steps, generations) {
+		s.current = (s.current + 1) % generations
 		g := &s.gens[s.current]
 		s.n -= g.n
-		g.clear()
+		g.Clear()
 	}
 	s.until = s.until.Add(steps * s.span)
 	s.epoch++
-}
-
-// compute finds the bucket of rank q·n from the nearer end, and the place in
-// it by the share of its values below the rank.
-func (s *Quantiles) compute(q float64) float64 {
-	lo, hi := binCount, -1
-	least, most := math.Inf(1), 0.0
-	for i := range s.gens {
-		if g := &s.gens[i]; g.n > 0 {
-			lo, hi = min(lo, g.lo), max(hi, g.hi)
-			least, most = min(least, g.min), max(most, g.max)
-		}
-	}
-	rank := min(max(q, 0), 1) * float64(s.n)
-	below := s.n
-	bin, count := hi, 0
-	if q >= 0.5 {
-		for ; ; bin-- {
-			count = s.at(bin)
-			below -= count
-			if bin == lo || count > 0 && float64(below) < rank {
-				break
-			}
-		}
-	} else {
-		for bin, below = lo, 0; ; bin++ {
-			count = s.at(bin)
-			if bin == hi || count > 0 && float64(below+count) >= rank {
-				break
-			}
-			below += count
-		}
-	}
-	from, to := edge(bin), edge(bin+1)
-	v := from + (to-from)*(rank-float64(below))/float64(max(count, 1))
-	return min(max(v, least), most)
-}
-
-// at returns the values in one bucket over all generations.
-func (s *Quantiles) at(bin int) int {
-	n := 0
-	for i := range s.gens {
-		n += int(s.gens[i].bins[bin])
-	}
-	return n
-}
-
-func (g *histogram) add(v float64) {
-	bin := binOf(v)
-	if g.n == 0 {
-		g.lo, g.hi, g.min, g.max = bin, bin, v, v
-	}
-	g.lo, g.hi = min(g.lo, bin), max(g.hi, bin)
-	g.min, g.max = min(g.min, v), max(g.max, v)
-	g.n++
-	g.bins[bin]++
-}
-
-func (g *histogram) clear() {
-	if g.n > 0 {
-		clear(g.bins[g.lo : g.hi+1])
-	}
-	g.n = 0
-}
-
-// binOf returns the bucket of a positive number: the exponent and the highest
-// mantissa bits of its IEEE 754 form count buckets without a logarithm.
-func binOf(v float64) int {
-	bin := int(math.Float64bits(v)>>binShift) - firstBin
-	return min(max(bin, 0), binCount-1)
-}
-
-// edge returns the lower bound of a bucket.
-func edge(bin int) float64 {
-	return math.Float64frombits(uint64(bin+firstBin) << binShift)
 }

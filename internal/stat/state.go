@@ -21,9 +21,12 @@ type QuantilesState struct {
 type GenerationState struct {
 	Least    float64  `json:"least,omitempty"`
 	Greatest float64  `json:"greatest,omitempty"`
-	First    int      `json:"first,omitempty"` // bucket of Counts[0]
+	First    int      `json:"first,omitempty"` // bucket of Counts[0], counted from 2^-20
 	Counts   []uint32 `json:"counts,omitempty"`
 }
+
+// firstKept is the bucket that GenerationState counts from.
+const firstKept = 1 << 5
 
 // maxStateCount bounds a count that is believed, so that counting on from it
 // cannot overflow.
@@ -34,11 +37,11 @@ func (s *Quantiles) State(now time.Time) QuantilesState {
 	s.advance(now)
 	st := QuantilesState{Span: s.span, Left: s.until.Sub(now)}
 	left := s.n
-	for age := 0; age < generation && left > 0; age++ {
-		g := &s.gens[(s.current-age+generation)%generation]
+	for age := 0; age < generations && left > 0; age++ {
+		g := &s.gens[(s.current-age+generations)%generations]
 		var out GenerationState
 		if g.n > 0 {
-			out = GenerationState{Least: g.min, Greatest: g.max, First: g.lo, Counts: slices.Clone(g.bins[g.lo : g.hi+1])}
+			out = GenerationState{Least: g.min, Greatest: g.max, First: g.lo - firstKept, Counts: slices.Clone(g.counts[g.lo : g.hi+1])}
 		}
 		st.Generations = append(st.Generations, out)
 		left -= g.n
@@ -50,12 +53,13 @@ func (s *Quantiles) State(now time.Time) QuantilesState {
 // nothing since. A state of another window, or that no sketch can have, leaves
 // it as it was, and ok is false.
 func (s *Quantiles) Restore(now time.Time, age time.Duration, st QuantilesState) (ok bool) {
-	if st.Span != s.span || st.Left < 0 || len(st.Generations) > generation || age < 0 {
+	if st.Span != s.span || st.Left < 0 || len(st.Generations) > generations || age < 0 {
 		return false
 	}
-	fresh := &Quantiles{span: s.span, epoch: s.epoch + 1}
+	fresh := NewQuantiles(s.span * generations)
+	fresh.epoch = s.epoch + 1
 	for i := range st.Generations {
-		g := &fresh.gens[(generation-i)%generation]
+		g := &fresh.gens[(generations-i)%generations]
 		if !g.restore(&st.Generations[i]) {
 			return false
 		}
@@ -69,25 +73,25 @@ func (s *Quantiles) Restore(now time.Time, age time.Duration, st QuantilesState)
 }
 
 // restore fills an empty histogram; ok is false where st is not one.
-func (g *histogram) restore(st *GenerationState) (ok bool) {
+func (h *Histogram) restore(st *GenerationState) (ok bool) {
 	if len(st.Counts) == 0 {
 		return true
 	}
-	lo, hi := st.First, st.First+len(st.Counts)-1
-	if lo < 0 || hi >= binCount || lo > hi {
+	lo, hi := st.First+firstKept, st.First+firstKept+len(st.Counts)-1
+	if lo < 0 || hi >= len(h.counts) || lo > hi {
 		return false
 	}
 	if !(st.Least > 0 && st.Least <= st.Greatest) || math.IsInf(st.Greatest, 1) ||
-		binOf(st.Least) != lo || binOf(st.Greatest) != hi || st.Counts[0] == 0 || st.Counts[hi-lo] == 0 {
+		h.scale.Bucket(st.Least) != lo || h.scale.Bucket(st.Greatest) != hi || st.Counts[0] == 0 || st.Counts[hi-lo] == 0 {
 		return false
 	}
 	for i, n := range st.Counts {
 		if n > maxStateCount {
 			return false
 		}
-		g.bins[lo+i] = n
-		g.n += int(n)
+		h.counts[lo+i] = n
+		h.n += int(n)
 	}
-	g.lo, g.hi, g.min, g.max = lo, hi, st.Least, st.Greatest
+	h.lo, h.hi, h.min, h.max = lo, hi, st.Least, st.Greatest
 	return true
 }

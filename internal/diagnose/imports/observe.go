@@ -111,7 +111,7 @@ func ended(p *piece, o *diagnose.Observation) (outcome spillway.Outcome, class s
 	switch s := o.Status; {
 	case !p.knows(factStatus):
 		return spillway.OutcomeUnknown, 0, true
-	case why == reasonGone || s == 499 || s == 0 && why == reasonOther:
+	case why == reasonGone || s == spillway.StatusClientGone || s == 0 && why == reasonOther:
 		return spillway.OutcomeClientGone, spillway.FailureGone, true
 	case s == 408 || why == reasonTimeout || s == 504 && o.E2E >= slow504 || s >= 500 && backend == 408:
 		return spillway.OutcomeTimeout, 0, true

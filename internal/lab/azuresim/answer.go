@@ -2,6 +2,7 @@ package azuresim
 
 import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // pieceKind is what a token of an answer belongs to.
@@ -113,7 +114,7 @@ func (s *Server) answers(g *generation) []answer {
 	calls := g.calledTools()
 	for i := range all {
 		a := &all[i]
-		seed := mix(s.cfg.Seed^g.prompt.hash) + uint64(i)<<40
+		seed := stat.Mix(s.cfg.Seed^g.prompt.hash) + uint64(i)<<40
 		a.prose.seed = seed
 		_, refused := g.prompt.directive("refusal")
 		switch {

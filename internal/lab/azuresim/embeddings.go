@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"strconv"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // vectorSizes is constant: the dimensions of the embedding models.
@@ -53,7 +55,7 @@ func (x *exchange) embeddings(body []byte) error {
 		return nil
 	}
 	if !x.pace.until(x.plan.End) {
-		x.finish(statusGone, 0)
+		x.finish(spillway.StatusClientGone, 0)
 		return nil
 	}
 	b := []byte(`{"object":"list","data":[`)
@@ -96,7 +98,7 @@ func vector(text string, size int) []float32 {
 	p.add(text)
 	v, sum := make([]float32, size), 0.0
 	for i := range v {
-		f := float64(mix(p.hash+uint64(i))>>11)/(1<<53) - 0.5
+		f := float64(stat.Mix(p.hash+uint64(i))>>11)/(1<<53) - 0.5
 		v[i] = float32(f)
 		sum += f * f
 	}

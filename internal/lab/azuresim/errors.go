@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
@@ -91,7 +92,7 @@ func writeBody(w http.ResponseWriter, status int, body []byte) {
 // refuse answers a request that the fleet did not accept.
 func (x *exchange) refuse(v *fleet.Verdict) {
 	if !x.pace.until(v.Delay) {
-		x.dep.count(499)
+		x.dep.count(spillway.StatusClientGone)
 		return
 	}
 	x.dep.count(v.Status)

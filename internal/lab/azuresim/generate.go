@@ -65,14 +65,14 @@ func (x *exchange) synchronous(g *generation, answers []answer, out renderer) {
 	p := &x.plan
 	if at, broken := p.BreakAt(); broken && at < p.End {
 		if !x.pace.until(at) {
-			x.finish(statusGone, p.TokensAt(x.pace.elapsed()))
+			x.finish(spillway.StatusClientGone, p.TokensAt(x.pace.elapsed()))
 			return
 		}
 		x.breakSync(p.Break.Kind, out.whole(nil, answers, p.OutputTokens-p.ReasoningTokens, p.Finish, x.usage(g, p.OutputTokens)))
 		return
 	}
 	if !x.pace.until(p.End) {
-		x.finish(statusGone, p.TokensAt(x.pace.elapsed()))
+		x.finish(spillway.StatusClientGone, p.TokensAt(x.pace.elapsed()))
 		return
 	}
 	if p.Status != http.StatusOK {
@@ -102,7 +102,7 @@ func (x *exchange) stream(g *generation, answers []answer, out renderer) {
 		x.dep.complete(&x.s.clock, p.ID, min(p.Break.AtToken, p.OutputTokens)*p.Choices)
 		x.breakStream(p.Break.Kind)
 	default:
-		x.finish(statusGone, p.TokensAt(x.pace.elapsed()))
+		x.finish(spillway.StatusClientGone, p.TokensAt(x.pace.elapsed()))
 	}
 }
 

@@ -1,13 +1,17 @@
 package azuresim
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/spillway-ai/spillway/internal/stat"
+)
 
 // logprobOf is a made-up log probability between -2 and 0 that depends on the
 // token alone.
 func logprobOf(token []byte) float64 {
 	h := uint64(0)
 	for _, c := range token {
-		h = mix(h ^ uint64(c))
+		h = stat.Mix(h ^ uint64(c))
 	}
 	return -float64(h%2000) / 1000
 }

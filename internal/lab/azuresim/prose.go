@@ -1,6 +1,8 @@
 package azuresim
 
-// The words of answers: short and common. The tables are constant.
+import "github.com/spillway-ai/spillway/internal/stat"
+
+// The words of responses: short and common. The tables are constant.
 var (
 	adjectives = [...]string{"new", "small", "clear", "early", "steady", "open", "quiet", "warm", "plain", "careful", "strong", "recent", "local", "simple", "whole", "bright"}
 	nouns      = [...]string{"team", "report", "river", "market", "system", "garden", "city", "letter", "engine", "window", "teacher", "road", "season", "plan", "number", "harbor"}
@@ -43,7 +45,7 @@ func (p *prose) last() []byte {
 // word appends the next word, with the space before it, or the next full stop.
 func (p *prose) word(b []byte) []byte {
 	p.step++
-	r := mix(p.seed + p.step)
+	r := stat.Mix(p.seed + p.step)
 	if p.pattern == "" || p.at > len(p.pattern) {
 		p.pattern, p.at = patterns[r>>32%uint64(len(patterns))], 0
 	}
@@ -78,21 +80,13 @@ func (p *prose) word(b []byte) []byte {
 	return b
 }
 
-// mix hashes one word (the finalizer of splitmix64).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
 const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // randomText is n letters and digits that depend on the seed alone.
 func randomText(seed uint64, n int) string {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = alphanumeric[mix(seed+uint64(i)<<32)%uint64(len(alphanumeric))]
+		b[i] = alphanumeric[stat.Mix(seed+uint64(i)<<32)%uint64(len(alphanumeric))]
 	}
 	return string(b)
 }
@@ -101,9 +95,9 @@ func randomText(seed uint64, n int) string {
 func uuid(seed uint64) string {
 	b := make([]byte, 36)
 	for i := range b {
-		b[i] = hexDigits[mix(seed+uint64(i)<<32)&15]
+		b[i] = hexDigits[stat.Mix(seed+uint64(i)<<32)&15]
 	}
 	b[8], b[13], b[18], b[23], b[14] = '-', '-', '-', '-', '4'
-	b[19] = hexDigits[8|mix(seed)&3]
+	b[19] = hexDigits[8|stat.Mix(seed)&3]
 	return string(b)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // format is the shape that an answer must have.
@@ -156,7 +158,7 @@ type writer struct {
 // rand is the next pseudo-random word.
 func (w *writer) rand() uint64 {
 	w.seed++
-	return mix(w.seed)
+	return stat.Mix(w.seed)
 }
 
 func (w *writer) literal(s string) { w.out = append(w.out, s...) }

@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // Server is the emulator. It is safe for concurrent use and starts no
@@ -33,7 +35,7 @@ type deployment struct {
 
 	mu     sync.Mutex
 	server *fleet.Server
-	status map[int]int // responses by status; 499 is a client that left
+	status map[int]int // responses by status; spillway.StatusClientGone is a client that left
 	cut    int         // answers that a fault broke off
 }
 
@@ -96,7 +98,7 @@ func (s *Server) Stats(name string) (Stats, bool) {
 	defer d.mu.Unlock()
 	st := Stats{State: d.server.State(s.clock.now()), Status: map[int]int{}, Broken: d.cut}
 	for status, n := range d.status {
-		if status == statusGone {
+		if status == spillway.StatusClientGone {
 			st.Cancelled = n
 			continue
 		}
@@ -104,9 +106,6 @@ func (s *Server) Stats(name string) (Stats, bool) {
 	}
 	return st, true
 }
-
-// statusGone counts clients that left.
-const statusGone = 499
 
 // count adds a response to the statistics.
 func (d *deployment) count(status int) {
@@ -132,7 +131,7 @@ func (d *deployment) complete(c *clock, id uint64, produced int) {
 
 // nextID is a word that differs for every call and depends on the seed and the
 // number of calls alone.
-func (s *Server) nextID() uint64 { return mix(s.cfg.Seed + s.ids.Add(1)<<8) }
+func (s *Server) nextID() uint64 { return stat.Mix(s.cfg.Seed + s.ids.Add(1)<<8) }
 
 // maxBody bounds a request's body.
 const maxBody = 64 << 20

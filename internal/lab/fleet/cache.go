@@ -1,6 +1,10 @@
 package fleet
 
-import "time"
+import (
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/stat"
+)
 
 // The published prompt cache: a prefix counts from cacheFirst tokens on and
 // grows in steps of cacheStep.
@@ -25,7 +29,7 @@ func PrefixBlocks(tokens int) int {
 func PrefixChain(hash uint64, tokens int) []uint64 {
 	chain := make([]uint64, PrefixBlocks(tokens))
 	for i := range chain {
-		chain[i] = mix(mix(hash) + uint64(i))
+		chain[i] = stat.Mix(stat.Mix(hash) + uint64(i))
 	}
 	return chain
 }

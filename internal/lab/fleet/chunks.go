@@ -3,6 +3,8 @@ package fleet
 import (
 	"math"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // defaultChunkTokens is the mean size of a chunk where the configuration names
@@ -71,6 +73,6 @@ func (p *Plan) chunkEnd(k int) int {
 	}
 	mean := float64(p.chunk)
 	spread := min(chunkSpread, 1-1/mean)
-	stray := float64(mix(^p.jitter+uint64(k))>>11)/(1<<53) - 0.5
+	stray := float64(stat.Mix(^p.jitter+uint64(k))>>11)/(1<<53) - 0.5
 	return int(math.Floor(mean*(float64(k)+spread*stray) + 0.5))
 }

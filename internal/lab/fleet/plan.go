@@ -4,6 +4,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // Forever is a stall without end.
@@ -90,7 +91,7 @@ func (p *Plan) even(i int) time.Duration {
 	if i == 1 {
 		return p.TTFT
 	}
-	stray := jitterSpan * float64(mix(p.jitter+uint64(i))>>11) / (1 << 53)
+	stray := jitterSpan * float64(stat.Mix(p.jitter+uint64(i))>>11) / (1 << 53)
 	return p.TTFT + time.Duration((float64(i-1)+stray-jitterSpan/2)*float64(p.TBT))
 }
 
@@ -131,12 +132,4 @@ func (p *Plan) last() time.Duration {
 		return t
 	}
 	return p.At(p.OutputTokens)
-}
-
-// mix is the finalizer of splitmix64: a hash of one word.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }

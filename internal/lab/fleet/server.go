@@ -6,6 +6,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // Server is the state of one deployment. It is not safe for concurrent use,
@@ -35,9 +36,9 @@ type Server struct {
 func NewServer(d Deployment, seed uint64, start time.Time) *Server {
 	d = d.WithDefaults()
 	for _, c := range []byte(d.Name) {
-		seed = mix(seed ^ uint64(c))
+		seed = stat.Mix(seed ^ uint64(c))
 	}
-	s := &Server{d: d, start: start, seed: seed, own: rand.New(rand.NewPCG(seed, mix(seed)))}
+	s := &Server{d: d, start: start, seed: seed, own: rand.New(rand.NewPCG(seed, stat.Mix(seed)))}
 	s.seeded = rand.New(&s.source)
 	s.ptu = bucket{drain: d.drain(), full: d.drain() * d.MeterDepth.Seconds(), at: start}
 	s.tokens = window{period: time.Minute, limit: d.TPM, end: start.Add(time.Minute)}

@@ -12,6 +12,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // exchange is one call on its way, with all its attempts. It belongs to the
@@ -68,7 +69,7 @@ func (x *exchange) perform() {
 	x.res = result{sent: time.Now()}
 	x.random.Seed(r.opt.Seed, x.number)
 	r.tally.start(x.res.sent, x.res.sent.Sub(x.due))
-	body := r.body(x.to, &x.call, mix(r.opt.Seed+x.number))
+	body := r.body(x.to, &x.call, stat.Mix(r.opt.Seed+x.number))
 	for retry := 0; ; retry++ {
 		x.res.retries = retry
 		wait, again := x.attempt(body, retry)

@@ -44,11 +44,3 @@ func backoff(h http.Header, retry int, random rand.Source) time.Duration {
 	}
 	return time.Duration(float64(wait) * (1 - jitter*rand.New(random).Float64()))
 }
-
-// mix spreads the bits of x (SplitMix64), so that neighbors share none.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}

@@ -53,11 +53,6 @@ type Inputs struct {
 	Stopped func() bool
 }
 
-// DefaultDepths are the depths of the meter at which a plan is shown.
-func DefaultDepths() []time.Duration {
-	return []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute}
-}
-
 // DefaultFleet is a provisioned deployment and standard ones, each in a region
 // of its own with that many tokens per minute, at the speeds that package
 // fleet assumes.

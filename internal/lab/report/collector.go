@@ -7,6 +7,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/models"
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // Sizes of the counters: statuses from 0 to 599, and more outcomes than exist.
@@ -16,7 +17,7 @@ const (
 )
 
 // Collector counts the tries of one policy and one seed. It has a fixed size
-// of 70 KiB whatever it counts. It is not safe for concurrent use: let each
+// of 40 KiB whatever it counts. It is not safe for concurrent use: let each
 // worker have its own and merge them.
 type Collector struct {
 	tries, retries int64
@@ -28,13 +29,22 @@ type Collector struct {
 	statuses [statusCount]int64  // of tries; what is no HTTP status counts as 0
 	outcomes [outcomeCount]int64 // of ended calls
 
-	ttft, tbt histogram // of answered tries
-	e2e       histogram // of answered tries and of those that ran out of time
-	callE2E   histogram // of ended calls
+	ttft, tbt stat.Histogram // of answered tries
+	e2e       stat.Histogram // of answered tries and of those that ran out of time
+	callE2E   stat.Histogram // of ended calls
 }
 
 // NewCollector returns an empty collector.
-func NewCollector() *Collector { return &Collector{} }
+func NewCollector() *Collector {
+	return &Collector{
+		ttft: stat.NewHistogram(latencies), tbt: stat.NewHistogram(latencies),
+		e2e: stat.NewHistogram(latencies), callE2E: stat.NewHistogram(latencies),
+	}
+}
+
+// latencies is the resolution of durations in nanoseconds: 1/64 of the value
+// from 1 µs to 4.9 h, which are the ends that others count as.
+var latencies = stat.Scale{Bits: 6, Low: 10, High: 44}
 
 // Add counts a try and keeps nothing of it. It does not allocate.
 func (c *Collector) Add(t *Try) {
@@ -51,14 +61,14 @@ func (c *Collector) Add(t *Try) {
 	c.useful += int64(t.UsefulTokens)
 	if answered(t.Outcome) {
 		if t.TTFT > 0 {
-			c.ttft.add(t.TTFT)
+			c.ttft.Add(float64(t.TTFT))
 		}
 		if t.TBT > 0 {
-			c.tbt.add(t.TBT)
+			c.tbt.Add(float64(t.TBT))
 		}
 	}
 	if answered(t.Outcome) || t.Outcome == spillway.OutcomeTimeout {
-		c.e2e.add(t.E2E) // without timeouts, whoever fails most would look quickest
+		c.e2e.Add(float64(t.E2E)) // without timeouts, whoever fails most would look quickest
 	}
 	if t.Last {
 		c.end(t)
@@ -69,35 +79,13 @@ func (c *Collector) Add(t *Try) {
 func (c *Collector) end(t *Try) {
 	c.calls++
 	c.outcomes[min(t.Outcome, outcomeCount-1)]++
-	c.callE2E.add(t.CallE2E)
+	c.callE2E.Add(float64(t.CallE2E))
 	if t.Met && complete(t.Outcome) {
 		c.good++
 	}
 	if t.Spilled && answered(t.Outcome) {
 		c.spilled++
 	}
-}
-
-// Merge adds what another collector has counted, as if its tries had been
-// added here.
-func (c *Collector) Merge(other *Collector) {
-	c.tries += other.tries
-	c.retries += other.retries
-	c.calls += other.calls
-	c.good += other.good
-	c.spilled += other.spilled
-	c.completion += other.completion
-	c.useful += other.useful
-	for i, n := range &other.statuses {
-		c.statuses[i] += n
-	}
-	for i, n := range &other.outcomes {
-		c.outcomes[i] += n
-	}
-	c.ttft.merge(&other.ttft)
-	c.tbt.merge(&other.tbt)
-	c.e2e.merge(&other.e2e)
-	c.callE2E.merge(&other.callE2E)
 }
 
 // complete reports whether an outcome is a whole answer.
@@ -255,12 +243,12 @@ func (c *Collector) price(s *Summary, t Totals) {
 	s.dropUnpriced()
 }
 
-func percentiles(h *histogram) Percentiles {
-	return Percentiles{P50: millis(h.quantile(0.50)), P95: millis(h.quantile(0.95)), P99: millis(h.quantile(0.99))}
+func percentiles(h *stat.Histogram) Percentiles {
+	return Percentiles{P50: millis(h.Quantile(0.50)), P95: millis(h.Quantile(0.95)), P99: millis(h.Quantile(0.99))}
 }
 
-// millis returns a duration in milliseconds, to the microsecond.
-func millis(d time.Duration) float64 { return math.Round(float64(d)/1e3) / 1e3 }
+// millis returns nanoseconds in milliseconds, to the microsecond.
+func millis(ns float64) float64 { return math.Round(ns/1e3) / 1e3 }
 
 // ratio is a/b, and 0 where there is nothing to divide by.
 func ratio(a, b int64) float64 { return share(float64(a), float64(b)) }

@@ -246,67 +246,10 @@ func randomTry(r *rand.Rand) Try {
 	}
 }
 
-func TestMergeIsAddingAll(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	all, parts := NewCollector(), []*Collector{NewCollector(), NewCollector(), NewCollector()}
-	for i := range 10_000 {
-		try := randomTry(r)
-		all.Add(&try)
-		parts[i%2].Add(&try) // the third stays empty
-	}
-	merged := NewCollector()
-	for _, p := range parts {
-		merged.Merge(p)
-	}
-	if *merged != *all {
-		t.Error("merged collectors differ from one that was given everything")
-	}
-}
-
 func TestAddDoesNotAllocate(t *testing.T) {
 	c, try := NewCollector(), okTry()
 	if n := testing.AllocsPerRun(100, func() { c.Add(&try) }); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func TestHistogramIsWithinOnePercent(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for _, sigma := range []float64{0, 0.5, 2} {
-		h, values := &histogram{}, []time.Duration{}
-		for range 20_000 {
-			d := time.Duration(9e6 * math.Exp(sigma*r.NormFloat64()))
-			values = append(values, d)
-			h.add(d)
-		}
-		slices.Sort(values)
-		for _, q := range []float64{0, 0.01, 0.5, 0.95, 0.99, 0.999, 1} {
-			want := float64(values[max(int(math.Ceil(q*float64(len(values))))-1, 0)])
-			if got := float64(h.quantile(q)); math.Abs(got/want-1) > 0.008 {
-				t.Errorf("sigma %v: quantile %v = %v, want %v", sigma, q, got, want)
-			}
-		}
-	}
-}
-
-func TestHistogramEnds(t *testing.T) {
-	h := &histogram{}
-	if h.quantile(0.5) != 0 {
-		t.Error("an empty histogram has a quantile")
-	}
-	for _, d := range []time.Duration{-time.Second, 0, 1, time.Microsecond, 1000 * time.Hour, math.MaxInt64} {
-		h.add(d)
-	}
-	if got := h.quantile(0); got != -time.Second && got > 2*time.Microsecond {
-		t.Errorf("least %v", got)
-	}
-	if got := h.quantile(1); got < 4*time.Hour {
-		t.Errorf("largest %v", got)
-	}
-	for bin := range binCount - 1 {
-		if from, to := edge(bin), edge(bin+1); binOf(from) != bin || binOf(to-1) != bin {
-			t.Fatalf("bin %d is %v to %v, which fall into %d and %d", bin, from, to, binOf(from), binOf(to-1))
-		}
 	}
 }
 

@@ -80,13 +80,3 @@ func change(base, v float64) string {
 	}
 	return "+" + strconv.FormatFloat(percent, 'f', 0, 64) + "%"
 }
-
-// formatNumber writes a number with the digits that it has, rounded to six
-// significant ones.
-func formatNumber(v float64) string {
-	if v == 0 {
-		return "0"
-	}
-	unit := math.Pow(10, 6-math.Ceil(math.Log10(math.Abs(v))))
-	return strconv.FormatFloat(math.Round(v*unit)/unit, 'f', -1, 64)
-}

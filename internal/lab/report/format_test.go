@@ -1,7 +1,6 @@
 package report
 
 import (
-	"math"
 	"strings"
 	"testing"
 )
@@ -62,41 +61,6 @@ func TestChange(t *testing.T) {
 	} {
 		if got := change(tc.base, tc.v); got != tc.want {
 			t.Errorf("change(%v, %v) = %q, want %q", tc.base, tc.v, got, tc.want)
-		}
-	}
-}
-
-func TestScales(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		s    scale
-		want string // ticks
-	}{
-		{"linear", linearScale(0.0206, 4), "0 0.01 0.02 0.03"},
-		{"linear of nothing", linearScale(0, 2), "0 0.5 1"},
-		{"linear that ends on a tick", linearScale(300, 3), "0 100 200 300"},
-		{"log", logScale([]float64{320, 1560}), "200 500 1000 2000"},
-		{"log of nothing", logScale(nil), "1 2 5 10"},
-		{"log of one", logScale([]float64{5}), "5 10"},
-		{"log with zero", logZeroScale([]float64{0, 0.0001, 0.019}), "0 0.0001 0.001 0.01"},
-		{"log with only zero", logZeroScale([]float64{0}), "0 1 10"},
-		{"log with zero, tiny", logZeroScale([]float64{1e-12, 0.1}), "0 0.000001 0.00001 0.0001 0.001 0.01 0.1"},
-	} {
-		var ticks []string
-		for _, v := range tc.s.ticks {
-			ticks = append(ticks, formatNumber(v))
-		}
-		if got := strings.Join(ticks, " "); got != tc.want {
-			t.Errorf("%s: ticks %s, want %s", tc.name, got, tc.want)
-		}
-		s := tc.s.over(500, 100) // upwards
-		last := math.Inf(1)
-		for _, v := range s.ticks {
-			at := s.at(v)
-			if at > 500 || at < 100 || at >= last {
-				t.Errorf("%s: %v is at %v, after %v", tc.name, v, at, last)
-			}
-			last = at
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 
+	"github.com/spillway-ai/spillway/internal/chart"
 	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
@@ -14,6 +15,7 @@ var pageText string
 
 // page is what the template shows.
 type page struct {
+	Style             template.CSS
 	Title, Provenance string
 	From, To          string // the first policy and the proposed one; To is "" with one policy
 	Cards             []card
@@ -29,15 +31,11 @@ type card struct{ Title, Before, After, Change, Class string }
 
 type verdict struct{ Name, Text string }
 
-// plot is a picture with what it shows and how to read it.
+// plot is a chart with what it shows and how to read it.
 type plot struct {
 	Title, Caption string
-	Legend         []legend
-	SVG            template.HTML
+	Chart          template.HTML
 }
-
-// legend explains one class of marks.
-type legend struct{ Class, Text string }
 
 type tableGroup struct {
 	Title string
@@ -66,7 +64,7 @@ func WriteHTML(w io.Writer, c Comparison) error {
 }
 
 func newPage(c Comparison) page {
-	p := page{Title: c.Title, Provenance: provenance(c), Plots: plots(c)}
+	p := page{Style: chart.Style(), Title: c.Title, Provenance: provenance(c), Plots: plots(c)}
 	if p.Title == "" {
 		p.Title = "Policy comparison"
 	}
@@ -177,53 +175,27 @@ func tableRows(g group, policies []Summary) []tableRow {
 // plots draws what the comparison has data for.
 func plots(c Comparison) []plot {
 	var all []plot
+	add := func(title, caption string, c *chart.Chart) { all = append(all, plot{title, caption, c.HTML()}) }
 	if len(c.Policies) > 0 {
-		all = append(all, plot{
-			Title:   "Errors and truncation",
-			Caption: "One linear scale for all three. A policy that truncates returns an incomplete response in time instead of a 408: compare the third column with the first.",
-			SVG:     template.HTML(plotErrors(c.Policies)), //nolint:gosec // every text in it is escaped where it is drawn
-		}, plot{
-			Title:   "Work per call",
-			Caption: "All tokens generated for a call, including retries. Tokens that the client did not receive were paid for and used capacity.",
-			Legend:  []legend{{"cgood", "delivered"}, {"cwaste", "wasted"}},
-			SVG:     template.HTML(plotTokens(c.Policies)), //nolint:gosec // as above
-		}, plot{
-			Title:   "Latency",
-			Caption: "Logarithmic axes. The first two cover answered tries, the third answered tries and timeouts; the last covers every call that ended, including failed ones, with retries and waits.",
-			Legend:  []legend{{"p50", "p50"}, {"p95", "p95"}, {"p99", "p99, with its value"}},
-			SVG:     template.HTML(plotLatency(c.Policies)), //nolint:gosec // as above
-		})
+		add("Errors and truncation",
+			"One linear scale for all three. A policy that truncates returns an incomplete response in time instead of a 408: compare the third column with the first.",
+			errorsChart(c.Policies))
+		add("Work per call",
+			"All tokens generated for a call, including retries. Tokens that the client did not receive were paid for and used capacity.",
+			tokensChart(c.Policies))
+		add("Latency",
+			"Logarithmic axes. The first two cover answered tries, the third answered tries and timeouts; the last covers every call that ended, including failed ones, with retries and waits.",
+			latencyChart(c.Policies))
 	}
 	if len(c.Sweep) > 0 {
-		all = append(all, plot{
-			Title:   "The frontier",
-			Caption: "Each circle is one setting: closer to the lower left is better, and a larger circle generates more tokens per call. Zero has its own position on the logarithmic axis.",
-			Legend:  append(parameters(c.Sweep), legend{"mark", "compared policy"}),
-			SVG:     template.HTML(plotFrontier(c)), //nolint:gosec // as above
-		})
+		add("The frontier",
+			"Each circle is one setting: closer to the lower left is better, and a larger circle generates more tokens per call. Zero has its own position on the logarithmic axis.",
+			frontierChart(c))
 	}
 	if len(c.Depths) > 0 {
-		var names []legend
-		for i, p := range c.Depths[0].Policies {
-			names = append(names, legend{hue(i), p.Name})
-		}
-		all = append(all, plot{
-			Title:   "Effect of the PTU meter's depth",
-			Caption: "The burst that a provisioned deployment accepts before it refuses is not published. The results of a policy that depends on it vary here.",
-			Legend:  names,
-			SVG:     template.HTML(plotDepths(c.Depths)), //nolint:gosec // as above
-		})
-	}
-	return all
-}
-
-// parameters lists those of a sweep in the order of their colors.
-func parameters(points []Point) []legend {
-	var all []legend
-	for i, p := range points {
-		if i == 0 || p.Parameter != points[i-1].Parameter {
-			all = append(all, legend{hue(len(all)), p.Parameter})
-		}
+		add("Effect of the PTU meter's depth",
+			"The burst that a provisioned deployment accepts before it refuses is not published. The results of a policy that depends on it vary here.",
+			depthChart(c.Depths))
 	}
 	return all
 }

@@ -100,7 +100,8 @@ type Segment struct {
 func Describe(src Source) (Description, error) {
 	s := survey{
 		clients: map[string]*client{}, classes: map[string]*segment{}, models: map[string]*segment{},
-		windows: []window{{width: time.Second}, {width: 10 * time.Second}},
+		windows: []window{{width: time.Second, counts: newDistribution()}, {width: 10 * time.Second, counts: newDistribution()}},
+		input:   newDistribution(), output: newDistribution(), limits: newDistribution(),
 	}
 	for {
 		c, err := src.Next()
@@ -124,7 +125,7 @@ type survey struct {
 	first                       time.Duration
 	gaps                        gaps
 	windows                     []window
-	input, output, limits       histogram
+	input, output, limits       distribution
 	long, stream, can, prefixed int
 	longTokens                  float64
 	clients                     map[string]*client
@@ -139,7 +140,7 @@ type client struct {
 
 type segment struct {
 	input       float64 // sum of the tokens
-	outputs     histogram
+	outputs     distribution
 	limit       int
 	stream, can int
 }
@@ -195,7 +196,7 @@ func addTo(segments map[string]*segment, name string, c *Call) {
 			name = otherClass
 		}
 		if g = segments[name]; g == nil {
-			g = &segment{}
+			g = &segment{outputs: newDistribution()}
 			segments[name] = g
 		}
 	}
@@ -212,7 +213,7 @@ func (s *survey) description() Description {
 	d := Description{
 		Calls: s.calls, SpanSeconds: span, CV: s.gaps.cv(),
 		InputTokens: s.input.tokens(), OutputTokens: s.output.tokens(),
-		MaxTokens: s.limits.tokens(), Limited: float64(s.limits.n) / n,
+		MaxTokens: s.limits.tokens(), Limited: float64(s.limits.Count()) / n,
 		LongCalls: float64(s.long) / n, Stream: float64(s.stream) / n,
 		CanStream: float64(s.can) / n, Prefixed: float64(s.prefixed) / n,
 		Clients: s.who(), Classes: segmentRows(s.classes, s.calls), Models: segmentRows(s.models, s.calls),
@@ -244,13 +245,6 @@ func (s *survey) clientCV() float64 {
 		return 0
 	}
 	return sum / weight
-}
-
-func (h *histogram) tokens() Tokens {
-	return Tokens{
-		Mean: h.mean(), P50: h.quantile(.5), P90: h.quantile(.9), P95: h.quantile(.95),
-		P99: h.quantile(.99), Max: h.max,
-	}
 }
 
 // who summarizes the clients.
@@ -295,10 +289,10 @@ func zipfExponent(calls []int) float64 {
 func segmentRows(segments map[string]*segment, calls int) []Segment {
 	rows := make([]Segment, 0, len(segments))
 	for name, g := range segments {
-		n := float64(g.outputs.n)
+		n := float64(g.outputs.Count())
 		rows = append(rows, Segment{
-			Name: name, Calls: int(g.outputs.n), Share: n / float64(calls),
-			InputMean: g.input / n, OutputMean: g.outputs.mean(), OutputP99: g.outputs.quantile(.99),
+			Name: name, Calls: g.outputs.Count(), Share: n / float64(calls),
+			InputMean: g.input / n, OutputMean: g.outputs.mean(), OutputP99: g.outputs.WholeQuantile(.99),
 			MaxTokens: g.limit, Stream: float64(g.stream) / n, CanStream: float64(g.can) / n,
 		})
 	}

@@ -119,21 +119,3 @@ func TestDescribeEdges(t *testing.T) {
 		t.Errorf("got=%d classes, the first %s", len(d.Classes), d.Classes[0].Name)
 	}
 }
-
-func TestHistogram(t *testing.T) {
-	for _, v := range []int{0, 1, 4095, 4096, 4097, 8191, 8192, 123_456, maxTokens, math.MaxInt32} {
-		low, next := lowest(bin(v)), lowest(bin(v)+1)
-		if low > v || next <= v || float64(v-low) > float64(v)/2048 {
-			t.Errorf("%d: its bucket is from %d to %d", v, low, next)
-		}
-	}
-	var h histogram
-	for v := 1; v <= 1000; v++ {
-		h.add(v, 2)
-	}
-	for q, want := range map[float64]int{0: 1, 0.5: 500, 0.99: 990, 1: 1000} {
-		if got := h.quantile(q); got != want {
-			t.Errorf("quantile %v: got=%d, want=%d", q, got, want)
-		}
-	}
-}

@@ -39,7 +39,7 @@ type window struct {
 	width   time.Duration
 	current int // window being counted
 	n       int // its calls so far
-	counts  histogram
+	counts  distribution
 }
 
 func (w *window) add(since time.Duration) {
@@ -47,7 +47,7 @@ func (w *window) add(since time.Duration) {
 	if at > w.current {
 		w.counts.add(w.n, 1)
 		if empty := at - w.current - 1; empty > 0 {
-			w.counts.add(0, uint64(empty))
+			w.counts.add(0, empty)
 		}
 		w.current, w.n = at, 0
 	}
@@ -58,11 +58,11 @@ func (w *window) add(since time.Duration) {
 // the only one.
 func (w *window) burstiness() Burstiness {
 	b := Burstiness{WindowSeconds: int(w.width / time.Second)}
-	if w.counts.n == 0 {
+	if w.counts.Count() == 0 {
 		b.P99, b.Max = 1, 1
 		return b
 	}
 	mean := w.counts.mean()
-	b.P99, b.Max = float64(w.counts.quantile(.99))/mean, float64(w.counts.max)/mean
+	b.P99, b.Max = float64(w.counts.WholeQuantile(.99))/mean, w.counts.Max()/mean
 	return b
 }

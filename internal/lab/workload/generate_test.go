@@ -150,12 +150,12 @@ func TestLengths(t *testing.T) {
 				t.Fatal(err)
 			}
 			rng := rand.New(rand.NewPCG(1, 2))
-			var h histogram
+			h := newDistribution()
 			for range 200_000 {
 				h.add(s.draw(rng), 1)
 			}
 			near(t, "mean", h.mean(), c.mean, 0.02)
-			near(t, "median", float64(h.quantile(0.5)), c.p50, 0.02)
+			near(t, "median", float64(h.WholeQuantile(0.5)), c.p50, 0.02)
 		})
 	}
 }

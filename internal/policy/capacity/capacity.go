@@ -166,10 +166,10 @@ func (m *Meter) Calibrate(now time.Time, s spillway.Signals) {
 }
 
 // Refused corrects the meter by a 429: the level is at least 1, and stays there
-// for retryAfter (at most 60 s; 0 or below means none). Call it after Calibrate
+// for retryAfter (at most spillway.MaxRetryAfter; 0 or below means none). Call it after Calibrate
 // with the same response; the attempt's reservation is released separately.
 func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
-	retryAfter = min(max(retryAfter, 0), maxRetryAfter)
+	retryAfter = min(max(retryAfter, 0), spillway.MaxRetryAfter)
 	m.nearUntil = now.Add(nearMemory)
 	if m.kind == spillway.Provisioned {
 		m.provisioned.refused(now, retryAfter)
@@ -177,10 +177,6 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
 	}
 	m.standard.refused(now, retryAfter)
 }
-
-// maxRetryAfter bounds how long a 429 can block: the service is known to ask
-// for waits of up to a day.
-const maxRetryAfter = time.Minute
 
 // calibrationHalfLife is the time in which half of a downward correction is
 // made.

@@ -19,7 +19,7 @@ func Classify(status int) spillway.FailureClass {
 		return spillway.FailureRefused
 	case status == 408:
 		return spillway.FailureSlow
-	case status == 499:
+	case status == spillway.StatusClientGone:
 		return spillway.FailureBroken
 	case status >= 400 && status < 500:
 		return spillway.FailureInvalid

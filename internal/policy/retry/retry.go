@@ -13,12 +13,8 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-// Bounds of what upstreams may ask for. Azure has been seen to ask for a day.
-const (
-	MinRetryAfter     = 50 * time.Millisecond
-	MaxRetryAfter     = 60 * time.Second
-	DefaultRetryAfter = time.Second
-)
+// defaultRetryAfter is the wait after a refusal that names none.
+const defaultRetryAfter = time.Second
 
 // Bounds of the wait before a hedge.
 const (
@@ -32,13 +28,14 @@ const (
 	CostTimeout = 2.0 // after a 408, whose attempt held capacity for its whole window
 )
 
-// ClampRetryAfter bounds a wait that an upstream asked for to 0.05–60 s. A
+// ClampRetryAfter bounds a wait that an upstream asked for to between
+// spillway.MinRetryAfter and spillway.MaxRetryAfter. A
 // negative wait means that the upstream named none, and gives one second.
 func ClampRetryAfter(d time.Duration) time.Duration {
 	if d < 0 {
-		return DefaultRetryAfter
+		return defaultRetryAfter
 	}
-	return min(max(d, MinRetryAfter), MaxRetryAfter)
+	return min(max(d, spillway.MinRetryAfter), spillway.MaxRetryAfter)
 }
 
 // HedgeDelay is how long to wait for a first token before a second attempt:

@@ -3,6 +3,8 @@ package route
 import (
 	"cmp"
 	"math"
+
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
 // choose returns the position of the strategy's choice; at least one candidate
@@ -65,7 +67,7 @@ func (f *filter) affine(cands []Candidate, affinity uint64) int {
 			key = uint64(c.Index) + 1
 		}
 		// The upper 53 bits as a number strictly between 0 and 1.
-		u := (float64(mix(affinity^mix(key))>>11) + 0.5) / (1 << 53)
+		u := (float64(stat.Mix(affinity^stat.Mix(key))>>11) + 0.5) / (1 << 53)
 		if score := -float64(c.weight()) / math.Log(u); chosen < 0 || score > best {
 			chosen, best = i, score
 		}
@@ -78,12 +80,4 @@ func (c *Candidate) weight() int { return max(c.Weight, 1) }
 // compareLoad compares outstanding tokens per weight.
 func compareLoad(a, b *Candidate) int {
 	return cmp.Compare(a.Outstanding*b.weight(), b.Outstanding*a.weight())
-}
-
-// mix spreads x over all 64 bits (the finalizer of SplitMix64).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }

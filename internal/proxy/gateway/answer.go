@@ -167,16 +167,10 @@ func (f *flight) brokenOff() wire.Error {
 func (f *flight) unexplained(a *upstream.Attempt) wire.Error {
 	wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now())
 	if asked {
-		wait = min(max(wait, minRetryAfter), maxRetryAfter)
+		wait = min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
 	}
 	return wire.Unexplained(a.Response().StatusCode, wait)
 }
-
-// The bounds of a wait that upstream asks for.
-const (
-	minRetryAfter = 50 * time.Millisecond
-	maxRetryAfter = time.Minute
-)
 
 // faultError is the response to an error that came inside a stream.
 func faultError(e *wire.StreamError) wire.Error {

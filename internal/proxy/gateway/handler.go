@@ -193,7 +193,7 @@ func (f *flight) turnAway(e *wire.Error) {
 	outcome, status := spillway.OutcomeRefusedInvalid, e.Status
 	switch {
 	case f.out.Gone():
-		outcome, status = spillway.OutcomeClientGone, statusClientGone
+		outcome, status = spillway.OutcomeClientGone, spillway.StatusClientGone
 	case e.Status == http.StatusServiceUnavailable:
 		outcome = spillway.OutcomeRefusedQueue
 	}
@@ -204,10 +204,6 @@ func (f *flight) turnAway(e *wire.Error) {
 	f.refuse(*e)
 	f.record(outcome, status, spillway.RefusalCode(e.Code))
 }
-
-// statusClientGone is what records show for a client that has left; package
-// policy does the same.
-const statusClientGone = 499
 
 // record records a request that no pool has seen.
 func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.RefusalCode) {

@@ -20,7 +20,7 @@ func overloaded() wire.Error {
 
 func shuttingDown() wire.Error {
 	return wire.Refused(spillway.Refusal{
-		Code: spillway.RefusalEnding, Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+		Code: spillway.RefusalEnding, RetryAfter: time.Second,
 	}, 0)
 }
 

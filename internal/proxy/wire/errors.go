@@ -132,44 +132,39 @@ func (e Error) SetHeaders(h http.Header) {
 // Refused words a refusal of the policy for the client. window is the time
 // that the request had; 0 leaves it unsaid.
 func Refused(r spillway.Refusal, window time.Duration) Error {
-	e := Error{Status: r.Status, Code: string(r.Code), Type: typeServer, RetryAfter: r.RetryAfter}
+	e := Error{Status: r.Code.Status(), Code: string(r.Code), Type: typeServer, RetryAfter: r.RetryAfter}
 	within := "in time"
 	if window > 0 {
 		within = "within " + window.Round(time.Millisecond).String()
 	}
 	switch r.Code {
 	case spillway.RefusalTooLarge:
-		e.Type, e.Status, e.NoRetry, e.Param = typeInvalidRequest, http.StatusBadRequest, true, "max_tokens"
+		e.Type, e.NoRetry, e.Param = typeInvalidRequest, true, "max_tokens"
 		e.Message = fmt.Sprintf("The requested output cannot be generated %s: about %d tokens fit. "+
 			"Lower the token limit to that, allow more time, or read a stream.", within, r.FitTokens)
 	case spillway.RefusalDeadline:
 		// The time that the client allows is over: its SDK's retries would be late.
-		e.Type, e.Status, e.Code, e.NoRetry = typeTimeout, http.StatusRequestTimeout, CodeTimeout, true
+		e.Type, e.Code, e.NoRetry = typeTimeout, CodeTimeout, true
 		e.Message = fmt.Sprintf("The operation was timeout. No deployment produced a token %s. "+
 			"Allow more time, shorten the prompt, or read a stream.", within)
 	case spillway.RefusalQueueFull:
-		e.Type, e.Status = typeRateLimit, http.StatusTooManyRequests
+		e.Type = typeRateLimit
 		e.Message = "Too many requests are waiting already. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalNoCapacity:
-		e.Type, e.Status = typeRateLimit, http.StatusTooManyRequests
+		e.Type = typeRateLimit
 		e.Message = fmt.Sprintf("No deployment has the capacity to answer %s. %s", within, retryAdvice(r.RetryAfter))
 	case spillway.RefusalUpstream:
-		e.Status = http.StatusBadGateway
 		e.Message = "Every deployment that was tried failed. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalNoHealthy:
-		e.Status = http.StatusServiceUnavailable
 		e.Message = "Every deployment of this model is broken or paused. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalEnding:
 		e.Message = "The gateway is being shut down. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalLoop:
-		e.Status, e.NoRetry = http.StatusLoopDetected, true
+		e.NoRetry = true
 		e.Message = "The request has passed too many gateways: a deployment's endpoint leads back here. " +
 			"Correct the endpoint in the gateway's configuration."
 	default:
 		e.Message = "The gateway could not serve the request."
-	}
-	if r.Status != 0 {
-		e.Status = r.Status
 	}
 	return e
 }

@@ -73,8 +73,7 @@ func TestRefused(t *testing.T) {
 		{spillway.Refusal{Code: spillway.RefusalUpstream}, 502, "upstream_unavailable", "server_error", "failed"},
 		{spillway.Refusal{Code: spillway.RefusalNoHealthy}, 503, "no_healthy_deployment", "server_error", "broken or paused"},
 		{spillway.Refusal{Code: spillway.RefusalLoop}, 508, "gateway_loop", "server_error", "endpoint"},
-		{spillway.Refusal{Code: "new", Status: 418}, 418, "new", "server_error", "gateway"},
-		{spillway.Refusal{Code: spillway.RefusalNoCapacity, Status: 503}, 503, "no_capacity", "rate_limit_error", "capacity"},
+		{spillway.Refusal{Code: "new"}, 500, "new", "server_error", "gateway"},
 	}
 	for _, tt := range tests {
 		got := Refused(tt.in, time.Minute)

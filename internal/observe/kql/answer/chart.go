@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/chart"
 	"github.com/spillway-ai/spillway/internal/observe/kql"
 )
 
@@ -214,7 +215,7 @@ func axis(from, to, length float64, width int) string {
 	if length <= 0 {
 		return string(line)
 	}
-	instants, layout := roundInstants(from, to)
+	instants, layout := chart.Instants(from, to, 8)
 	for _, at := range instants {
 		text := "┬" + instant(at).Format(layout)
 		x := int((at - from) / length * float64(width))
