@@ -9,7 +9,7 @@ import (
 
 // attempt adds attempt number i (from 0) of a request to its deployment.
 func (c *Collector) attempt(o *diagnose.Observation, a *spillway.Attempt, d *deployment, i int) {
-	if !d.told {
+	if !d.configured {
 		d.kind, d.region = a.Kind, a.Region
 		d.ratio = defaultRatio
 		if d.kind == spillway.Standard {
@@ -31,7 +31,7 @@ func (c *Collector) attempt(o *diagnose.Observation, a *spillway.Attempt, d *dep
 		p.refused++
 	case a.Class == spillway.FailureBroken || a.Class == spillway.FailureCut || a.Status >= 500:
 		at.broken++
-		p.ok++ // it was let in
+		p.ok++ // it was admitted
 	case answers && (o.Late() || a.Status == 408):
 		at.timedOut++
 		p.ok++
@@ -47,15 +47,15 @@ func (c *Collector) attempt(o *diagnose.Observation, a *spillway.Attempt, d *dep
 	}
 }
 
-// Utilization takes what a service's own metrics say of a deployment's
-// provisioned capacity: ratio is 1 when all is used. Where there is such a
-// figure, it counts beside those that answers carry.
+// Utilization adds a sample of a deployment's provisioned utilization from
+// Azure's metrics; ratio is 1 when all capacity is used. It counts beside the
+// utilization that answers carry. Observations have to be added first.
 func (c *Collector) Utilization(deployment string, at time.Time, ratio float64) {
 	if !(ratio >= 0) {
 		return
 	}
 	d := c.deployment(deployment, &diagnose.Observation{})
-	if !d.told {
+	if !d.configured {
 		d.kind = spillway.Provisioned
 	}
 	cell := c.cell(d, at)
@@ -79,11 +79,11 @@ func (c *Collector) utilization(a *spillway.Attempt, at *cell) {
 	at.utilMax = max(at.utilMax, a.Utilization)
 }
 
-// accepted adds the work of a request that was let in.
+// accepted adds the work of a request that the deployment admitted.
 func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *deployment, at *cell) {
 	out := max(o.CompletionTokens, a.Tokens)
 	if out == 0 && o.Late() && at.pace.n > 0 {
-		out = int(a.End.Seconds() * 1000 / at.pace.value()) // it was written and not seen
+		out = int(a.End.Seconds() * 1000 / at.pace.value()) // generated, and not seen
 	}
 	cached := max(o.CachedTokens, 0)
 	grant := a.GrantTokens
@@ -101,7 +101,7 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 		}
 	}
 	if unknown {
-		grant = out // nothing speaks for more
+		grant = out
 	} else {
 		d.grants.add(grant)
 	}
@@ -149,7 +149,7 @@ func (c *Collector) speed(o *diagnose.Observation, a *spillway.Attempt, d *deplo
 	}
 }
 
-// late adds a request that ran out of time, at the cell of its last attempt.
+// late adds a request that ran out of time to the cell of its last attempt.
 func (c *Collector) late(o *diagnose.Observation) {
 	if !o.Late() || len(o.Attempts) == 0 {
 		return
@@ -159,16 +159,16 @@ func (c *Collector) late(o *diagnose.Observation) {
 	c.total.lateAll++
 	window := o.Window
 	if window <= 0 || o.E2E > 0 && o.E2E < window*9/10 {
-		window = o.E2E // the service's own was shorter
+		window = o.E2E // the service's limit was shorter
 	}
 	switch seen := max(o.CompletionTokens, a.Tokens); {
 	case 4*o.Queue >= o.E2E || a.Class == spillway.FailureRefused || a.Start > o.E2E/2:
-		// It was the waiting.
+		// The wait caused it.
 		at.waited++
 	case window < shortWindow || o.ClientTimeout > 0 && o.ClientTimeout <= o.Window:
 		at.lateShort++
 		c.short.add(window.Seconds())
-	case seen == 0 && c.heard():
+	case seen == 0 && c.ttftUsual():
 		at.lateSilent++
 	default:
 		at.late++
@@ -178,8 +178,8 @@ func (c *Collector) late(o *diagnose.Observation) {
 	}
 }
 
-// heard reports whether answers are usually heard as they come, so that
-// silence says something.
-func (c *Collector) heard() bool { return c.total.ttftKnown > 0.5*c.total.Complete }
+// ttftUsual reports whether the time to the first token of most answers is
+// known, so that an answer without one says that no token came.
+func (c *Collector) ttftUsual() bool { return c.total.ttftKnown > 0.5*c.total.Complete }
 
 func millis(d time.Duration) float64 { return float64(d) / 1e6 }

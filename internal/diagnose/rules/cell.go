@@ -1,7 +1,5 @@
 package rules
 
-import spillway "github.com/spillway-ai/spillway"
-
 // parts divides a bucket of time, to see bursts: of a minute they are ten
 // seconds.
 const parts = 6
@@ -52,70 +50,6 @@ func (c *cell) pressure() (met, all float64) {
 	return c.refused + c.unsent + c.waited, c.tries + c.unsent
 }
 
-// join adds o to c: two buckets become one. It keeps how the halves were
-// divided as well as three parts each can.
-func (c *cell) join(o *cell, second bool) {
-	c.tries += o.tries
-	c.ok += o.ok
-	c.refused += o.refused
-	c.timedOut += o.timedOut
-	c.broken += o.broken
-	c.unsent += o.unsent
-	c.unsentBroken += o.unsentBroken
-	c.waited += o.waited
-	c.skipped += o.skipped
-	c.lost += o.lost
-	c.work += o.work
-	c.tokens += o.tokens
-	c.reserved += o.reserved
-	c.excess += o.excess
-	c.out += o.out
-	c.pace.join(o.pace)
-	c.first.join(o.first)
-	c.prompt.join(&o.prompt)
-	c.length.join(&o.length)
-	c.util += o.util
-	c.utilN += o.utilN
-	c.utilMax = max(c.utilMax, o.utilMax)
-	c.cached += o.cached
-	c.cachable += o.cachable
-	c.late += o.late
-	c.lateShort += o.lateShort
-	c.lateSilent += o.lateSilent
-	shift := 0
-	if second {
-		shift = parts / 2
-	}
-	for i := range o.parts {
-		p, q := &c.parts[shift+i/2], &o.parts[i]
-		p.first += q.first
-		p.tries += q.tries
-		p.ok += q.ok
-		p.refused += q.refused
-	}
-}
-
-// deployment is everything about one deployment.
-type deployment struct {
-	name, region, model, pool string
-	kind                      spillway.Kind
-	tier                      int
-	known                     spillway.Deployment // zero where nobody told
-	told                      bool
-	ratio                     float64 // input tokens that an output token weighs
-
-	byBucket map[int64]*cell
-	last     *cell
-	cells    []*cell // sorted, once all are there
-
-	pace, ttft, output sketch
-	grants             choices
-	spilledTo          map[string]*spill
-}
-
-// spill counts requests that this deployment's pool sent on to another tier.
-type spill struct{ n, refused float64 }
-
 // share is a/b, or 0.
 func share(a, b float64) float64 {
 	if b <= 0 {
@@ -123,27 +57,3 @@ func share(a, b float64) float64 {
 	}
 	return a / b
 }
-
-// sum joins the cells that keep accepts.
-func (d *deployment) sum(keep func(*cell) bool) cell {
-	var all cell
-	for _, c := range d.cells {
-		if keep(c) {
-			all.join(c, false)
-		}
-	}
-	return all
-}
-
-func anyCell(*cell) bool { return true }
-
-// callerKey is a caller, or tenant, in one pool.
-type callerKey struct{ pool, name string }
-
-// caller is what it did there.
-type caller struct {
-	name     string
-	byBucket map[int64]*callerCell
-}
-
-type callerCell struct{ requests, work, met float64 }

@@ -49,7 +49,7 @@ func slowDecode(f *facts) {
 // alike reports whether two deployments should be as fast as each other: of one
 // model, and known to be of one kind.
 func (f *facts) alike(d, o *deployment) bool {
-	return o.kind == d.kind && o.model == d.model && (!f.cfg.Direct || d.told && o.told)
+	return o.kind == d.kind && o.model == d.model && (!f.cfg.Direct || d.configured && o.configured)
 }
 
 // slowest is the pace in ms that is too slow whatever it was before.

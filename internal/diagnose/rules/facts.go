@@ -132,32 +132,3 @@ func ruledOut(code diagnose.Code, text string) diagnose.RuledOut {
 func (f *facts) begin(n int64) time.Time {
 	return time.Unix(n*int64(f.bucket/time.Second), 0).UTC()
 }
-
-// capacity is the tokens per second that a provisioned deployment drains; 0
-// where it is not known.
-func (d *deployment) capacity() float64 {
-	return float64(d.known.PTU) * float64(d.known.InputTPMPerPTU) / 60
-}
-
-// calm reports whether nothing else explains what happened in a cell.
-func calm(c *cell) bool { return !c.sick && !c.slow }
-
-// pressed are the cells in which at least the share met want of capacity.
-func (d *deployment) pressed(least float64) []*cell {
-	var out []*cell
-	for _, c := range d.cells {
-		if met, all := c.pressure(); !c.sick && met >= 3 && share(met, all) >= least {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// joined is the sum of cells.
-func joined(cells []*cell) cell {
-	var all cell
-	for _, c := range cells {
-		all.join(c, false)
-	}
-	return all
-}

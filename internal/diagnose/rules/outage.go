@@ -9,10 +9,9 @@ import (
 	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
-// Thresholds: a bucket is sick when at least half of what a region, or one
-// deployment of it, was given
-// failed with 5xx, reset or cut, or was kept from it by a breaker that had
-// opened for that, and at least three did; an outage is two sick
+// Thresholds: a bucket is sick when at least three requests, and half of those
+// offered to a region or to one of its deployments, failed with 5xx, a reset or
+// a cut stream, or were kept away by an open breaker. An outage is two sick
 // buckets with at most two others between them.
 const (
 	outageShare   = 0.5
@@ -21,9 +20,9 @@ const (
 	outageGap     = 3
 )
 
-// regionalOutage looks for regions that fail while they do, or single
-// deployments of them, and marks the time for their pools: what happens then
-// is a consequence.
+// regionalOutage finds regions, or single deployments of them, that failed. It
+// marks the time in their pools: whatever else happened then is a
+// consequence.
 func regionalOutage(f *facts) {
 	regions := map[string][]*deployment{}
 	var names []string
@@ -46,7 +45,7 @@ func regionalOutage(f *facts) {
 	for _, d := range f.all {
 		sick := marks[d.pool]
 		for _, c := range d.cells {
-			c.sick = sick[c.at] || sick[c.at-1] // its end still echoes
+			c.sick = sick[c.at] || sick[c.at-1] // failures echo into the next one
 		}
 	}
 }
@@ -98,7 +97,7 @@ func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64
 			measured("requests lost meanwhile", lost, "count", "outcome"),
 			measured("minutes", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
 		},
-		RuledOut: f.elsewhere(ds),
+		RuledOut: f.othersHealthy(ds),
 		Remedy:   f.takeOver(ds),
 	}, scope{cells: cells, at: ds, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted}})
 	return true
@@ -135,22 +134,15 @@ func (f *facts) takeOver(ds []*deployment) diagnose.Remedy {
 	}
 }
 
-// poolName is what the pool is called.
-func (d *deployment) poolName() string {
-	if d.pool != "" {
-		return d.pool
-	}
-	return "chat"
-}
-
-// failing is what broke, and what was sent elsewhere because it would have.
+// failing is what broke, and what the breaker kept from breaking.
 func (c *cell) failing() float64 { return c.broken + c.unsentBroken + c.skipped }
 
-// offered is what would have gone there.
+// offered is what would have been sent without the breaker.
 func (c *cell) offered() float64 { return c.tries + c.unsentBroken + c.skipped }
 
-// elsewhere says how the other deployments did.
-func (f *facts) elsewhere(sick []*deployment) []diagnose.RuledOut {
+// othersHealthy rules the requests out as the cause where the other deployments
+// serve them.
+func (f *facts) othersHealthy(sick []*deployment) []diagnose.RuledOut {
 	broken, tries := 0.0, 0.0
 	for _, d := range f.all {
 		if slices.Contains(sick, d) {

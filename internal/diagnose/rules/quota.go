@@ -33,7 +33,7 @@ func standardQuota(f *facts) {
 		limit, even := partLimit(d, cells)
 		switch s := joined(cells); {
 		case f.bucket == firstBucket && even && fits(cells, limit) && f.bursts(d, cells, met, limit):
-		case even && d.told:
+		case even && d.configured:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", numeral.Whole(limit*parts)))
 		case even:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", numeral.Whole(limit*parts), numeral.Whole(s.tokens/float64(len(cells)))))
@@ -59,7 +59,7 @@ func partLimit(d *deployment, cells []*cell) (limit float64, even bool) {
 		}
 	}
 	mean, dev := moments(n, sum, squares)
-	if rpm := float64(d.known.RPM); d.told {
+	if rpm := float64(d.known.RPM); d.configured {
 		return rpm / parts, rpm > 0 && mean >= 0.8*rpm/parts
 	}
 	return mean, n >= burstParts && mean >= 5 && dev <= burstEven*mean+math.Sqrt(mean)/3

@@ -1,9 +1,6 @@
 package rules
 
 import (
-	"cmp"
-	"maps"
-	"slices"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -16,8 +13,8 @@ type Config struct {
 	// Deployments are the capacities that the operator knows, with their
 	// model's figures filled in; without them capacity is inferred.
 	Deployments []spillway.Deployment
-	// Direct says that the observations are logs of others, which do not tell of
-	// what kind a deployment is.
+	// Direct says that the observations come from others' logs, which do not have
+	// the kinds of deployments.
 	Direct bool
 }
 
@@ -80,10 +77,10 @@ type totals struct {
 	retryBuckets                                                           map[int64]*retryCell
 }
 
-// retryCell is how much of a bucket's traffic was said before.
+// retryCell is how much of a bucket's traffic was retries.
 type retryCell struct{ first, tries, deep, failed, late, refused float64 }
 
-// NewCollector returns one that has seen nothing.
+// NewCollector returns a collector without observations.
 func NewCollector(cfg Config) *Collector {
 	return &Collector{
 		cfg: cfg, bucket: firstBucket, deployments: map[string]*deployment{}, homes: map[string]*deployment{},
@@ -91,8 +88,8 @@ func NewCollector(cfg Config) *Collector {
 	}
 }
 
-// Add takes an observation, which it does not keep. Observations may come in
-// any order.
+// Add adds an observation, which it does not keep. Observations may come in any
+// order.
 func (c *Collector) Add(o *diagnose.Observation) {
 	if o.Outcome == spillway.OutcomeRefusedInvalid || o.Outcome == spillway.OutcomeRefusedBudget {
 		c.total.Tries++
@@ -220,172 +217,4 @@ func one(yes bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// deployment returns the named one, new or known.
-func (c *Collector) deployment(name string, o *diagnose.Observation) *deployment {
-	name = cmp.Or(name, unknownDeployment)
-	d := c.deployments[name]
-	if d != nil {
-		return d
-	}
-	if len(c.deployments) >= maxDeployments {
-		name = others
-		if d = c.deployments[name]; d != nil {
-			return d
-		}
-	}
-	d = &deployment{
-		name: name, model: o.Model, pool: o.Pool, ratio: defaultRatio,
-		byBucket: map[int64]*cell{}, spilledTo: map[string]*spill{},
-	}
-	for _, known := range c.cfg.Deployments {
-		if known.Name == name {
-			d.known, d.told, d.model, d.region, d.kind = known, true, known.Model, known.Region, known.Kind
-			if known.OutputRatio > 0 {
-				d.ratio = known.OutputRatio
-			}
-		}
-	}
-	if d.kind == spillway.Standard && d.told {
-		d.ratio = 1
-	}
-	c.deployments[name] = d
-	return d
-}
-
-// home is where a request's pool begins: what it did without an attempt counts
-// there.
-func (c *Collector) home(o *diagnose.Observation) *deployment {
-	key := o.Pool + "\x00" + o.Model
-	h := c.homes[key]
-	for i := range o.Attempts {
-		a := &o.Attempts[i]
-		d := c.deployment(a.Deployment, o)
-		d.tier = a.Tier
-		if h == nil || h.name == unknownDeployment || d.tier < h.tier {
-			h = d
-			c.homes[key] = d
-		}
-	}
-	if h == nil {
-		c.total.withoutDeployment++
-		h = c.deployment("", o)
-	}
-	return h
-}
-
-func (c *Collector) number(t time.Time) int64 { return t.Unix() / int64(c.bucket/time.Second) }
-
-func (c *Collector) part(t time.Time) int {
-	width := int64(c.bucket / time.Second)
-	return int(((t.Unix()%width)+width)%width) * parts / int(width)
-}
-
-// cell is the deployment's of that time.
-func (c *Collector) cell(d *deployment, t time.Time) *cell {
-	n := c.number(t)
-	if d.last != nil && d.last.at == n {
-		return d.last
-	}
-	at := d.byBucket[n]
-	if at == nil {
-		at = &cell{at: n}
-		d.byBucket[n] = at
-		c.cells++
-	}
-	d.last = at
-	return at
-}
-
-// spill notes a request that went on to another tier.
-func (c *Collector) spill(home *deployment, to string, o *diagnose.Observation) {
-	s := home.spilledTo[to]
-	if s == nil {
-		s = &spill{}
-		home.spilledTo[to] = s
-	}
-	s.n++
-	s.refused += one(o.Refused())
-}
-
-// caller adds to what the caller did.
-func (c *Collector) caller(o *diagnose.Observation, home *deployment) {
-	name := cmp.Or(o.Who(), unknownDeployment)
-	who := c.callers[callerKey{home.pool, name}]
-	if who == nil {
-		if len(c.callers) >= maxCallers {
-			name = others
-			who = c.callers[callerKey{home.pool, name}]
-		}
-		if who == nil {
-			who = &caller{name: name, byBucket: map[int64]*callerCell{}}
-			c.callers[callerKey{home.pool, name}] = who
-		}
-	}
-	at := who.byBucket[c.number(o.Time)]
-	if at == nil {
-		at = &callerCell{}
-		who.byBucket[c.number(o.Time)] = at
-		c.callerCells++
-	}
-	if o.Retry <= 0 { // what is said again is no more work
-		at.requests++
-		out := o.CompletionTokens
-		if o.Failed() && out == 0 {
-			out = int(share(c.answered.tokens, c.answered.n))
-		}
-		at.work += float64(o.PromptTokens) + home.ratio*float64(out)
-	}
-	at.met += one(o.Refused() || o.Queue >= longWait)
-}
-
-// coarsen doubles the length of the buckets.
-func (c *Collector) coarsen() {
-	c.bucket *= 2
-	c.cells, c.callerCells = 0, 0
-	half := func(n int64) int64 { return n >> 1 }
-	for _, d := range c.deployments {
-		old := d.byBucket
-		d.byBucket, d.last = map[int64]*cell{}, nil
-		for _, n := range slices.Sorted(maps.Keys(old)) {
-			at := d.byBucket[half(n)]
-			if at == nil {
-				at = &cell{at: half(n)}
-				d.byBucket[half(n)] = at
-				c.cells++
-			}
-			at.join(old[n], n&1 == 1)
-		}
-	}
-	for _, who := range c.callers {
-		old := who.byBucket
-		who.byBucket = map[int64]*callerCell{}
-		for n, v := range old {
-			at := who.byBucket[half(n)]
-			if at == nil {
-				at = &callerCell{}
-				who.byBucket[half(n)] = at
-				c.callerCells++
-			}
-			at.requests += v.requests
-			at.work += v.work
-			at.met += v.met
-		}
-	}
-	old := c.total.retryBuckets
-	c.total.retryBuckets = map[int64]*retryCell{}
-	for n, v := range old {
-		at := c.total.retryBuckets[half(n)]
-		if at == nil {
-			at = &retryCell{}
-			c.total.retryBuckets[half(n)] = at
-		}
-		at.first += v.first
-		at.tries += v.tries
-		at.deep += v.deep
-		at.failed += v.failed
-		at.late += v.late
-		at.refused += v.refused
-	}
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/spillway-ai/spillway/internal/diagnose"
 )
 
-// Missing says what the exports lack, and what that costs.
+// Missing lists the data that the exports lack, and what cannot be found without
+// it.
 func (im *Import) Missing() []diagnose.Missing {
 	n := &im.joined
 	var all []diagnose.Missing
@@ -21,7 +22,7 @@ func (im *Import) Missing() []diagnose.Missing {
 	switch n.first {
 	case kindGateway:
 		if n.pieces[kindLLM]+n.pieces[kindUsage] == 0 {
-			of(1, 1, "no token rows (export ApiManagementGatewayLlmLog too): work, lengths and speed are unknown, so slow decoding, cache loss and noisy tenants are not looked for")
+			of(1, 1, "no token rows (export ApiManagementGatewayLlmLog too): work, lengths and speed are unknown, so slow decoding, cache loss and noisy tenants are not inspected for")
 		} else {
 			of(n.answered-n.counted, n.answered, fmt.Sprintf("%d of %d answers have no token row: their work, length and speed are unknown", n.answered-n.counted, n.answered))
 		}
@@ -40,16 +41,16 @@ func (im *Import) Missing() []diagnose.Missing {
 	im.missingFacts(of)
 	of(n.duplicates, n.requests+n.duplicates, fmt.Sprintf("rows with the correlation id of another, taken for the same request: %d", n.duplicates))
 	of(n.other, n.requests+n.other, fmt.Sprintf("requests of other APIs in the gateway's log (no /completions, /responses or /embeddings in the address, no tokens), not counted: %d", n.other))
-	apart := 0
+	unmatched := 0
 	for _, k := range []kind{kindUsage, kindLLM} {
-		apart += n.apart[k]
+		unmatched += n.unmatched[k]
 	}
-	of(apart, n.requests+apart, fmt.Sprintf("requests with a token row and none in the log of requests (another time span, or a filter?), not counted: %d", apart))
-	of(n.apart[kindService], n.requests+n.apart[kindService], fmt.Sprintf("rows of AzureDiagnostics that share no correlation id with the gateway's log, not counted lest requests count twice (import them alone for the service's own view): %d", n.apart[kindService]))
+	of(unmatched, n.requests+unmatched, fmt.Sprintf("requests with a token row and none in the log of requests (another time span, or a filter?), not counted: %d", unmatched))
+	of(n.unmatched[kindService], n.requests+n.unmatched[kindService], fmt.Sprintf("rows of AzureDiagnostics that share no correlation id with the gateway's log, not counted lest requests count twice (import them alone for the service's own view): %d", n.unmatched[kindService]))
 	return all
 }
 
-// missingFacts says what no row, or not every row, tells.
+// missingFacts lists the facts that some or all rows lack.
 func (im *Import) missingFacts(of func(part, whole int, text string)) {
 	n := &im.joined
 	lacks := func(f fact) int { return n.requests - n.known[f] }
@@ -61,7 +62,7 @@ func (im *Import) missingFacts(of func(part, whole int, text string)) {
 	} else {
 		of(1, 1, "clients' retries and timeouts are not in AzureDiagnostics: every try counts as a call")
 	}
-	of(lacks(factCaller), n.requests, "caller unknown: noisy tenants are not looked for there")
+	of(lacks(factCaller), n.requests, "caller unknown: noisy tenants are not inspected for there")
 	unclear := 0
 	for _, s := range im.samples {
 		if im.resolved[s.series] == "" {

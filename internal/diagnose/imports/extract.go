@@ -1,13 +1,8 @@
 package imports
 
-import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"strings"
-)
+import "strings"
 
-// reason is why the gateway says that a request failed.
+// reason is the cause that the gateway logs for a failed request.
 type reason int64
 
 const (
@@ -17,64 +12,6 @@ const (
 	reasonTimeout        // no answer in the time that the gateway allows
 	reasonLimit          // the gateway's own limits
 )
-
-// names numbers texts, so that pieces need not hold them.
-type names struct {
-	ids map[string]int64
-	all []string
-}
-
-// maxNames bounds how many are told apart.
-const maxNames = 1 << 20
-
-func newNames() *names { return &names{ids: map[string]int64{}} }
-
-// id is the number of a name; -1 for none.
-func (n *names) id(name string) int64 {
-	if name == "" {
-		return -1
-	}
-	if id, ok := n.ids[name]; ok {
-		return id
-	}
-	if len(n.all) >= maxNames {
-		name = "(others)"
-		if id, ok := n.ids[name]; ok {
-			return id
-		}
-	}
-	name = strings.Clone(name) // it is a part of its row
-	n.ids[name] = int64(len(n.all))
-	n.all = append(n.all, name)
-	return n.ids[name]
-}
-
-// name is what has that number; "" for -1.
-func (n *names) name(id int64) string {
-	if id < 0 || id >= int64(len(n.all)) {
-		return ""
-	}
-	return n.all[id]
-}
-
-// keyOf makes a key of a correlation id. Those that are UUIDs, as nearly all
-// are, are taken as they are.
-func keyOf(id string) (k key) {
-	if len(id) == 36 && id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-' {
-		var plain [32]byte
-		n := copy(plain[:], id[:8])
-		n += copy(plain[n:], id[9:13])
-		n += copy(plain[n:], id[14:18])
-		n += copy(plain[n:], id[19:23])
-		copy(plain[n:], id[24:])
-		if _, err := hex.Decode(k[:], plain[:]); err == nil {
-			return k
-		}
-	}
-	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(id))))
-	copy(k[:], sum[:])
-	return k
-}
 
 // kindOf is the kind of a row: what its category says, or what its table is.
 func (f *file) kindOf(r *row) (kind, bool) {
@@ -97,19 +34,20 @@ func (f *file) kindOf(r *row) (kind, bool) {
 	}
 }
 
-// taker makes pieces of rows.
-type taker struct {
+// extractor turns rows into pieces.
+type extractor struct {
 	f     *file
 	names *names
-	// backend says that the log tells what the deployment answered.
+	// backend says that the log has the status that the deployment answered.
 	backend bool
 	row     *row
 	p       piece
 	err     error
 }
 
-// take makes a piece of a row; false where it is of no LLM's request.
-func (t *taker) take(r *row) (bool, error) {
+// piece extracts the piece of a row into t.p; false where the row is not about a
+// request to an LLM.
+func (t *extractor) piece(r *row) (bool, error) {
 	t.row, t.p, t.err = r, piece{}, nil
 	if err := t.f.properties(r); err != nil {
 		return false, err
@@ -157,7 +95,7 @@ func (t *taker) take(r *row) (bool, error) {
 	return ok, t.err
 }
 
-// properties adds what AzureDiagnostics packs into one value.
+// properties adds the values that AzureDiagnostics packs into one column.
 func (f *file) properties(r *row) error {
 	text := r.values[colProperties]
 	if text == "" {
@@ -192,7 +130,7 @@ func sum(list []byte) []byte {
 
 // know sets a fact from a column's number, in units of which the fact's are
 // so many.
-func (t *taker) know(f fact, c column, scale float64) {
+func (t *extractor) know(f fact, c column, scale float64) {
 	text := t.row.values[c]
 	if text == "" || t.err != nil {
 		return
@@ -215,15 +153,15 @@ func columnTitle(c column) string {
 	return c.names()[0]
 }
 
-// deployment notes a deployment's name, and that this is about an LLM.
-func (t *taker) deployment(name string) {
+// deployment sets the deployment's name. A request with one is to an LLM.
+func (t *extractor) deployment(name string) {
 	if name != "" {
 		t.p.know(factDeployment, t.names.id(name))
 		t.p.know(factAbout, 1)
 	}
 }
 
-func (t *taker) stream() {
+func (t *extractor) stream() {
 	switch s := t.row.values[colStream]; {
 	case s == "":
 	case yes(s), strings.EqualFold(s, "streaming"):
@@ -234,7 +172,7 @@ func (t *taker) stream() {
 }
 
 // first is the first of the columns that says something.
-func (t *taker) first(columns ...column) string {
+func (t *extractor) first(columns ...column) string {
 	for _, c := range columns {
 		if s := t.row.values[c]; s != "" {
 			return s
@@ -243,8 +181,8 @@ func (t *taker) first(columns ...column) string {
 	return ""
 }
 
-// gateway takes what a row of the gateway's log says.
-func (t *taker) gateway() bool {
+// gateway extracts a row of the gateway's log.
+func (t *extractor) gateway() bool {
 	r := t.row
 	t.know(factStatus, colCode, 1)
 	if !t.p.knows(factStatus) && t.err == nil {
@@ -300,14 +238,14 @@ func reasonOf(text string) reason {
 
 // headers takes from logged headers what clients say of their retries and
 // patience, and the service of its utilization and region. Nothing else of
-// them is looked at.
-func (t *taker) headers() {
+// them is inspected at.
+func (t *extractor) headers() {
 	for _, c := range []column{colHeaders, colBackendHeaders, colAnswerHeaders} {
 		text := t.row.values[c]
 		if len(text) < 3 || text[0] != '{' {
 			continue
 		}
-		// What cannot be read tells nothing, and spoils nothing.
+		// Unreadable headers are ignored: the row's other values stand.
 		_ = members([]byte(text), func(name, value []byte) {
 			if len(name) > 6 && (name[0]|0x20 == 'x' || name[0]|0x20 == 'a') {
 				t.header(strings.ToLower(string(name)), value)
@@ -316,7 +254,7 @@ func (t *taker) headers() {
 	}
 }
 
-func (t *taker) header(name string, value []byte) {
+func (t *extractor) header(name string, value []byte) {
 	if len(value) > 1 && value[0] == '[' {
 		var one []byte
 		_ = elements(value, func(v []byte) { one = v })
@@ -336,14 +274,14 @@ func (t *taker) header(name string, value []byte) {
 	}
 }
 
-func (t *taker) headerNumber(f fact, value []byte, scale float64) {
+func (t *extractor) headerNumber(f fact, value []byte, scale float64) {
 	if v, err := number(text(value), false); err == nil && v >= 0 && !t.p.knows(f) {
 		t.p.know(f, int64(v*scale+0.5))
 	}
 }
 
-// service takes what a row of the service's own log says.
-func (t *taker) service() bool {
+// service extracts a row of the service's own log.
+func (t *extractor) service() bool {
 	r := t.row
 	operation := strings.ToLower(r.values[colOperation])
 	if !t.p.knows(factDeployment) && operation != "" &&
@@ -364,43 +302,4 @@ func (t *taker) service() bool {
 	t.p.know(factRegion, t.names.id(r.values[colRegion]))
 	t.p.know(factAbout, 1)
 	return true
-}
-
-// metric takes a value of a metric: one for each series of the row that is of
-// utilization.
-func (f *file) metric(r *row, n *names, take func(sample)) (bool, error) {
-	at, err := f.clock.parse(r.values[colTime])
-	if err != nil {
-		return false, err
-	}
-	add := func(s series, text string) error {
-		v, err := number(text, f.semicolons())
-		if err == nil && v >= 0 {
-			take(sample{s, at.UnixMicro(), v / 100})
-		}
-		return err
-	}
-	if f.wide != nil {
-		for _, s := range f.wide {
-			if err := add(s, r.cells[s.column]); err != nil {
-				return false, err
-			}
-		}
-		return true, nil
-	}
-	if is, _ := utilization(r.values[colMetric]); !is {
-		return false, nil
-	}
-	value := r.values[colAverage]
-	if value == "" {
-		value = r.values[colMaximum]
-	}
-	return true, add(series{
-		metric: n.name(n.id(r.values[colMetric])), deployment: n.name(n.id(r.values[colDeployment])), account: n.name(n.id(resourceOf(r.values[colResource]))),
-	}, value)
-}
-
-// division spreads keys evenly.
-func (k key) division(n int) int {
-	return int((binary.BigEndian.Uint64(k[:8]) ^ binary.BigEndian.Uint64(k[8:])) % uint64(n)) //nolint:gosec // n is small
 }

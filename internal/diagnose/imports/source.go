@@ -41,8 +41,8 @@ func (c *counter) Read(b []byte) (int, error) {
 
 func (s *source) close() { _ = s.file.Close() } // it was only read
 
-// open opens a file at its first character.
-func open(path string) (*source, error) {
+// openSource opens a file at its first character.
+func openSource(path string) (*source, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -154,21 +154,21 @@ func listOf(d *json.Decoder, visit func() error) error { return bracket(d, '[', 
 func bracket(d *json.Decoder, want json.Delim, visit func() error) error {
 	switch first, err := d.Token(); {
 	case err != nil:
-		return torn(err)
+		return unexpectedEnd(err)
 	case first != want:
 		return fmt.Errorf("%v stands where %v should", first, want)
 	}
 	for d.More() {
 		if err := visit(); err != nil {
-			return torn(err)
+			return unexpectedEnd(err)
 		}
 	}
 	_, err := d.Token()
-	return torn(err)
+	return unexpectedEnd(err)
 }
 
-// torn is the error of a text that ends too soon.
-func torn(err error) error {
+// unexpectedEnd is the error of a text that ends too soon.
+func unexpectedEnd(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
