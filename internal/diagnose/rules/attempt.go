@@ -163,8 +163,8 @@ func (c *Collector) late(o *diagnose.Observation) {
 	}
 	switch seen := max(o.CompletionTokens, a.Tokens); {
 	case 4*o.Queue >= o.E2E || a.Class == spillway.FailureRefused || a.Start > o.E2E/2:
-		// The wait caused it.
-		at.waited++
+		// The wait caused it. Add counts long waits in the queue.
+		at.waited += one(o.Queue < longWait)
 	case window < shortWindow || o.ClientTimeout > 0 && o.ClientTimeout <= o.Window:
 		at.lateShort++
 		c.short.add(window.Seconds())
