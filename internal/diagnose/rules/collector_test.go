@@ -114,29 +114,6 @@ func TestManyNames(t *testing.T) {
 	c.Diagnose()
 }
 
-func TestSketch(t *testing.T) {
-	var s sketch
-	var exact choices
-	for i := 1; i <= 10_000; i++ {
-		s.add(float64(i))
-		exact.add(4096 + 4096*(i%4/3))
-	}
-	for _, q := range []float64{0.01, 0.5, 0.99} {
-		if got, want := s.quantile(q), 10_000*q; math.Abs(got-want) > 0.012*want {
-			t.Errorf("quantile %v is %v, want %v", q, got, want)
-		}
-	}
-	if lo, hi := exact.quantile(0.5), exact.quantile(0.9); lo != 4096 || hi != 8192 {
-		t.Errorf("limits %v and %v, want 4096 and 8192", lo, hi)
-	}
-	for i := range 1000 {
-		exact.add(100_000 + i)
-	}
-	if got := exact.quantile(0.5); math.Abs(got-4096) > 0.012*4096 {
-		t.Errorf("of many limits the median is %v, want about 4096", got)
-	}
-}
-
 // Nothing, and too little, are told apart from health.
 func TestTooLittle(t *testing.T) {
 	c := NewCollector(Config{})

@@ -60,7 +60,9 @@ func TestSlowDecode(t *testing.T) {
 			f.minutes(0, 20, 30, pace(25))
 		}, "slow_decode std"},
 		{"pace from whole answers", Config{}, func(f *feed) {
-			slow := func(ms float64) option { return set(func(o *diagnose.Observation) { answer(300, 400, 500)(0, o); pace(ms)(0, o); o.TBT = 0 }) }
+			slow := func(ms float64) option {
+				return set(func(o *diagnose.Observation) { answer(300, 400, 500)(0, o); pace(ms)(0, o); o.TBT = 0 })
+			}
 			f.minutes(0, 18, 30, slow(10))
 			f.minutes(18, 20, 30, slow(30))
 		}, "slow_decode std"},

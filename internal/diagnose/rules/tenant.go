@@ -57,7 +57,10 @@ func (f *facts) noisy(pool string) {
 		}
 	}
 	slices.SortFunc(callers, func(a, b *caller) int { return cmp.Compare(a.name, b.name) })
-	calmTime := float64(len(f.total.retryBuckets) - len(short))
+	calmTime := 0.0 // intervals in which the pool has traffic and capacity is not short
+	for n := range activity(callers) {
+		calmTime += one(!short[n])
+	}
 	if len(short) == 0 || len(callers) < noisyAlone || calmTime < 2 {
 		return
 	}
@@ -92,6 +95,17 @@ func (f *facts) noisy(pool string) {
 		}, scope{cells: between(cells), at: at, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.OverReservation, diagnose.RPMBursts}})
 		return
 	}
+}
+
+// activity is the intervals in which any of the callers made a request.
+func activity(callers []*caller) map[int64]bool {
+	active := map[int64]bool{}
+	for _, who := range callers {
+		for n := range who.byBucket {
+			active[n] = true
+		}
+	}
+	return active
 }
 
 // callerShare is a caller's work while capacity is short and otherwise, and
