@@ -87,7 +87,7 @@ func (t *traffic) length(x *diagnose.Observation) int {
 		}
 	}
 	n := t.lengths.Length(x.Class, written, max(x.AskTokens, 0), whole(x))
-	if x.Late() && n == written {
+	if x.Late() && n <= max(written, 1) {
 		n = max(n, x.AskTokens)
 	}
 	return n
