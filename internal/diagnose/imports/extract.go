@@ -236,9 +236,8 @@ func reasonOf(text string) reason {
 	return reasonOther
 }
 
-// headers takes from logged headers what clients say of their retries and
-// patience, and the service of its utilization and region. Nothing else of
-// them is inspected at.
+// headers extracts from logged headers the client's retry count and timeout, and
+// the service's utilization and region. It reads no other header.
 func (t *extractor) headers() {
 	for _, c := range []column{colHeaders, colBackendHeaders, colAnswerHeaders} {
 		text := t.row.values[c]

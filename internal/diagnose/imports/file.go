@@ -17,7 +17,7 @@ const (
 	badSome    = 10
 	badShare   = 0.1
 	maxSamples = 3
-	inspected  = 1000 // rows that are inspected at before anything is read
+	inspected  = 1000 // rows to inspect before any is read
 )
 
 // layout is how a file holds its rows.

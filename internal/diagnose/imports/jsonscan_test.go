@@ -78,3 +78,113 @@ func FuzzScanner(f *testing.F) {
 		}
 	})
 }
+
+func TestElements(t *testing.T) {
+	for _, tc := range []struct{ list, want string }{
+		{"[]", ""},
+		{" [ 1 , \"a,]\" , [2,[3]] , {\"b\":[4]} , null ]", "1 a,] [2,[3]] {\"b\":[4]}  "},
+		{"[1", "error"},
+		{"[1,]", "error"},
+		{"[,1]", "error"},
+		{"[1 2]", "error"},
+		{"{}", "error"},
+		{"", "error"},
+		{`["a`, "error"},
+	} {
+		got := ""
+		if err := elements([]byte(tc.list), func(value []byte) { got += text(value) + " " }); err != nil {
+			got = "error"
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.list, got, tc.want)
+		}
+	}
+}
+
+// A JSON value as text, and where it ends.
+func TestTextAndPast(t *testing.T) {
+	for _, tc := range []struct {
+		value, text string
+		end         int
+	}{
+		{`"plain"`, "plain", 7},
+		{`"a\"b\\c\u00e4\n"`, "a\"b\\cä\n", 17},
+		{`""`, "", 2},
+		{`null`, "", 4},
+		{`true`, "true", 4},
+		{`-1.5e3`, "-1.5e3", 6},
+		{`{"a":["}"]}`, `{"a":["}"]}`, 11},
+		{`[[],{}]`, `[[],{}]`, 7},
+		{`"torn`, "", -1},
+		{`{"a":1`, "", -1},
+		{`["]`, "", -1},
+		{``, "", -1},
+		{`,`, "", -1},
+	} {
+		end := past([]byte(tc.value), 0)
+		if end != tc.end {
+			t.Errorf("%s ends at %d, want %d", tc.value, end, tc.end)
+		}
+		if tc.end < 0 {
+			continue
+		}
+		if got := text([]byte(tc.value)); got != tc.text {
+			t.Errorf("%s is %q, want %q", tc.value, got, tc.text)
+		}
+		if got := past([]byte(tc.value+",1"), 0); got != tc.end {
+			t.Errorf("%s before a comma ends at %d, want %d", tc.value, got, tc.end)
+		}
+	}
+}
+
+// Values are found whole however little is buffered, with the lines that they
+// take.
+func TestScannerSmallBuffer(t *testing.T) {
+	const input = "{\"a\":\"}\\\"\",\n\"b\":[1,{\"c\":\"\\\\\"}]}\n\n  {}\n{\"d\":\n1}"
+	want := []string{"{\"a\":\"}\\\"\",\n\"b\":[1,{\"c\":\"\\\\\"}]}", "{}", "{\"d\":\n1}"}
+	for size := 16; size < 40; size += 3 {
+		s := &scanner{in: bufio.NewReaderSize(strings.NewReader(input), size), line: 1}
+		var lines []int
+		for i := range want {
+			if _, err := s.next(); err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, s.line)
+			v, err := s.value()
+			if err != nil || string(v) != want[i] {
+				t.Fatalf("a buffer of %d: value %d is %q, %v, want %q", size, i, v, err, want[i])
+			}
+		}
+		if lines[0] != 1 || lines[1] != 4 || lines[2] != 5 {
+			t.Errorf("a buffer of %d: values on lines %v, want 1, 4, 5", size, lines)
+		}
+		if _, err := s.next(); err == nil {
+			t.Error("something follows the last value")
+		}
+	}
+}
+
+// What is a JSON list to encoding/json has the same elements here; nothing else
+// breaks anything.
+func FuzzElements(f *testing.F) {
+	for _, s := range []string{`[]`, `[1,"a",null,{"b":[2]}]`, `[[[]]]`, `[1,`, `x`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var got []string
+		err := elements(b, func(value []byte) { got = append(got, string(value)) })
+		_ = sum(b)
+		var want []json.RawMessage
+		if json.Unmarshal(b, &want) != nil || want == nil {
+			return
+		}
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("%s: %q, %v, want %d elements", b, got, err, len(want))
+		}
+		for i := range want {
+			if got[i] != string(want[i]) {
+				t.Errorf("%s: element %d is %s, want %s", b, i, got[i], want[i])
+			}
+		}
+	})
+}

@@ -22,7 +22,7 @@ func (im *Import) Missing() []diagnose.Missing {
 	switch n.first {
 	case kindGateway:
 		if n.pieces[kindLLM]+n.pieces[kindUsage] == 0 {
-			of(1, 1, "no token rows (export ApiManagementGatewayLlmLog too): work, lengths and speed are unknown, so slow decoding, cache loss and noisy tenants are not inspected for")
+			of(1, 1, "no token rows (export ApiManagementGatewayLlmLog too): work, lengths and speed are unknown, so slow decoding, cache loss and noisy tenants are not looked for")
 		} else {
 			of(n.answered-n.counted, n.answered, fmt.Sprintf("%d of %d answers have no token row: their work, length and speed are unknown", n.answered-n.counted, n.answered))
 		}
@@ -62,7 +62,7 @@ func (im *Import) missingFacts(of func(part, whole int, text string)) {
 	} else {
 		of(1, 1, "clients' retries and timeouts are not in AzureDiagnostics: every try counts as a call")
 	}
-	of(lacks(factCaller), n.requests, "caller unknown: noisy tenants are not inspected for there")
+	of(lacks(factCaller), n.requests, "caller unknown: noisy tenants are not looked for there")
 	unclear := 0
 	for _, s := range im.samples {
 		if im.resolved[s.series] == "" {
