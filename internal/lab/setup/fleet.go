@@ -13,7 +13,7 @@ import (
 func Fleet(file *config.Fleet) (fleet.Config, error) {
 	var out fleet.Config
 	for _, d := range file.Deployments {
-		out.Deployments = append(out.Deployments, modelled(d))
+		out.Deployments = append(out.Deployments, deployment(d))
 	}
 	for i, f := range file.Faults {
 		kind, err := fleet.ParseFaultKind(f.Kind)
@@ -51,8 +51,8 @@ func FleetOf(configs ...*config.Config) (fleet.Config, error) {
 	return out, nil
 }
 
-// modelled is the model of one deployment of a fleet file.
-func modelled(d config.FleetDeployment) fleet.Deployment {
+// deployment is the model of one deployment of a fleet file.
+func deployment(d config.FleetDeployment) fleet.Deployment {
 	out := fleet.Deployment{
 		Deployment: spillway.Deployment{
 			Name: d.Name, Model: d.Model, Region: d.Region, PTU: d.PTU, MeterDepth: d.MeterDepth,
