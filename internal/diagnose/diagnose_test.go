@@ -195,8 +195,12 @@ func TestEffect(t *testing.T) {
 		{"a cap", Remedy{CapTokens: 2000}, now, func(r *Rates) {
 			r.Timeout, r.Truncated, r.Generated, r.TokensPerCall = 0, 0.02, 200, 240
 		}, "cap 2,000: 408 1.76% → 0%, 429 5.0% → 5.0%, 2.0% truncated, −60% tokens generated, −40% received"},
-		{"cut at the deadline", Remedy{Spill: true}, now, func(r *Rates) { r.Timeout, r.Cut = 0, 0.0176 },
-			"408 1.76% → 0%, 429 5.0% → 5.0%, cut at the deadline 0% → 1.76%"},
+		{
+			"cut at the deadline",
+			Remedy{Spill: true},
+			now, func(r *Rates) { r.Timeout, r.Cut = 0, 0.0176 },
+			"408 1.76% → 0%, 429 5.0% → 5.0%, cut at the deadline 0% → 1.76%",
+		},
 		{"hardly any cuts", Remedy{Spill: true}, now, func(r *Rates) { r.Cut = 0.00005 }, "408 1.76% → 1.76%, 429 5.0% → 5.0%"},
 		{"more tokens", Remedy{Spill: true}, now, func(r *Rates) { r.TokensPerCall, r.Generated = 440, 500 }, "408 1.76% → 1.76%, 429 5.0% → 5.0%, +10% received"},
 		{"less than a percent", Remedy{Spill: true}, now, func(r *Rates) { r.TokensPerCall = 403 }, "408 1.76% → 1.76%, 429 5.0% → 5.0%"},

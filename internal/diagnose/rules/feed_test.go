@@ -71,6 +71,7 @@ func region(name string) option {
 
 // pool names the pool, model the model.
 func pool(name string) option { return set(func(o *diagnose.Observation) { o.Pool = name }) }
+
 func model(name string) option {
 	return set(func(o *diagnose.Observation) { o.Model = name })
 }

@@ -26,9 +26,14 @@ func TestSketchBounds(t *testing.T) {
 		n     int
 		want  float64 // the median, within a bin
 	}{
-		{0, 0, 0}, {-1, 0, 0}, {math.NaN(), 0, 0},
-		{1, 1, 1}, {60, 1, 60}, {1e9, 1, 1e9},
-		{1e-9, 1, math.Ldexp(1, sketchLow)}, {1e300, 1, math.Ldexp(1, sketchLow+sketchBins/sketchSub)},
+		{0, 0, 0},
+		{-1, 0, 0},
+		{math.NaN(), 0, 0},
+		{1, 1, 1},
+		{60, 1, 60},
+		{1e9, 1, 1e9},
+		{1e-9, 1, math.Ldexp(1, sketchLow)},
+		{1e300, 1, math.Ldexp(1, sketchLow+sketchBins/sketchSub)},
 	} {
 		var s sketch
 		s.add(tc.value)
