@@ -14,6 +14,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/diagnose/replay"
 	"github.com/spillway-ai/spillway/internal/diagnose/rules"
 	"github.com/spillway-ai/spillway/internal/lab/setup"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
@@ -90,11 +91,9 @@ func (o Diagnosis) diagnose(ctx context.Context, all Observations, known rules.C
 		return d, nil
 	}
 	if o.Config != nil && !known.Direct {
-		p, err := setup.Policy("as served", o.Config)
-		if err != nil {
-			return d, nil // the configuration describes no policy to replay
+		if traffic.Policy = o.policy(); traffic.Policy == nil {
+			return d, nil
 		}
-		traffic.Policy = &p
 	}
 	if from.Before(o.From) {
 		from = o.From
@@ -106,6 +105,16 @@ func (o Diagnosis) diagnose(ctx context.Context, all Observations, known rules.C
 		return d, fmt.Errorf("replaying the traffic: %w", cmp.Or(ctx.Err(), err))
 	}
 	return d, nil
+}
+
+// policy is the policy that the configuration describes; nil where it describes
+// none.
+func (o Diagnosis) policy() *whatif.Policy {
+	p, err := setup.Policy("as served", o.Config)
+	if err != nil {
+		return nil
+	}
+	return &p
 }
 
 // deployments are those of the configuration's pools.

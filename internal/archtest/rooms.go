@@ -72,7 +72,7 @@ var rooms = []room{
 	{dir: "internal/observe/kql", may: []string{"internal/observe/kql/..."}, pure: true},
 	{dir: "examples"},
 	{dir: "internal/app", may: []string{
-		".", "internal/config", "internal/policy", "internal/proxy/gateway", "internal/proxy/wire", "internal/lab/azuresim", "internal/lab/setup",
+		".", "internal/config", "internal/policy", "internal/proxy/gateway", "internal/proxy/wire", "internal/lab/azuresim", "internal/lab/setup", "internal/lab/whatif",
 		"internal/observe/export", "internal/observe/genai", "internal/observe/lockfile", "internal/observe/otlp", "internal/observe/store",
 		"internal/observe/telemetry", "internal/diagnose", "internal/diagnose/imports", "internal/diagnose/replay", "internal/diagnose/rules",
 	}, clock: true},

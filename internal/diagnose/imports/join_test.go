@@ -17,7 +17,7 @@ import (
 // Of the facts that several rows have, the lower kind's is used, and of tokens
 // the largest.
 func TestFold(t *testing.T) {
-	make := func(k kind, facts ...int64) *piece {
+	build := func(k kind, facts ...int64) *piece {
 		p := &piece{kind: k}
 		for i := 0; i < len(facts); i += 2 {
 			p.know(fact(facts[i]), facts[i+1])
@@ -30,24 +30,24 @@ func TestFold(t *testing.T) {
 		want       map[fact]int64
 		duplicates int
 	}{
-		{"one row", []*piece{make(kindGateway, int64(factStatus), 200)}, map[fact]int64{factStatus: 200, factKinds: 1 << kindGateway}, 0},
+		{"one row", []*piece{build(kindGateway, int64(factStatus), 200)}, map[fact]int64{factStatus: 200, factKinds: 1 << kindGateway}, 0},
 		{"two logs", []*piece{
-			make(kindGateway, int64(factStatus), 408, int64(factTook), 9), make(kindLLM, int64(factPrompt), 700),
+			build(kindGateway, int64(factStatus), 408, int64(factTook), 9), build(kindLLM, int64(factPrompt), 700),
 		}, map[fact]int64{factStatus: 408, factTook: 9, factPrompt: 700, factKinds: 1<<kindGateway | 1<<kindLLM}, 0},
 		{"the lower kind is used", []*piece{
-			make(kindGateway, int64(factStatus), 504), make(kindService, int64(factStatus), 408),
+			build(kindGateway, int64(factStatus), 504), build(kindService, int64(factStatus), 408),
 		}, map[fact]int64{factStatus: 504, factKinds: 1<<kindGateway | 1<<kindService}, 0},
 		{"the largest count is used", []*piece{
-			make(kindUsage, int64(factPrompt), 700, int64(factCompletion), 0), make(kindLLM, int64(factPrompt), 0, int64(factCompletion), 300),
+			build(kindUsage, int64(factPrompt), 700, int64(factCompletion), 0), build(kindLLM, int64(factPrompt), 0, int64(factCompletion), 300),
 		}, map[fact]int64{factPrompt: 700, factCompletion: 300, factKinds: 1<<kindUsage | 1<<kindLLM}, 0},
 		{"several rows of tokens are usual", []*piece{
-			make(kindLLM, int64(factCompletion), 10), make(kindLLM, int64(factCompletion), 20), make(kindLLM, int64(factCompletion), 5),
+			build(kindLLM, int64(factCompletion), 10), build(kindLLM, int64(factCompletion), 20), build(kindLLM, int64(factCompletion), 5),
 		}, map[fact]int64{factCompletion: 20, factKinds: 1 << kindLLM}, 0},
 		{"several rows of the gateway are not", []*piece{
-			make(kindGateway, int64(factStatus), 200), make(kindGateway, int64(factStatus), 500), make(kindGateway),
+			build(kindGateway, int64(factStatus), 200), build(kindGateway, int64(factStatus), 500), build(kindGateway),
 		}, map[fact]int64{factStatus: 200, factKinds: 1 << kindGateway}, 2},
 		{"one is about an LLM", []*piece{
-			make(kindGateway, int64(factAbout), 0), make(kindLLM, int64(factAbout), 1),
+			build(kindGateway, int64(factAbout), 0), build(kindLLM, int64(factAbout), 1),
 		}, map[fact]int64{factAbout: 1, factKinds: 1<<kindGateway | 1<<kindLLM}, 0},
 	} {
 		im := &Import{}

@@ -164,7 +164,7 @@ func (c *Collector) late(o *diagnose.Observation) {
 	switch seen := max(o.CompletionTokens, a.Tokens); {
 	case 4*o.Queue >= o.E2E || a.Class == spillway.FailureRefused || a.Start > o.E2E/2:
 		// The wait caused it. Add counts long waits in the queue.
-		at.waited += one(o.Queue < longWait)
+		at.waited += oneIf(o.Queue < longWait)
 	case window < shortWindow || o.ClientTimeout > 0 && o.ClientTimeout <= o.Window:
 		at.lateShort++
 		c.short.add(window.Seconds())
@@ -174,7 +174,7 @@ func (c *Collector) late(o *diagnose.Observation) {
 		at.late++
 		c.windows.add(window.Seconds())
 		c.lateAsks.add(o.AskTokens)
-		c.total.lateUnlimited += one(o.AskTokens == 0)
+		c.total.lateUnlimited += oneIf(o.AskTokens == 0)
 	}
 }
 

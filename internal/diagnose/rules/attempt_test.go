@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -176,7 +177,7 @@ func TestUtilizationMetric(t *testing.T) {
 	}{
 		{"none", nil, 0, false},
 		{"one", []float64{0.5}, 0.5, true},
-		{"not a number", []float64{nan()}, 0, false},
+		{"not a number", []float64{math.NaN()}, 0, false},
 		{"negative", []float64{-1}, 0, false},
 		{"two of one minute", []float64{0.5, 0.7}, 0.6, true},
 	} {
@@ -197,5 +198,3 @@ func TestUtilizationMetric(t *testing.T) {
 		}
 	}
 }
-
-func nan() float64 { zero := 0.0; return zero / zero }

@@ -45,5 +45,5 @@ func (c *Collector) caller(o *diagnose.Observation, home *deployment) {
 		}
 		at.work += float64(o.PromptTokens) + home.ratio*float64(out)
 	}
-	at.met += one(o.Refused() || o.Queue >= longWait)
+	at.met += oneIf(o.Refused() || o.Queue >= longWait)
 }

@@ -38,8 +38,8 @@ type cell struct {
 
 	parts [parts]part
 
-	sick bool // explained by an outage
-	slow bool // decoding is slow here
+	outage bool // an outage explains what happened
+	slow   bool // decoding is slow here
 }
 
 // part is a sixth of a bucket.

@@ -113,7 +113,7 @@ func (c *Collector) Add(o *diagnose.Observation) {
 		}
 	}
 	at := c.cell(home, o.Time)
-	at.lost += one(o.Failed())
+	at.lost += oneIf(o.Failed())
 	if len(o.Attempts) == 0 {
 		switch {
 		case o.Refused():
@@ -169,11 +169,11 @@ func (c *Collector) count(o *diagnose.Observation) {
 		c.outputs.add(float64(o.CompletionTokens))
 		c.answered.n++
 		c.answered.tokens += float64(o.CompletionTokens)
-		t.generating += one(o.CompletionTokens > 0)
-		t.ttftKnown += one(o.TTFT > 0)
-		t.paceKnown += one(o.TBT > 0)
-		t.promptKnown += one(o.PromptTokens > 0)
-		t.cachedKnown += one(o.CachedTokens >= 0)
+		t.generating += oneIf(o.CompletionTokens > 0)
+		t.ttftKnown += oneIf(o.TTFT > 0)
+		t.paceKnown += oneIf(o.TBT > 0)
+		t.promptKnown += oneIf(o.PromptTokens > 0)
+		t.cachedKnown += oneIf(o.CachedTokens >= 0)
 	case o.Outcome == spillway.OutcomeTimeout:
 		t.Timeout++
 	case o.Outcome == spillway.OutcomeTruncatedDeadline:
@@ -184,14 +184,14 @@ func (c *Collector) count(o *diagnose.Observation) {
 		t.Gone++
 		c.gone.add(o.E2E.Seconds())
 	}
-	t.Truncated += one(o.Outcome == spillway.OutcomeTruncatedBudget)
-	t.Failed += one(o.Failed())
-	t.windowKnown += one(o.Window > 0)
-	r.failed += one(o.Failed())
-	r.late += one(o.Late())
-	r.refused += one(o.Refused())
+	t.Truncated += oneIf(o.Outcome == spillway.OutcomeTruncatedBudget)
+	t.Failed += oneIf(o.Failed())
+	t.windowKnown += oneIf(o.Window > 0)
+	r.failed += oneIf(o.Failed())
+	r.late += oneIf(o.Late())
+	r.refused += oneIf(o.Refused())
 	c.asks.add(o.AskTokens)
-	t.unlimited += one(o.AskTokens == 0)
+	t.unlimited += oneIf(o.AskTokens == 0)
 	c.heat.add(o)
 }
 
@@ -209,10 +209,11 @@ func (c *Collector) class(o *diagnose.Observation) {
 		c.classes[o.Class] = n
 	}
 	n.tries++
-	n.late += one(o.Late())
+	n.late += oneIf(o.Late())
 }
 
-func one(yes bool) float64 {
+// oneIf is 1 for true and 0 for false, to be added up.
+func oneIf(yes bool) float64 {
 	if yes {
 		return 1
 	}

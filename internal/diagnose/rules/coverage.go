@@ -29,7 +29,7 @@ func (f *facts) coverage() []diagnose.Missing {
 	add(share(t.withoutDeployment, t.Tries), "deployment unknown: not attributed")
 	unknown := 0.0
 	for _, d := range f.all {
-		unknown += one(!d.configured)
+		unknown += oneIf(!d.configured)
 	}
 	add(share(unknown, float64(len(f.all))), "capacity of deployments not given: inferred (pass --config)")
 	return out

@@ -113,7 +113,7 @@ func (c *Collector) spill(home *deployment, to string, o *diagnose.Observation) 
 		home.spilledTo[to] = s
 	}
 	s.n++
-	s.refused += one(o.Refused())
+	s.refused += oneIf(o.Refused())
 }
 
 // sum joins the cells that keep accepts.
@@ -136,13 +136,13 @@ func (d *deployment) capacity() float64 {
 }
 
 // calm reports whether nothing else explains what happened in a cell.
-func calm(c *cell) bool { return !c.sick && !c.slow }
+func calm(c *cell) bool { return !c.outage && !c.slow }
 
 // pressed are the cells in which at least the share met want of capacity.
 func (d *deployment) pressed(least float64) []*cell {
 	var out []*cell
 	for _, c := range d.cells {
-		if met, all := c.pressure(); !c.sick && met >= 3 && share(met, all) >= least {
+		if met, all := c.pressure(); !c.outage && met >= 3 && share(met, all) >= least {
 			out = append(out, c)
 		}
 	}

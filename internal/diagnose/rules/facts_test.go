@@ -113,11 +113,11 @@ func TestReport(t *testing.T) {
 
 func TestRank(t *testing.T) {
 	a, b := &deployment{name: "a"}, &deployment{name: "b"}
-	make := func(code diagnose.Code, affected float64, s scope) candidate {
+	build := func(code diagnose.Code, affected float64, s scope) candidate {
 		return candidate{diagnose.Finding{Code: code, Affected: affected, Confidence: 0.9}, s}
 	}
 	outage := func(at ...*deployment) candidate {
-		return make(diagnose.RegionalOutage, 0.01, scope{at: at, covers: []diagnose.Code{diagnose.QuotaExhausted}})
+		return build(diagnose.RegionalOutage, 0.01, scope{at: at, covers: []diagnose.Code{diagnose.QuotaExhausted}})
 	}
 	for _, tc := range []struct {
 		name string
@@ -125,12 +125,12 @@ func TestRank(t *testing.T) {
 		want string
 	}{
 		{"none", nil, ""},
-		{"the most affected first", []candidate{make(diagnose.CacheLoss, 0.1, scope{}), make(diagnose.SlowDecode, 0.3, scope{})}, "slow_decode, cache_loss"},
-		{"a consequence", []candidate{outage(a), make(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{a}})}, "regional_outage"},
-		{"a consequence, found first", []candidate{make(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{a}}), outage(a)}, "regional_outage"},
-		{"at another deployment", []candidate{outage(b), make(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{a}})}, "quota_exhausted, regional_outage"},
-		{"at one of two", []candidate{outage(a, b), make(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{b}})}, "regional_outage"},
-		{"not a consequence", []candidate{outage(a), make(diagnose.SlowDecode, 0.5, scope{at: []*deployment{a}})}, "slow_decode, regional_outage"},
+		{"the most affected first", []candidate{build(diagnose.CacheLoss, 0.1, scope{}), build(diagnose.SlowDecode, 0.3, scope{})}, "slow_decode, cache_loss"},
+		{"a consequence", []candidate{outage(a), build(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{a}})}, "regional_outage"},
+		{"a consequence, found first", []candidate{build(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{a}}), outage(a)}, "regional_outage"},
+		{"at another deployment", []candidate{outage(b), build(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{a}})}, "quota_exhausted, regional_outage"},
+		{"at one of two", []candidate{outage(a, b), build(diagnose.QuotaExhausted, 0.5, scope{at: []*deployment{b}})}, "regional_outage"},
+		{"not a consequence", []candidate{outage(a), build(diagnose.SlowDecode, 0.5, scope{at: []*deployment{a}})}, "slow_decode, regional_outage"},
 	} {
 		d := diagnose.Diagnosis{Findings: rank(tc.all)}
 		if got := found(&d); got != tc.want {
@@ -258,7 +258,6 @@ func TestArbitraryObservations(t *testing.T) {
 	outcomes := int(spillway.OutcomeClientGone) + 1
 	for range 30 {
 		c := NewCollector(Config{Direct: rng.IntN(2) == 0})
-		var f feed
 		for range 400 {
 			o := seen(noon.Add(time.Duration(rng.Int64N(int64(time.Hour)))), fmt.Sprint("d", rng.IntN(3)), []int{200, 408, 429, 500, 0}[rng.IntN(5)])
 			o.Outcome = spillway.Outcome(rng.IntN(outcomes))
@@ -269,7 +268,6 @@ func TestArbitraryObservations(t *testing.T) {
 			if rng.IntN(4) == 0 {
 				o.Attempts = nil
 			}
-			f = append(f, o)
 			c.Add(o)
 		}
 		d := c.Diagnose()

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -247,7 +248,7 @@ func wellFormed(t *testing.T, d *diagnose.Diagnosis, f *diagnose.Finding) {
 		if e.Name == "" || e.Source == "" || !strings.Contains(units, " "+e.Unit+" ") {
 			t.Errorf("%s: evidence %+v", f.Code, e)
 		}
-		if e.Value != e.Value || e.Value < 0 && e.Unit != "r" {
+		if math.IsNaN(e.Value) || e.Value < 0 && e.Unit != "r" {
 			t.Errorf("%s: %s is %v", f.Code, e.Name, e.Value)
 		}
 	}

@@ -40,7 +40,7 @@ func quotaFragmentation(f *facts) {
 				continue
 			}
 			f.report(diagnose.Finding{
-				Code: diagnose.QuotaFragmentation, Subject: d.name, Confidence: 0.7 + 0.25*one(known),
+				Code: diagnose.QuotaFragmentation, Subject: d.name, Confidence: 0.7 + 0.25*oneIf(known),
 				Title:    fmt.Sprintf("%s refuses while %s, of the same model, has room", d.name, o.name),
 				Affected: share(met, f.total.Tries),
 				Evidence: []diagnose.Evidence{

@@ -97,12 +97,12 @@ func TestGolden(t *testing.T) {
 // A cause that ended leaves less behind the more healthy traffic follows it:
 // the share that it affects only falls.
 func TestHealthyAfter(t *testing.T) {
-	for code, make := range causes() {
+	for code, traffic := range causes() {
 		t.Run(string(code), func(t *testing.T) {
 			last := 1.0
 			for _, minutes := range []int{0, 20, 60} {
 				var f feed
-				make(&f)
+				traffic(&f)
 				f.minutes(40, 40+minutes, 30, by("calm"), pool("calm"), region("northeurope"), model("gpt-4o"))
 				d := f.diagnose(Config{})
 				for _, x := range d.Findings {
@@ -123,10 +123,10 @@ func TestHealthyAfter(t *testing.T) {
 // Halves of the traffic, to the left and to the right of a minute, do not show
 // causes that the whole does not.
 func TestParts(t *testing.T) {
-	for code, make := range causes() {
+	for code, traffic := range causes() {
 		t.Run(string(code), func(t *testing.T) {
 			var f, left, right feed
-			make(&f)
+			traffic(&f)
 			for _, o := range f {
 				if o.Time.Before(noon.Add(10 * time.Minute)) {
 					left = append(left, o)

@@ -9,15 +9,14 @@ import (
 	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
-// Thresholds: a bucket is sick when at least three requests, and half of those
-// offered to a region or to one of its deployments, failed with 5xx, a reset or
-// a cut stream, or were kept away by an open breaker. An outage is two sick
-// buckets with at most two others between them.
+// Thresholds: a bucket is part of an outage when at least three requests, and
+// half of those offered to a region or to one of its deployments, failed with
+// 5xx, a reset or a cut stream, or were kept away by an open breaker. An outage
+// is two such buckets with at most two others between them.
 const (
-	outageShare   = 0.5
-	outageFailed  = 3
-	outageBuckets = 2
-	outageGap     = 3
+	outageShare  = 0.5
+	outageFailed = 3
+	outageGap    = 3
 )
 
 // regionalOutage finds regions, or single deployments of them, that failed. It
@@ -43,9 +42,9 @@ func regionalOutage(f *facts) {
 		}
 	}
 	for _, d := range f.all {
-		sick := marks[d.pool]
+		failing := marks[d.pool]
 		for _, c := range d.cells {
-			c.sick = sick[c.at] || sick[c.at-1] // failures echo into the next one
+			c.outage = failing[c.at] || failing[c.at-1] // failures echo into the next one
 		}
 	}
 }
@@ -53,7 +52,7 @@ func regionalOutage(f *facts) {
 // outage reports that the deployments, which are those of a region or one of
 // them, failed together, if they did.
 func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64]bool) bool {
-	cells := sickCells(ds)
+	cells := outageCells(ds)
 	if len(cells) == 0 {
 		return false
 	}
@@ -65,7 +64,7 @@ func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64
 	}
 	var own []*deployment // that failed themselves
 	for _, d := range ds {
-		mine := sickCells([]*deployment{d})
+		mine := outageCells([]*deployment{d})
 		if len(mine) == 0 {
 			continue
 		}
@@ -142,10 +141,10 @@ func (c *cell) offered() float64 { return c.tries + c.unsentBroken + c.skipped }
 
 // othersHealthy rules the requests out as the cause where the other deployments
 // serve them.
-func (f *facts) othersHealthy(sick []*deployment) []diagnose.RuledOut {
+func (f *facts) othersHealthy(failing []*deployment) []diagnose.RuledOut {
 	broken, tries := 0.0, 0.0
 	for _, d := range f.all {
-		if slices.Contains(sick, d) {
+		if slices.Contains(failing, d) {
 			continue
 		}
 		s := d.sum(anyCell)
@@ -157,8 +156,8 @@ func (f *facts) othersHealthy(sick []*deployment) []diagnose.RuledOut {
 	return []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the requests: elsewhere "+numeral.Percent(share(broken, tries))+" of attempts break")}
 }
 
-// sickCells are the buckets of a region's outages, in order.
-func sickCells(ds []*deployment) []*cell {
+// outageCells are the buckets of a region's outages, in order.
+func outageCells(ds []*deployment) []*cell {
 	sums := map[int64]*cell{}
 	for _, d := range ds {
 		for _, c := range d.cells {
@@ -168,15 +167,15 @@ func sickCells(ds []*deployment) []*cell {
 			sums[c.at].join(c, false)
 		}
 	}
-	var sick []*cell
+	var cells []*cell
 	for _, c := range sums {
 		if failed := c.failing(); failed >= outageFailed && c.broken+c.unsentBroken > 0 && failed >= outageShare*c.offered() {
-			sick = append(sick, c)
+			cells = append(cells, c)
 		}
 	}
-	slices.SortFunc(sick, func(a, b *cell) int { return int(a.at - b.at) })
-	return slices.DeleteFunc(sick, func(c *cell) bool {
-		return !slices.ContainsFunc(sick, func(o *cell) bool {
+	slices.SortFunc(cells, func(a, b *cell) int { return int(a.at - b.at) })
+	return slices.DeleteFunc(cells, func(c *cell) bool {
+		return !slices.ContainsFunc(cells, func(o *cell) bool {
 			return o != c && o.at-c.at <= outageGap && c.at-o.at <= outageGap
 		})
 	})

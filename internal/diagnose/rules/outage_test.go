@@ -129,7 +129,7 @@ func TestOutageTakenOver(t *testing.T) {
 	}
 }
 
-func TestSickCells(t *testing.T) {
+func TestOutageCells(t *testing.T) {
 	d := func(at ...int64) *deployment {
 		d := &deployment{}
 		for _, n := range at {
@@ -154,7 +154,7 @@ func TestSickCells(t *testing.T) {
 		{"only kept away, nothing broke", []*deployment{{cells: []*cell{{at: 6, skipped: 9}, {at: 7, skipped: 9}}}}, nil},
 	} {
 		var got []int64
-		for _, c := range sickCells(tc.ds) {
+		for _, c := range outageCells(tc.ds) {
 			got = append(got, c.at)
 		}
 		if !slices.Equal(got, tc.want) {

@@ -91,7 +91,7 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 			mean += p.first
 			if p.refused > 0 {
 				refusing++
-				over += one(p.first > limit*0.95)
+				over += oneIf(p.first > limit*0.95)
 			}
 		}
 	}

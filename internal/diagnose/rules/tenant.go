@@ -59,7 +59,7 @@ func (f *facts) noisy(pool string) {
 	slices.SortFunc(callers, func(a, b *caller) int { return cmp.Compare(a.name, b.name) })
 	calmTime := 0.0 // intervals in which the pool has traffic and capacity is not short
 	for n := range activity(callers) {
-		calmTime += one(!short[n])
+		calmTime += oneIf(!short[n])
 	}
 	if len(short) == 0 || len(callers) < noisyAlone || calmTime < 2 {
 		return
