@@ -109,7 +109,7 @@ func (f *file) placeColumns(names []string, above string) error {
 		}
 	}
 	var err error
-	if f.table, err = recognise(names); err == nil {
+	if f.table, err = recognize(names); err == nil {
 		return nil
 	}
 	if f.at[colTime] >= 0 {

@@ -2,7 +2,7 @@
 // for a diagnosis: exports of
 // ApiManagementGatewayLogs, ApiManagementGatewayLlmLog, AzureDiagnostics and
 // Azure Monitor metrics, as CSV, JSON or JSON lines, packed or not. A file is
-// recognised by its columns.
+// recognized by its columns.
 //
 // A row takes this way: [source] unpacks and decodes the file, [file] finds its
 // layout and its table and yields each [row], [extractor] turns the row into a

@@ -149,7 +149,7 @@ func (f *file) inspect() error {
 		if len(columns) == 0 {
 			return errors.New("it has no rows")
 		}
-		if f.table, err = recognise(columns); err != nil {
+		if f.table, err = recognize(columns); err != nil {
 			return err
 		}
 	}

@@ -142,9 +142,9 @@ func plain(name string) string {
 	return strings.NewReplacer("_", "", " ", "", ".", "", "-", "").Replace(name)
 }
 
-// recognise finds the table that has columns of these names. The error says
+// recognize finds the table that has columns of these names. The error says
 // which is nearest, and what it lacks.
-func recognise(names []string) (table, error) {
+func recognize(names []string) (table, error) {
 	var has [colCount]bool
 	all := aliases()
 	for _, name := range names {

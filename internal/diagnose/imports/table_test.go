@@ -8,7 +8,7 @@ import (
 
 // Tables are recognized by their columns, however exports write them; where a
 // column is missing the error names it.
-func TestRecognise(t *testing.T) {
+func TestRecognize(t *testing.T) {
 	for _, tc := range []struct {
 		columns string
 		table   string // "" for an error
@@ -33,7 +33,7 @@ func TestRecognise(t *testing.T) {
 		{"", "", "its columns are those of no log that is known."},
 	} {
 		columns := strings.FieldsFunc(tc.columns, func(r rune) bool { return r == ' ' || r == ',' })
-		got, err := recognise(columns)
+		got, err := recognize(columns)
 		switch {
 		case tc.table != "" && (err != nil || got.name != tc.table):
 			t.Errorf("%q: %s, %v, want %s", tc.columns, got.name, err, tc.table)
