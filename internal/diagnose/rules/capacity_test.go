@@ -44,7 +44,7 @@ func TestProvisionedCapacity(t *testing.T) {
 			f.minutes(1000, 1002, 100, with(nth(5, refused()))...)
 		}, ""},
 		{"far from full: it did not refuse for capacity", Config{}, func(f *feed) {
-			f.minutes(0, 20, 50, with(utilized(0.5), nth(5, refused()))...)
+			f.minutes(0, 20, 50, with(utilized(0.1), nth(5, refused()))...)
 		}, ""},
 		{"little work, as configured", ptu(2000), func(f *feed) { f.minutes(0, 20, 50, with(nth(5, refused()))...) }, ""},
 		{"an outage", Config{}, func(f *feed) {

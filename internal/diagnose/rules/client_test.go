@@ -26,7 +26,9 @@ func TestClientTimeout(t *testing.T) {
 			f.minutes(0, 20, 50, nth(100, late(10*time.Second, 900)))
 		}, "client_timeout"},
 		{"the client's own timeout runs out", Config{}, func(f *feed) {
-			f.minutes(0, 20, 50, nth(100, long(), set(func(o *diagnose.Observation) { o.ClientTimeout = time.Minute })))
+			f.minutes(0, 20, 50, nth(100, late(50*time.Second, 4500), set(func(o *diagnose.Observation) {
+				o.Window, o.ClientTimeout = time.Minute, 50*time.Second
+			})))
 		}, "client_timeout"},
 		{"a short window runs out in an outage", Config{}, func(f *feed) {
 			f.minutes(0, 20, 50)
