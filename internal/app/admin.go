@@ -13,7 +13,7 @@ import (
 func (a *App) adminServer(metrics *telemetry.Metrics) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"status": "ok"})
+		writeJSON(w, http.StatusOK, map[string]any{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
 	if metrics != nil && a.cfg.Metrics.Enabled {
@@ -22,9 +22,9 @@ func (a *App) adminServer(metrics *telemetry.Metrics) *http.Server {
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
-// readyz says whether new requests should come here, and how the deployments
-// are. A deployment that is down does not make the gateway unready: another
-// replica would see the same.
+// readyz reports whether new requests should be sent here, and the state of the
+// deployments. A deployment that is down does not make the gateway unready:
+// another replica would see the same.
 func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
 	status, code := "ready", http.StatusOK
 	if a.draining.Load() {
@@ -43,14 +43,14 @@ func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
 			deployments = append(deployments, deployment{d.Name, p.Name, d.State, d.Utilization, d.InFlight})
 		}
 	}
-	answer(w, code, map[string]any{
+	writeJSON(w, code, map[string]any{
 		"status": status, "in_flight": a.gateway.InFlight(), "policy": a.reloads.state(), "deployments": deployments,
 	})
 }
 
-func answer(w http.ResponseWriter, code int, body any) {
+func writeJSON(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	// The client may be gone, and nobody else wants to know.
+	// An error means that the client is gone.
 	_ = json.NewEncoder(w).Encode(body)
 }

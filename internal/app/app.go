@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -30,30 +31,30 @@ type Options struct {
 	Store string
 	// Version is the program's, for telemetry.
 	Version string
-	// Stdout takes records, where the configuration sends them there.
+	// Stdout gets the records where the configuration sends them there.
 	Stdout io.Writer
 	Log    *slog.Logger
-	// Reload asks for a reload besides changes of the file; nil never does.
+	// Reload requests a reload, as a change of the file does; nil never does.
 	Reload <-chan os.Signal
 }
 
-// App is a running gateway. Make it with Start, end it with Close.
+// App is a running gateway. Start makes it, Close ends it.
 type App struct {
 	opts     Options
 	cfg      *config.Config // as started: what a reload cannot change comes from here
 	gateway  *gateway.Gateway
 	demo     *demo
-	outputs  []output        // of records
+	outputs  []output        // where records go
 	exports  *export.Exports // nil without any
-	losing   []losing        // exports, which lose what they do not send in time
+	losses   []lossCounter   // of exports: records that were not sent in time
 	data     *listener
 	admin    *listener // nil without an admin address
 	draining atomic.Bool
 	// providers are the GenAI provider names of the deployments that are not
 	// Azure's; a reload replaces them.
 	providers atomic.Pointer[map[string]string]
-	// counts are the metrics; nil until they are made, and where nobody wants
-	// them.
+	// counts are the metrics; nil until they are made, and where the configuration
+	// has none.
 	counts atomic.Pointer[telemetry.Metrics]
 	// certificate is the listener's; a reload reads it again.
 	certificate atomic.Pointer[tls.Certificate]
@@ -117,8 +118,7 @@ func (a *App) start() error {
 	return a.listen(metrics)
 }
 
-// load reads the configuration, with the options' addresses in place of its
-// own.
+// load reads the configuration file, or the embedded one of the demo fleet.
 func (a *App) load() (*config.Config, error) {
 	if a.demo != nil {
 		return a.demo.config()
@@ -154,12 +154,12 @@ func (a *App) listen(metrics *telemetry.Metrics) error {
 	if err != nil {
 		return err
 	}
-	a.data, err = open("data", first(a.opts.Listen, a.cfg.Server.Listen), a.gateway.Server(a.serverTLS(certificate)))
+	a.data, err = newListener("data", cmp.Or(a.opts.Listen, a.cfg.Server.Listen), a.gateway.Server(a.serverTLS(certificate)))
 	if err != nil {
 		return err
 	}
-	if address := first(a.opts.Admin, a.cfg.Server.Admin); address != "" {
-		a.admin, err = open("admin", address, a.adminServer(metrics))
+	if address := cmp.Or(a.opts.Admin, a.cfg.Server.Admin); address != "" {
+		a.admin, err = newListener("admin", address, a.adminServer(metrics))
 		if err != nil {
 			a.data.socket.Close()
 			return err
@@ -195,10 +195,11 @@ func (a *App) serverTLS(certificate *tls.Certificate) *tls.Config {
 	}
 }
 
-func open(what, address string, server *http.Server) (*listener, error) {
+// newListener opens the socket of a server; name says which in an error.
+func newListener(name, address string, server *http.Server) (*listener, error) {
 	socket, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("opening the %s listener: %w", what, err)
+		return nil, fmt.Errorf("opening the %s listener: %w", name, err)
 	}
 	return &listener{server: server, socket: socket, tls: server.TLSConfig != nil, done: make(chan error, 1)}, nil
 }
@@ -213,8 +214,8 @@ func (l *listener) serve() {
 	}()
 }
 
-// shutdown stops accepting, waits for what is being served until ctx ends, and
-// closes what is left.
+// shutdown stops accepting, waits for requests until ctx ends, and closes the
+// remaining connections.
 func (l *listener) shutdown(ctx context.Context) error {
 	if l == nil {
 		return nil
@@ -266,12 +267,11 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // lastWait is how long requests that are cut off at the end of the drain get
-// to end their answers, and then again to leave their records.
+// to finish their answers, and then again to write their records.
 const lastWait = time.Second
 
-// Close drains: /readyz turns to 503, the listener stops accepting, requests
-// under way get the configured time and are then cut off, records are written
-// out.
+// Close drains: /readyz returns 503, the listener stops accepting, requests in
+// flight get drain_timeout and are then cut off, and records are flushed.
 func (a *App) Close() error {
 	a.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), max(a.cfg.Server.DrainTimeout, time.Millisecond))
@@ -283,8 +283,8 @@ func (a *App) Close() error {
 	return errors.Join(cut, a.data.shutdown(ctx), a.admin.shutdown(ctx), a.closeBackends())
 }
 
-// drain waits for the requests under way until ctx ends, and then ends those
-// that are left. The error says how many.
+// drain waits for the requests in flight until ctx ends, and then ends the
+// remaining ones. The error says how many.
 func (a *App) drain(ctx context.Context) error {
 	if a.data.server.Shutdown(ctx) == nil && a.gateway.Drain(ctx) == nil {
 		return nil
@@ -308,10 +308,10 @@ func (a *App) drain(ctx context.Context) error {
 	return fmt.Errorf("%d requests were cut off at the end of drain_timeout (%v)", n, a.cfg.Server.DrainTimeout)
 }
 
-// closeBackends ends what the gateway stands on.
+// closeBackends closes what the gateway depends on.
 func (a *App) closeBackends() error {
 	a.collector.stop()
-	a.learner.stop() // while the store is ours
+	a.learner.stop() // before the store is closed
 	var errs []error
 	for _, o := range a.outputs {
 		errs = append(errs, o.Close())
@@ -320,12 +320,4 @@ func (a *App) closeBackends() error {
 		errs = append(errs, a.demo.close())
 	}
 	return errors.Join(errs...)
-}
-
-// first is a, or b where a is empty.
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

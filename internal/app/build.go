@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// build turns a valid configuration into what the gateway takes.
+// build turns a valid configuration into the gateway's.
 func build(cfg *config.Config) (gateway.Config, error) {
 	classes := cfg.TrafficClasses()
 	out := gateway.Config{

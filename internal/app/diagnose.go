@@ -1,106 +1,151 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"time"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/diagnose/imports"
+	"github.com/spillway-ai/spillway/internal/diagnose/replay"
+	"github.com/spillway-ai/spillway/internal/diagnose/rules"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
-// Observations are what requests left behind, with from ≤ time < to; zero is
-// no bound. Every range over them begins anew. One that is yielded is valid
-// until the next step.
+// Observations yields the observations with from ≤ time < to; a zero time is no
+// bound. It may be called several times. An observation is valid until the next
+// one is yielded.
 type Observations func(from, to time.Time) iter.Seq2[*diagnose.Observation, error]
 
 // Diagnosis says how a diagnosis is made. The zero value is usable.
 type Diagnosis struct {
 	// From and To bound the time; zero is no bound.
 	From, To time.Time
-	// Config is the gateway's configuration, which says what deployments can
-	// do and how traffic is served; nil where nobody gave it.
+	// Config is the gateway's configuration, which has the capacities of the
+	// deployments and the policy in force; nil where it is not known.
 	Config *config.Config
-	// Direct says that no gateway of ours was between clients and deployments.
-	Direct bool
-	// NoReplay leaves the remedies' effects out.
+	// NoReplay leaves the effects of the remedies out.
 	NoReplay bool
-	// Utilization is what the service's metrics say of provisioned
-	// deployments; nil for nothing.
-	Utilization iter.Seq[Utilization]
-	// OnProgress is told the share that is done, 0–1, if not nil.
+	// OnProgress gets the share of the files that is read, 0–1, if not nil.
 	OnProgress func(float64)
 }
 
-// Utilization is a sample of a provisioned deployment's own metric.
-type Utilization struct {
-	Deployment string
-	Time       time.Time
-	Ratio      float64 // 1 is all
+// Diagnose says why requests of this gateway failed.
+func (o Diagnosis) Diagnose(ctx context.Context, all Observations) (diagnose.Diagnosis, error) {
+	return o.diagnose(ctx, all, rules.Config{Deployments: o.deployments()}, nil)
 }
 
-// Diagnose reads observations and says why requests failed.
-func (o Diagnosis) Diagnose(ctx context.Context, all Observations) (diagnose.Diagnosis, error) {
-	c := diagnose.NewCollector(o.knowledge())
-	for x, err := range all(o.From, o.To) {
-		if err != nil {
-			return diagnose.Diagnosis{}, err
+// DiagnoseFiles says why requests failed that the logs of other gateways, or of
+// Azure, report.
+func (o Diagnosis) DiagnoseFiles(ctx context.Context, paths []string) (d diagnose.Diagnosis, err error) {
+	im, err := imports.Read(ctx, paths, imports.Options{Known: o.endpoints(), OnProgress: o.OnProgress})
+	if err != nil {
+		return d, err
+	}
+	defer func() {
+		if e := im.Close(); err == nil {
+			err = e
 		}
-		if ctx.Err() != nil {
-			return diagnose.Diagnosis{}, ctx.Err()
+	}()
+	if im.Requests() == 0 {
+		return d, im.Nothing()
+	}
+	known := rules.Config{Deployments: o.deployments(), Direct: true}
+	if d, err = o.diagnose(ctx, im.Observations, known, im.Utilization(o.From, o.To)); err != nil {
+		return d, err
+	}
+	if d.Tries == 0 {
+		from, to := im.Span()
+		return d, fmt.Errorf("no requests in that time: the files have them from %s to %s, in UTC", from.Format(time.DateTime), to.Format(time.DateTime))
+	}
+	d.SetImport(im.Sources(), im.Missing(), im.Blind())
+	return d, nil
+}
+
+// diagnose runs the rules over all observations and replays the part of the
+// time in which most failed. Utilization is what Azure's metrics report; nil
+// for nothing.
+func (o Diagnosis) diagnose(ctx context.Context, all Observations, known rules.Config, utilization iter.Seq[imports.Utilization]) (diagnose.Diagnosis, error) {
+	c := rules.NewCollector(known)
+	for x, err := range all(o.From, o.To) {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return diagnose.Diagnosis{}, err
 		}
 		c.Add(x)
 	}
-	if o.Utilization != nil {
-		for u := range o.Utilization {
+	if utilization != nil {
+		for u := range utilization {
 			c.Utilization(u.Deployment, u.Time, u.Ratio)
 		}
 	}
-	from, to := c.Span(replayTries)
-	served := c.Served()
+	from, to := c.Span(replay.MaxTries)
+	traffic := replay.Options{From: from, To: to, Profiles: c.Profiles(), Direct: known.Direct, Stop: func() bool { return ctx.Err() != nil }}
 	d := c.Diagnose()
 	if o.NoReplay || !d.Simulable() {
 		return d, nil
 	}
-	r := &replay{ctx: ctx, o: o, served: served, from: from, to: to}
-	if err := r.read(all); err != nil {
-		return d, err
+	if o.Config != nil && !known.Direct {
+		if traffic.Policy = o.policy(); traffic.Policy == nil {
+			return d, nil
+		}
 	}
-	if err := r.predict(&d); err != nil {
-		return d, fmt.Errorf("replaying the traffic: %w", err)
+	if from.Before(o.From) {
+		from = o.From
+	}
+	if !o.To.IsZero() && to.After(o.To) {
+		to = o.To
+	}
+	if err := replay.Predict(&d, traffic, all(from, to)); err != nil {
+		return d, fmt.Errorf("replaying the traffic: %w", cmp.Or(ctx.Err(), err))
 	}
 	return d, nil
 }
 
-// knowledge is what the configuration says of deployments.
-func (o Diagnosis) knowledge() diagnose.Config {
-	known := diagnose.Config{Direct: o.Direct}
-	if o.Config != nil {
-		for _, pool := range o.Config.Policies() {
-			known.Deployments = append(known.Deployments, pool.Deployments...)
-		}
+// policy is the policy that the configuration describes; nil where it describes
+// none.
+func (o Diagnosis) policy() *whatif.Policy {
+	p, err := setup.Policy("as served", o.Config)
+	if err != nil {
+		return nil
 	}
-	return known
+	return &p
 }
 
-// observed are the columns of a store that an observation is made of.
-func observed() []string {
-	columns := []string{
-		"time", "pool", "caller", "tenant", "class", "model", "stream", "outcome", "spill", "status", "client_retry",
-		"choices", "ask_tokens", "prompt_estimate_tokens", "window_ms", "queue_ms", "ttft_ms", "e2e_ms", "tbt_mean_ms",
-		"prompt_tokens", "cached_tokens", "completion_tokens", "usage_known",
+// deployments are those of the configuration's pools.
+func (o Diagnosis) deployments() []spillway.Deployment {
+	if o.Config == nil {
+		return nil
 	}
-	for _, name := range []string{
-		"deployment", "region", "kind", "tier", "start_ms", "end_ms", "ttft_ms", "status", "failure", "grant_tokens", "tokens", "utilization_ratio",
-	} {
-		columns = append(columns, "attempts."+name)
+	var all []spillway.Deployment
+	for _, pool := range o.Config.Policies() {
+		all = append(all, pool.Deployments...)
 	}
-	return columns
+	return all
 }
 
-// StoreObservations are those of a record store.
+// endpoints are the addresses of the configuration's deployments.
+func (o Diagnosis) endpoints() []imports.Known {
+	if o.Config == nil {
+		return nil
+	}
+	var all []imports.Known
+	for i := range o.Config.Deployments {
+		d := &o.Config.Deployments[i]
+		all = append(all, imports.Known{
+			Name: d.Name, Endpoint: d.Endpoint, Deployment: cmp.Or(d.Deployment, d.Model), Model: d.Model,
+			Provisioned: d.Kind == spillway.Provisioned.String(),
+		})
+	}
+	return all
+}
+
+// StoreObservations opens the observations of a record store.
 func StoreObservations(dir string) (Observations, error) {
 	s, err := store.Open(dir)
 	if err != nil {
@@ -108,7 +153,7 @@ func StoreObservations(dir string) (Observations, error) {
 	}
 	return func(from, to time.Time) iter.Seq2[*diagnose.Observation, error] {
 		return func(yield func(*diagnose.Observation, error) bool) {
-			for r, err := range s.Records(store.Query{From: from, To: to, Columns: observed()}) {
+			for r, err := range s.Records(store.Query{From: from, To: to, Columns: diagnose.RecordColumns()}) {
 				if err != nil {
 					yield(nil, fmt.Errorf("reading the store: %w", err))
 					return

@@ -8,7 +8,9 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/diagnose/render"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/observe/store"
@@ -18,15 +20,15 @@ import (
 // reference incident, at a share of its size.
 func incidentStore(t testing.TB, dir string, scale float64) {
 	t.Helper()
-	f, err := IncidentFleet(scale)
+	f, err := setup.IncidentFleet(scale)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := IncidentConfig("watch", scale)
+	cfg, err := setup.IncidentConfig("watch", scale)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Policy("watched", cfg)
+	p, err := setup.Policy("watched", cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestDiagnoseIncident(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := IncidentConfig("watch", 0.1)
+	cfg, err := setup.IncidentConfig("watch", 0.1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +80,7 @@ func oversizedAlone(t *testing.T, how Diagnosis, all Observations) {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
-	if err := diagnose.WriteText(&text, &d); err != nil {
+	if err := render.Text(&text, &d); err != nil {
 		t.Fatal(err)
 	}
 	t.Log("\n" + text.String())

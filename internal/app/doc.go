@@ -1,5 +1,14 @@
-// Package app builds the running gateway from a configuration and owns its
-// life: records and metrics first, then the gateway, then the listeners; a
-// reload in between; and in the end the same way back, so that no request that
-// was accepted is lost.
+// Package app wires the program's parts together from a configuration, and
+// decides nothing itself.
+//
+// [App] is the running gateway. Start opens the outputs of records, makes the
+// metrics, builds the gateway, restores what it has learned, and opens the
+// listeners, in this order. Run reloads the configuration when its file
+// changes. Close takes the same way back, so that no accepted request is lost:
+// it drains, closes the listeners, saves what was learned, and flushes the
+// records. While the gateway runs, [collector] and [trimmer] keep the cost of
+// garbage collection and the memory of past bursts low.
+//
+// [Diagnosis] connects the readers of observations, a record store or exported
+// logs, with the rules and the replay of package diagnose.
 package app

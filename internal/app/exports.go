@@ -18,14 +18,14 @@ import (
 // sealed last. The rest goes at the next start.
 const lastExport = 5 * time.Second
 
-// exportingStore is the record store with the exports that feed on it.
+// exportingStore is the record store with the exports that read from it.
 type exportingStore struct {
 	*store.Writer
 	exports *export.Exports
 }
 
-// Close seals the last records, lets the exports send them, and gives the
-// store up.
+// Close seals the last records, lets the exports send them, and closes the
+// store.
 func (s *exportingStore) Close() error {
 	err := s.End()
 	ctx, cancel := context.WithTimeout(context.Background(), lastExport)
@@ -34,7 +34,7 @@ func (s *exportingStore) Close() error {
 	return errors.Join(err, s.Writer.Close())
 }
 
-// feeds names the exports to the store.
+// feeds are the names of the exports, for the store.
 func feeds(exports []config.Export) []string {
 	var names []string
 	for _, e := range exports {
@@ -43,8 +43,8 @@ func feeds(exports []config.Export) []string {
 	return names
 }
 
-// startExports begins to send what w has. Without exports it is w.
-func (a *App) startExports(w *store.Writer) (recordKeeper, error) {
+// startExports starts the exports of w. Without any it returns w.
+func (a *App) startExports(w *store.Writer) (recordSink, error) {
 	if len(a.cfg.Exports) == 0 {
 		return w, nil
 	}
@@ -57,15 +57,15 @@ func (a *App) startExports(w *store.Writer) (recordKeeper, error) {
 		exports = append(exports, export.Export{
 			Name: e.Name, Sender: sender, Feed: w.Feed(e.Name), Timeout: e.Timeout, GiveUpAfter: e.GiveUpAfter,
 		})
-		a.losing = append(a.losing, losing{e.Name, w.Feed(e.Name).Lost})
+		a.losses = append(a.losses, lossCounter{e.Name, w.Feed(e.Name).Lost})
 	}
 	s := &exportingStore{Writer: w, exports: export.Start(exports, a.opts.Log, rand.Float64)}
 	a.exports = s.exports
 	return s, nil
 }
 
-// losing counts what one output has lost.
-type losing struct {
+// lossCounter counts the records that one output has lost.
+type lossCounter struct {
 	output string
 	lost   func() uint64
 }
@@ -85,7 +85,7 @@ func (a *App) exportStatus() []telemetry.ExportStatus {
 	return out
 }
 
-// target is where an export goes.
+// target is the destination of an export.
 func target(e config.Export) export.Target {
 	t := export.Target{
 		Kind: e.Kind, URL: e.URL, Database: e.Database, Table: e.Table, Mapping: e.Mapping,

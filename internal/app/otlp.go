@@ -8,7 +8,8 @@ import (
 	"github.com/spillway-ai/spillway/internal/observe/otlp"
 )
 
-// openOTLP opens the way to the collector; the zero output where there is none.
+// openOTLP starts the export to the OpenTelemetry collector; the zero output
+// where there is none.
 func (a *App) openOTLP() (output, error) {
 	c := a.cfg.OTLP
 	if c.Endpoint == "" {
@@ -40,7 +41,7 @@ func (a *App) openOTLP() (output, error) {
 // sendsMetrics reports whether metrics go to a collector.
 func (a *App) sendsMetrics() bool { return a.cfg.OTLP.Endpoint != "" && a.cfg.OTLP.Metrics }
 
-// gather reads the metrics, once there are any.
+// gather reads the metrics; nothing before they are made.
 func (a *App) gather() ([]*dto.MetricFamily, error) {
 	m := a.counts.Load()
 	if m == nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -10,27 +11,27 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/gateway"
 )
 
-// output is one place that records go to. Close writes what is queued.
+// output is one destination of records. Close writes what is queued.
 type output struct {
 	name string // in metrics
-	recordKeeper
+	recordSink
 }
 
-// recordKeeper takes records, and loses them rather than wait.
-type recordKeeper interface {
+// recordSink accepts records without blocking: it drops what it cannot queue.
+type recordSink interface {
 	gateway.Recorder
 	Dropped() uint64
 	Close() error
 }
 
-// openOutputs opens every place that the configuration sends records to.
+// openOutputs opens every destination that the configuration sends records to.
 func (a *App) openOutputs() (telemetry.Fanout, error) {
 	for _, open := range []func() (output, error){a.openFile, a.openStore, a.openOTLP} {
 		o, err := open()
 		if err != nil {
 			return nil, err
 		}
-		if o.recordKeeper != nil {
+		if o.recordSink != nil {
 			a.outputs = append(a.outputs, o)
 		}
 	}
@@ -83,14 +84,14 @@ func (a *App) openStore() (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	keeper, err := a.startExports(w)
-	return output{"store", keeper}, err
+	sink, err := a.startExports(w)
+	return output{"store", sink}, err
 }
 
 // storeDir is the record store's directory; "" where there is none.
-func (a *App) storeDir() string { return first(a.opts.Store, a.cfg.Store.Dir) }
+func (a *App) storeDir() string { return cmp.Or(a.opts.Store, a.cfg.Store.Dir) }
 
-// metrics are those of the gateway; nil where the configuration wants none.
+// metrics makes the gateway's metrics; nil where the configuration has none.
 func (a *App) metrics() *telemetry.Metrics {
 	if !a.cfg.Metrics.Enabled && !a.sendsMetrics() {
 		return nil
@@ -99,7 +100,7 @@ func (a *App) metrics() *telemetry.Metrics {
 	for _, o := range a.outputs {
 		dropped[o.name] = o.Dropped
 	}
-	for _, l := range a.losing {
+	for _, l := range a.losses {
 		dropped[l.output] = l.lost
 	}
 	cfg := telemetry.MetricsConfig{Status: a.status, Dropped: dropped, Provider: a.provider}

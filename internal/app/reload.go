@@ -16,11 +16,11 @@ import (
 	"github.com/spillway-ai/spillway/internal/config"
 )
 
-// settle is how long the file must be quiet before a change counts: editors
-// write in several steps.
-const settle = 100 * time.Millisecond
+// quietPeriod is how long the file must be unchanged before a change counts:
+// editors write in several steps.
+const quietPeriod = 100 * time.Millisecond
 
-// reloader remembers how the last reload went.
+// reloader holds the result of the last reload.
 type reloader struct {
 	mu      sync.Mutex
 	digest  [sha256.Size]byte // of the file as last tried
@@ -203,7 +203,7 @@ func (w *watcher) followLink() {
 	_ = w.files.Add(filepath.Dir(target)) // it may be gone again, which is an event too
 }
 
-// run passes changes on after a quiet time, until the watcher is closed.
+// run reports changes after a quiet period, until the watcher is closed.
 func (w *watcher) run() {
 	defer close(w.done)
 	quiet := time.NewTimer(0)
@@ -216,12 +216,12 @@ func (w *watcher) run() {
 			if !ok {
 				return
 			}
-			quiet.Reset(settle)
+			quiet.Reset(quietPeriod)
 		case _, ok := <-w.files.Errors:
 			if !ok {
 				return
 			}
-			quiet.Reset(settle) // an overflow: look at the file
+			quiet.Reset(quietPeriod) // an overflow: look at the file
 		case <-quiet.C:
 			w.followLink()
 			select {

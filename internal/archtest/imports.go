@@ -22,7 +22,7 @@ func checkTestsOnly(p *pkg, out *findings) {
 }
 
 // checkImports holds imports against the table. Tests may import what they
-// need to drive their subject, except another policy.
+// need to drive their subject, except a package of the same family.
 func checkImports(p *pkg, out *findings) {
 	r, ok := roomOf(p.dir)
 	if !ok {
@@ -46,7 +46,7 @@ func refuse(r room, dir, importPath string, test bool) string {
 	own, isOwn := ownDir(importPath)
 	switch {
 	case isOwn && sibling(dir, own):
-		return "policies do not import each other"
+		return "packages of a family do not import each other"
 	case test:
 		return ""
 	case isOwn:

@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -45,7 +46,15 @@ var rooms = []room{
 	{dir: "internal/chart", may: []string{"internal/numeral"}, pure: true},
 	{dir: "internal/lab/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/chart"}, pure: true},
 	{dir: "internal/observe/cost", may: []string{".", "internal/numeral"}, pure: true},
-	{dir: "internal/diagnose", may: []string{".", "internal/numeral", "internal/stat", "internal/svg"}, pure: true},
+
+	{dir: "internal/diagnose", may: []string{".", "internal/numeral"}, pure: true},
+	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose"}},
+	{dir: "internal/diagnose/render", may: []string{"internal/diagnose", "internal/numeral", "internal/svg"}, pure: true},
+	{dir: "internal/diagnose/replay", may: []string{
+		".", "internal/diagnose", "internal/lab/fleet", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload",
+		"internal/policy", "internal/policy/admit",
+	}, pure: true},
+	{dir: "internal/diagnose/rules", may: []string{".", "internal/diagnose", "internal/numeral"}, pure: true},
 
 	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
 	{dir: "internal/proxy/wire", may: []string{".", "internal/proxy/wire/..."}},
@@ -55,6 +64,7 @@ var rooms = []room{
 	{dir: "internal/proxy/gateway", may: []string{".", "internal/policy", "internal/proxy/buffer", "internal/proxy/clientconn", "internal/proxy/upstream", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/lab/whatif", may: []string{".", "internal/policy", "internal/lab/fleet", "internal/lab/report", "internal/lab/workload"}},
 	{dir: "internal/lab/plan", may: []string{".", "internal/numeral", "internal/models", "internal/lab/fleet", "internal/policy/...", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload"}, pure: true},
+	{dir: "internal/lab/setup", may: []string{".", "examples", "internal/config", "internal/lab/fleet", "internal/lab/whatif"}},
 	{dir: "internal/lab/azuresim", may: []string{".", "internal/stat", "internal/lab/fleet", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/lab/loadgen", may: []string{".", "internal/stat", "internal/lab/workload", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/observe/genai", may: []string{"."}, pure: true},
@@ -65,12 +75,11 @@ var rooms = []room{
 	{dir: "internal/observe/export", may: []string{".", "internal/observe/store"}, clock: true},
 	{dir: "internal/observe/kql", pure: true},
 	{dir: "internal/observe/kql/answer", may: []string{"internal/chart", "internal/observe/kql"}, pure: true},
-	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose"}},
 	{dir: "examples"},
 	{dir: "internal/app", may: []string{
-		".", "examples", "internal/lab/azuresim", "internal/config", "internal/observe/export", "internal/lab/fleet", "internal/proxy/gateway", "internal/observe/genai", "internal/observe/lockfile", "internal/observe/otlp",
-		"internal/observe/kql", "internal/lab/loadgen", "internal/policy/...", "internal/observe/store", "internal/observe/telemetry",
-		"internal/observe/cost", "internal/diagnose", "internal/diagnose/imports", "internal/lab/report", "internal/lab/whatif", "internal/proxy/upstream", "internal/proxy/wire/...", "internal/lab/workload",
+		".", "internal/config", "internal/policy", "internal/proxy/gateway", "internal/proxy/upstream", "internal/proxy/wire", "internal/lab/azuresim", "internal/lab/setup", "internal/lab/whatif",
+		"internal/observe/export", "internal/observe/genai", "internal/observe/lockfile", "internal/observe/otlp", "internal/observe/store",
+		"internal/observe/telemetry", "internal/diagnose", "internal/diagnose/imports", "internal/diagnose/replay", "internal/diagnose/rules",
 	}, clock: true},
 	{dir: "internal/cli", may: []string{".", "internal/..."}, clock: true},
 	{dir: "cmd", may: []string{"internal/cli"}},
@@ -99,14 +108,17 @@ func roomOf(dir string) (room, bool) {
 	return best, found
 }
 
+// families are directories whose packages must each be named, and do not import
+// each other: only their parent, or a room above them, puts them together.
+var families = []string{"internal/policy", "internal/diagnose"}
+
 // holds reports whether dir is the room's own or lies below it. The root
-// package has nothing below it, and the siblings under policy must each be
-// named.
+// package and the families' parents have nothing below them.
 func (r room) holds(dir string) bool {
 	if dir == r.dir {
 		return true
 	}
-	return r.dir != "." && r.dir != "internal/policy" && strings.HasPrefix(dir, r.dir+"/")
+	return r.dir != "." && !slices.Contains(families, r.dir) && strings.HasPrefix(dir, r.dir+"/")
 }
 
 // matches reports whether dir is covered by one of the patterns.
@@ -135,8 +147,7 @@ func isStd(importPath string) bool {
 	return !strings.Contains(first, ".")
 }
 
-// sibling reports whether a and b are different policies.
+// sibling reports whether a and b are different packages of one family.
 func sibling(a, b string) bool {
-	const parent = "internal/policy"
-	return a != b && path.Dir(a) == parent && path.Dir(b) == parent
+	return a != b && path.Dir(a) == path.Dir(b) && slices.Contains(families, path.Dir(a))
 }

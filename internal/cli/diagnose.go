@@ -9,6 +9,7 @@ import (
 
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/diagnose/render"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
@@ -44,7 +45,7 @@ func (c *diagnoseCommand) Run(w *world) error {
 		return w.refuse(err)
 	}
 	write := map[string]func(io.Writer, *diagnose.Diagnosis) error{
-		"text": diagnose.WriteText, "json": writeDiagnosis, "html": diagnose.WriteHTML,
+		"text": render.Text, "json": writeDiagnosis, "html": render.HTML,
 	}[c.Format]
 	if c.Output != "" {
 		return writeFile(c.Output, func(f io.Writer) error { return write(f, d) })

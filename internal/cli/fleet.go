@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 )
 
 // loadFleet reads a fleet file into what the model takes.
@@ -15,7 +15,7 @@ func loadFleet(path string) (fleet.Config, error) {
 	if err != nil {
 		return fleet.Config{}, err
 	}
-	out, err := app.Fleet(file)
+	out, err := setup.Fleet(file)
 	if err != nil {
 		return out, fmt.Errorf("%s: %w", path, err)
 	}

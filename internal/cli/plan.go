@@ -12,10 +12,10 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/plan"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
@@ -115,7 +115,7 @@ func (c *planCommand) inputs() (plan.Inputs, error) {
 		return in, err
 	}
 	for _, cfg := range configs {
-		if in.Policy, err = app.Policy(policyName(c.Policy), cfg); err != nil {
+		if in.Policy, err = setup.Policy(policyName(c.Policy), cfg); err != nil {
 			return in, err
 		}
 	}
@@ -175,13 +175,13 @@ func (c *planCommand) fleet(configs []*config.Config) (fleet.Config, error) {
 	case c.Fleet != "":
 		return loadFleet(c.Fleet)
 	case len(configs) > 0:
-		f, err := app.FleetOf(configs...)
+		f, err := setup.FleetOf(configs...)
 		if !slices.ContainsFunc(f.Deployments, func(d fleet.Deployment) bool { return d.Kind == spillway.Provisioned }) {
 			f.Deployments = append(f.Deployments, usual.Deployments[0])
 		}
 		return f, err
 	case c.Scenario == incident:
-		return app.IncidentFleet(c.Scale)
+		return setup.IncidentFleet(c.Scale)
 	}
 	return usual, nil
 }

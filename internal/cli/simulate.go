@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
@@ -191,9 +191,9 @@ func (c *simulateCommand) policies(s *whatif.Study) error {
 	case c.Fleet != "":
 		s.Fleet, err = loadFleet(c.Fleet)
 	case own:
-		s.Fleet, err = app.IncidentFleet(c.Scale)
+		s.Fleet, err = setup.IncidentFleet(c.Scale)
 	case len(configs) > 0:
-		s.Fleet, err = app.FleetOf(configs...)
+		s.Fleet, err = setup.FleetOf(configs...)
 	default:
 		err = errors.New("--fleet or --policy is required with --workload")
 	}
@@ -201,7 +201,7 @@ func (c *simulateCommand) policies(s *whatif.Study) error {
 		return err
 	}
 	if own && len(configs) == 0 {
-		s.Policies, err = app.IncidentPolicies(c.Scale)
+		s.Policies, err = setup.IncidentPolicies(c.Scale)
 		return err
 	}
 	if c.Baseline != "none" {
@@ -210,7 +210,7 @@ func (c *simulateCommand) policies(s *whatif.Study) error {
 		})
 	}
 	for i, cfg := range configs {
-		p, err := app.Policy(policyName(c.Policy[i]), cfg)
+		p, err := setup.Policy(policyName(c.Policy[i]), cfg)
 		if err != nil {
 			return err
 		}

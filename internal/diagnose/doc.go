@@ -1,14 +1,12 @@
-// Package diagnose says why there are 408s and 429s: it reads what requests
-// left behind, once and in bounded memory, and answers with ranked findings as
-// data, each with its evidence, what it is not, and a remedy.
+// Package diagnose holds the data of a diagnosis: what is known of requests
+// and deployments, and the findings about them. The packages below it produce
+// and consume that data, and depend on this package, not on each other:
 //
-// A Collector takes observations, one for every try of a client, and adds them
-// up by minute and deployment, by caller, and over all. Rules then read the
-// sums; each stands in a file of its own with its thresholds. docs/DIAGNOSE.md
-// describes them and the JSON.
+//   - imports reads logs of Azure and API Management as observations.
+//   - rules adds observations up and finds the causes of 408s and 429s.
+//   - replay serves the same traffic again in virtual time and predicts what
+//     each remedy would change.
+//   - render writes a diagnosis as text or as an HTML page.
 //
-// It is pure: no clock, no files. Nothing in it is safe for concurrent use.
-//
-// Known limitations: what a deployment can do is inferred unless it is told; a
-// gateway that refuses by itself hides the upstream refusals that it avoids.
+// docs/DIAGNOSE.md describes the causes and the JSON.
 package diagnose

@@ -6,9 +6,9 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-// Observation is what is known of one try of a client: a record of our own, or
-// a row of somebody else's logs. What is not known is zero, and -1 where zero
-// means something.
+// Observation is what is known of one try of a client, from a record of this
+// gateway or from the logs of another. A value that is not known is zero, or -1
+// where zero has a meaning.
 type Observation struct {
 	Time                               time.Time // acceptance
 	Pool, Model, Class, Caller, Tenant string
@@ -29,13 +29,28 @@ type Observation struct {
 	Queue, TTFT, E2E      time.Duration
 	TBT                   time.Duration // mean between tokens
 
-	// Attempts are those at deployments, at least one where any was made. The
-	// collector does not keep them.
+	// Attempts are those at deployments. Whoever reads an observation must not
+	// keep them.
 	Attempts []spillway.Attempt
 }
 
-// FromRecord is the observation that a record of the gateway holds. It shares
-// the record's attempts.
+// RecordColumns are the columns of a record store that FromRecord reads.
+func RecordColumns() []string {
+	columns := []string{
+		"time", "pool", "caller", "tenant", "class", "model", "stream", "outcome", "spill", "status", "client_retry",
+		"choices", "ask_tokens", "prompt_estimate_tokens", "window_ms", "queue_ms", "ttft_ms", "e2e_ms", "tbt_mean_ms",
+		"prompt_tokens", "cached_tokens", "completion_tokens", "usage_known",
+	}
+	for _, name := range []string{
+		"deployment", "region", "kind", "tier", "start_ms", "end_ms", "ttft_ms", "status", "failure", "grant_tokens", "tokens", "utilization_ratio",
+	} {
+		columns = append(columns, "attempts."+name)
+	}
+	return columns
+}
+
+// FromRecord makes an observation of a record of this gateway. The two share
+// their attempts.
 func FromRecord(r *spillway.Record) Observation {
 	o := Observation{
 		Time: r.Time, Pool: r.Pool, Model: r.Model, Class: r.Class, Caller: r.Caller, Tenant: r.Tenant,
@@ -53,16 +68,16 @@ func FromRecord(r *spillway.Record) Observation {
 	return o
 }
 
-// who is the tenant, or the caller where there is none.
-func (o *Observation) who() string {
+// Who returns the tenant, or the caller where there is no tenant.
+func (o *Observation) Who() string {
 	if o.Tenant != "" {
 		return o.Tenant
 	}
 	return o.Caller
 }
 
-// complete reports whether the answer came to its own end.
-func (o *Observation) complete() bool {
+// Complete reports whether the answer was generated to its end.
+func (o *Observation) Complete() bool {
 	switch o.Outcome {
 	case spillway.OutcomeOK, spillway.OutcomeOKClientCap, spillway.OutcomeTruncatedBudget:
 		return true
@@ -70,13 +85,13 @@ func (o *Observation) complete() bool {
 	return false
 }
 
-// late reports whether the time was over before the answer was whole.
-func (o *Observation) late() bool {
+// Late reports whether the time ran out before the answer was complete.
+func (o *Observation) Late() bool {
 	return o.Outcome == spillway.OutcomeTimeout || o.Outcome == spillway.OutcomeTruncatedDeadline
 }
 
-// refused reports whether the client was refused for want of capacity.
-func (o *Observation) refused() bool {
+// Refused reports whether the client was refused for lack of capacity.
+func (o *Observation) Refused() bool {
 	switch o.Outcome {
 	case spillway.OutcomeThrottled, spillway.OutcomeRefusedCapacity, spillway.OutcomeRefusedQueue:
 		return true
@@ -84,12 +99,12 @@ func (o *Observation) refused() bool {
 	return false
 }
 
-// failed reports whether the client got no whole answer for a reason that is
-// not its own.
-func (o *Observation) failed() bool {
+// Failed reports whether the client got no complete answer, for a reason other
+// than its own request.
+func (o *Observation) Failed() bool {
 	switch o.Outcome {
 	case spillway.OutcomeUpstreamError, spillway.OutcomePartial, spillway.OutcomeClientGone:
 		return true
 	}
-	return o.late() || o.refused()
+	return o.Late() || o.Refused()
 }

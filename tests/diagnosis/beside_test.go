@@ -6,20 +6,21 @@ import (
 	"testing"
 
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/diagnose/rules"
 )
 
 // beside is what is said of two worlds that one gateway serves at one time,
 // each with pools, deployments and callers of its own.
 func beside(tb testing.TB, worlds [2]*world) diagnose.Diagnosis {
 	tb.Helper()
-	var cfg diagnose.Config
+	var cfg rules.Config
 	for i, w := range worlds {
 		for _, d := range w.knowledge().Deployments {
 			d.Name, d.Model = sides[i]+d.Name, sides[i]+d.Model
 			cfg.Deployments = append(cfg.Deployments, d)
 		}
 	}
-	c := diagnose.NewCollector(cfg)
+	c := rules.NewCollector(cfg)
 	for i, w := range worlds {
 		w.observations(tb, func(o *diagnose.Observation) {
 			o.Pool, o.Model, o.Caller, o.Class = sides[i]+o.Pool, sides[i]+o.Model, sides[i]+o.Caller, sides[i]+o.Class

@@ -7,6 +7,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/diagnose/rules"
 )
 
 // gaps are what logs of others lack, one or all of it.
@@ -49,12 +50,12 @@ func each(o *diagnose.Observation, change func(*spillway.Attempt)) {
 
 // withGaps is what is said of a world through each gap.
 func (w *world) withGaps(tb testing.TB) map[string]diagnose.Diagnosis {
-	collectors := map[string]*diagnose.Collector{}
+	collectors := map[string]*rules.Collector{}
 	w.observations(tb, func(o *diagnose.Observation) {
 		for name, change := range gaps() {
 			c := collectors[name]
 			if c == nil {
-				c = diagnose.NewCollector(w.knowledge())
+				c = rules.NewCollector(w.knowledge())
 				collectors[name] = c
 			}
 			less := *o

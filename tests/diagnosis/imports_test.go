@@ -12,7 +12,9 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/diagnose/render"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
@@ -25,10 +27,10 @@ func imported(tb testing.TB, how app.Diagnosis, paths ...string) (diagnose.Diagn
 		tb.Fatal(err)
 	}
 	var text, page bytes.Buffer
-	if err := diagnose.WriteText(&text, &d); err != nil {
+	if err := render.Text(&text, &d); err != nil {
 		tb.Fatal(err)
 	}
-	if err := diagnose.WriteHTML(&page, &d); err != nil {
+	if err := render.HTML(&page, &d); err != nil {
 		tb.Fatal(err)
 	}
 	all, err := json.Marshal(d)
@@ -75,18 +77,18 @@ func codes(d diagnose.Diagnosis) []diagnose.Code {
 // long, and not capacity.
 func TestImportIncident(t *testing.T) {
 	const scale = 0.1
-	f, err := app.IncidentFleet(scale)
+	f, err := setup.IncidentFleet(scale)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := app.IncidentConfig("spill-only", scale)
+	cfg, err := setup.IncidentConfig("spill-only", scale)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range cfg.Pools {
 		cfg.Pools[i].Tiers = cfg.Pools[i].Tiers[:1]
 	}
-	p, err := app.Policy("bare", cfg)
+	p, err := setup.Policy("bare", cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/diagnose/rules"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
@@ -240,15 +241,15 @@ func (w *world) observations(tb testing.TB, take func(*diagnose.Observation)) {
 // diagnosis is what is said of the world.
 func (w *world) diagnosis(tb testing.TB) diagnose.Diagnosis {
 	tb.Helper()
-	c := diagnose.NewCollector(w.knowledge())
+	c := rules.NewCollector(w.knowledge())
 	w.observations(tb, c.Add)
 	return c.Diagnose()
 }
 
 // knowledge is what the operator gives.
-func (w *world) knowledge() diagnose.Config {
+func (w *world) knowledge() rules.Config {
 	w.settle()
-	var cfg diagnose.Config
+	var cfg rules.Config
 	if w.told {
 		for _, d := range w.fleet.Deployments {
 			cfg.Deployments = append(cfg.Deployments, d.WithDefaults().Deployment)

@@ -17,10 +17,10 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/loadgen"
 	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
@@ -36,7 +36,7 @@ func TestFidelity(t *testing.T) {
 	if !*realTime {
 		t.Skip("takes minutes: make incident")
 	}
-	policies, err := app.IncidentPolicies(scale)
+	policies, err := setup.IncidentPolicies(scale)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func (s *streaming) Next() (workload.Call, error) {
 
 // predict simulates the arm.
 func (a *arm) predict(t *testing.T) {
-	f, err := app.IncidentFleet(scale)
+	f, err := setup.IncidentFleet(scale)
 	if err != nil {
 		t.Fatal(err)
 	}

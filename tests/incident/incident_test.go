@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
@@ -17,20 +17,20 @@ import (
 // alter first.
 func study(tb testing.TB, change func(*fleet.Config)) *whatif.Study {
 	tb.Helper()
-	f, err := app.IncidentFleet(scale)
+	f, err := setup.IncidentFleet(scale)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	if change != nil {
 		change(&f)
 	}
-	policies, err := app.IncidentPolicies(scale)
+	policies, err := setup.IncidentPolicies(scale)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return &whatif.Study{
 		Fleet: f, Client: fleet.OpenAISDK(), Policies: policies, Seeds: []uint64{1},
-		Objective: whatif.Objective{Window: app.IncidentWindow},
+		Objective: whatif.Objective{Window: setup.IncidentWindow},
 		Open: func(seed uint64) (workload.Source, error) {
 			return workload.Generate(workload.Incident(scale), seed)
 		},

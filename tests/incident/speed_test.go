@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/setup"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
@@ -16,11 +16,11 @@ import (
 // policy: simulated requests per second of one processor's time, collection of
 // garbage included. Targets: 300,000 of the baseline, 150,000 of everything.
 func BenchmarkSimulate(b *testing.B) {
-	f, err := app.IncidentFleet(1)
+	f, err := setup.IncidentFleet(1)
 	if err != nil {
 		b.Fatal(err)
 	}
-	policies, err := app.IncidentPolicies(1)
+	policies, err := setup.IncidentPolicies(1)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func BenchmarkSimulate(b *testing.B) {
 				}
 				result, err := whatif.Run(whatif.Config{
 					Fleet: f, Client: fleet.OpenAISDK(), Policy: p, Seed: 1, OnTry: report.NewCollector().Add,
-					Objective: whatif.Objective{Window: app.IncidentWindow},
+					Objective: whatif.Objective{Window: setup.IncidentWindow},
 				}, calls)
 				if err != nil {
 					b.Fatal(err)

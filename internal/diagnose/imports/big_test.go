@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/spillway-ai/spillway/internal/diagnose"
 )
 
 var (
@@ -112,9 +110,4 @@ func TestBig(t *testing.T) {
 		t.Errorf("%d requests, want %d", n, *bigRows)
 	}
 	t.Logf("and ranged over: %v, %v of CPU", time.Since(started), cpu()-spent)
-	c := diagnose.NewCollector(diagnose.Config{})
-	for o := range im.Observations(time.Time{}, time.Time{}) {
-		c.Add(o)
-	}
-	t.Logf("and collected: %v, %v of CPU; %d findings", time.Since(started), cpu()-spent, len(c.Diagnose().Findings))
 }

@@ -13,9 +13,9 @@ import (
 // maxPreamble is how many lines may stand before a CSV's header.
 const maxPreamble = 20
 
-// layCSV finds a CSV's header: the first line that names a time and more, or
+// detectCSV finds a CSV's header: the first line that names a time and more, or
 // else the first line.
-func (f *file) layCSV(head []byte) error {
+func (f *file) detectCSV(head []byte) error {
 	first := -1
 	rest, above := head, 0
 	for n := 0; n <= maxPreamble && len(rest) > 0; n++ {
@@ -109,7 +109,7 @@ func (f *file) placeColumns(names []string, above string) error {
 		}
 	}
 	var err error
-	if f.table, err = recognise(names); err == nil {
+	if f.table, err = recognize(names); err == nil {
 		return nil
 	}
 	if f.at[colTime] >= 0 {

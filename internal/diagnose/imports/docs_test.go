@@ -43,7 +43,7 @@ func projections(t *testing.T) map[string][]string {
 	return all
 }
 
-// What the documented queries export is recognised, to the last column.
+// What the documented queries export is recognized, to the last column.
 func TestDocumentedQueries(t *testing.T) {
 	all := projections(t)
 	if len(all) != 3 {
@@ -51,7 +51,7 @@ func TestDocumentedQueries(t *testing.T) {
 	}
 	known := aliases()
 	for table, names := range all {
-		found, err := recognise(names)
+		found, err := recognize(names)
 		if err != nil || found.name != table {
 			t.Errorf("%s: %v is taken for %q: %v", table, names, found.name, err)
 		}

@@ -17,7 +17,7 @@ const (
 	badSome    = 10
 	badShare   = 0.1
 	maxSamples = 3
-	looked     = 1000 // rows that are looked at before anything is read
+	inspected  = 1000 // rows to inspect before any is read
 )
 
 // layout is how a file holds its rows.
@@ -98,23 +98,23 @@ func (f *file) refused() error {
 
 // openFile opens a file and sees what it is.
 func openFile(path string) (*file, error) {
-	src, err := open(path)
+	src, err := openSource(path)
 	if err != nil {
 		return nil, err
 	}
 	f := &file{path: path, src: src, aliases: aliases(), known: map[string]place{}}
-	if err := f.look(); err != nil {
+	if err := f.inspect(); err != nil {
 		src.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
 
-// errSeen ends a look.
-var errSeen = errors.New("seen enough")
+// errInspected ends a look.
+var errInspected = errors.New("seen enough")
 
-// look finds out what the file is from its beginning, without consuming it.
-func (f *file) look() error {
+// inspect finds out what the file is from its beginning, without consuming it.
+func (f *file) inspect() error {
 	var err error
 	if f.info, err = f.src.file.Stat(); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (f *file) look() error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("it breaks off: %w", err)
 	}
-	if err := f.lay(head); err != nil {
+	if err := f.detectLayout(head); err != nil {
 		return err
 	}
 	n := 0
@@ -132,8 +132,8 @@ func (f *file) look() error {
 		n++
 		f.clock.see(r.values[colTime])
 		_ = f.properties(r) // complained of when it is read
-		if n == looked {
-			return errSeen
+		if n == inspected {
+			return errInspected
 		}
 		return nil
 	})
@@ -149,7 +149,7 @@ func (f *file) look() error {
 		if len(columns) == 0 {
 			return errors.New("it has no rows")
 		}
-		if f.table, err = recognise(columns); err != nil {
+		if f.table, err = recognize(columns); err != nil {
 			return err
 		}
 	}
@@ -175,8 +175,8 @@ type columnsError struct{ err error }
 
 func (e *columnsError) Error() string { return e.err.Error() }
 
-// lay finds out how the file holds its rows.
-func (f *file) lay(head []byte) error {
+// detectLayout finds out how the file holds its rows.
+func (f *file) detectLayout(head []byte) error {
 	i := spaces(head, 0)
 	switch {
 	case i == len(head):
@@ -185,7 +185,7 @@ func (f *file) lay(head []byte) error {
 		f.layout = asObjects
 		return nil
 	case head[i] != '{':
-		return f.layCSV(head)
+		return f.detectCSV(head)
 	}
 	f.layout = asObjects
 	has := map[string]bool{}

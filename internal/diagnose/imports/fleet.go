@@ -10,35 +10,35 @@ import (
 // either of which may be unknown (-1).
 type endpoint struct{ account, deployment int64 }
 
-// fleet is what logs tell of the deployments.
+// fleet is what the logs say of the deployments.
 type fleet struct {
 	names     *names
-	endpoints map[endpoint]*seen
-	labels    map[endpoint]label // once all is seen
+	endpoints map[endpoint]*endpointStats
+	labels    map[endpoint]label // once all requests are counted
 }
 
-// seen is what was seen at an endpoint.
-type seen struct {
+// endpointStats is what requests to an endpoint showed.
+type endpointStats struct {
 	requests    int
 	models      map[int64]int
 	regions     map[int64]int
 	utilization bool
 }
 
-// label is a deployment as a diagnosis calls it.
+// label is how a diagnosis names and describes a deployment.
 type label struct {
 	name, model, region string
 	provisioned         bool
 }
 
-func newFleet(n *names) *fleet { return &fleet{names: n, endpoints: map[endpoint]*seen{}} }
+func newFleet(n *names) *fleet { return &fleet{names: n, endpoints: map[endpoint]*endpointStats{}} }
 
-// see notes where a request went.
-func (l *fleet) see(p *piece) {
+// count counts a request at its endpoint.
+func (l *fleet) count(p *piece) {
 	at := endpoint{p.get(factAccount), p.get(factDeployment)}
 	s := l.endpoints[at]
 	if s == nil {
-		s = &seen{models: map[int64]int{}, regions: map[int64]int{}}
+		s = &endpointStats{models: map[int64]int{}, regions: map[int64]int{}}
 		l.endpoints[at] = s
 	}
 	s.requests++
@@ -51,10 +51,10 @@ func (l *fleet) see(p *piece) {
 	s.utilization = s.utilization || p.knows(factUtilization)
 }
 
-// settle completes what is known in part, and names all: by the deployment,
-// and by its resource too where several have one of that name. What is known
-// gets its own name.
-func (l *fleet) settle(all []Known) {
+// assignLabels completes endpoints that are known in part and names all of them:
+// by the deployment, and by its resource too where several resources have a
+// deployment of that name. Known deployments get the operator's name.
+func (l *fleet) assignLabels(all []Known) {
 	accounts, deployments := map[int64][]int64{}, map[int64][]int64{}
 	for at := range l.endpoints {
 		if at.account >= 0 && at.deployment >= 0 {
@@ -71,11 +71,11 @@ func (l *fleet) settle(all []Known) {
 		}
 		return at
 	}
-	sums := map[endpoint]*seen{}
+	sums := map[endpoint]*endpointStats{}
 	for at, s := range l.endpoints {
 		sum := sums[full(at)]
 		if sum == nil {
-			sum = &seen{models: map[int64]int{}, regions: map[int64]int{}}
+			sum = &endpointStats{models: map[int64]int{}, regions: map[int64]int{}}
 			sums[full(at)] = sum
 		}
 		sum.utilization = sum.utilization || s.utilization
@@ -109,7 +109,7 @@ func (l *fleet) settle(all []Known) {
 	}
 }
 
-// most is what was seen most often, or -1.
+// most is the key with the highest count, or -1.
 func most(counts map[int64]int) int64 {
 	best := int64(-1)
 	for _, id := range slices.Sorted(maps.Keys(counts)) {
@@ -123,8 +123,8 @@ func most(counts map[int64]int) int64 {
 // regionOf writes a region in its short form: East US is eastus.
 func regionOf(name string) string { return strings.ToLower(strings.ReplaceAll(name, " ", "")) }
 
-// find returns the name of the deployment that a series of a metric is of; ""
-// where that is not clear.
+// find returns the name of the deployment that a metric's series belongs to; ""
+// where that is ambiguous.
 func (l *fleet) find(s series) string {
 	var found []string
 	best := 0
@@ -158,7 +158,8 @@ func (l *fleet) find(s series) string {
 	return found[0]
 }
 
-// provision notes that deployments of that name have a metric of utilization.
+// provision marks deployments of that name as provisioned: they have a metric of
+// utilization.
 func (l *fleet) provision(name string) {
 	for at, one := range l.labels {
 		if one.name == name {

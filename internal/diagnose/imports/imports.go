@@ -19,7 +19,7 @@ type Options struct {
 	// Known are deployments that the operator has names for. A log's endpoint
 	// with the same resource and deployment gets that name.
 	Known []Known
-	// OnProgress is told the share that is done, 0–1, if not nil.
+	// OnProgress gets the share that is done, 0–1, if not nil.
 	OnProgress func(float64)
 }
 
@@ -32,7 +32,7 @@ type Known struct {
 	Provisioned bool
 }
 
-// Import is what a set of exports tells. It is not safe for concurrent use.
+// Import is the content of a set of exports. It is not safe for concurrent use.
 type Import struct {
 	dir      string
 	files    []*file
@@ -46,9 +46,9 @@ type Import struct {
 	resolved map[series]string // the deployment's name; "" where that is not clear
 }
 
-// Read reads exports, each of which may be of any table, and joins what they
-// tell of the same request. Either all of them are read to their end or it is
-// an error, which says of each file what is wrong.
+// Read reads exports, each of which may be of any table, and joins the rows of
+// each request. It reads all of them to their ends, or returns an error that
+// says what is wrong with each file.
 func Read(ctx context.Context, paths []string, o Options) (*Import, error) {
 	n := newNames()
 	im := &Import{dir: o.Dir, names: n, fleet: newFleet(n), resolved: map[series]string{}}
@@ -69,12 +69,12 @@ func Read(ctx context.Context, paths []string, o Options) (*Import, error) {
 	if err = errors.Join(err, rows.close()); err != nil {
 		return nil, errors.Join(err, im.Close())
 	}
-	im.fleet.settle(o.Known)
+	im.fleet.assignLabels(o.Known)
 	im.resolve()
 	return im, nil
 }
 
-// Close gives the temporary files back.
+// Close removes the temporary files.
 func (im *Import) Close() error {
 	if im.requests == nil {
 		return nil
@@ -82,7 +82,7 @@ func (im *Import) Close() error {
 	return im.requests.close()
 }
 
-// open opens all files, and sees what they are before any is read.
+// open opens all files and finds out their tables before any is read.
 func (im *Import) open(paths []string) error {
 	var all []error
 	for _, path := range paths {
@@ -91,7 +91,7 @@ func (im *Import) open(paths []string) error {
 			all = append(all, err)
 			continue
 		}
-		if im.given(f) {
+		if im.alreadyOpen(f) {
 			im.twice = append(im.twice, path)
 			f.src.close()
 			continue
@@ -115,8 +115,8 @@ func (im *Import) open(paths []string) error {
 	return errors.Join(all...)
 }
 
-// given reports whether the file, by whatever name, was given before.
-func (im *Import) given(f *file) bool {
+// alreadyOpen reports whether the file, by whatever name, was given before.
+func (im *Import) alreadyOpen(f *file) bool {
 	for _, o := range im.files {
 		if os.SameFile(o.info, f.info) {
 			return true
@@ -153,9 +153,9 @@ func (im *Import) read(ctx context.Context, rows *spill, progress func(float64))
 	return errors.Join(all...)
 }
 
-// readFile reads one file's rows, and tells of progress now and then.
+// readFile reads one file's rows, and reports its progress every few thousand.
 func (im *Import) readFile(ctx context.Context, f *file, keep func(*piece) error, progress func()) error {
-	t := &taker{f: f, names: im.names, backend: f.has(colBackendCode)}
+	t := &extractor{f: f, names: im.names, backend: f.has(colBackendCode)}
 	err := f.read(f.src.Reader, func(r *row) error {
 		if f.rows%4096 == 0 {
 			progress()
@@ -171,7 +171,7 @@ func (im *Import) readFile(ctx context.Context, f *file, keep func(*piece) error
 			}
 			return err
 		}
-		used, err := t.take(r)
+		used, err := t.piece(r)
 		if !used || err != nil {
 			return err
 		}
@@ -200,8 +200,8 @@ func (f *file) extend(at int64) {
 	f.to = max(f.to, at)
 }
 
-// resolve finds the deployments that metrics are of, and drops those of a
-// deprecated metric where there is the newer one too.
+// resolve finds the deployments of the metrics. It drops samples of a deprecated
+// metric where the newer metric was exported too.
 func (im *Import) resolve() {
 	newer := false
 	for _, s := range im.samples {
@@ -227,8 +227,8 @@ func (im *Import) resolve() {
 // Requests is how many requests were read.
 func (im *Import) Requests() int { return im.joined.requests }
 
-// Blind reports whether the exports tell of no request how it ended, so that
-// finding nothing means nothing.
+// Blind reports whether the exports say of no request how it ended. Then a
+// diagnosis without findings means nothing.
 func (im *Import) Blind() bool { return im.joined.first >= kindUsage }
 
 // Span is the time of all logs.
@@ -243,7 +243,7 @@ func (im *Import) Span() (from, to time.Time) {
 	return time.UnixMicro(all.from).UTC(), time.UnixMicro(all.to).UTC()
 }
 
-// Nothing is the error of exports in which there is no request.
+// Nothing returns the error of exports without a request.
 func (im *Import) Nothing() error {
 	var text strings.Builder
 	text.WriteString("no request of an LLM in these files:")
@@ -253,13 +253,13 @@ func (im *Import) Nothing() error {
 	if im.joined.other > 0 {
 		text.WriteString(fmt.Sprintf("\nrequests of addresses without /completions, /responses or /embeddings: %d", im.joined.other))
 	}
-	if im.joined.first == kindGateway && im.joined.apart[kindService] > 0 {
+	if im.joined.first == kindGateway && im.joined.unmatched[kindService] > 0 {
 		text.WriteString("\nThe gateway's log and AzureDiagnostics share no correlation id: import AzureDiagnostics alone")
 	}
 	return errors.New(text.String())
 }
 
-// Sources says what was read.
+// Sources describes the files that were read.
 func (im *Import) Sources() []diagnose.Source {
 	var all []diagnose.Source
 	for _, f := range im.files {
@@ -279,7 +279,7 @@ func (im *Import) Sources() []diagnose.Source {
 	return all
 }
 
-// notes says what else is to be known of how the file was read.
+// notes are the assumptions under which the file was read.
 func (f *file) notes() []string {
 	var all []string
 	if f.local {

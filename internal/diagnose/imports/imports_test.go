@@ -156,7 +156,7 @@ func TestJoin(t *testing.T) {
 		t.Errorf("\n%s\nwant\n%s", got, want)
 	}
 	j := im.joined
-	if j.duplicates != 1 || j.apart[kindLLM] != 1 || j.apart[kindService] != 1 || j.answered != 1 || j.counted != 1 {
+	if j.duplicates != 1 || j.unmatched[kindLLM] != 1 || j.unmatched[kindService] != 1 || j.answered != 1 || j.counted != 1 {
 		t.Errorf("%+v, want one of each", j)
 	}
 	// From and to are bounds, and a second range is like the first.

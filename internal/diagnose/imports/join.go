@@ -16,12 +16,12 @@ const (
 	divisionParts = perDivision / sampledOneIn
 )
 
-// joined counts what came of joining.
+// joined counts rows and requests while they are joined.
 type joined struct {
 	pieces     [kindCount]int // rows
 	requests   int
-	duplicates int            // rows that told of a request once more
-	apart      [kindCount]int // requests that only others than the first log tell of
+	duplicates int            // further rows of the same request
+	unmatched  [kindCount]int // requests that are not in the first log
 	other      int            // requests that are not an LLM's
 	limited    int            // refused by the gateway's own limits
 	answered   int            // with 2xx
@@ -59,8 +59,7 @@ func part(cuts []uint64, at uint64) int {
 	return sort.Search(len(cuts), func(i int) bool { return cuts[i] > at })
 }
 
-// join makes one piece of all those of a request, and puts those into
-// divisions by time.
+// join joins the pieces of each request and divides the requests by time.
 func (im *Import) join(ctx context.Context, rows *spill, progress func(float64)) error {
 	var err error
 	if im.requests, err = newSpill(im.dir, len(im.cuts)+1); err != nil {
@@ -102,7 +101,7 @@ func (im *Import) join(ctx context.Context, rows *spill, progress func(float64))
 	return nil
 }
 
-// request takes all pieces of one request.
+// request joins the pieces of one request.
 func (im *Import) request(group []*piece) error {
 	p := im.fold(group)
 	n := &im.joined
@@ -110,7 +109,7 @@ func (im *Import) request(group []*piece) error {
 	if !first {
 		for k := range kindCount {
 			if p.has(k) {
-				n.apart[k]++
+				n.unmatched[k]++
 			}
 		}
 		return nil
@@ -134,13 +133,13 @@ func (im *Import) request(group []*piece) error {
 			n.known[f]++
 		}
 	}
-	im.fleet.see(&p)
+	im.fleet.count(&p)
 	return im.requests.add(part(im.cuts, p.values[factTime]), &p)
 }
 
-// fold makes one piece of a request's: where two tell the same, the lower kind
-// is believed, but tokens are the most that any row says, since logs that have
-// several rows for one request count in one of them.
+// fold joins a request's pieces. Where two have the same fact, the lower kind's is
+// used; of tokens the largest, since logs with several rows per request count
+// in one of them.
 func (im *Import) fold(group []*piece) piece {
 	out := *group[0]
 	kinds := int64(1) << out.kind

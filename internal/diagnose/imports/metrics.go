@@ -79,7 +79,7 @@ func (f *file) readMetrics(in *bufio.Reader, each func(*row, error) error) error
 	for d.More() {
 		var a answer
 		if err := d.Decode(&a); err != nil {
-			return torn(err)
+			return unexpectedEnd(err)
 		}
 		for _, m := range a.Value {
 			for _, s := range m.TimeSeries {
@@ -112,4 +112,37 @@ func decimal(v *float64) string {
 	}
 	text, _ := json.Marshal(*v) // it came out of JSON
 	return string(text)
+}
+
+// metric passes the row's samples of utilization on, one for each series.
+func (f *file) metric(r *row, n *names, take func(sample)) (bool, error) {
+	at, err := f.clock.parse(r.values[colTime])
+	if err != nil {
+		return false, err
+	}
+	add := func(s series, text string) error {
+		v, err := number(text, f.semicolons())
+		if err == nil && v >= 0 {
+			take(sample{s, at.UnixMicro(), v / 100})
+		}
+		return err
+	}
+	if f.wide != nil {
+		for _, s := range f.wide {
+			if err := add(s, r.cells[s.column]); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+	if is, _ := utilization(r.values[colMetric]); !is {
+		return false, nil
+	}
+	value := r.values[colAverage]
+	if value == "" {
+		value = r.values[colMaximum]
+	}
+	return true, add(series{
+		metric: n.name(n.id(r.values[colMetric])), deployment: n.name(n.id(r.values[colDeployment])), account: n.name(n.id(resourceOf(r.values[colResource]))),
+	}, value)
 }

@@ -10,12 +10,11 @@ import (
 	"github.com/spillway-ai/spillway/internal/diagnose"
 )
 
-// ownLimits is the pool of requests that the gateway refused by limits of its
-// own, which say nothing of a deployment.
+// ownLimits is the pool of requests that the gateway refused by its own limits,
+// which say nothing about a deployment.
 const ownLimits = "(limits of the gateway)"
 
-// slow504 is from when on a 504 is somebody's patience that ended, and before
-// it a fault.
+// slow504 tells a 504 that is a timeout from a quicker one that is a fault.
 const slow504 = 20 * time.Second
 
 // Observations yields the requests with from ≤ time < to, in the order of
@@ -60,7 +59,7 @@ func (im *Import) Observations(from, to time.Time) iter.Seq2[*diagnose.Observati
 	}
 }
 
-// observe says of a request what a diagnosis asks.
+// observe makes the observation of a request.
 func (im *Import) observe(p *piece, o *diagnose.Observation, attempts []spillway.Attempt) {
 	at := im.fleet.labels[endpoint{p.get(factAccount), p.get(factDeployment)}]
 	span := func(f fact) time.Duration { return time.Duration(max(p.get(f), 0)) * time.Microsecond }
@@ -103,8 +102,8 @@ func (im *Import) observe(p *piece, o *diagnose.Observation, attempts []spillway
 	}
 }
 
-// ended says how a request ended, what its attempt showed, and whether there
-// was one.
+// ended classifies how a request ended and how its attempt failed; sent says
+// whether there was an attempt.
 func ended(p *piece, o *diagnose.Observation) (outcome spillway.Outcome, class spillway.FailureClass, sent bool) {
 	backend, why := p.get(factBackendStatus), reason(max(p.get(factReason), 0))
 	sent = backend > 0 || p.get(factBackendTook) > 0 || why == reasonBackend || why == reasonTimeout

@@ -7,8 +7,8 @@ import (
 	"math/bits"
 )
 
-// kind is what a row tells of a request. Where two kinds tell the same, the
-// lower one is believed.
+// kind is the log that a row comes from. Where two kinds have the same fact, the
+// lower kind's is used.
 type kind uint8
 
 const (
@@ -19,7 +19,7 @@ const (
 	kindCount
 )
 
-// fact is one thing that may be known of a request, a number from 0 on.
+// fact is a value that may be known of a request, 0 or more.
 type fact uint8
 
 const (
@@ -52,10 +52,7 @@ const (
 // utilizationUnit is how finely utilization is kept.
 const utilizationUnit = 1e-4
 
-// key is a correlation id, or its hash.
-type key [16]byte
-
-// piece is what one row, or all rows of one request, tell.
+// piece holds the facts of one row, or of all rows of one request.
 type piece struct {
 	key    key
 	kind   kind
@@ -95,25 +92,25 @@ func (p *piece) append(b []byte) []byte {
 	return b
 }
 
-var errTorn = errors.New("the temporary file is damaged")
+var errDamaged = errors.New("the temporary file is damaged")
 
 // decode reads a piece and returns what follows it.
 func (p *piece) decode(b []byte) ([]byte, error) {
 	if len(b) < len(p.key)+2 {
-		return nil, errTorn
+		return nil, errDamaged
 	}
 	n := copy(p.key[:], b)
 	p.kind = kind(b[n])
 	known, m := binary.Uvarint(b[n+1:])
 	if m <= 0 || known>>factCount != 0 {
-		return nil, errTorn
+		return nil, errDamaged
 	}
 	b = b[n+1+m:]
 	p.values = [factCount]uint64{}
 	for known > 0 {
 		v, m := binary.Uvarint(b)
 		if m <= 0 {
-			return nil, errTorn
+			return nil, errDamaged
 		}
 		p.values[bits.TrailingZeros64(known)] = v + 1
 		b = b[m:]
@@ -136,9 +133,4 @@ func byTime(a, b *piece) int {
 		return c
 	}
 	return compareKeys(a.key, b.key)
-}
-
-func compareKeys(a, b key) int {
-	high := cmp.Compare(binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(b[:8]))
-	return cmp.Or(high, cmp.Compare(binary.BigEndian.Uint64(a[8:]), binary.BigEndian.Uint64(b[8:])))
 }

@@ -9,7 +9,7 @@ import (
 // blockSize is how much of a division is gathered before it is written.
 const blockSize = 16 << 10
 
-// spill keeps pieces in a temporary file, in divisions that are read one at a
+// spill holds pieces in a temporary file, in divisions that are read one at a
 // time. It is not safe for concurrent use.
 type spill struct {
 	file      *os.File
@@ -88,7 +88,7 @@ func decodeAll(raw []byte, into []piece) ([]piece, error) {
 	return into, nil
 }
 
-// close gives the room back.
+// close removes the temporary file.
 func (s *spill) close() error {
 	err := s.file.Close()
 	if gone := os.Remove(s.file.Name()); gone != nil && !errors.Is(gone, os.ErrNotExist) {

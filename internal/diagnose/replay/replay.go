@@ -1,0 +1,122 @@
+package replay
+
+import (
+	"iter"
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/lab/report"
+	"github.com/spillway-ai/spillway/internal/lab/whatif"
+	"github.com/spillway-ai/spillway/internal/lab/workload"
+)
+
+// MaxTries bounds the traffic of a replay: it serves the part of the time in
+// which most tries failed.
+const MaxTries = 60_000
+
+// Options say what is replayed.
+type Options struct {
+	// From and To bound the time of the observations.
+	From, To time.Time
+	// Profiles are the deployments.
+	Profiles []diagnose.Profile
+	// Policy is the one in force; nil infers it from the observations. It has to
+	// be nil where clients called the deployments without this gateway.
+	Policy *whatif.Policy
+	// Direct says that clients called the deployments without this gateway.
+	Direct bool
+	// Stop ends the replay with whatif.ErrStopped once it returns true; nil never
+	// does.
+	Stop func() bool
+}
+
+// Predict replays the traffic of the observations and adds to d the comparison
+// with what was observed and the effects of the remedies. It adds nothing where
+// no call or no deployment is known, and no effect where the replay does not
+// reproduce the observed rates.
+func Predict(d *diagnose.Diagnosis, o Options, observations iter.Seq2[*diagnose.Observation, error]) error {
+	t := newTraffic(o.From, o.Profiles)
+	for x, err := range observations {
+		if err != nil {
+			return err
+		}
+		t.add(x)
+	}
+	t.complete()
+	if len(t.calls) == 0 || len(o.Profiles) == 0 {
+		return nil
+	}
+	base := o.simulation(t)
+	now, err := o.serve(base, t.calls)
+	if err != nil {
+		return err
+	}
+	d.Replay = diagnose.NewReplay(o.From, o.To, len(t.calls), t.observed.rates(), now)
+	if !d.Replay.Reproduced {
+		return nil
+	}
+	d.Predict(func(f *diagnose.Finding) *diagnose.Effect {
+		if err != nil {
+			return nil
+		}
+		next, calls := apply(&f.Remedy, base, t.calls)
+		var then diagnose.Rates
+		if then, err = o.serve(next, calls); err != nil {
+			return nil
+		}
+		return diagnose.NewEffect(&f.Remedy, len(t.calls), now, then)
+	})
+	return err
+}
+
+// serve runs the simulation once and returns how its tries ended.
+func (o *Options) serve(cfg whatif.Config, calls []workload.Call) (diagnose.Rates, error) {
+	var t tally
+	cfg.OnTry = func(x *report.Try) {
+		t.add(x.Outcome, x.Status, x.UsefulTokens, x.Retry == 0)
+		t.generated += x.CompletionTokens
+	}
+	cfg.OnProgress = func(time.Duration) bool { return o.Stop == nil || !o.Stop() }
+	if _, err := whatif.Run(cfg, workload.Slice(calls)); err != nil {
+		return diagnose.Rates{}, err
+	}
+	return t.rates(), nil
+}
+
+// tally counts how tries ended.
+type tally struct{ tries, calls, timeout, cut, refused, truncated, failed, tokens, generated int }
+
+// add counts a try whose client got tokens; first says that it began a call.
+func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
+	t.tries++
+	t.tokens += tokens
+	if first {
+		t.calls++
+	}
+	switch outcome {
+	case spillway.OutcomeTruncatedBudget:
+		t.truncated++
+	case spillway.OutcomeTruncatedDeadline:
+		t.cut++
+	}
+	switch status {
+	case 408:
+		t.timeout++
+	case 429:
+		t.refused++
+	}
+	if status != 200 {
+		t.failed++
+	}
+}
+
+// rates are shares of the tries, and failures and tokens per call.
+func (t *tally) rates() diagnose.Rates {
+	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
+	return diagnose.Rates{
+		Timeout: share(t.timeout, t.tries), Cut: share(t.cut, t.tries), Refused: share(t.refused, t.tries),
+		Truncated: share(t.truncated, t.tries), Failed: share(t.failed, t.calls),
+		TokensPerCall: share(t.tokens, t.calls), Generated: share(t.generated, t.calls),
+	}
+}

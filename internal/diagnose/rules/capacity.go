@@ -1,0 +1,155 @@
+package rules
+
+import (
+	"fmt"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
+
+// Thresholds. Want of capacity is looked at when at least twenty requests, and
+// one in 200, met it; buckets count in which at least 3% did. What tells
+// saturation from reservation is the share of the meter that is reserved and
+// not used while capacity is short; where the capacity is known, the work done
+// against it decides.
+const (
+	pressedLeast  = 20
+	pressedShare  = 0.005
+	pressedBucket = 0.03
+	reservedMost  = 0.5  // of the full mark
+	workedMost    = 0.78 // of the capacity
+	meterSeconds  = 60.0 // the meter's depth that is assumed where nobody told
+)
+
+// pressedEnough returns the buckets in which capacity was short, if it was.
+func (f *facts) pressedEnough(d *deployment) ([]*cell, float64) {
+	met, _ := pressureOf(d)
+	cells := d.pressed(pressedBucket)
+	if met < pressedLeast || met < pressedShare*f.poolTries(d) || len(cells) == 0 {
+		return nil, 0
+	}
+	s := joined(cells)
+	met, _ = s.pressure()
+	if met < pressedLeast {
+		return nil, 0
+	}
+	return cells, met
+}
+
+// poolTries is how many tries the deployment has seen.
+func (f *facts) poolTries(d *deployment) float64 {
+	_, all := pressureOf(d)
+	return all
+}
+
+// provisionedCapacity looks for provisioned deployments that refuse: because
+// they are full of work, or of reservations.
+func provisionedCapacity(f *facts) {
+	for _, d := range f.all {
+		if d.kind != spillway.Provisioned {
+			continue
+		}
+		cells, met := f.pressedEnough(d)
+		if cells == nil {
+			continue
+		}
+		s := joined(cells)
+		time := float64(len(cells)) * f.bucket.Seconds()
+		held := s.excess / time
+		depth := meterSeconds
+		if m := d.known.MeterDepth; m > 0 {
+			depth = m.Seconds()
+		}
+		worked := 0.0 // share of the capacity
+		if capacity := d.capacity(); capacity > 0 {
+			worked = s.work / time / capacity
+			held /= depth * capacity
+		} else {
+			held = share(held, depth*s.work/time)
+		}
+		if s.utilN > 0 && s.utilMax < 0.9 && s.unsent < s.refused {
+			continue // it did not refuse for capacity
+		}
+		if worked > 0 && worked < workedMost && held >= 0.15 || worked == 0 && held >= reservedMost {
+			f.overReserved(d, cells, reservation{met: met, worked: worked, held: held, used: share(s.tokens, s.reserved)})
+			continue
+		}
+		if worked > 0 && worked < 0.6 {
+			continue
+		}
+		f.saturated(d, cells, met, worked)
+	}
+}
+
+func (f *facts) saturated(d *deployment, cells []*cell, met, worked float64) {
+	s := joined(cells)
+	evidence := []diagnose.Evidence{
+		measured("met want of capacity", met, "count", "attempts.status 429, refused_capacity, refused_queue, queue_ms ≥ 2 s"),
+		measured("minutes of it", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
+		measured("work done then, of input-token equivalents", 60*share(s.work, float64(len(cells))*f.bucket.Seconds()), "per_minute", "usage"),
+	}
+	if s.utilN > 0 {
+		evidence = append(evidence, measured("utilization then, mean", s.util/s.utilN, "share", "attempts.utilization_ratio"))
+	}
+	title := d.name + " is full"
+	confidence := 0.8
+	if worked > 0 {
+		evidence = append(evidence, measured("work done, of the capacity", worked, "share", "usage, configuration"))
+		title = fmt.Sprintf("%s is full: %s of its %d PTU at work", d.name, numeral.Percent(min(worked, 1)), d.known.PTU)
+		confidence = 0.95
+	}
+	f.report(diagnose.Finding{
+		Code: diagnose.PTUSaturation, Subject: d.name, Title: title + fmt.Sprintf(", %s of requests refused or waiting", numeral.Percent(share(met, f.total.Tries))),
+		Confidence: confidence, Affected: share(f.clientsRefused(d, met), f.total.Tries), Evidence: evidence,
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OverReservation, "not reservations: "+numeral.Percent(share(s.tokens, s.reserved))+" of what was reserved is used")},
+		Remedy: diagnose.Remedy{
+			Text:   "add standard capacity behind it (or PTUs: spillway plan says how many)",
+			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]], spill: {at: 0.97}}",
+			Spill:  true,
+		},
+	}, scope{cells: cells, at: []*deployment{d}})
+}
+
+// reservation is what a deployment's reserved tokens came to while it refused.
+type reservation struct {
+	met    float64 // requests that were refused or waited
+	worked float64 // share of the capacity at work; 0 where the capacity is unknown
+	held   float64 // share of the meter that was reserved and not used
+	used   float64 // share of the reserved tokens that was used
+}
+
+func (f *facts) overReserved(d *deployment, cells []*cell, r reservation) {
+	evidence := []diagnose.Evidence{
+		measured("met want of capacity", r.met, "count", "attempts.status 429, refused_capacity, refused_queue, queue_ms ≥ 2 s"),
+		measured("reserved, p50", d.grants.quantile(0.5), "tokens", "attempts.grant_tokens"),
+		measured("used, p50", d.output.quantile(0.5), "tokens", "usage.completion_tokens"),
+		measured("used, p99", d.output.quantile(0.99), "tokens", "usage.completion_tokens"),
+		measured("reserved tokens that are used", r.used, "share", "usage / (prompt + grant)"),
+	}
+	confidence := 0.6 + 0.3*min(1, r.held)
+	var not []diagnose.RuledOut
+	if r.worked > 0 {
+		evidence = append(evidence, measured("work done, of the capacity", r.worked, "share", "usage, configuration"))
+		not = append(not, ruledOut(diagnose.PTUSaturation, "not saturation: the work done is "+numeral.Percent(r.worked)+" of the capacity"))
+		confidence = 0.9
+	}
+	f.report(diagnose.Finding{
+		Code: diagnose.OverReservation, Subject: d.name, Confidence: confidence, RuledOut: not,
+		Title:    fmt.Sprintf("%s refuses for what is reserved and not used: %s of reserved tokens are used", d.name, numeral.Percent(r.used)),
+		Affected: share(f.clientsRefused(d, r.met), f.total.Tries), Evidence: evidence,
+		Remedy: diagnose.Remedy{
+			Text:      "send the length that callers are known to need as the limit",
+			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # answers need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
+			RightSize: true,
+		},
+	}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted}})
+}
+
+// clientsRefused is how many clients felt it: no more than were refused.
+func (f *facts) clientsRefused(d *deployment, met float64) float64 {
+	if len(d.spilledTo) == 0 {
+		return met
+	}
+	return min(met, f.total.Refused)
+}

@@ -1,0 +1,59 @@
+package rules
+
+// parts divides a bucket of time, to see bursts: of a minute they are ten
+// seconds.
+const parts = 6
+
+// cell is what one deployment did in one bucket of time. Counts are attempts,
+// by the time that they were sent.
+type cell struct {
+	at int64 // bucket number
+
+	tries, ok, refused, timedOut, broken float64
+	// Requests that were refused or failed without an attempt, and those that
+	// waited long, count at the pool's first deployment.
+	unsent, unsentBroken, waited float64
+	skipped                      float64 // sent elsewhere because the deployment is broken
+	lost                         float64 // requests whose client got no whole answer, at the pool's first deployment
+
+	work     float64 // input-token equivalents of answers
+	tokens   float64 // prompt and output tokens used
+	reserved float64 // prompt and output tokens that were reserved
+	excess   float64 // reserved and not used, times the seconds that it was held
+	out      float64 // output tokens
+
+	pace   logMean // ms between tokens
+	first  logMean // ms to the first token
+	prompt line    // ms to the first token on tokens of prompt not cached
+	length line    // ms of the whole on tokens of output
+
+	util             float64 // sum
+	utilN            float64
+	utilMax          float64
+	cached, cachable float64 // prompt tokens of prompts of 1,024 and more
+
+	// What ran out of time, but for waiting: with a long window and a short
+	// one, or silent.
+	late, lateShort, lateSilent float64
+
+	parts [parts]part
+
+	outage bool // an outage explains what happened
+	slow   bool // decoding is slow here
+}
+
+// part is a sixth of a bucket.
+type part struct{ first, tries, ok, refused float64 }
+
+// pressure is how many requests met want of capacity, and of how many.
+func (c *cell) pressure() (met, all float64) {
+	return c.refused + c.unsent + c.waited, c.tries + c.unsent
+}
+
+// share is a/b, or 0.
+func share(a, b float64) float64 {
+	if b <= 0 {
+		return 0
+	}
+	return a / b
+}

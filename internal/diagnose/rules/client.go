@@ -1,0 +1,66 @@
+package rules
+
+import (
+	"fmt"
+
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
+
+// Thresholds: at least five requests, and one in 1,000, ran out of a window
+// below 45 s, or at least 60% of the clients that left did so after the same
+// time.
+const (
+	clientLeast = 5
+	clientShare = 0.001
+	clientPeak  = 0.6
+)
+
+// clientTimeout looks for clients that wait less than the work takes.
+func clientTimeout(f *facts) {
+	short := 0.0
+	var cells []*cell
+	var at []*deployment
+	for _, d := range f.all {
+		here := 0.0
+		for _, c := range d.cells {
+			if calm(c) && c.lateShort > 0 {
+				here += c.lateShort
+				cells = append(cells, c)
+			}
+		}
+		if here > 0 {
+			at = append(at, d)
+		}
+		short += here
+	}
+	patience, source := f.short.quantile(0.5), "window_ms of those that ran out"
+	n := short
+	if short < clientShare*f.total.Tries || short < clientLeast {
+		n = 0
+	}
+	if peak, part := f.gone.peak(); part >= clientPeak && f.total.Gone >= clientLeast && f.total.Gone >= clientShare*f.total.Tries {
+		n += f.total.Gone
+		if short < f.total.Gone {
+			patience, source = peak, "e2e_ms of outcome client_gone: "+numeral.Percent(part)+" at one value"
+		}
+	}
+	if n == 0 || patience >= 900 {
+		return
+	}
+	p99 := f.whole.quantile(0.99)
+	f.report(diagnose.Finding{
+		Code: diagnose.ClientTimeout, Confidence: 0.8 + 0.15*min(1, n/50), Affected: share(n, f.total.Tries),
+		Title: fmt.Sprintf("clients wait %s, and the work takes longer: %s of tries lost", numeral.Seconds(patience), numeral.Percent(share(n, f.total.Tries))),
+		Evidence: []diagnose.Evidence{
+			measured("clients wait", patience, "s", source),
+			measured("lost to it", n, "count", "outcome in (client_gone, timeout, truncated_deadline)"),
+			measured("complete answers, p99", p99, "s", "e2e_ms"),
+		},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the service's window: they end at "+numeral.Seconds(patience)+", far from 60 s")},
+		Remedy: diagnose.Remedy{
+			Text:   "raise the clients' timeout, or stream; where neither can be, grant what fits their time",
+			Config: "classes:\n  - {name: " + f.className(lateTries) + ", window: 60s, budget: {mode: clamp, quantile: 0.99}}  # clients: timeout ≥ 60 s",
+		},
+	}, scope{cells: between(cells), at: at})
+}

@@ -1,0 +1,142 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
+
+// Thresholds. A bucket with at least decodePoints answers is slow when its
+// mean is decodeFactor times the usual one of the deployment, which is the
+// lower quartile of its buckets, or the deployment is slow throughout when the
+// lower quartile itself is decodeFactor times that of another deployment of
+// its kind, or worse than decodeLimit. Slow buckets must be at least two and
+// hold a fiftieth of the answers.
+const (
+	decodePoints  = 10
+	decodeFactor  = 1.9
+	decodeLimit   = 45.0 // ms: 22 tokens per second, below every contract
+	decodeBuckets = 2
+)
+
+// slowDecode looks for deployments whose tokens come slower than they did, or
+// than elsewhere, and marks the time.
+func slowDecode(f *facts) {
+	usual := map[*deployment]float64{}
+	for _, d := range f.all {
+		usual[d] = lowerQuartile(d)
+	}
+	for _, d := range f.all {
+		if usual[d] == 0 {
+			continue
+		}
+		reference, against := usual[d], "its own usual pace"
+		if contract := f.slowest(d); usual[d] >= contract {
+			reference, against = contract/1.3, "the contractual pace"
+		}
+		for _, o := range f.all {
+			if o != d && f.alike(d, o) && usual[o] > 0 && usual[d] >= decodeFactor*usual[o] {
+				reference, against = usual[o], "that of "+o.name
+			}
+		}
+		f.slowIn(d, reference, against)
+	}
+}
+
+// alike reports whether two deployments should be as fast as each other: of one
+// model, and known to be of one kind.
+func (f *facts) alike(d, o *deployment) bool {
+	return o.kind == d.kind && o.model == d.model && (!f.cfg.Direct || d.configured && o.configured)
+}
+
+// slowest is the pace in ms that is too slow whatever it was before.
+func (f *facts) slowest(d *deployment) float64 {
+	if tps := d.known.TokensPerSecond; tps > 0 {
+		return 1.3 * 1000 / tps
+	}
+	return decodeLimit
+}
+
+func lowerQuartile(d *deployment) float64 {
+	var means []float64
+	for _, c := range d.cells {
+		if c.pace.n >= decodePoints {
+			means = append(means, c.pace.value())
+		}
+	}
+	if len(means) == 0 {
+		return 0
+	}
+	slices.Sort(means)
+	return means[len(means)/4]
+}
+
+func (f *facts) slowIn(d *deployment, reference float64, against string) {
+	var slow, usual []*cell
+	for _, c := range d.cells {
+		switch {
+		case c.pace.n < decodePoints:
+		case c.pace.value() >= decodeFactor*reference:
+			slow = append(slow, c)
+		default:
+			usual = append(usual, c)
+		}
+	}
+	s, u := joined(slow), joined(usual)
+	if len(slow) < decodeBuckets || s.pace.n < 0.02*(s.pace.n+u.pace.n) || s.pace.n < 30 {
+		return
+	}
+	if len(usual) > 0 && u.work > 0 && s.work/float64(len(slow)) > 2.2*u.work/float64(len(usual)) && share(s.pace.value(), reference) < 2.5 {
+		return // it is the load
+	}
+	for _, c := range d.cells {
+		c.slow = slices.Contains(slow, c)
+	}
+	spreadSlow(d)
+	late := s.late + s.lateShort + s.lateSilent
+	factor := share(s.pace.value(), reference)
+	f.report(diagnose.Finding{
+		Code: diagnose.SlowDecode, Subject: d.name, Confidence: 0.5 + 0.35*(factor-1),
+		Title:    fmt.Sprintf("%s writes slowly: %s ms between tokens, %s times %s", d.name, numeral.Decimals(s.pace.value(), 1), numeral.Decimals(factor, 1), against),
+		Affected: share(max(late, 0.01*s.pace.n), f.total.Tries),
+		Evidence: []diagnose.Evidence{
+			measured("between tokens, slow minutes", s.pace.value(), "ms", f.paceSource()),
+			measured("between tokens, otherwise", cmp.Or(u.pace.value(), reference), "ms", f.paceSource()),
+			measured("slow minutes", float64(len(slow))*f.bucket.Minutes(), "count", "time"),
+			measured("ran out of time meanwhile", late, "count", "outcome"),
+		},
+		RuledOut: append(f.notCapacity(d, cellPace, "the pace"), f.notLength(&s, &u)...),
+		Remedy: diagnose.Remedy{
+			Text:   "move what has little time left elsewhere: measured budgets, and a second tier",
+			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
+			Spill:  d.tier == 0 && len(f.all) == 1,
+		},
+	}, scope{cells: slow, at: []*deployment{d}})
+}
+
+// spreadSlow marks cells between slow ones that have too few answers to tell.
+func spreadSlow(d *deployment) {
+	for i, c := range d.cells {
+		if c.pace.n < decodePoints && (i > 0 && d.cells[i-1].slow || i+1 < len(d.cells) && d.cells[i+1].slow) {
+			c.slow = true
+			continue
+		}
+	}
+}
+
+// notLength rules out that answers had become longer.
+func (f *facts) notLength(slow, usual *cell) []diagnose.RuledOut {
+	if usual.ok == 0 || slow.ok == 0 {
+		return nil
+	}
+	a, b := slow.out/max(slow.ok, 1), usual.out/max(usual.ok, 1)
+	if a > 1.3*b {
+		return nil
+	}
+	return []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the length: "+numeral.Whole(a)+" tokens an answer, "+numeral.Whole(b)+" otherwise")}
+}
+
+func cellPace(c *cell) (float64, bool) { return c.pace.value(), c.pace.n >= decodePoints }

@@ -1,0 +1,92 @@
+package rules
+
+import (
+	"fmt"
+
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
+
+// Thresholds: clients of one deployment were refused while another of the same
+// model and kind, which that pool does not use, refused under a tenth of that
+// share, and what it was given would have fitted: the other's free capacity is
+// at least a third of what was refused, or unknown and its work below the
+// best it has shown.
+const (
+	fragmentIdle = 0.1
+	fragmentFree = 0.33
+)
+
+// quotaFragmentation looks for quota that lies idle beside quota that is short.
+func quotaFragmentation(f *facts) {
+	for _, d := range f.all {
+		cells, met := f.pressedEnough(d)
+		if cells == nil {
+			continue
+		}
+		pressed := joined(cells)
+		_, all := pressed.pressure()
+		for _, o := range f.all {
+			if o == d || o.name == unknownDeployment || d.name == unknownDeployment || o.model != d.model || o.kind != d.kind || o.pool == d.pool && o.tier != d.tier || d.spilledTo[o.name] != nil {
+				continue
+			}
+			same := o.sum(func(c *cell) bool { return has(cells, c.at) })
+			otherMet, otherAll := same.pressure()
+			if otherAll == 0 || share(otherMet, otherAll) > fragmentIdle*share(met, all) || sharesTraffic(d, o) {
+				continue
+			}
+			free, known := freeShare(f, o, &same, len(cells))
+			if known && free < fragmentFree*share(met, all) {
+				continue
+			}
+			f.report(diagnose.Finding{
+				Code: diagnose.QuotaFragmentation, Subject: d.name, Confidence: 0.7 + 0.25*oneIf(known),
+				Title:    fmt.Sprintf("%s refuses while %s, of the same model, has room", d.name, o.name),
+				Affected: share(met, f.total.Tries),
+				Evidence: []diagnose.Evidence{
+					measured("refused or waiting at "+d.name, share(met, all), "share", "attempts.status, outcome, in its short minutes"),
+					measured("the same minutes at "+o.name, share(otherMet, otherAll), "share", "the same"),
+					measured("room there", free, "share", "usage, configuration, or the best minute"),
+				},
+				RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not too little in all: "+o.name+" refuses "+numeral.Percent(share(otherMet, otherAll))+" meanwhile")},
+				Remedy: diagnose.Remedy{
+					Text:    "put the deployments into one pool",
+					Config:  "pools:\n  - {name: " + d.model + ", tiers: [[" + d.name + ", " + o.name + "]]}",
+					OnePool: true,
+				},
+			}, scope{cells: cells, at: []*deployment{d, o}, covers: []diagnose.Code{diagnose.QuotaExhausted, diagnose.PTUSaturation, diagnose.RPMBursts, diagnose.OverReservation}})
+			return
+		}
+	}
+}
+
+// sharesTraffic reports whether the two are of one pool and tier, so that the
+// gateway balances them.
+func sharesTraffic(d, o *deployment) bool { return d.pool == o.pool && d.tier == o.tier }
+
+func has(cells []*cell, at int64) bool {
+	for _, c := range cells {
+		if c.at == at {
+			return true
+		}
+	}
+	return false
+}
+
+// freeShare is how much of a deployment's capacity was free in those buckets.
+func freeShare(f *facts, d *deployment, c *cell, buckets int) (free float64, known bool) {
+	minutes := float64(buckets) * f.bucket.Minutes()
+	switch {
+	case d.capacity() > 0:
+		return 1 - c.work/minutes/60/d.capacity(), true
+	case d.known.TPM > 0:
+		return 1 - c.reserved/minutes/float64(d.known.TPM), true
+	case d.known.RPM > 0:
+		return 1 - c.tries/minutes/float64(d.known.RPM), true
+	}
+	best := 0.0
+	for _, x := range d.cells {
+		best = max(best, x.tokens/f.bucket.Minutes())
+	}
+	return 1 - share(c.tokens/minutes, best), false
+}

@@ -1,0 +1,135 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/diagnose"
+	"github.com/spillway-ai/spillway/internal/numeral"
+)
+
+// Thresholds. A standard deployment that refuses does so for requests when its
+// limit per ten seconds is known and was reached, or when the number let in
+// keeps within burstEven of its mean over the parts of minutes that refuse. It
+// is a burst when a whole minute's first tries would have fitted.
+const (
+	burstEven  = 0.22
+	burstParts = 4
+	burstCalm  = 0.85
+)
+
+// standardQuota looks for standard deployments that refuse: for tokens, for
+// tokens that are reserved and not used, or for bursts of requests.
+func standardQuota(f *facts) {
+	for _, d := range f.all {
+		if d.kind != spillway.Standard || d.name == unknownDeployment {
+			continue
+		}
+		cells, met := f.pressedEnough(d)
+		if cells == nil {
+			continue
+		}
+		limit, even := partLimit(d, cells)
+		switch s := joined(cells); {
+		case f.bucket == firstBucket && even && fits(cells, limit) && f.bursts(d, cells, met, limit):
+		case even && d.configured:
+			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", numeral.Whole(limit*parts)))
+		case even:
+			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", numeral.Whole(limit*parts), numeral.Whole(s.tokens/float64(len(cells)))))
+		case s.reserved > 0 && share(s.tokens, s.reserved) < 0.5:
+			f.overReserved(d, cells, reservation{met: met, held: 1 - share(s.tokens, s.reserved), used: share(s.tokens, s.reserved)})
+		default:
+			f.exhausted(d, cells, met, fmt.Sprintf("%s tokens per minute", numeral.Whole(s.tokens/float64(len(cells))/f.bucket.Minutes())))
+		}
+	}
+}
+
+// partLimit is how many requests a sixth of a minute lets in while some are
+// refused, and whether that number is even enough to be a limit.
+func partLimit(d *deployment, cells []*cell) (limit float64, even bool) {
+	n, sum, squares := 0.0, 0.0, 0.0
+	for _, c := range cells {
+		for _, p := range c.parts {
+			if p.refused >= 1 && p.ok >= 1 {
+				n++
+				sum += p.ok
+				squares += p.ok * p.ok
+			}
+		}
+	}
+	mean, dev := moments(n, sum, squares)
+	if rpm := float64(d.known.RPM); d.configured {
+		return rpm / parts, rpm > 0 && mean >= 0.8*rpm/parts
+	}
+	return mean, n >= burstParts && mean >= 5 && dev <= burstEven*mean+math.Sqrt(mean)/3
+}
+
+// fits reports whether the minutes' first tries would fit, evenly spread.
+func fits(cells []*cell, limit float64) bool {
+	good := 0
+	for _, c := range cells {
+		first := 0.0
+		for _, p := range c.parts {
+			first += p.first
+		}
+		if first <= burstCalm*parts*limit {
+			good++
+		}
+	}
+	return 2*good > len(cells)
+}
+
+// bursts reports refusals that spreading the minute's requests would have
+// avoided, if that is what they are.
+func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
+	peak, mean := 0.0, 0.0
+	over, refusing := 0.0, 0.0
+	for _, c := range cells {
+		for _, p := range c.parts {
+			peak = max(peak, p.first)
+			mean += p.first
+			if p.refused > 0 {
+				refusing++
+				over += oneIf(p.first > limit*0.95)
+			}
+		}
+	}
+	if over < 0.3*refusing {
+		return false // it is what is said again
+	}
+	mean /= float64(len(cells))
+	f.report(diagnose.Finding{
+		Code: diagnose.RPMBursts, Subject: d.name, Confidence: 0.75 + 0.2*min(1, peak/limit-1),
+		Title:    fmt.Sprintf("%s refuses bursts: %s requests in 10 s where %s are let in; the minute would fit", d.name, numeral.Whole(peak), numeral.Whole(limit)),
+		Affected: share(f.clientsRefused(d, met), f.total.Tries),
+		Evidence: []diagnose.Evidence{
+			measured("let in per 10 s while it refuses", limit, "count", "attempts.start_ms, attempts.status"),
+			measured("most first tries in 10 s", peak, "count", "time, client_retry 0"),
+			measured("first tries in those minutes", mean, "per_minute", "time, client_retry 0"),
+			measured("limit", parts*limit, "per_minute", "ten-second limit × 6"),
+		},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not the quota: "+numeral.Whole(mean)+" first tries a minute, "+numeral.Whole(parts*limit)+" are allowed")},
+		Remedy: diagnose.Remedy{
+			Text:   "let requests wait for some seconds instead of refusing them",
+			Config: "queue: {max_length: 1024}\nclasses:\n  - {name: " + f.className(allTries) + ", window: 60s, max_wait: 15s}", Queue: true,
+		},
+	}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.QuotaExhausted}})
+	return true
+}
+
+func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota string) {
+	f.report(diagnose.Finding{
+		Code: diagnose.QuotaExhausted, Subject: d.name, Confidence: 0.8,
+		Title:    fmt.Sprintf("%s has used its quota up, about %s", d.name, quota),
+		Affected: share(f.clientsRefused(d, met), f.total.Tries),
+		Evidence: []diagnose.Evidence{
+			measured("met want of capacity", met, "count", "attempts.status 429, refused_capacity, refused_queue"),
+			measured("minutes of it", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
+		},
+		Remedy: diagnose.Remedy{
+			Text:   "raise the quota, or add another region's",
+			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + ", standard-elsewhere]]}", Spill: true,
+		},
+	}, scope{cells: cells, at: []*deployment{d}})
+}
