@@ -1,15 +1,13 @@
 package length
 
-import "math/bits"
+import "github.com/spillway-ai/spillway/internal/stat"
 
-// The histogram's resolution: lengths below 16 each have a bucket of their
-// own, every octave from there to 2^20 has 8, so that none is wider than an
-// eighth of its value.
-const (
-	exact    = 16
-	octaves  = 20 - 4
-	binCount = exact + octaves*8
-)
+// lengths is the resolution of a histogram: lengths below 16 each have a bucket
+// of their own, and up to 2^20 none is wider than an eighth of its value.
+var lengths = stat.Scale{Bits: 3, Low: 3, High: 20}
+
+// binCount is lengths.Len.
+const binCount = (20 - 3 + 1) << 3
 
 // histogram counts answers by length.
 type histogram struct {
@@ -40,19 +38,7 @@ func (h *histogram) scale(by float64) {
 }
 
 // binOf returns the bucket of a length.
-func binOf(tokens int) int {
-	if tokens < exact {
-		return max(tokens, 0)
-	}
-	octave := bits.Len(uint(tokens)) - 1 // at least 4
-	return min(exact+(octave-4)*8+(tokens>>(octave-3))&7, binCount-1)
-}
+func binOf(tokens int) int { return lengths.Bucket(float64(tokens)) }
 
 // edge returns the shortest length of a bucket.
-func edge(bin int) int {
-	if bin < exact {
-		return bin
-	}
-	octave, part := (bin-exact)/8+4, (bin-exact)%8
-	return (8 + part) << (octave - 3)
-}
+func edge(bin int) int { return int(lengths.Lower(bin)) }
