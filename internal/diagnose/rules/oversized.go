@@ -50,7 +50,7 @@ func oversized(f *facts) {
 		return // it is not the length
 	}
 	evidence := []diagnose.Evidence{measured("ran out of time writing", all, "count", "outcome in (timeout, truncated_deadline)")}
-	if f.lateAsks.n > 0 || f.total.lateUnlimited > 0 {
+	if f.lateAsks.count() > 0 || f.total.lateUnlimited > 0 {
 		evidence = append(
 			evidence, measured("asked for by those, p50; 0 is no limit", f.lateAsks.quantile(0.5), "tokens", "ask_tokens"),
 			measured("asked for by all, p50", f.asks.quantile(0.5), "tokens", "ask_tokens"),

@@ -4,44 +4,42 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/spillway-ai/spillway/internal/stat"
 )
 
-// The sketch's resolution: 64 bins an octave, so that an answer is within 1.1%
-// of the value.
-const (
-	sketchSub  = 64
-	sketchLow  = -14 // octave of 2^-14
-	sketchBins = 48 * sketchSub
-)
+// resolution is that of a sketch: a result is within 1.6% of the value.
+var resolution = stat.Scale{Bits: 6, Low: -14, High: 34}
 
-// sketch is a distribution of positive values in 12 KiB.
-type sketch struct {
-	n    int
-	bins [sketchBins]uint32
-}
+// sketch is a distribution of positive values. It takes 12 KiB from the first
+// value on.
+type sketch struct{ values *stat.Histogram }
 
 func (s *sketch) add(v float64) {
 	if !(v > 0) {
 		return
 	}
-	frac, exp := math.Frexp(v) // v = frac·2^exp, frac within [0.5, 1)
-	bin := (exp-1-sketchLow)*sketchSub + int((frac*2-1)*sketchSub)
-	s.bins[min(max(bin, 0), sketchBins-1)]++
-	s.n++
+	if s.values == nil {
+		h := stat.NewHistogram(resolution)
+		s.values = &h
+	}
+	s.values.Add(v)
 }
 
-// quantile returns the middle of the bin that holds it; 0 without values.
-func (s *sketch) quantile(q float64) float64 {
-	if s.n == 0 {
+// count is the number of values.
+func (s *sketch) count() int {
+	if s.values == nil {
 		return 0
 	}
-	rank, seen := q*float64(s.n), 0
-	for i, n := range s.bins {
-		if seen += int(n); n > 0 && float64(seen) >= rank {
-			return middle(i)
-		}
+	return s.values.Count()
+}
+
+// quantile is 0 without values.
+func (s *sketch) quantile(q float64) float64 {
+	if s.values == nil {
+		return 0
 	}
-	return middle(sketchBins - 1)
+	return s.values.Quantile(q)
 }
 
 // maxChoices bounds the values that choices tells apart.
@@ -75,7 +73,7 @@ func (c *choices) quantile(q float64) float64 {
 	if c.many {
 		return c.sketch.quantile(q)
 	}
-	rank, seen := q*float64(c.n), 0.0
+	rank, seen := q*float64(c.count()), 0.0
 	for _, v := range slices.Sorted(maps.Keys(c.counts)) {
 		if seen += c.counts[v]; seen >= rank {
 			return float64(v)
@@ -84,34 +82,32 @@ func (c *choices) quantile(q float64) float64 {
 	return 0
 }
 
-// peakBins is how wide a peak is: a fifth of its value.
-const peakBins = sketchSub * 3 / 16
+// peakWidth is how wide a peak is in buckets: a fifth of its value.
+const peakWidth = 64 * 3 / 16
 
 // peak returns the middle of the values where most stand close together, and
 // the share of all that does.
 func (s *sketch) peak() (v, share float64) {
-	end, most, sum := 0, uint32(0), uint32(0)
-	for i, n := range s.bins {
-		sum += n
-		if i >= peakBins {
-			sum -= s.bins[i-peakBins]
+	if s.values == nil {
+		return 0, 0
+	}
+	end, most, sum := 0, 0, 0
+	for i := range resolution.Len() {
+		sum += s.values.In(i)
+		if i >= peakWidth {
+			sum -= s.values.In(i - peakWidth)
 		}
 		if sum > most {
 			end, most = i, sum
 		}
 	}
-	seen := uint32(0)
-	for i := max(end-peakBins+1, 0); i <= end; i++ {
-		if seen += s.bins[i]; 2*seen >= most && most > 0 {
-			return middle(i), float64(most) / float64(max(s.n, 1))
+	seen := 0
+	for i := max(end-peakWidth+1, 0); i <= end; i++ {
+		if seen += s.values.In(i); 2*seen >= most {
+			return (resolution.Lower(i) + resolution.Lower(i+1)) / 2, float64(most) / float64(s.count())
 		}
 	}
 	return 0, 0
-}
-
-// middle is the value in the middle of a bin.
-func middle(bin int) float64 {
-	return math.Ldexp(1+(float64(bin%sketchSub)+0.5)/sketchSub, bin/sketchSub+sketchLow)
 }
 
 // line is a regression of y on x, as sums.
