@@ -42,19 +42,18 @@ var rooms = []room{
 	{dir: "internal/lab/fleet", may: []string{".", "internal/stat", "internal/models"}, pure: true},
 	{dir: "internal/lab/workload", may: []string{".", "internal/stat"}, pure: true},
 	{dir: "internal/numeral", pure: true},
-	{dir: "internal/svg", pure: true},
 	{dir: "internal/chart", may: []string{"internal/numeral"}, pure: true},
 	{dir: "internal/lab/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/chart"}, pure: true},
 	{dir: "internal/observe/cost", may: []string{".", "internal/numeral"}, pure: true},
 
 	{dir: "internal/diagnose", may: []string{".", "internal/numeral"}, pure: true},
 	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose"}},
-	{dir: "internal/diagnose/render", may: []string{"internal/diagnose", "internal/numeral", "internal/svg"}, pure: true},
+	{dir: "internal/diagnose/render", may: []string{"internal/chart", "internal/diagnose", "internal/numeral"}, pure: true},
 	{dir: "internal/diagnose/replay", may: []string{
 		".", "internal/diagnose", "internal/lab/fleet", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload",
 		"internal/policy", "internal/policy/admit",
 	}, pure: true},
-	{dir: "internal/diagnose/rules", may: []string{".", "internal/diagnose", "internal/numeral"}, pure: true},
+	{dir: "internal/diagnose/rules", may: []string{".", "internal/stat", "internal/diagnose", "internal/numeral"}, pure: true},
 
 	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
 	{dir: "internal/proxy/wire", may: []string{".", "internal/proxy/wire/..."}},

@@ -3,215 +3,141 @@ package render
 import (
 	"html/template"
 	"math"
-	"strconv"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/chart"
 	"github.com/spillway-ai/spillway/internal/diagnose"
 	"github.com/spillway-ai/spillway/internal/numeral"
-	"github.com/spillway-ai/spillway/internal/svg"
 )
 
-// The charts' size, and the frame of their axes.
+// Bounds of what the charts show.
 const (
-	plotWidth, plotHeight = 1000.0, 260.0
-	left, right           = 64.0, 990.0
-	top, bottom           = 12.0, 222.0
-	maxBars               = 240
-	maxSeries             = 6
-	leastPoints           = 2 // a shorter series is not drawn
+	maxBars     = 240
+	maxSeries   = 6
+	leastPoints = 2 // a shorter series is not drawn
 )
 
-// chart is a drawing of the data of a page.
-type chart struct{ *diagnose.Charts }
+// plot is a chart with what it shows and how to read it.
+type plot struct {
+	Title, Caption string
+	Chart          template.HTML
+}
 
-// pictures draws what a reader checks first: what clients got over time, how
-// long answers took by their length, and how deployments did.
-func pictures(data *diagnose.Charts) []picture {
+// plots draws what a reader checks first: what clients got over time, how long
+// answers took by their length, and how deployments did.
+func plots(data *diagnose.Charts) []plot {
 	if data == nil {
 		return nil
 	}
-	c := chart{data}
-	out := []picture{c.outcomes(), c.lengths()}
-	for _, s := range []lines{
-		{
-			"pace", "Time between tokens", "Milliseconds between tokens, the mean of each interval, by deployment.", 0,
-			data.Pace, func(v float64) string { return numeral.Decimals(v, 0) + " ms" },
-		},
-		{
-			"utilization", "Utilization of provisioned deployments", "The mean of each interval. At 100% the service refuses.", 1,
-			data.Utilization, numeral.Percent,
-		},
-	} {
-		if p, ok := c.lines(s); ok {
-			out = append(out, p)
+	var all []plot
+	add := func(id, title, caption string, p chart.Panel) {
+		c := chart.Chart{ID: id, Title: title, Desc: caption, Panels: []chart.Panel{p}}
+		all = append(all, plot{title, caption, c.HTML()})
+	}
+	add("status", "What clients did not get", "The share of tries that failed, over time.", outcomes(data))
+	add("length", "How long answers took, by their length",
+		"Each field is a range of output tokens and of seconds; darker is more answers. Failures far right are too long; failures anywhere are something else. Those that left nothing to count are not drawn.",
+		lengths(data))
+	if series := lines(data, data.Pace); len(series) > 0 {
+		add("pace", "Time between tokens", "Milliseconds between tokens, the mean of each interval, by deployment.", chart.Panel{
+			X: timeAxis(), Y: chart.Axis{Label: "ms between tokens"}, Series: series,
+		})
+	}
+	if series := lines(data, data.Utilization); len(series) > 0 {
+		add("utilization", "Utilization of provisioned deployments", "The mean of each interval. At 100% the service refuses.", chart.Panel{
+			X: timeAxis(), Y: chart.Axis{Label: "utilization", Least: 1, Format: numeral.Percent}, Series: series,
+		})
+	}
+	return all
+}
+
+func timeAxis() chart.Axis { return chart.Axis{Kind: chart.Time, Label: "UTC"} }
+
+// at is the time of an interval's beginning on the axis.
+func at(c *diagnose.Charts, interval float64) float64 {
+	return float64(c.Start.UnixMicro())/1e6 + interval*c.Interval.Seconds()
+}
+
+// outcomes is the share of failed tries over time. A bar is of several
+// intervals where there are more than can be told apart.
+func outcomes(c *diagnose.Charts) chart.Panel {
+	series := []chart.Series{
+		{Name: "408, or cut at the deadline", Mark: chart.Bars, Color: chart.Bad},
+		{Name: "429: refused for want of capacity", Mark: chart.Bars, Color: chart.Warn},
+		{Name: "other failures", Mark: chart.Bars, Color: chart.Soft},
+	}
+	width := max(1, (c.Intervals-1+maxBars)/maxBars)
+	for i := 0; i < len(c.Outcomes); {
+		bar := c.Outcomes[i].Interval / width
+		var sum diagnose.Outcomes
+		for ; i < len(c.Outcomes) && c.Outcomes[i].Interval/width == bar; i++ {
+			o := &c.Outcomes[i]
+			sum.Tries, sum.Failed, sum.Late, sum.Refused = sum.Tries+o.Tries, sum.Failed+o.Failed, sum.Late+o.Late, sum.Refused+o.Refused
 		}
-	}
-	return out
-}
-
-// lines is a line chart of one value, with a line for each deployment.
-type lines struct {
-	id, title, caption string
-	least              float64 // of the value axis's end
-	series             []diagnose.Series
-	format             func(float64) string
-}
-
-// x is the place of an interval's beginning on the time axis.
-func (c chart) x(interval float64) float64 {
-	return left + (right-left)*interval/float64(c.Intervals)
-}
-
-// timeAxis draws the horizontal axis with about six times.
-func (c chart) timeAxis(d *svg.Drawing) {
-	form := "15:04"
-	if time.Duration(c.Intervals)*c.Interval > 24*time.Hour {
-		form = "01-02 15:04"
-	}
-	for n := 0; n < c.Intervals; n += max(1, c.Intervals/6) {
-		x := c.x(float64(n))
-		d.Line(x, bottom, x, bottom+4, "axis")
-		d.Text(x, bottom+18, "mid", c.Start.Add(time.Duration(n)*c.Interval).Format(form))
-	}
-	d.Line(left, bottom, right, bottom, "axis")
-}
-
-// valueAxis draws horizontal lines at quarters of the most.
-func valueAxis(d *svg.Drawing, most float64, format func(float64) string) {
-	for i := range 5 {
-		v := most * float64(i) / 4
-		y := bottom - (bottom-top)*float64(i)/4
-		d.Line(left, y, right, y, "grid")
-		d.Text(left-8, y+4, "end", format(v))
-	}
-}
-
-// outcomes draws the share of failed tries over time.
-func (c chart) outcomes() picture {
-	bars := c.bars()
-	most := 0.001
-	for i := range bars {
-		if bars[i].Tries > 0 {
-			most = max(most, bars[i].Failed/bars[i].Tries)
-		}
-	}
-	d := svg.New(plotWidth, plotHeight, "status", "What clients got", "Share of failed tries over time, by kind")
-	valueAxis(d, most, numeral.Percent)
-	for _, b := range bars {
-		x, next := c.x(float64(b.Interval)), c.x(float64(min(b.Interval+c.barWidth(), c.Intervals)))
-		y := bottom
-		for _, part := range []struct {
-			n     float64
-			class string
-		}{{b.Late, "f408"}, {b.Refused, "f429"}, {b.Failed - b.Late - b.Refused, "fother"}} {
-			if part.n <= 0 || b.Tries <= 0 {
-				continue
-			}
-			height := (bottom - top) * (part.n / b.Tries) / most
-			y -= height
-			d.Rect(x, y, max(next-x-0.5, 0.5), height, part.class)
-		}
-	}
-	c.timeAxis(d)
-	return picture{
-		"What clients did not get", "The share of tries that failed, over time.",
-		[]legend{{"f408", "408, or cut at the deadline"}, {"f429", "429: refused for want of capacity"}, {"fother", "other failures"}},
-		template.HTML(d.End()),
-	}
-}
-
-// barWidth is how many intervals a bar takes.
-func (c chart) barWidth() int { return max(1, (c.Intervals-1+maxBars)/maxBars) }
-
-// bars are the outcomes, those of several intervals added up where there are
-// more than can be told apart.
-func (c chart) bars() []diagnose.Outcomes {
-	width := c.barWidth()
-	var bars []diagnose.Outcomes
-	for _, o := range c.Outcomes {
-		o.Interval = o.Interval / width * width
-		if n := len(bars); n > 0 && bars[n-1].Interval == o.Interval {
-			b := &bars[n-1]
-			b.Tries, b.Failed, b.Late, b.Refused = b.Tries+o.Tries, b.Failed+o.Failed, b.Late+o.Late, b.Refused+o.Refused
+		if sum.Tries <= 0 {
 			continue
 		}
-		bars = append(bars, o)
+		from, to := at(c, float64(bar*width)), at(c, float64(min((bar+1)*width, c.Intervals)))
+		for k, n := range []float64{sum.Late, sum.Refused, sum.Failed - sum.Late - sum.Refused} {
+			share := max(n, 0) / sum.Tries
+			series[k].Points = append(series[k].Points, chart.Point{
+				X: from, X1: to, Y: share, Hint: series[k].Name + ": " + numeral.Percent(share),
+			})
+		}
 	}
-	return bars
+	return chart.Panel{
+		X: timeAxis(), Y: chart.Axis{Label: "share of tries", Least: 0.001, Format: numeral.Percent},
+		Series: series, Stacked: true,
+	}
 }
 
-// lengths draws the heat map of answers by length and duration.
-func (c chart) lengths() picture {
-	d := svg.New(plotWidth, plotHeight, "length", "Latency by length", "How long answers took by their output tokens; those that ran out of time stand out")
-	column, row := (right-left)/diagnose.HeatColumns, (bottom-top)/diagnose.HeatRows
-	for _, tokens := range []float64{16, 64, 256, 1024, 4096, 16384} {
-		x := left + column*4*math.Log2(tokens/diagnose.HeatTokens)
-		d.Line(x, top, x, bottom, "grid")
-		d.Text(x, bottom+18, "mid", numeral.Whole(tokens)+" tokens")
+// lengths is the heat map of answers by length and duration.
+func lengths(c *diagnose.Charts) chart.Panel {
+	series := []chart.Series{
+		{Name: "complete", Mark: chart.Cells, Color: chart.Hue(0)},
+		{Name: "ran out of time", Mark: chart.Cells, Color: chart.Bad},
 	}
-	for _, s := range []float64{0.5, 2, 8, 60} {
-		y := bottom - row*4*math.Log2(s/diagnose.HeatSeconds)
-		class := "grid"
-		if s == 60 {
-			class = "window"
-		}
-		d.Line(left, y, right, y, class)
-		d.Text(left-8, y+4, "end", numeral.Seconds(s))
-	}
-	for _, layer := range []struct {
-		cells *diagnose.Heatmap
-		class string
-	}{{&c.Complete, "h"}, {&c.Late, "l"}} {
-		most := 0.0
-		for _, r := range layer.cells {
-			for _, n := range r {
+	for k, cells := range []*diagnose.Heatmap{&c.Complete, &c.Late} {
+		most := 2.0
+		for _, row := range cells {
+			for _, n := range row {
 				most = max(most, float64(n))
 			}
 		}
-		for y, r := range layer.cells {
-			for x, n := range r {
-				if n > 0 {
-					level := 1 + int(3*math.Log(float64(n))/math.Log(max(most, 2)))
-					d.Rect(left+column*float64(x), bottom-row*float64(y+1), column, row, layer.class+strconv.Itoa(min(level, 4)))
+		for y, row := range cells {
+			for x, n := range row {
+				if n == 0 {
+					continue
 				}
+				tokens, seconds := diagnose.HeatTokens*math.Exp2(float64(x)/4), diagnose.HeatSeconds*math.Exp2(float64(y)/4)
+				series[k].Points = append(series[k].Points, chart.Point{
+					X: tokens, X1: tokens * math.Exp2(0.25), Y: seconds, Y1: seconds * math.Exp2(0.25),
+					Size: 0.75 * math.Log(float64(n)) / math.Log(most), Hint: numeral.Whole(float64(n)) + " answers",
+				})
 			}
 		}
 	}
-	return picture{
-		"How long answers took, by their length", "Each field is a range of output tokens and of seconds; darker is more answers. Failures far right are too long; failures anywhere are something else. Those that left nothing to count are not drawn.",
-		[]legend{{"h4", "complete"}, {"l4", "ran out of time"}},
-		template.HTML(d.End()),
+	return chart.Panel{
+		X: chart.Axis{Kind: chart.Log, Label: "output tokens"}, Y: chart.Axis{Kind: chart.Log, Label: "seconds"},
+		Series: series, Height: 300,
 	}
 }
 
-// lines draws a line for each deployment; false where there is nothing to
-// draw.
-func (c chart) lines(s lines) (picture, bool) {
-	most := s.least
-	var keys []legend
-	var all [][]float64
-	for _, one := range s.series {
-		var xy []float64
+// lines is a line for each deployment.
+func lines(c *diagnose.Charts, all []diagnose.Series) []chart.Series {
+	var series []chart.Series
+	for _, one := range all {
+		if len(one.Points) < leastPoints || len(series) == maxSeries {
+			continue
+		}
+		s := chart.Series{Name: one.Deployment, Color: chart.Hue(len(series))}
 		for _, p := range one.Points {
-			xy = append(xy, float64(p.Interval), p.Value)
-			most = max(most, p.Value)
+			s.Points = append(s.Points, chart.Point{
+				X: at(c, float64(p.Interval)+0.5), Y: p.Value,
+				Hint: one.Deployment + ", " + c.Start.Add(time.Duration(p.Interval)*c.Interval).Format("15:04") + ": " + numeral.Significant(p.Value, 3),
+			})
 		}
-		if len(one.Points) >= leastPoints && len(all) < maxSeries {
-			keys = append(keys, legend{"s" + strconv.Itoa(len(all)), one.Deployment})
-			all = append(all, xy)
-		}
+		series = append(series, s)
 	}
-	if len(all) == 0 {
-		return picture{}, false
-	}
-	d := svg.New(plotWidth, plotHeight, s.id, s.title, s.caption)
-	valueAxis(d, most, s.format)
-	for i, xy := range all {
-		for k := 0; k < len(xy); k += 2 {
-			xy[k], xy[k+1] = c.x(xy[k]+0.5), bottom-(bottom-top)*xy[k+1]/most
-		}
-		d.Polyline("series s"+strconv.Itoa(i), xy)
-	}
-	c.timeAxis(d)
-	return picture{s.title, s.caption, keys, template.HTML(d.End())}, true
+	return series
 }

@@ -44,8 +44,8 @@ func TestCharts(t *testing.T) {
 	golden(t, "charts.html", style.ReplaceAll(b.Bytes(), []byte("<style>…</style>")))
 }
 
-// Which pictures there are depends on what is known.
-func TestPictures(t *testing.T) {
+// Which charts there are depends on what is known.
+func TestPlots(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(c *diagnose.Charts)
@@ -59,12 +59,12 @@ func TestPictures(t *testing.T) {
 	} {
 		c := charts()
 		tc.change(c)
-		if got := pictures(c); len(got) != tc.want {
-			t.Errorf("%s: %d pictures, want %d", tc.name, len(got), tc.want)
+		if got := plots(c); len(got) != tc.want {
+			t.Errorf("%s: %d charts, want %d", tc.name, len(got), tc.want)
 		}
 	}
-	if got := pictures(nil); got != nil {
-		t.Errorf("without data: %d pictures", len(got))
+	if got := plots(nil); got != nil {
+		t.Errorf("without data: %d charts", len(got))
 	}
 }
 
@@ -74,16 +74,11 @@ func TestWithinFrame(t *testing.T) {
 	long.Intervals, long.Interval = 1000, time.Hour
 	long.Outcomes = append(long.Outcomes, diagnose.Outcomes{Interval: 999, Tries: 5, Failed: 5, Late: 5})
 	one := &diagnose.Charts{Start: noon, Interval: time.Minute, Intervals: 1, Outcomes: []diagnose.Outcomes{{Tries: 3, Failed: 3, Refused: 3}}}
-	number := regexp.MustCompile(` (x|y|x1|x2|y1|y2)="([^"]*)"`)
+	number := regexp.MustCompile(` (x|y|cx|cy|width|height)="([^"]*)"`)
 	for name, c := range map[string]*diagnose.Charts{"half an hour": charts(), "weeks": long, "a minute": one} {
-		for _, p := range pictures(c) {
-			for _, m := range number.FindAllStringSubmatch(string(p.SVG), -1) {
-				v, err := strconv.ParseFloat(m[2], 64)
-				most := plotWidth
-				if strings.HasPrefix(m[1], "y") {
-					most = plotHeight
-				}
-				if err != nil || !(v >= 0 && v <= most) {
+		for _, p := range plots(c) {
+			for _, m := range number.FindAllStringSubmatch(string(p.Chart), -1) {
+				if v, err := strconv.ParseFloat(m[2], 64); err != nil || !(v >= 0 && v <= 1000) {
 					t.Errorf("%s, %s: %s is %s", name, p.Title, m[1], m[2])
 				}
 			}
@@ -96,20 +91,18 @@ func TestBars(t *testing.T) {
 	for _, tc := range []struct {
 		intervals, width, bars int
 	}{{1, 1, 1}, {240, 1, 240}, {241, 2, 121}, {480, 2, 240}, {481, 3, 161}, {10_000, 42, 239}} {
-		c := chart{&diagnose.Charts{Intervals: tc.intervals}}
+		c := &diagnose.Charts{Start: noon, Interval: time.Minute, Intervals: tc.intervals}
 		for i := range tc.intervals {
 			c.Outcomes = append(c.Outcomes, diagnose.Outcomes{Interval: i, Tries: 2, Failed: 1, Late: 1})
 		}
-		bars := c.bars()
-		tries := 0.0
+		bars := outcomes(c).Series[0].Points
 		for i, b := range bars {
-			tries += b.Tries
-			if b.Interval != i*tc.width || b.Failed != b.Tries/2 || b.Late != b.Failed || b.Refused != 0 {
+			if b.X != at(c, float64(i*tc.width)) || b.Y != 0.5 {
 				t.Errorf("%d intervals: bar %d is %+v", tc.intervals, i, b)
 			}
 		}
-		if c.barWidth() != tc.width || len(bars) != tc.bars || tries != 2*float64(tc.intervals) || len(bars) > maxBars {
-			t.Errorf("%d intervals: %d bars of %d with %v tries, want %d of %d", tc.intervals, len(bars), c.barWidth(), tries, tc.bars, tc.width)
+		if len(bars) != tc.bars || len(bars) > maxBars || bars[len(bars)-1].X1 != at(c, float64(tc.intervals)) {
+			t.Errorf("%d intervals: %d bars, want %d", tc.intervals, len(bars), tc.bars)
 		}
 	}
 }
@@ -118,14 +111,15 @@ func TestBars(t *testing.T) {
 func TestManySeries(t *testing.T) {
 	c := charts()
 	for len(c.Pace) < 10 {
-		c.Pace = append(c.Pace, c.Pace[0])
+		c.Pace = append(c.Pace, diagnose.Series{Deployment: strconv.Itoa(len(c.Pace)), Points: c.Pace[0].Points})
 	}
-	for _, p := range pictures(c) {
+	for _, p := range plots(c) {
 		if p.Title != "Time between tokens" {
 			continue
 		}
-		if n := strings.Count(string(p.SVG), "<polyline"); n != maxSeries || len(p.Legend) != maxSeries {
-			t.Errorf("%d lines, %d legends, want %d", n, len(p.Legend), maxSeries)
+		html := string(p.Chart)
+		if lines, names := strings.Count(html, `d="M0 7 22 7"`), strings.Count(html, "<li>"); lines != maxSeries || names != maxSeries {
+			t.Errorf("%d lines, %d names, want %d", lines, names, maxSeries)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spillway-ai/spillway/internal/chart"
 	"github.com/spillway-ai/spillway/internal/diagnose"
 	"github.com/spillway-ai/spillway/internal/numeral"
 )
@@ -17,25 +18,17 @@ var pageText string
 // page is what the template shows.
 type page struct {
 	*diagnose.Diagnosis
+	Style  template.CSS
 	Period string
 	Cards  []card
-	Plots  []picture
+	Plots  []plot
 	Looked string
 }
 
 type card struct{ Title, Value, Note string }
 
-// picture is a plot with what it shows and how to read it.
-type picture struct {
-	Title, Caption string
-	Legend         []legend
-	SVG            template.HTML
-}
-
-type legend struct{ Class, Text string }
-
 // HTML writes the diagnosis as one page that needs nothing else: style
-// and pictures are in it, and no script.
+// and charts are in it, and no script.
 func HTML(w io.Writer, d *diagnose.Diagnosis) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"percent": numeral.Percent, "whole": func(n int) string { return numeral.Whole(float64(n)) }, "period": period,
@@ -49,7 +42,7 @@ func HTML(w io.Writer, d *diagnose.Diagnosis) error {
 		return fmt.Errorf("reading the page's template: %w", err)
 	}
 	p := page{
-		Diagnosis: d, Period: period(d.From, d.To), Plots: pictures(d.Charts), Looked: strings.Join(looked(), ", "),
+		Diagnosis: d, Style: chart.Style(), Period: period(d.From, d.To), Plots: plots(d.Charts), Looked: strings.Join(looked(), ", "),
 		Cards: []card{
 			{"calls", numeral.Whole(float64(d.Calls)), numeral.Whole(float64(d.Tries)) + " tries"},
 			{"408", numeral.Percent(d.Timeout), "of tries"},
