@@ -79,9 +79,9 @@ type Writer struct {
 	// Owned by the queue's goroutine.
 	rows    []byte      // of a batch, to use again
 	seal    *time.Timer // flushes when the tail is old
-	tail    *tail // nil between tails
-	named   bool  // the tail's name is on disk
-	next    int64 // number of the first record of the next tail
+	tail    *tail       // nil between tails
+	named   bool        // the tail's name is on disk
+	next    int64       // number of the first record of the next tail
 	began   time.Time
 	failed  bool
 	lastErr error
