@@ -18,10 +18,15 @@ import (
 // sealed last. The rest goes at the next start.
 const lastExport = 5 * time.Second
 
+// exportProgram is the program that has the libraries of the places. The
+// gateway does without them.
+const exportProgram = "spillway-export"
+
 // exportingStore is the record store with the exports that feed on it.
 type exportingStore struct {
 	*store.Writer
 	exports *export.Exports
+	process *export.Process
 }
 
 // Close seals the last records, lets the exports send them, and gives the
@@ -31,6 +36,7 @@ func (s *exportingStore) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastExport)
 	defer cancel()
 	s.exports.Close(ctx)
+	s.process.Close()
 	return errors.Join(err, s.Writer.Close())
 }
 
@@ -48,20 +54,32 @@ func (a *App) startExports(w *store.Writer) (recordKeeper, error) {
 	if len(a.cfg.Exports) == 0 {
 		return w, nil
 	}
+	targets := map[string]export.Target{}
+	for _, e := range a.cfg.Exports {
+		targets[e.Name] = target(e)
+	}
+	process, err := startExportProcess(targets, a.opts.Log)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
 	var exports []export.Export
 	for _, e := range a.cfg.Exports {
-		sender, err := export.New(target(e))
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("opening the export %s: %w", e.Name, err), w.Close())
-		}
 		exports = append(exports, export.Export{
-			Name: e.Name, Sender: sender, Feed: w.Feed(e.Name), Timeout: e.Timeout, GiveUpAfter: e.GiveUpAfter,
+			Name: e.Name, Sender: process.Sender(e.Name), Feed: w.Feed(e.Name), Timeout: e.Timeout, GiveUpAfter: e.GiveUpAfter,
 		})
 		a.losing = append(a.losing, losing{e.Name, w.Feed(e.Name).Lost})
 	}
-	s := &exportingStore{Writer: w, exports: export.Start(exports, a.opts.Log, rand.Float64)}
+	s := &exportingStore{Writer: w, exports: export.Start(exports, a.opts.Log, rand.Float64), process: process}
 	a.exports = s.exports
 	return s, nil
+}
+
+func startExportProcess(targets map[string]export.Target, log *slog.Logger) (*export.Process, error) {
+	path, err := FindProgram(exportProgram, "make build")
+	if err != nil {
+		return nil, fmt.Errorf("exports need %w", err)
+	}
+	return export.StartProcess(path, targets, log)
 }
 
 // losing counts what one output has lost.

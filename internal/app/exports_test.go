@@ -7,12 +7,40 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/spillway-ai/spillway/internal/observe/export"
+	"github.com/spillway-ai/spillway/internal/observe/export/sink"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
+
+// TestMain makes the test binary the export program where it is called so.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == exportProgram {
+		if err := export.Serve(os.Stdin, os.Stdout, sink.New); err != nil {
+			panic(err)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// installExportProgram puts the export program into PATH.
+func installExportProgram(t *testing.T) {
+	t.Helper()
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(own, filepath.Join(dir, exportProgram)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
 
 // house is a ClickHouse that takes all, or nothing.
 type house struct {
@@ -35,6 +63,7 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Exports start with the gateway, and what the store seals at the end is sent
 // before it is over. What cannot be sent then is sent at the next start.
 func TestExports(t *testing.T) {
+	installExportProgram(t)
 	h := &house{files: map[string][]byte{}, down: true}
 	server := httptest.NewServer(h)
 	defer server.Close()
@@ -71,24 +100,36 @@ func TestExports(t *testing.T) {
 	}
 }
 
-// An export that cannot be opened is told at the start, without its secrets.
+// What keeps exports from starting is told at the start, without secrets, and
+// the store is given up.
 func TestExportsThatCannotOpen(t *testing.T) {
-	dir := t.TempDir()
-	path := dir + "/c.yaml"
-	text := strings.ReplaceAll(testConfig, "RECORDS", dir) + "store: {dir: " + dir + "/store}\nexports:\n" +
-		"  - {name: lake, kind: object_storage, url: \"https://a.blob.core.windows.net\", bucket: b, auth: {account_key: hunter2}}\n"
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "FLEET", "http://127.0.0.1:9")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Start(Options{ConfigPath: path, Listen: "127.0.0.1:0", Stdout: io.Discard, Log: slog.New(slog.DiscardHandler)})
-	if err == nil || !strings.Contains(err.Error(), "opening the export lake: auth.account_key") || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("got %v", err)
-	}
-	w, err := store.NewWriter(store.Config{Dir: dir + "/store"}) // the lock is given up
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Error(err)
+	for _, tt := range []struct {
+		name, key, want string
+		install         func(*testing.T)
+	}{
+		{"no program", "aHVudGVyMg==", "exports need the program spillway-export, which is neither beside spillway nor in PATH: build it with make build", func(t *testing.T) { t.Setenv("PATH", t.TempDir()) }},
+		{"wrong key", "hunter2", "opening the export lake: auth.account_key", installExportProgram},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.install(t)
+			dir := t.TempDir()
+			path := dir + "/c.yaml"
+			text := strings.ReplaceAll(testConfig, "RECORDS", dir) + "store: {dir: " + dir + "/store}\nexports:\n" +
+				"  - {name: lake, kind: object_storage, url: \"https://a.blob.core.windows.net\", bucket: b, auth: {account_key: \"" + tt.key + "\"}}\n"
+			if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "FLEET", "http://127.0.0.1:9")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Start(Options{ConfigPath: path, Listen: "127.0.0.1:0", Stdout: io.Discard, Log: slog.New(slog.DiscardHandler)})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.key) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+			w, err := store.NewWriter(store.Config{Dir: dir + "/store"}) // the lock is given up
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
