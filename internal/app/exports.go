@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/config"
@@ -54,24 +55,35 @@ func (a *App) startExports(w *store.Writer) (recordKeeper, error) {
 	if len(a.cfg.Exports) == 0 {
 		return w, nil
 	}
-	targets := map[string]export.Target{}
+	s, err := startExporting(w, a.cfg.Exports, a.opts.Log)
+	if err != nil {
+		return nil, err
+	}
 	for _, e := range a.cfg.Exports {
+		a.losing = append(a.losing, losing{e.Name, w.Feed(e.Name).Lost})
+	}
+	a.exports = s.exports
+	return s, nil
+}
+
+// startExporting starts the export program and the exports. It takes w over,
+// also when it fails.
+func startExporting(w *store.Writer, from []config.Export, log *slog.Logger) (*exportingStore, error) {
+	targets := map[string]export.Target{}
+	for _, e := range from {
 		targets[e.Name] = target(e)
 	}
-	process, err := startExportProcess(targets, a.opts.Log)
+	process, err := startExportProcess(targets, log)
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	var exports []export.Export
-	for _, e := range a.cfg.Exports {
+	for _, e := range from {
 		exports = append(exports, export.Export{
 			Name: e.Name, Sender: process.Sender(e.Name), Feed: w.Feed(e.Name), Timeout: e.Timeout, GiveUpAfter: e.GiveUpAfter,
 		})
-		a.losing = append(a.losing, losing{e.Name, w.Feed(e.Name).Lost})
 	}
-	s := &exportingStore{Writer: w, exports: export.Start(exports, a.opts.Log, rand.Float64), process: process}
-	a.exports = s.exports
-	return s, nil
+	return &exportingStore{Writer: w, exports: export.Start(exports, log, rand.Float64), process: process}, nil
 }
 
 func startExportProcess(targets map[string]export.Target, log *slog.Logger) (*export.Process, error) {
@@ -80,6 +92,43 @@ func startExportProcess(targets map[string]export.Target, log *slog.Logger) (*ex
 		return nil, fmt.Errorf("exports need %w", err)
 	}
 	return export.StartProcess(path, targets, log)
+}
+
+// ExportRest sends what a store still has for the exports of the configuration
+// at path, while no gateway writes to that store, until ctx ends. Store overrides
+// the configuration's directory. What could not be sent is an error; the log
+// says why.
+func ExportRest(ctx context.Context, path, dir string, log *slog.Logger) error {
+	cfg, err := config.Load(path, os.LookupEnv, os.ReadFile)
+	if err != nil {
+		return err
+	}
+	if dir = first(dir, cfg.Store.Dir); dir == "" || len(cfg.Exports) == 0 {
+		return errors.New("there is nothing to export: the configuration needs a store.dir and exports")
+	}
+	w, err := store.NewWriter(store.Config{Dir: dir, Log: log, Feeds: feeds(cfg.Exports)})
+	if errors.Is(err, store.ErrLocked) {
+		return fmt.Errorf("%w: a gateway that runs exports its records itself (%s)", err, dir)
+	}
+	if err != nil {
+		return err
+	}
+	s, err := startExporting(w, cfg.Exports, log)
+	if err != nil {
+		return err
+	}
+	err = w.End()
+	s.exports.Close(ctx)
+	all, statusErr := s.exports.Status()
+	err = errors.Join(err, statusErr)
+	for _, e := range all {
+		log.Info("exported", slog.String("export", e.Name), slog.Uint64("records", e.Sent), slog.Int64("left", e.LagRecords))
+		if e.LagRecords > 0 {
+			err = errors.Join(err, fmt.Errorf("export %s: records not sent: %d", e.Name, e.LagRecords))
+		}
+	}
+	s.process.Close()
+	return errors.Join(err, w.Close())
 }
 
 // losing counts what one output has lost.

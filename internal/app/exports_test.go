@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -90,6 +91,8 @@ func TestExports(t *testing.T) {
 			t.Error("what is down has taken something")
 		}
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if len(h.files) != 2 {
 		t.Errorf("%d segments came, want that of each run", len(h.files))
 	}
@@ -97,6 +100,45 @@ func TestExports(t *testing.T) {
 		if token == "" || !bytes.HasPrefix(file, []byte("PAR1")) {
 			t.Errorf("under %q came %.20q", token, file)
 		}
+	}
+}
+
+// What a gateway could not send is sent without one.
+func TestExportRest(t *testing.T) {
+	installExportProgram(t)
+	h := &house{files: map[string][]byte{}, down: true}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	dir := t.TempDir()
+	r := startWith(t, func(text string) string {
+		return text + "store: {dir: " + dir + "}\nexports:\n  - {name: house, kind: clickhouse, url: \"" + server.URL +
+			"\", database: default, auth: {user: u, password: house-hunter2}}\n"
+	})
+	resp, err := r.ask(false, "Hello. [[tokens=5]]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	discard := slog.New(slog.DiscardHandler)
+	if err := ExportRest(t.Context(), r.path, "", discard); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("beside a gateway: %v", err)
+	}
+	r.stop()
+	if err := ExportRest(t.Context(), r.path, "", discard); err == nil || !strings.Contains(err.Error(), "export house: records not sent: 1") {
+		t.Errorf("to a place that is down: %v", err)
+	}
+	h.mu.Lock()
+	h.down = false
+	h.mu.Unlock()
+	for range 2 { // the second time there is nothing to do
+		if err := ExportRest(t.Context(), r.path, "", discard); err != nil {
+			t.Error(err)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.files) != 1 {
+		t.Errorf("%d segments came, want one", len(h.files))
 	}
 }
 

@@ -29,6 +29,7 @@ type commands struct {
 	Query    queryCommand    `cmd:"" help:"Ask the record store a question in KQL: tables, charts, CSV, JSON."`
 	Diagnose diagnoseCommand `cmd:"" help:"Say why there are 408s and 429s, from the record store or from what Azure logged."`
 	Cost     costCommand     `cmd:"" help:"Add up what requests cost, by deployment, caller, tenant, class or model."`
+	Export   exportCommand   `cmd:"" help:"Send the records that a stopped gateway has not exported yet."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print the effective one."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
