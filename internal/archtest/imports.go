@@ -52,7 +52,7 @@ func refuse(r room, dir, importPath string, test bool) string {
 	case onlyMay(importPath) != "" && !within(dir, onlyMay(importPath)):
 		return "only " + onlyMay(importPath) + " may"
 	case isOwn:
-		if r.holds(own) || matches(own, r.may) {
+		if r.holds(own) || matches(own, r.may) || slices.Contains(everywhere, own) {
 			return ""
 		}
 		return "the room's table does not allow it"

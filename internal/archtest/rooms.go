@@ -27,6 +27,7 @@ var rooms = []room{
 	{dir: ".", std: []string{"errors", "time"}, pure: true},
 	{dir: "internal/stat", may: []string{"."}, pure: true},
 	{dir: "internal/models", may: []string{"."}, pure: true},
+	{dir: "internal/defaults", std: []string{"time"}, pure: true},
 
 	{dir: "internal/policy", may: []string{".", "internal/stat", "internal/models", "internal/policy/..."}, pure: true},
 	{dir: "internal/policy/budget", may: []string{".", "internal/stat"}, pure: true},
@@ -75,6 +76,9 @@ var rooms = []room{
 	{dir: "internal/archtest"},
 	{dir: "tests"}, // of the whole program: test files only
 }
+
+// everywhere names the rooms that every other may import.
+var everywhere = []string{"internal/defaults"}
 
 // behind names the modules and rooms that one room alone may import, so that
 // they can be replaced in one place, and so that the gateway does not link the

@@ -53,17 +53,17 @@ type Server struct {
 	Listen         string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of the data listener: host:port, or :port for every interface."`
 	Admin          string        `yaml:"admin" default:"127.0.0.1:8081" doc:"Address of health checks and metrics. Empty turns them off."`
 	TLS            *ServerTLS    `yaml:"tls" doc:"Serve HTTPS on the data listener."`
-	MaxBodyBytes   Bytes         `yaml:"max_body_bytes" default:"50MiB" min:"1KiB" doc:"Largest request body; larger ones get 413."`
-	MaxHeaderBytes Bytes         `yaml:"max_header_bytes" default:"64KiB" min:"4KiB" doc:"Largest request header; larger ones get 431."`
-	MaxAnswerBytes Bytes         `yaml:"max_answer_bytes" default:"64MiB" min:"1KiB" doc:"Largest answer that is buffered or assembled."`
-	MaxErrorBytes  Bytes         `yaml:"max_error_bytes" default:"256KiB" min:"1KiB" doc:"Largest error body read from a deployment."`
-	MaxEventBytes  Bytes         `yaml:"max_event_bytes" default:"8MiB" min:"1KiB" max:"1GiB" doc:"Largest event of a deployment's stream."`
-	MaxInFlight    int           `yaml:"max_in_flight" default:"100000" min:"1" doc:"Requests at one time; further ones get 503."`
-	HeaderTimeout  time.Duration `yaml:"header_timeout" default:"10s" min:"1ms" doc:"Time to read a request's header."`
-	BodyTimeout    time.Duration `yaml:"body_timeout" default:"10s" min:"1ms" doc:"Time to read a request's body, to which min_body_rate adds."`
-	MinBodyRate    Bytes         `yaml:"min_body_rate" default:"16KiB" min:"1" doc:"Bytes per second that a body must arrive with once body_timeout has passed."`
-	IdleTimeout    time.Duration `yaml:"idle_timeout" default:"2m" min:"1ms" doc:"Time that a kept-alive connection may be idle."`
-	WriteTimeout   time.Duration `yaml:"write_timeout" default:"30s" min:"1ms" doc:"Time that one write to a client may take before the client counts as gone."`
+	MaxBodyBytes   Bytes         `yaml:"max_body_bytes" min:"1KiB" doc:"Largest request body; larger ones get 413."`
+	MaxHeaderBytes Bytes         `yaml:"max_header_bytes" min:"4KiB" doc:"Largest request header; larger ones get 431."`
+	MaxAnswerBytes Bytes         `yaml:"max_answer_bytes" min:"1KiB" doc:"Largest answer that is buffered or assembled."`
+	MaxErrorBytes  Bytes         `yaml:"max_error_bytes" min:"1KiB" doc:"Largest error body read from a deployment."`
+	MaxEventBytes  Bytes         `yaml:"max_event_bytes" min:"1KiB" max:"1GiB" doc:"Largest event of a deployment's stream."`
+	MaxInFlight    int           `yaml:"max_in_flight" min:"1" doc:"Requests at one time; further ones get 503."`
+	HeaderTimeout  time.Duration `yaml:"header_timeout" min:"1ms" doc:"Time to read a request's header."`
+	BodyTimeout    time.Duration `yaml:"body_timeout" min:"1ms" doc:"Time to read a request's body, to which min_body_rate adds."`
+	MinBodyRate    Bytes         `yaml:"min_body_rate" min:"1" doc:"Bytes per second that a body must arrive with once body_timeout has passed."`
+	IdleTimeout    time.Duration `yaml:"idle_timeout" min:"1ms" doc:"Time that a kept-alive connection may be idle."`
+	WriteTimeout   time.Duration `yaml:"write_timeout" min:"1ms" doc:"Time that one write to a client may take before the client counts as gone."`
 	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time that requests get to finish after SIGTERM."`
 }
 
@@ -103,7 +103,7 @@ type Deployment struct {
 	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 takes the engine's own."`
 	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Where it may process requests, which decides the published price."`
 	Price           *Price        `yaml:"price" doc:"What it costs where your contract differs from the published price."`
-	ConnectTimeout  time.Duration `yaml:"connect_timeout" default:"5s" min:"1ms" doc:"Time to connect to the endpoint, and as much again for the TLS handshake."`
+	ConnectTimeout  time.Duration `yaml:"connect_timeout" min:"1ms" doc:"Time to connect to the endpoint, and as much again for the TLS handshake."`
 	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"10m" min:"0s" doc:"Time to wait for the head of a response, besides the request's deadline; 0 leaves it to that."`
 	Auth            *Auth         `yaml:"auth" doc:"Credential for the endpoint. Styles azure and azure-v1 require it."`
 	TLS             *UpstreamTLS  `yaml:"tls" doc:"How the endpoint's certificate is verified."`
@@ -139,7 +139,7 @@ type Pool struct {
 
 // Spill is when a pool's traffic goes to a later tier.
 type Spill struct {
-	At       float64 `yaml:"at" default:"0.97" min:"0.01" max:"2" doc:"Utilization at which a tier counts as full; 1 is all of it."`
+	At       float64 `yaml:"at" min:"0.01" max:"2" doc:"Utilization at which a tier counts as full; 1 is all of it."`
 	MaxTiers int     `yaml:"max_tiers" min:"0" doc:"Tiers that one request may try; 0 is all."`
 }
 
@@ -153,7 +153,7 @@ type Class struct {
 	TBT          time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of one answer; 0 is none."`
 	Budget       Budget        `yaml:"budget" doc:"How the time left becomes output tokens."`
 	Sync         string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How requests that are not streamed travel: as a stream that the gateway assembles, or as they are."`
-	MaxWait      time.Duration `yaml:"max_wait" default:"30s" min:"1ms" doc:"Longest time in the queue; the deadline bounds it too."`
+	MaxWait      time.Duration `yaml:"max_wait" min:"1ms" doc:"Longest time in the queue; the deadline bounds it too."`
 	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt elsewhere when the first token is late."`
 	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the token limit, once 300 answers are known, so that Azure reserves less. It can truncate answers."`
 }
@@ -161,9 +161,9 @@ type Class struct {
 // Budget is how a class turns time into output tokens.
 type Budget struct {
 	Mode            string        `yaml:"mode" default:"window" enum:"window|clamp|reject|observe" doc:"What happens to a request that asks for more than fits: cut its answer at the deadline, lower its limit, refuse it with 400, or only record it."`
-	Quantile        float64       `yaml:"quantile" default:"0.99" min:"0.5" max:"0.999" doc:"Quantile of learned speed to count on."`
+	Quantile        float64       `yaml:"quantile" min:"0.5" max:"0.999" doc:"Quantile of learned speed to count on."`
 	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget in place of the measured one, for answers that are not streamed; 0 is none. Structured output, tools and reasoning are exempt, as from clamp."`
-	Margin          time.Duration `yaml:"margin" default:"250ms" min:"1ms" doc:"Kept free before the deadline for the reply itself; never more than a tenth of the window."`
+	Margin          time.Duration `yaml:"margin" min:"1ms" doc:"Kept free before the deadline for the reply itself; never more than a tenth of the window."`
 	ClampStructured bool          `yaml:"clamp_structured" doc:"Let clamp, reject and max_output_tokens also lower requests whose answer is worthless when cut: structured output, tools, reasoning."`
 }
 
@@ -180,40 +180,40 @@ type Caller struct {
 type Routing struct {
 	Strategy    string `yaml:"strategy" default:"weighted" enum:"weighted|least_outstanding|affinity" doc:"By weight, by fewest outstanding tokens, or by the prompt's beginning, for the sake of prompt caches."`
 	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool, or an error to the client when there are several."`
-	MaxHops     int    `yaml:"max_hops" default:"3" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as going round in circles."`
+	MaxHops     int    `yaml:"max_hops" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as going round in circles."`
 }
 
 // Retry is when a request is tried again.
 type Retry struct {
-	MaxAttempts  int           `yaml:"max_attempts" default:"4" min:"1" max:"8" doc:"Attempts of one request, the first included."`
-	BaseDelay    time.Duration `yaml:"base_delay" default:"100ms" min:"1ms" doc:"Wait before the first retry at the same deployment; doubled each time, with jitter."`
-	MaxDelay     time.Duration `yaml:"max_delay" default:"2s" min:"1ms" doc:"Longest of these waits."`
-	Ratio        float64       `yaml:"ratio" default:"0.2" min:"0" max:"1" doc:"Retries per request over the window; 0 is none."`
-	MinPerSecond float64       `yaml:"min_per_second" default:"10" min:"0" doc:"Retries per second that are allowed whatever the ratio; 0 is none."`
-	Window       time.Duration `yaml:"window" default:"10s" min:"1s" doc:"How long requests earn and retries count."`
+	MaxAttempts  int           `yaml:"max_attempts" min:"1" max:"8" doc:"Attempts of one request, the first included."`
+	BaseDelay    time.Duration `yaml:"base_delay" min:"1ms" doc:"Wait before the first retry at the same deployment; doubled each time, with jitter."`
+	MaxDelay     time.Duration `yaml:"max_delay" min:"1ms" doc:"Longest of these waits."`
+	Ratio        float64       `yaml:"ratio" min:"0" max:"1" doc:"Retries per request over the window; 0 is none."`
+	MinPerSecond float64       `yaml:"min_per_second" min:"0" doc:"Retries per second that are allowed whatever the ratio; 0 is none."`
+	Window       time.Duration `yaml:"window" min:"1s" doc:"How long requests earn and retries count."`
 }
 
 // Breaker is when a deployment that fails is left alone.
 type Breaker struct {
-	Window              time.Duration `yaml:"window" default:"30s" min:"1s" doc:"Time over which the error rate counts."`
-	MinRequests         int           `yaml:"min_requests" default:"10" min:"1" doc:"Answers in the window before the rate counts."`
-	ErrorRate           float64       `yaml:"error_rate" default:"0.5" min:"0.01" max:"1" doc:"Share of failures that opens it."`
-	ConsecutiveFailures int           `yaml:"consecutive_failures" default:"5" min:"1" doc:"Failures in a row that open it whatever the rate."`
-	OpenFor             time.Duration `yaml:"open_for" default:"5s" min:"1ms" doc:"Time until the first probe; doubled each time that it opens again soon."`
-	MaxOpenFor          time.Duration `yaml:"max_open_for" default:"60s" min:"1ms" doc:"Longest of these times."`
-	Probes              int           `yaml:"probes" default:"1" min:"1" doc:"Requests let through at one time to probe it; as many successes close it."`
+	Window              time.Duration `yaml:"window" min:"1s" doc:"Time over which the error rate counts."`
+	MinRequests         int           `yaml:"min_requests" min:"1" doc:"Answers in the window before the rate counts."`
+	ErrorRate           float64       `yaml:"error_rate" min:"0.01" max:"1" doc:"Share of failures that opens it."`
+	ConsecutiveFailures int           `yaml:"consecutive_failures" min:"1" doc:"Failures in a row that open it whatever the rate."`
+	OpenFor             time.Duration `yaml:"open_for" min:"1ms" doc:"Time until the first probe; doubled each time that it opens again soon."`
+	MaxOpenFor          time.Duration `yaml:"max_open_for" min:"1ms" doc:"Longest of these times."`
+	Probes              int           `yaml:"probes" min:"1" doc:"Requests let through at one time to probe it; as many successes close it."`
 }
 
 // Queue is who may wait for capacity.
 type Queue struct {
-	MaxLength int     `yaml:"max_length" default:"1024" min:"0" doc:"Requests that may wait; 0 lets nobody wait."`
-	MaxShare  float64 `yaml:"max_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the places that one caller may hold while others wait."`
+	MaxLength int     `yaml:"max_length" min:"0" doc:"Requests that may wait; 0 lets nobody wait."`
+	MaxShare  float64 `yaml:"max_share" min:"0.01" max:"1" doc:"Share of the places that one caller may hold while others wait."`
 }
 
 // Speed is how the speed of a deployment is learned.
 type Speed struct {
-	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Answers below which measurements are thin: those at one level of load are then taken together with all others, and if these are too few, the slower of the published speed and the measured one counts, with 2 s to the first token."`
-	Decay      time.Duration `yaml:"decay" default:"10m" min:"1s" doc:"How long an answer is remembered."`
+	MinSamples int           `yaml:"min_samples" min:"1" doc:"Answers below which measurements are thin: those at one level of load are then taken together with all others, and if these are too few, the slower of the published speed and the measured one counts, with 2 s to the first token."`
+	Decay      time.Duration `yaml:"decay" min:"1s" doc:"How long an answer is remembered."`
 }
 
 // Records is where records go.
@@ -222,7 +222,7 @@ type Records struct {
 	Stdout       bool   `yaml:"stdout" doc:"Write records to standard output."`
 	MaxFileBytes Bytes  `yaml:"max_file_bytes" default:"64MiB" min:"4KiB" doc:"Size at which a new file is begun."`
 	MaxFiles     int    `yaml:"max_files" default:"16" min:"1" max:"10000" doc:"Files kept; the oldest is removed."`
-	Queue        int    `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
+	Queue        int    `yaml:"queue" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
 }
 
 // Store is the record store.
@@ -230,8 +230,8 @@ type Store struct {
 	Dir       string        `yaml:"dir" doc:"Directory of the store. One gateway writes to it; any number of processes read."`
 	MaxAge    time.Duration `yaml:"max_age" default:"2160h" min:"0s" doc:"How long records are kept, up to a day more; 0 keeps all. 2160h are 90 days."`
 	MaxBytes  Bytes         `yaml:"max_bytes" default:"16GiB" min:"0" doc:"Size on disk beyond which the oldest records go; 0 is no bound."`
-	SealAfter time.Duration `yaml:"seal_after" default:"1m" min:"1s" doc:"How long a record is readable by Spillway alone, before it stands in a Parquet file."`
-	Queue     int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
+	SealAfter time.Duration `yaml:"seal_after" min:"1s" doc:"How long a record is readable by Spillway alone, before it stands in a Parquet file."`
+	Queue     int           `yaml:"queue" min:"1" max:"1000000" doc:"Records that may wait for the disk; further ones are dropped and counted."`
 }
 
 // Metrics is whether there are metrics.

@@ -12,7 +12,7 @@ import (
 // OTLP is the collector that traces, metrics and logs go to.
 type OTLP struct {
 	Endpoint    string        `yaml:"endpoint" doc:"Base URL of the collector, such as https://collector:4317; http:// speaks in the clear. Nothing is sent when empty."`
-	Protocol    string        `yaml:"protocol" default:"grpc" enum:"grpc|http" doc:"OTLP over gRPC, usually at port 4317, or as protobuf over HTTP, usually at port 4318 and under /v1/traces and the like, which are added to the endpoint's path."`
+	Protocol    string        `yaml:"protocol" enum:"grpc|http" doc:"OTLP over gRPC, usually at port 4317, or as protobuf over HTTP, usually at port 4318 and under /v1/traces and the like, which are added to the endpoint's path."`
 	Headers     []Header      `yaml:"headers" doc:"Headers of every message, such as an API key."`
 	TLS         *UpstreamTLS  `yaml:"tls" doc:"How the collector's certificate is verified."`
 	Compression string        `yaml:"compression" default:"gzip" enum:"gzip|none" doc:"How messages are compressed."`
@@ -21,9 +21,9 @@ type OTLP struct {
 	Logs        bool          `yaml:"logs" default:"true" doc:"Send the record of each request as an event."`
 	SampleRatio float64       `yaml:"sample_ratio" default:"1" min:"0" max:"1" doc:"Share of traces kept of requests that were answered completely at the first attempt; the others are always kept. Where the client's trace context says whether it is sampled, that counts instead."`
 	Attributes  []Attribute   `yaml:"attributes" doc:"Resource attributes, such as deployment.environment.name. They go before those of OTEL_RESOURCE_ATTRIBUTES."`
-	Timeout     time.Duration `yaml:"timeout" default:"10s" min:"1ms" doc:"Time of one try to deliver a message; it is tried for a minute."`
-	Interval    time.Duration `yaml:"interval" default:"60s" min:"1s" doc:"How often metrics are sent."`
-	Queue       int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Records that may wait for the collector; further ones are dropped and counted."`
+	Timeout     time.Duration `yaml:"timeout" min:"1ms" doc:"Time of one try to deliver a message; it is tried for a minute."`
+	Interval    time.Duration `yaml:"interval" min:"1s" doc:"How often metrics are sent."`
+	Queue       int           `yaml:"queue" min:"1" max:"1000000" doc:"Records that may wait for the collector; further ones are dropped and counted."`
 }
 
 // Header is one header of a message.

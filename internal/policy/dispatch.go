@@ -331,8 +331,8 @@ func (f *Flight) healed(now time.Time) time.Time {
 // sense.
 const minAnswer = 16
 
-// defaultMaxWait bounds the wait of a class that names no bound.
-const defaultMaxWait = 30 * time.Second
+// DefaultMaxWait bounds the wait of a class that names no bound.
+const DefaultMaxWait = 30 * time.Second
 
 // mayWait reports whether waiting for d until ready leaves time for an answer.
 func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
@@ -345,7 +345,7 @@ func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
 func (f *Flight) waitLimit(now time.Time) time.Time {
 	wait := f.req.Class.MaxWait
 	if wait <= 0 {
-		wait = defaultMaxWait
+		wait = DefaultMaxWait
 	}
 	if f.queued {
 		return f.queuedAt.Add(wait)

@@ -12,8 +12,9 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/route"
 )
 
-// defaultMaxHops bounds the gateways that one request may pass.
-const defaultMaxHops = 3
+// DefaultMaxHops bounds the gateways that one request may pass where the
+// configuration does not.
+const DefaultMaxHops = 3
 
 // Engine is the shared state of one pool: what its deployments are doing and
 // what has been learned about them. It is not safe for concurrent use.
@@ -182,7 +183,7 @@ func (e *Engine) take() *Flight {
 
 func (e *Engine) maxHops() int {
 	if e.cfg.MaxHops <= 0 {
-		return defaultMaxHops
+		return DefaultMaxHops
 	}
 	return e.cfg.MaxHops
 }

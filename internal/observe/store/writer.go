@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/defaults"
 	"github.com/spillway-ai/spillway/internal/observe/batch"
 	"github.com/spillway-ai/spillway/internal/observe/lockfile"
 
@@ -23,15 +24,12 @@ const (
 	// flushEvery bounds how long a record stays in memory: half of what a
 	// crash may lose, the rest is for a slow disk.
 	flushEvery = 500 * time.Millisecond
-	// defaultQueue is Config.Queue's default.
-	defaultQueue = 8192
 	// maxPendingBytes bounds what waits for the disk, whatever the records'
 	// size.
 	maxPendingBytes = 64 << 20
 	// spareBytes bounds the memory that is kept from batch to batch.
 	spareBytes = 4 << 20
-	// defaultSealAfter and defaultSealRecords are Config's.
-	defaultSealAfter   = time.Minute
+	// defaultSealRecords is Config's.
 	defaultSealRecords = 1 << 16
 	// maxTailBytes seals a tail of large records early: sealing reads it whole.
 	maxTailBytes = 32 << 20
@@ -41,11 +39,11 @@ const (
 type Config struct {
 	// Dir is the store's directory. It is made if it is missing.
 	Dir string
-	// Queue bounds the records that wait for the disk; 0 takes 8192. Those
-	// beyond it are dropped and counted.
+	// Queue bounds the records that wait for the disk; 0 takes
+	// defaults.Queue. Those beyond it are dropped and counted.
 	Queue int
 	// SealAfter is how long records stay in a tail, which only this package
-	// reads; 0 takes a minute.
+	// reads; 0 takes defaults.SealAfter.
 	SealAfter time.Duration
 	// SealRecords is how many records make a tail full; 0 takes 65,536.
 	// Smaller segments are merged.
@@ -121,10 +119,10 @@ func NewWriter(cfg Config) (*Writer, error) {
 
 func (c Config) withDefaults() Config {
 	if c.Queue <= 0 {
-		c.Queue = defaultQueue
+		c.Queue = defaults.Queue
 	}
 	if c.SealAfter <= 0 {
-		c.SealAfter = defaultSealAfter
+		c.SealAfter = defaults.SealAfter
 	}
 	if c.SealRecords <= 0 {
 		c.SealRecords = defaultSealRecords

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/defaults"
 )
 
 func newTestWriter(tb testing.TB, cfg Config) *Writer {
@@ -104,7 +105,7 @@ func testWriterKeepsTime(t *testing.T) {
 		if got := namesIn(t, dir); len(got) != round+1 || !strings.HasPrefix(got[round], tailPrefix) {
 			t.Errorf("round %d: %v, want the tail", round, got)
 		}
-		time.Sleep(defaultSealAfter - flushEvery)
+		time.Sleep(defaults.SealAfter - flushEvery)
 		synctest.Wait()
 		if got := namesIn(t, dir); len(got) != round+1 || !strings.HasSuffix(got[round], segmentSuffix) {
 			t.Errorf("round %d: %v, want segments", round, got)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/defaults"
 	"github.com/spillway-ai/spillway/internal/observe/batch"
 )
 
@@ -16,8 +17,6 @@ const (
 	flushEvery = 250 * time.Millisecond
 	// reopenEvery is the pause between attempts to open a failed output.
 	reopenEvery = time.Second
-	// defaultQueue is WriterConfig.Queue's default, in lines.
-	defaultQueue = 8192
 	// maxPendingBytes bounds what waits for the output, whatever the lines' size.
 	maxPendingBytes = 64 << 20
 	// spareBytes bounds the memory that is kept from batch to batch.
@@ -31,8 +30,8 @@ type Open func() (io.WriteCloser, error)
 
 // WriterConfig says how a Writer behaves. The zero value is usable.
 type WriterConfig struct {
-	// Queue bounds the lines that wait for the output; 0 takes 8192. Lines
-	// beyond it are dropped and counted.
+	// Queue bounds the lines that wait for the output; 0 takes
+	// defaults.Queue. Lines beyond it are dropped and counted.
 	Queue int
 	// Log hears of an output that fails and of one that works again; nil is
 	// silent.
@@ -64,7 +63,7 @@ func NewWriter(open Open, cfg WriterConfig) (*Writer, error) {
 		return nil, err
 	}
 	if cfg.Queue <= 0 {
-		cfg.Queue = defaultQueue
+		cfg.Queue = defaults.Queue
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -35,25 +35,29 @@ const minTokens = 16
 // fastest is the quantile that Fastest answers.
 const fastest = 0.01
 
-// Config says how much evidence is enough. The zero value takes the defaults.
+// Config says how much evidence is enough. Zero fields take those of Defaults.
 type Config struct {
 	// MinSamples is the number of answers in a load band below which the band
-	// is thin; 0 takes 300, which puts three answers beyond the 0.99 quantile.
+	// is thin.
 	MinSamples int
-	// Decay is how long an answer is remembered; 0 takes 10 minutes.
+	// Decay is how long an answer is remembered.
 	Decay time.Duration
 }
 
+// Defaults returns the values that zero fields take: 300 samples put three
+// answers beyond the 0.99 quantile.
+func Defaults() Config { return Config{MinSamples: 300, Decay: 10 * time.Minute} }
+
 func (c Config) minSamples() int {
 	if c.MinSamples <= 0 {
-		return 300
+		return Defaults().MinSamples
 	}
 	return c.MinSamples
 }
 
 func (c Config) decay() time.Duration {
 	if c.Decay <= 0 {
-		return 10 * time.Minute
+		return Defaults().Decay
 	}
 	return c.Decay
 }

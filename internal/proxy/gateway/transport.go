@@ -11,15 +11,16 @@ import (
 	"net/url"
 	"os"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/defaults"
 )
 
 // DialFunc opens a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 const (
-	defaultDialTimeout = 5 * time.Second
-	idleConnTimeout    = 90 * time.Second
-	keepAlivePeriod    = 30 * time.Second
+	idleConnTimeout = 90 * time.Second
+	keepAlivePeriod = 30 * time.Second
 	// pingAfter is how long an HTTP/2 connection in use may be silent before it
 	// is asked for a sign of life, and pingTimeout how long that may take: many
 	// requests share it, and would otherwise all wait for a peer that is gone.
@@ -52,7 +53,7 @@ type transportKey struct {
 func (u *Upstream) transportKey() (transportKey, error) {
 	key := transportKey{insecure: u.Insecure, dialTimeout: u.DialTimeout, headerTimeout: u.HeaderTimeout}
 	if key.dialTimeout <= 0 {
-		key.dialTimeout = defaultDialTimeout
+		key.dialTimeout = defaults.ConnectTimeout
 	}
 	if u.CAFile != "" {
 		pem, err := os.ReadFile(u.CAFile)
