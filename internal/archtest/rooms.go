@@ -28,6 +28,7 @@ var rooms = []room{
 	{dir: "internal/stat", may: []string{"."}, pure: true},
 	{dir: "internal/models", may: []string{"."}, pure: true},
 	{dir: "internal/defaults", std: []string{"time"}, pure: true},
+	{dir: "internal/jsonwalk", pure: true},
 
 	{dir: "internal/policy", may: []string{".", "internal/stat", "internal/models", "internal/policy/..."}, pure: true},
 	{dir: "internal/policy/budget", may: []string{".", "internal/stat"}, pure: true},
@@ -40,7 +41,7 @@ var rooms = []room{
 	{dir: "internal/policy/breaker", may: []string{".", "internal/stat"}, pure: true},
 
 	{dir: "internal/lab/fleet", may: []string{".", "internal/stat", "internal/models"}, pure: true},
-	{dir: "internal/lab/workload", may: []string{"."}, pure: true},
+	{dir: "internal/lab/workload", may: []string{".", "internal/jsonwalk"}, pure: true},
 	{dir: "internal/numeral", pure: true},
 	{dir: "internal/svg", pure: true},
 	{dir: "internal/lab/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/svg"}, pure: true},
@@ -48,7 +49,7 @@ var rooms = []room{
 	{dir: "internal/diagnose", may: []string{".", "internal/numeral", "internal/stat", "internal/svg"}, pure: true},
 
 	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
-	{dir: "internal/proxy/wire", may: []string{".", "internal/proxy/wire/..."}},
+	{dir: "internal/proxy/wire", may: []string{".", "internal/jsonwalk", "internal/proxy/wire/..."}},
 	{dir: "internal/proxy/gateway", may: []string{".", "internal/policy", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/lab/whatif", may: []string{".", "internal/policy", "internal/lab/fleet", "internal/lab/report", "internal/lab/workload"}},
 	{dir: "internal/lab/plan", may: []string{".", "internal/numeral", "internal/models", "internal/lab/fleet", "internal/policy/...", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload"}, pure: true},
@@ -63,7 +64,7 @@ var rooms = []room{
 	{dir: "internal/observe/export", may: []string{".", "internal/observe/store"}, clock: true},
 	{dir: "internal/observe/export/sink", may: []string{"internal/observe/export", "internal/observe/store"}, clock: true},
 	{dir: "internal/observe/kql", may: []string{"internal/observe/kql/..."}, pure: true},
-	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose"}},
+	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose", "internal/jsonwalk"}},
 	{dir: "examples"},
 	{dir: "internal/app", may: []string{
 		".", "examples", "internal/lab/azuresim", "internal/config", "internal/observe/export", "internal/lab/fleet", "internal/proxy/gateway", "internal/observe/genai", "internal/observe/lockfile", "internal/observe/otlp",
