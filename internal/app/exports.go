@@ -89,7 +89,7 @@ func startExporting(w *store.Writer, from []config.Export, log *slog.Logger) (*e
 func startExportProcess(targets map[string]export.Target, log *slog.Logger) (*export.Process, error) {
 	path, err := FindProgram(exportProgram, "make build")
 	if err != nil {
-		return nil, fmt.Errorf("exports need %w", err)
+		return nil, fmt.Errorf("start exports: %w", err)
 	}
 	return export.StartProcess(path, targets, log)
 }

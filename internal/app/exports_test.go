@@ -149,7 +149,7 @@ func TestExportsThatCannotOpen(t *testing.T) {
 		name, key, want string
 		install         func(*testing.T)
 	}{
-		{"no program", "aHVudGVyMg==", "exports need the program spillway-export, which is neither beside spillway nor in PATH: build it with make build", func(t *testing.T) { t.Setenv("PATH", t.TempDir()) }},
+		{"no program", "aHVudGVyMg==", "start exports: spillway-export is neither beside spillway nor in PATH: build it with make build", func(t *testing.T) { t.Setenv("PATH", t.TempDir()) }},
 		{"wrong key", "hunter2", "opening the export lake: auth.account_key", installExportProgram},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -104,7 +104,7 @@ const tries = 3
 func (c *queryCommand) ask(w *world, q kql.Query) ([]byte, error) {
 	program, err := app.FindProgram(analystName, "make analyst")
 	if err != nil {
-		return nil, fmt.Errorf("queries need %w", err)
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "spillway-query-")
 	if err != nil {
