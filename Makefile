@@ -30,8 +30,8 @@ run: build ## build and start the gateway on an embedded fleet; needs no cloud a
 	@exec bin/spillway serve $(ARGS)
 
 .PHONY: build
-build: ## build bin/spillway
-	@CGO_ENABLED=0 go build -trimpath -o bin/spillway ./cmd/spillway
+build: ## build bin/spillway and bin/spillway-export
+	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/spillway ./cmd/spillway-export
 
 .PHONY: analyst
 analyst: ## build bin/spillway-analyst, which runs queries; needs a C compiler

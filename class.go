@@ -44,7 +44,8 @@ type Class struct {
 	Budget       BudgetRule
 	// Sync says how synchronous requests travel upstream.
 	Sync SyncMode
-	// MaxWait bounds the time in the queue, as the deadline does; 0 takes 30 s.
+	// MaxWait bounds the time in the queue, as the deadline does; 0 takes
+	// policy.DefaultMaxWait.
 	MaxWait time.Duration
 	// Hedge allows a second attempt when the first token is late.
 	Hedge bool
@@ -93,13 +94,13 @@ func (m BudgetMode) String() string { return name(budgetNames[:], uint8(m)) }
 type BudgetRule struct {
 	Mode BudgetMode
 	// Quantile of TTFT and of per-request mean TBT to budget with, 0.5–0.999;
-	// 0 takes 0.99.
+	// 0 takes budget.DefaultQuantile.
 	Quantile float64
 	// MaxOutputTokens is a fixed cap besides the measured one; 0 means none.
 	// When set, the budget is this number and not the measured one.
 	MaxOutputTokens int
 	// Margin is kept free before the deadline for the reply itself; 0 takes
-	// 250 ms, and never more than a tenth of the window.
+	// budget.DefaultMargin, and never more than a tenth of the window.
 	Margin time.Duration
 	// ClampStructured lets clamp and reject also lower requests whose answer
 	// is worthless when cut short: structured output, tools, reasoning.

@@ -61,7 +61,8 @@ type Pool struct {
 	Models []string   // other model names that select this pool
 	Tiers  [][]string // deployment names, first tier first
 	// SpillAt is the utilization (0–1 and above) at which a tier counts as
-	// full; 0 takes 0.97.
+	// full; 0 takes
+	// route.DefaultSpillAt.
 	SpillAt float64
 	// MaxTiers bounds how many tiers one request may try; 0 means all.
 	MaxTiers int

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/config"
@@ -18,10 +20,15 @@ import (
 // sealed last. The rest goes at the next start.
 const lastExport = 5 * time.Second
 
+// exportProgram is the program that has the libraries of the places. The
+// gateway does without them.
+const exportProgram = "spillway-export"
+
 // exportingStore is the record store with the exports that read from it.
 type exportingStore struct {
 	*store.Writer
 	exports *export.Exports
+	process *export.Process
 }
 
 // Close seals the last records, lets the exports send them, and closes the
@@ -31,6 +38,7 @@ func (s *exportingStore) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastExport)
 	defer cancel()
 	s.exports.Close(ctx)
+	s.process.Close()
 	return errors.Join(err, s.Writer.Close())
 }
 
@@ -48,20 +56,80 @@ func (a *App) startExports(w *store.Writer) (recordSink, error) {
 	if len(a.cfg.Exports) == 0 {
 		return w, nil
 	}
-	var exports []export.Export
+	s, err := startExporting(w, a.cfg.Exports, a.opts.Log)
+	if err != nil {
+		return nil, err
+	}
 	for _, e := range a.cfg.Exports {
-		sender, err := export.New(target(e))
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("opening the export %s: %w", e.Name, err), w.Close())
-		}
-		exports = append(exports, export.Export{
-			Name: e.Name, Sender: sender, Feed: w.Feed(e.Name), Timeout: e.Timeout, GiveUpAfter: e.GiveUpAfter,
-		})
 		a.losses = append(a.losses, lossCounter{e.Name, w.Feed(e.Name).Lost})
 	}
-	s := &exportingStore{Writer: w, exports: export.Start(exports, a.opts.Log, rand.Float64)}
 	a.exports = s.exports
 	return s, nil
+}
+
+// startExporting starts the export program and the exports. It owns w from
+// then on, also when it fails.
+func startExporting(w *store.Writer, from []config.Export, log *slog.Logger) (*exportingStore, error) {
+	targets := map[string]export.Target{}
+	for _, e := range from {
+		targets[e.Name] = target(e)
+	}
+	process, err := startExportProcess(targets, log)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	var exports []export.Export
+	for _, e := range from {
+		exports = append(exports, export.Export{
+			Name: e.Name, Sender: process.Sender(e.Name), Feed: w.Feed(e.Name), Timeout: e.Timeout, GiveUpAfter: e.GiveUpAfter,
+		})
+	}
+	return &exportingStore{Writer: w, exports: export.Start(exports, log, rand.Float64), process: process}, nil
+}
+
+func startExportProcess(targets map[string]export.Target, log *slog.Logger) (*export.Process, error) {
+	path, err := FindProgram(exportProgram, "make build")
+	if err != nil {
+		return nil, fmt.Errorf("start exports: %w", err)
+	}
+	return export.StartProcess(path, targets, log)
+}
+
+// ExportRest sends what a store still has for the exports of the configuration
+// at path, while no gateway writes to that store, until ctx ends. Store overrides
+// the configuration's directory. What could not be sent is an error; the log
+// says why.
+func ExportRest(ctx context.Context, path, dir string, log *slog.Logger) error {
+	cfg, err := config.Load(path, os.LookupEnv, os.ReadFile)
+	if err != nil {
+		return err
+	}
+	if dir = cmp.Or(dir, cfg.Store.Dir); dir == "" || len(cfg.Exports) == 0 {
+		return errors.New("there is nothing to export: the configuration needs a store.dir and exports")
+	}
+	w, err := store.NewWriter(store.Config{Dir: dir, Log: log, Feeds: feeds(cfg.Exports)})
+	if errors.Is(err, store.ErrLocked) {
+		return fmt.Errorf("%w: a gateway that runs exports its records itself (%s)", err, dir)
+	}
+	if err != nil {
+		return err
+	}
+	s, err := startExporting(w, cfg.Exports, log)
+	if err != nil {
+		return err
+	}
+	err = w.End()
+	s.exports.Close(ctx)
+	all, statusErr := s.exports.Status()
+	err = errors.Join(err, statusErr)
+	for _, e := range all {
+		log.Info("exported", slog.String("export", e.Name), slog.Uint64("records", e.Sent), slog.Int64("left", e.LagRecords))
+		if e.LagRecords > 0 {
+			err = errors.Join(err, fmt.Errorf("export %s: records not sent: %d", e.Name, e.LagRecords))
+		}
+	}
+	s.process.Close()
+	return errors.Join(err, w.Close())
 }
 
 // lossCounter counts the records that one output has lost.

@@ -49,8 +49,10 @@ func refuse(r room, dir, importPath string, test bool) string {
 		return "packages of a family do not import each other"
 	case test:
 		return ""
+	case onlyMay(importPath) != "" && !within(dir, onlyMay(importPath)):
+		return "only " + onlyMay(importPath) + " may"
 	case isOwn:
-		if r.holds(own) || matches(own, r.may) {
+		if r.holds(own) || matches(own, r.may) || slices.Contains(everywhere, own) {
 			return ""
 		}
 		return "the room's table does not allow it"
@@ -62,9 +64,14 @@ func refuse(r room, dir, importPath string, test bool) string {
 	case r.pure && !slices.ContainsFunc(pureModules, func(m string) bool { return within(importPath, m) }):
 		return "not among the modules of pure rooms"
 	}
+	return ""
+}
+
+// onlyMay returns the room that alone may import importPath; "" is no such.
+func onlyMay(importPath string) string {
 	for m, only := range behind {
-		if within(importPath, m) && !within(dir, only) {
-			return "only " + only + " may"
+		if within(importPath, m) {
+			return only
 		}
 	}
 	return ""

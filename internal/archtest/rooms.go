@@ -28,6 +28,8 @@ var rooms = []room{
 	{dir: ".", std: []string{"errors", "time"}, pure: true},
 	{dir: "internal/stat", may: []string{"."}, pure: true},
 	{dir: "internal/models", may: []string{"."}, pure: true},
+	{dir: "internal/defaults", std: []string{"time"}, pure: true},
+	{dir: "internal/jsonwalk", pure: true},
 
 	{dir: "internal/policy", may: []string{".", "internal/stat", "internal/models", "internal/policy/..."}, pure: true},
 	{dir: "internal/policy/budget", may: []string{".", "internal/stat"}, pure: true},
@@ -40,14 +42,14 @@ var rooms = []room{
 	{dir: "internal/policy/breaker", may: []string{".", "internal/stat"}, pure: true},
 
 	{dir: "internal/lab/fleet", may: []string{".", "internal/stat", "internal/models"}, pure: true},
-	{dir: "internal/lab/workload", may: []string{".", "internal/stat"}, pure: true},
+	{dir: "internal/lab/workload", may: []string{".", "internal/jsonwalk", "internal/stat"}, pure: true},
 	{dir: "internal/numeral", pure: true},
 	{dir: "internal/chart", may: []string{"internal/numeral"}, pure: true},
 	{dir: "internal/lab/report", may: []string{".", "internal/numeral", "internal/stat", "internal/models", "internal/chart"}, pure: true},
 	{dir: "internal/observe/cost", may: []string{".", "internal/numeral"}, pure: true},
 
 	{dir: "internal/diagnose", may: []string{".", "internal/numeral"}, pure: true},
-	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose"}},
+	{dir: "internal/diagnose/imports", may: []string{".", "internal/diagnose", "internal/jsonwalk"}},
 	{dir: "internal/diagnose/render", may: []string{"internal/chart", "internal/diagnose", "internal/numeral"}, pure: true},
 	{dir: "internal/diagnose/replay", may: []string{
 		".", "internal/diagnose", "internal/lab/fleet", "internal/lab/report", "internal/lab/whatif", "internal/lab/workload",
@@ -56,7 +58,7 @@ var rooms = []room{
 	{dir: "internal/diagnose/rules", may: []string{".", "internal/stat", "internal/diagnose", "internal/numeral"}, pure: true},
 
 	{dir: "internal/config", may: []string{".", "internal/models", "internal/policy/..."}},
-	{dir: "internal/proxy/wire", may: []string{".", "internal/proxy/wire/..."}},
+	{dir: "internal/proxy/wire", may: []string{".", "internal/jsonwalk", "internal/proxy/wire/..."}},
 	{dir: "internal/proxy/buffer"},
 	{dir: "internal/proxy/upstream", may: []string{".", "internal/proxy/buffer", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/proxy/clientconn", may: []string{"internal/proxy/buffer"}, clock: true},
@@ -68,10 +70,12 @@ var rooms = []room{
 	{dir: "internal/lab/loadgen", may: []string{".", "internal/stat", "internal/lab/workload", "internal/proxy/wire/..."}, clock: true},
 	{dir: "internal/observe/genai", may: []string{"."}, pure: true},
 	{dir: "internal/observe/lockfile"},
-	{dir: "internal/observe/telemetry", may: []string{".", "internal/stat", "internal/observe/genai", "internal/observe/lockfile"}, clock: true},
-	{dir: "internal/observe/otlp", may: []string{".", "internal/observe/genai"}, clock: true},
-	{dir: "internal/observe/store", may: []string{".", "internal/observe/lockfile"}, clock: true},
+	{dir: "internal/observe/batch", clock: true},
+	{dir: "internal/observe/telemetry", may: []string{".", "internal/stat", "internal/observe/batch", "internal/observe/genai", "internal/observe/lockfile"}, clock: true},
+	{dir: "internal/observe/otlp", may: []string{".", "internal/observe/batch", "internal/observe/genai"}, clock: true},
+	{dir: "internal/observe/store", may: []string{".", "internal/observe/batch", "internal/observe/lockfile"}, clock: true},
 	{dir: "internal/observe/export", may: []string{".", "internal/observe/store"}, clock: true},
+	{dir: "internal/observe/export/sink", may: []string{"internal/observe/export", "internal/observe/store"}, clock: true},
 	{dir: "internal/observe/kql", pure: true},
 	{dir: "internal/observe/kql/answer", may: []string{"internal/chart", "internal/observe/kql"}, pure: true},
 	{dir: "examples"},
@@ -81,16 +85,24 @@ var rooms = []room{
 		"internal/observe/telemetry", "internal/diagnose", "internal/diagnose/imports", "internal/diagnose/replay", "internal/diagnose/rules",
 	}, clock: true},
 	{dir: "internal/cli", may: []string{".", "internal/..."}, clock: true},
-	{dir: "cmd", may: []string{"internal/cli"}},
+	{dir: "cmd/spillway", may: []string{"internal/cli"}},
+	{dir: "cmd/spillway-export", may: []string{"internal/observe/export", "internal/observe/export/sink"}},
 	{dir: "internal/archtest"},
 	{dir: "tests"}, // of the whole program: test files only
 }
 
-// behind names the modules that one room alone may import, so that they can be
-// replaced in one place.
+// everywhere names the rooms that every other may import.
+var everywhere = []string{"internal/defaults"}
+
+// behind names the modules and rooms that one room alone may import, so that
+// they can be replaced in one place, and so that the gateway does not link the
+// libraries of the places that records are exported to.
 var behind = map[string]string{
-	"github.com/go-json-experiment/json": "internal/proxy/wire",
-	"go.opentelemetry.io":                "internal/observe/otlp",
+	"github.com/go-json-experiment/json":     "internal/proxy/wire",
+	"go.opentelemetry.io":                    "internal/observe/otlp",
+	"github.com/Azure":                       "internal/observe/export/sink",
+	"github.com/minio/minio-go/v7":           "internal/observe/export/sink",
+	module + "/internal/observe/export/sink": "cmd/spillway-export",
 }
 
 // pureModules are the modules that pure rooms may import: they are pure too.

@@ -36,6 +36,9 @@ var ruleCases = []struct {
 	{"module behind its room", "internal/proxy/wire/a.go", `import _ "github.com/go-json-experiment/json/jsontext"`, ""},
 	{"module outside its room", "internal/proxy/gateway/a.go", `import _ "github.com/go-json-experiment/json/jsontext"`, "imports: only internal/proxy/wire may"},
 
+	{"room behind a room", "cmd/spillway-export/main.go", `import _ "` + module + `/internal/observe/export/sink"`, ""},
+	{"room outside its room", "internal/cli/a.go", `import _ "` + module + `/internal/observe/export/sink"`, "imports: only cmd/spillway-export may"},
+
 	{"goroutine", "internal/lab/fleet/a.go", "func f() { go f() }", "purity: goroutine"},
 	{"goroutine in an edge", "internal/proxy/gateway/a.go", "func f() { go f() }", ""},
 	{"file system", "internal/lab/report/a.go", `import _ "os"`, "purity: imports os"},

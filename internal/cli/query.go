@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/observe/kql"
 	"github.com/spillway-ai/spillway/internal/observe/kql/answer"
 	"github.com/spillway-ai/spillway/internal/observe/store"
@@ -101,7 +102,7 @@ const tries = 3
 
 // ask runs the query in a process of its own and returns what it printed.
 func (c *queryCommand) ask(w *world, q kql.Query) ([]byte, error) {
-	program, err := analyst()
+	program, err := app.FindProgram(analystName, "make analyst")
 	if err != nil {
 		return nil, err
 	}
@@ -240,21 +241,6 @@ func (b *answerBuffer) ReadFrom(r io.Reader) (int64, error) {
 
 // writer hides all but Write.
 type writer struct{ io.Writer }
-
-// analyst finds the program that runs queries: beside this one, or in PATH.
-func analyst() (string, error) {
-	if own, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(own), analystName)
-		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
-			return beside, nil
-		}
-	}
-	program, err := exec.LookPath(analystName)
-	if err != nil {
-		return "", fmt.Errorf("%s is neither beside spillway nor in PATH: build it with make analyst, or copy it there", analystName)
-	}
-	return program, nil
-}
 
 // terminalWidth is the number of characters in a line of the terminal that w
 // is, or 0 when nothing bounds a line.

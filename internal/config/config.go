@@ -53,17 +53,17 @@ type Server struct {
 	Listen         string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of the data listener: host:port, or :port for every interface."`
 	Admin          string        `yaml:"admin" default:"127.0.0.1:8081" doc:"Address of the admin listener: health checks and metrics. Empty turns it off."`
 	TLS            *ServerTLS    `yaml:"tls" doc:"Serve HTTPS on the data listener."`
-	MaxBodyBytes   Bytes         `yaml:"max_body_bytes" default:"50MiB" min:"1KiB" doc:"Largest request body; larger ones get 413."`
-	MaxHeaderBytes Bytes         `yaml:"max_header_bytes" default:"64KiB" min:"4KiB" doc:"Largest request header; larger ones get 431."`
-	MaxAnswerBytes Bytes         `yaml:"max_answer_bytes" default:"64MiB" min:"1KiB" doc:"Largest response that is buffered or assembled."`
-	MaxErrorBytes  Bytes         `yaml:"max_error_bytes" default:"256KiB" min:"1KiB" doc:"Largest error body read from a deployment."`
-	MaxEventBytes  Bytes         `yaml:"max_event_bytes" default:"8MiB" min:"1KiB" max:"1GiB" doc:"Largest event of a deployment's stream."`
-	MaxInFlight    int           `yaml:"max_in_flight" default:"100000" min:"1" doc:"Maximum requests in flight; further ones get 503."`
-	HeaderTimeout  time.Duration `yaml:"header_timeout" default:"10s" min:"1ms" doc:"Time to read a request's header."`
-	BodyTimeout    time.Duration `yaml:"body_timeout" default:"10s" min:"1ms" doc:"Time to read a request's body; min_body_rate extends it."`
-	MinBodyRate    Bytes         `yaml:"min_body_rate" default:"16KiB" min:"1" doc:"Bytes per second at which a body must arrive after body_timeout."`
-	IdleTimeout    time.Duration `yaml:"idle_timeout" default:"2m" min:"1ms" doc:"Time that a keep-alive connection may be idle."`
-	WriteTimeout   time.Duration `yaml:"write_timeout" default:"30s" min:"1ms" doc:"Time that one write to a client may take before the client counts as disconnected."`
+	MaxBodyBytes   Bytes         `yaml:"max_body_bytes" min:"1KiB" doc:"Largest request body; larger ones get 413."`
+	MaxHeaderBytes Bytes         `yaml:"max_header_bytes" min:"4KiB" doc:"Largest request header; larger ones get 431."`
+	MaxAnswerBytes Bytes         `yaml:"max_answer_bytes" min:"1KiB" doc:"Largest response that is buffered or assembled."`
+	MaxErrorBytes  Bytes         `yaml:"max_error_bytes" min:"1KiB" doc:"Largest error body read from a deployment."`
+	MaxEventBytes  Bytes         `yaml:"max_event_bytes" min:"1KiB" max:"1GiB" doc:"Largest event of a deployment's stream."`
+	MaxInFlight    int           `yaml:"max_in_flight" min:"1" doc:"Maximum requests in flight; further ones get 503."`
+	HeaderTimeout  time.Duration `yaml:"header_timeout" min:"1ms" doc:"Time to read a request's header."`
+	BodyTimeout    time.Duration `yaml:"body_timeout" min:"1ms" doc:"Time to read a request's body; min_body_rate extends it."`
+	MinBodyRate    Bytes         `yaml:"min_body_rate" min:"1" doc:"Bytes per second at which a body must arrive after body_timeout."`
+	IdleTimeout    time.Duration `yaml:"idle_timeout" min:"1ms" doc:"Time that a keep-alive connection may be idle."`
+	WriteTimeout   time.Duration `yaml:"write_timeout" min:"1ms" doc:"Time that one write to a client may take before the client counts as disconnected."`
 	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time for requests in flight to finish after SIGTERM."`
 	LeaveStreams   bool          `yaml:"leave_streams" default:"true" doc:"Hand streams to HTTP/1.1 clients over from net/http to the gateway once they have begun, which saves memory. If false, net/http serves them to the end."`
 }
@@ -104,7 +104,7 @@ type Deployment struct {
 	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 selects the default of the policy core."`
 	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Azure deployment type by processing location, which decides the published price."`
 	Price           *Price        `yaml:"price" doc:"Price, where your contract differs from the published one."`
-	ConnectTimeout  time.Duration `yaml:"connect_timeout" default:"5s" min:"1ms" doc:"Time to connect to the endpoint, and again for the TLS handshake."`
+	ConnectTimeout  time.Duration `yaml:"connect_timeout" min:"1ms" doc:"Time to connect to the endpoint, and again for the TLS handshake."`
 	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"10m" min:"0s" doc:"Time to wait for response headers, in addition to the request's deadline; 0 is only the deadline."`
 	Auth            *Auth         `yaml:"auth" doc:"Credential for the endpoint. Styles azure and azure-v1 require it."`
 	TLS             *UpstreamTLS  `yaml:"tls" doc:"Verification of the endpoint's certificate."`
@@ -140,7 +140,7 @@ type Pool struct {
 
 // Spill is when a pool's traffic goes to a later tier.
 type Spill struct {
-	At       float64 `yaml:"at" default:"0.97" min:"0.01" max:"2" doc:"Utilization at which a tier counts as full; 1 is 100%."`
+	At       float64 `yaml:"at" min:"0.01" max:"2" doc:"Utilization at which a tier counts as full; 1 is 100%."`
 	MaxTiers int     `yaml:"max_tiers" min:"0" doc:"Maximum tiers tried for one request; 0 is all."`
 }
 
@@ -154,7 +154,7 @@ type Class struct {
 	TBT          time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of a response; 0 is none."`
 	Budget       Budget        `yaml:"budget" doc:"Limit on output tokens by the time left."`
 	Sync         string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests upstream: as a stream that the gateway assembles, or unchanged."`
-	MaxWait      time.Duration `yaml:"max_wait" default:"30s" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
+	MaxWait      time.Duration `yaml:"max_wait" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
 	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt to another deployment when the first token is late."`
 	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the output limit, after 300 responses, so that Azure reserves less. It applies only where it gains something: the deployment used 70% of its tokens or refused a request in the last 5 minutes. It can truncate responses."`
 }
@@ -162,9 +162,9 @@ type Class struct {
 // Budget is how a class turns time into output tokens.
 type Budget struct {
 	Mode            string        `yaml:"mode" default:"window" enum:"window|clamp|reject|observe" doc:"What to do with a request that asks for more than fits: cut its response at the deadline, lower its limit, reject it with 400, or only record it."`
-	Quantile        float64       `yaml:"quantile" default:"0.99" min:"0.5" max:"0.999" doc:"Quantile of the learned speed to use."`
+	Quantile        float64       `yaml:"quantile" min:"0.5" max:"0.999" doc:"Quantile of the learned speed to use."`
 	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget instead of the measured one, for non-streaming responses; 0 is none. Structured output, tools and reasoning are exempt, as from clamp."`
-	Margin          time.Duration `yaml:"margin" default:"250ms" min:"1ms" doc:"Time reserved before the deadline for the reply itself; at most a tenth of the window."`
+	Margin          time.Duration `yaml:"margin" min:"1ms" doc:"Time reserved before the deadline for the reply itself; at most a tenth of the window."`
 	ClampStructured bool          `yaml:"clamp_structured" doc:"Apply clamp, reject and max_output_tokens also to requests whose response is worthless when cut: structured output, tools, reasoning."`
 }
 
@@ -181,40 +181,40 @@ type Caller struct {
 type Routing struct {
 	Strategy    string `yaml:"strategy" default:"weighted" enum:"weighted|least_outstanding|affinity" doc:"By weight, by fewest outstanding tokens, or by prompt prefix for prompt cache hits."`
 	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool; with several pools, such requests get an error."`
-	MaxHops     int    `yaml:"max_hops" default:"3" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as a loop."`
+	MaxHops     int    `yaml:"max_hops" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as a loop."`
 }
 
 // Retry is when a request is tried again.
 type Retry struct {
-	MaxAttempts  int           `yaml:"max_attempts" default:"4" min:"1" max:"8" doc:"Maximum attempts of one request, including the first."`
-	BaseDelay    time.Duration `yaml:"base_delay" default:"100ms" min:"1ms" doc:"Delay before the first retry at the same deployment; doubles each time, with jitter."`
-	MaxDelay     time.Duration `yaml:"max_delay" default:"2s" min:"1ms" doc:"Longest retry delay."`
-	Ratio        float64       `yaml:"ratio" default:"0.2" min:"0" max:"1" doc:"Retry budget: retries per request over the window; 0 is none."`
-	MinPerSecond float64       `yaml:"min_per_second" default:"10" min:"0" doc:"Retries per second allowed in addition to the ratio; 0 is none."`
-	Window       time.Duration `yaml:"window" default:"10s" min:"1s" doc:"Period over which requests and retries are counted."`
+	MaxAttempts  int           `yaml:"max_attempts" min:"1" max:"8" doc:"Maximum attempts of one request, including the first."`
+	BaseDelay    time.Duration `yaml:"base_delay" min:"1ms" doc:"Delay before the first retry at the same deployment; doubles each time, with jitter."`
+	MaxDelay     time.Duration `yaml:"max_delay" min:"1ms" doc:"Longest retry delay."`
+	Ratio        float64       `yaml:"ratio" min:"0" max:"1" doc:"Retry budget: retries per request over the window; 0 is none."`
+	MinPerSecond float64       `yaml:"min_per_second" min:"0" doc:"Retries per second allowed in addition to the ratio; 0 is none."`
+	Window       time.Duration `yaml:"window" min:"1s" doc:"Period over which requests and retries are counted."`
 }
 
 // Breaker is when a deployment that fails is left alone.
 type Breaker struct {
-	Window              time.Duration `yaml:"window" default:"30s" min:"1s" doc:"Period over which the error rate is measured."`
-	MinRequests         int           `yaml:"min_requests" default:"10" min:"1" doc:"Minimum results in the window for the rate to count."`
-	ErrorRate           float64       `yaml:"error_rate" default:"0.5" min:"0.01" max:"1" doc:"Share of failures that opens the breaker."`
-	ConsecutiveFailures int           `yaml:"consecutive_failures" default:"5" min:"1" doc:"Consecutive failures that open the breaker regardless of the rate."`
-	OpenFor             time.Duration `yaml:"open_for" default:"5s" min:"1ms" doc:"Time until the first probe; doubles when the breaker soon opens again."`
-	MaxOpenFor          time.Duration `yaml:"max_open_for" default:"60s" min:"1ms" doc:"Longest time until the first probe."`
-	Probes              int           `yaml:"probes" default:"1" min:"1" doc:"Maximum concurrent probe requests; this many successes close the breaker."`
+	Window              time.Duration `yaml:"window" min:"1s" doc:"Period over which the error rate is measured."`
+	MinRequests         int           `yaml:"min_requests" min:"1" doc:"Minimum results in the window for the rate to count."`
+	ErrorRate           float64       `yaml:"error_rate" min:"0.01" max:"1" doc:"Share of failures that opens the breaker."`
+	ConsecutiveFailures int           `yaml:"consecutive_failures" min:"1" doc:"Consecutive failures that open the breaker regardless of the rate."`
+	OpenFor             time.Duration `yaml:"open_for" min:"1ms" doc:"Time until the first probe; doubles when the breaker soon opens again."`
+	MaxOpenFor          time.Duration `yaml:"max_open_for" min:"1ms" doc:"Longest time until the first probe."`
+	Probes              int           `yaml:"probes" min:"1" doc:"Maximum concurrent probe requests; this many successes close the breaker."`
 }
 
 // Queue is who may wait for capacity.
 type Queue struct {
-	MaxLength int     `yaml:"max_length" default:"1024" min:"0" doc:"Maximum requests that may wait; 0 is none."`
-	MaxShare  float64 `yaml:"max_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the queue that one caller may use while others wait."`
+	MaxLength int     `yaml:"max_length" min:"0" doc:"Maximum requests that may wait; 0 is none."`
+	MaxShare  float64 `yaml:"max_share" min:"0.01" max:"1" doc:"Share of the queue that one caller may use while others wait."`
 }
 
 // Speed is how the speed of a deployment is learned.
 type Speed struct {
-	MinSamples int           `yaml:"min_samples" default:"300" min:"1" doc:"Minimum responses for a measured speed. With fewer at one load level, responses at all load levels are combined; with fewer in total, the slower of the published and the measured speed counts, with 2 s to the first token."`
-	Decay      time.Duration `yaml:"decay" default:"10m" min:"1s" doc:"How long a measured response is remembered."`
+	MinSamples int           `yaml:"min_samples" min:"1" doc:"Minimum responses for a measured speed. With fewer at one load level, responses at all load levels are combined; with fewer in total, the slower of the published and the measured speed counts, with 2 s to the first token."`
+	Decay      time.Duration `yaml:"decay" min:"1s" doc:"How long a measured response is remembered."`
 }
 
 // Records is where records go.
@@ -223,7 +223,7 @@ type Records struct {
 	Stdout       bool   `yaml:"stdout" doc:"Write records to standard output."`
 	MaxFileBytes Bytes  `yaml:"max_file_bytes" default:"64MiB" min:"4KiB" doc:"Size at which a new file starts."`
 	MaxFiles     int    `yaml:"max_files" default:"16" min:"1" max:"10000" doc:"Files kept; the oldest is removed."`
-	Queue        int    `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
+	Queue        int    `yaml:"queue" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
 }
 
 // Store is the record store.
@@ -231,8 +231,8 @@ type Store struct {
 	Dir       string        `yaml:"dir" doc:"Directory of the store. Only one gateway may write to it; any number of processes may read it."`
 	MaxAge    time.Duration `yaml:"max_age" default:"2160h" min:"0s" doc:"How long records are kept, and up to a day longer; 0 keeps all. 2160h is 90 days."`
 	MaxBytes  Bytes         `yaml:"max_bytes" default:"16GiB" min:"0" doc:"Size on disk above which the oldest records are removed; 0 is unlimited."`
-	SealAfter time.Duration `yaml:"seal_after" default:"1m" min:"1s" doc:"Longest time until a record is in a Parquet file. Before that, only Spillway can read it."`
-	Queue     int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
+	SealAfter time.Duration `yaml:"seal_after" min:"1s" doc:"Longest time until a record is in a Parquet file. Before that, only Spillway can read it."`
+	Queue     int           `yaml:"queue" min:"1" max:"1000000" doc:"Maximum records that wait for the disk; further ones are dropped and counted."`
 }
 
 // Metrics is whether there are metrics.

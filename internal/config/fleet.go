@@ -21,11 +21,11 @@ type FleetDeployment struct {
 	Kind                   string        `yaml:"kind" default:"standard" enum:"standard|provisioned" doc:"How its capacity is sold."`
 	Region                 string        `yaml:"region" doc:"Region, in the header x-ms-region."`
 	PTU                    int           `yaml:"ptu" min:"0" max:"1000000" doc:"Provisioned throughput units."`
-	MeterDepth             time.Duration `yaml:"meter_depth" default:"60s" min:"1s" doc:"Drain time that equals 100% utilization."`
+	MeterDepth             time.Duration `yaml:"meter_depth" min:"1s" doc:"Drain time that equals 100% utilization."`
 	TPM                    int           `yaml:"tpm" min:"0" doc:"Tokens per minute; 0 is unlimited."`
 	RPM                    int           `yaml:"rpm" min:"0" doc:"Requests per minute; 0 is unlimited."`
 	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens."`
-	CompletionWindow       time.Duration `yaml:"completion_window" default:"60s" min:"1ms" doc:"Time after which a non-streaming request ends in 408."`
+	CompletionWindow       time.Duration `yaml:"completion_window" min:"1ms" doc:"Time after which a non-streaming request ends in 408."`
 	DefaultOutput          int           `yaml:"default_output" min:"0" doc:"Output tokens reserved for a request without a limit."`
 	MaxOutput              int           `yaml:"max_output" min:"0" doc:"Largest output limit that the model accepts."`
 	OutputMedian           float64       `yaml:"output_median" min:"0" doc:"Median output length in tokens, where the request does not set it."`

@@ -21,6 +21,10 @@ type option struct {
 // options lists the fields of a struct of this package, in their order.
 func options(t reflect.Type) []option {
 	list := make([]option, 0, t.NumField())
+	var owned reflect.Value // the defaults that the group takes from elsewhere
+	if d, ok := reflect.Zero(t).Interface().(defaulter); ok {
+		owned = reflect.ValueOf(d.defaults())
+	}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		o := option{
@@ -30,6 +34,9 @@ func options(t reflect.Type) []option {
 		}
 		if words := f.Tag.Get("enum"); words != "" {
 			o.enum = strings.Split(words, "|")
+		}
+		if owned.IsValid() && !owned.Field(i).IsZero() {
+			o.def = formatScalar(owned.Field(i))
 		}
 		list = append(list, o)
 	}
@@ -79,7 +86,7 @@ func fillDefaults(v reflect.Value) {
 			fillDefaults(field)
 		case o.def != "":
 			if err := setScalar(field, o.def); err != nil {
-				panic("config: default of " + o.name + ": " + err.message) // a test reads every tag
+				panic("config: default of " + o.name + ": " + err.message) // a test reads every one
 			}
 		}
 	}

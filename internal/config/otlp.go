@@ -12,7 +12,7 @@ import (
 // OTLP is the collector that traces, metrics and logs go to.
 type OTLP struct {
 	Endpoint    string        `yaml:"endpoint" doc:"Base URL of the collector, such as https://collector:4317; http:// is unencrypted. When empty, nothing is sent."`
-	Protocol    string        `yaml:"protocol" default:"grpc" enum:"grpc|http" doc:"OTLP over gRPC, usually on port 4317, or as protobuf over HTTP, usually on port 4318. HTTP adds /v1/traces, /v1/metrics and /v1/logs to the endpoint's path."`
+	Protocol    string        `yaml:"protocol" enum:"grpc|http" doc:"OTLP over gRPC, usually on port 4317, or as protobuf over HTTP, usually on port 4318. HTTP adds /v1/traces, /v1/metrics and /v1/logs to the endpoint's path."`
 	Headers     []Header      `yaml:"headers" doc:"Headers of every message, such as an API key."`
 	TLS         *UpstreamTLS  `yaml:"tls" doc:"Verification of the collector's certificate."`
 	Compression string        `yaml:"compression" default:"gzip" enum:"gzip|none" doc:"Compression of messages."`
@@ -21,9 +21,9 @@ type OTLP struct {
 	Logs        bool          `yaml:"logs" default:"true" doc:"Send the record of each request as an event."`
 	SampleRatio float64       `yaml:"sample_ratio" default:"1" min:"0" max:"1" doc:"Share of traces to keep of requests answered completely by the first attempt; others are always kept. The sampling decision in a client's trace context takes precedence."`
 	Attributes  []Attribute   `yaml:"attributes" doc:"Resource attributes, such as deployment.environment.name. They take precedence over OTEL_RESOURCE_ATTRIBUTES."`
-	Timeout     time.Duration `yaml:"timeout" default:"10s" min:"1ms" doc:"Timeout of one try to send a message; tries repeat for a minute."`
-	Interval    time.Duration `yaml:"interval" default:"60s" min:"1s" doc:"How often metrics are sent."`
-	Queue       int           `yaml:"queue" default:"8192" min:"1" max:"1000000" doc:"Maximum records that wait for the collector; further ones are dropped and counted."`
+	Timeout     time.Duration `yaml:"timeout" min:"1ms" doc:"Timeout of one try to send a message; tries repeat for a minute."`
+	Interval    time.Duration `yaml:"interval" min:"1s" doc:"How often metrics are sent."`
+	Queue       int           `yaml:"queue" min:"1" max:"1000000" doc:"Maximum records that wait for the collector; further ones are dropped and counted."`
 }
 
 // Header is one header of a message.

@@ -1,12 +1,15 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/defaults"
+	"github.com/spillway-ai/spillway/internal/policy/budget"
 	"github.com/spillway-ai/spillway/internal/policy/route"
 )
 
@@ -40,6 +43,40 @@ func checkTags(t *testing.T, typ reflect.Type, path string) {
 		}
 		if err := o.check(v); o.def != "" && err != nil {
 			t.Errorf("%s: default %q %s", at, o.def, err.message)
+		}
+	}
+}
+
+// A default is stated once: by the tag, or by what uses the option. What other
+// options' descriptions say of defaults is so.
+func TestDefaultsAreStatedOnce(t *testing.T) {
+	count := 0
+	var check func(reflect.Type)
+	check = func(typ reflect.Type) {
+		owned, has := reflect.Zero(typ).Interface().(defaulter)
+		for f := range typ.Fields() {
+			if element, _ := underlying(f.Type); element.Kind() == reflect.Struct {
+				check(element)
+			}
+			if !has || reflect.ValueOf(owned.defaults()).FieldByIndex(f.Index).IsZero() {
+				continue
+			}
+			count++
+			if tag, twice := f.Tag.Lookup("default"); twice {
+				t.Errorf("%s.%s has a default in its tag, %s, and takes another one", typ.Name(), f.Name, tag)
+			}
+		}
+	}
+	check(reflect.TypeFor[Config]())
+	if count < 40 {
+		t.Errorf("%d defaults are taken from what uses them: the test shows little", count)
+	}
+	for _, tt := range []struct{ option, fact string }{
+		{"api_version", defaults.APIVersion},
+		{"max_output_tokens", fmt.Sprint(budget.DefaultMaxTokens)},
+	} {
+		if o, _ := find(options(reflect.TypeFor[Deployment]()), tt.option); !strings.Contains(o.doc, tt.fact) {
+			t.Errorf("the description of %s does not name %s: %s", tt.option, tt.fact, o.doc)
 		}
 	}
 }

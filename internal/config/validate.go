@@ -11,10 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// defaultAPIVersion is the api-version that Azure keeps generally available.
-const defaultAPIVersion = "2024-10-21"
+	"github.com/spillway-ai/spillway/internal/defaults"
+)
 
 // derive fills in the defaults that depend on other options.
 func (d *decoder) derive(c *Config) {
@@ -26,7 +25,7 @@ func (d *decoder) derive(c *Config) {
 			p.Style = styleOf(p)
 		}
 		if p.Style == StyleAzure && p.APIVersion == "" {
-			p.APIVersion = defaultAPIVersion
+			p.APIVersion = defaults.APIVersion
 		}
 		if p.Deployment == "" {
 			p.Deployment = p.Model

@@ -22,6 +22,6 @@ type Config struct {
 	Queue       admit.Config
 	Strategy    route.Strategy
 	Speed       speed.Config
-	// MaxHops bounds the gateways that a request may pass; 0 means 3.
+	// MaxHops bounds the gateways that a request may pass; 0 means DefaultMaxHops.
 	MaxHops int
 }

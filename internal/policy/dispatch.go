@@ -334,8 +334,8 @@ func (f *Flight) firstProbeAt(now time.Time) time.Time {
 // minAnswer is the least output, in tokens, that must still fit after a wait.
 const minAnswer = 16
 
-// defaultMaxWait is the longest wait of a class that sets none.
-const defaultMaxWait = 30 * time.Second
+// DefaultMaxWait is the longest wait of a class that sets none.
+const DefaultMaxWait = 30 * time.Second
 
 // mayWait reports whether waiting for d until ready leaves time for an answer.
 func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
@@ -348,7 +348,7 @@ func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
 func (f *Flight) waitLimit(now time.Time) time.Time {
 	wait := f.req.Class.MaxWait
 	if wait <= 0 {
-		wait = defaultMaxWait
+		wait = DefaultMaxWait
 	}
 	if f.queued {
 		return f.queuedAt.Add(wait)

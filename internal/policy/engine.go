@@ -12,8 +12,9 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/route"
 )
 
-// defaultMaxHops bounds the gateways that one request may pass.
-const defaultMaxHops = 3
+// DefaultMaxHops bounds the gateways that one request may pass where the
+// configuration does not.
+const DefaultMaxHops = 3
 
 // Engine is the shared state of one pool: the attempts at its deployments, and
 // what has been learned about them. It is not safe for concurrent use.
@@ -183,7 +184,7 @@ func (e *Engine) newFlight() *Flight {
 
 func (e *Engine) maxHops() int {
 	if e.cfg.MaxHops <= 0 {
-		return defaultMaxHops
+		return DefaultMaxHops
 	}
 	return e.cfg.MaxHops
 }

@@ -108,7 +108,7 @@ func (f *Flight) quantile() float64 {
 	if q := f.req.Class.Budget.Quantile; q > 0 {
 		return q
 	}
-	return 0.99
+	return budget.DefaultQuantile
 }
 
 // emit adds an action to the step.

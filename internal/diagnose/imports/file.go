@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // A file with more bad rows than badSome and than badShare of all is refused,
@@ -177,19 +179,19 @@ func (e *columnsError) Error() string { return e.err.Error() }
 
 // detectLayout finds out how the file holds its rows.
 func (f *file) detectLayout(head []byte) error {
-	i := spaces(head, 0)
-	switch {
-	case i == len(head):
+	c := jsonwalk.Lax(head)
+	switch first := c.Peek(); {
+	case c.Offset() == len(head):
 		return errors.New("it has nothing but spaces")
-	case head[i] == '[':
+	case first == '[':
 		f.layout = asObjects
 		return nil
-	case head[i] != '{':
+	case first != '{':
 		return f.detectCSV(head)
 	}
 	f.layout = asObjects
 	has := map[string]bool{}
-	whole := members(head[i:max(i, past(head, i))], func(name, _ []byte) { has[plain(string(name))] = true }) == nil
+	whole := members(c.Value(), func(name, _ []byte) { has[plain(string(name))] = true }) == nil
 	beginning := func(text string) bool { return !whole && bytes.Contains(head, []byte(text)) }
 	switch {
 	case has["tables"], beginning(`"columns"`), beginning(`"Columns"`):

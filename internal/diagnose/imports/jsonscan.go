@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // maxRow bounds what one row may take.
@@ -109,115 +111,30 @@ var errObject = badRow("it is not a JSON object")
 // written. What it is given must not be kept. The object's form is checked as
 // far as is needed to find its members.
 func members(object []byte, visit func(name, value []byte)) error {
-	i := spaces(object, 0)
-	if i >= len(object) || object[i] != '{' {
+	c := jsonwalk.Lax(object)
+	for c.Enter('{'); c.More('}'); {
+		if name, value := c.Key(), c.Value(); !c.Bad() {
+			visit(name, value)
+		}
+	}
+	if c.Bad() {
 		return errObject
 	}
-	if i = spaces(object, i+1); i < len(object) && object[i] == '}' {
-		return nil
-	}
-	for {
-		end := past(object, i)
-		if end < 0 || object[i] != '"' {
-			return errObject
-		}
-		name := object[i+1 : end-1]
-		if i = spaces(object, end); i >= len(object) || object[i] != ':' {
-			return errObject
-		}
-		i = spaces(object, i+1)
-		if end = past(object, i); end < 0 {
-			return errObject
-		}
-		visit(name, object[i:end])
-		i = spaces(object, end)
-		switch {
-		case i < len(object) && object[i] == ',':
-			i = spaces(object, i+1)
-		case i < len(object) && object[i] == '}':
-			return nil
-		default:
-			return errObject
-		}
-	}
+	return nil
 }
 
 // elements calls visit with each element of a JSON list.
 func elements(list []byte, visit func(value []byte)) error {
-	i := spaces(list, 0)
-	if i >= len(list) || list[i] != '[' {
+	c := jsonwalk.Lax(list)
+	for c.Enter('['); c.More(']'); {
+		if value := c.Value(); !c.Bad() {
+			visit(value)
+		}
+	}
+	if c.Bad() {
 		return badRow("it is not a JSON list")
 	}
-	if i = spaces(list, i+1); i < len(list) && list[i] == ']' {
-		return nil
-	}
-	for {
-		end := past(list, i)
-		if end < 0 {
-			return badRow("it is not a JSON list")
-		}
-		visit(list[i:end])
-		i = spaces(list, end)
-		switch {
-		case i < len(list) && list[i] == ',':
-			i = spaces(list, i+1)
-		case i < len(list) && list[i] == ']':
-			return nil
-		default:
-			return badRow("it is not a JSON list")
-		}
-	}
-}
-
-func spaces(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// past is the place behind the value that begins at i, or -1.
-func past(b []byte, i int) int {
-	if i >= len(b) {
-		return -1
-	}
-	switch b[i] {
-	case '"':
-		for i++; i < len(b); i++ {
-			switch b[i] {
-			case '\\':
-				i++
-			case '"':
-				return i + 1
-			}
-		}
-		return -1
-	case '{', '[':
-		depth := 0
-		for ; i < len(b); i++ {
-			switch b[i] {
-			case '"':
-				if i = past(b, i) - 1; i < 0 {
-					return -1
-				}
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return i + 1
-				}
-			}
-		}
-		return -1
-	}
-	begin := i
-	for i < len(b) && b[i] != ',' && b[i] != '}' && b[i] != ']' && b[i] > ' ' {
-		i++
-	}
-	if i == begin {
-		return -1
-	}
-	return i
+	return nil
 }
 
 // text is a JSON value as a CSV would hold it: a string without its quotes,

@@ -1,6 +1,10 @@
 package workload
 
-import "time"
+import (
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
+)
 
 // recordRow is what a workload needs of a record, as docs/RECORDS.md
 // describes it. Its texts are parts of the line.
@@ -18,22 +22,20 @@ type recordRow struct {
 
 // read reads a line. Names keeps the members' names.
 func (row *recordRow) read(line []byte, names *interner) error {
-	o, ok := openValue(line)
-	if !ok || o.close != '}' {
-		return errNotObject
-	}
-	for {
-		key, value, more, ok := o.next()
-		if !ok || !more && !o.ended() {
-			return errNotObject
-		}
-		if !more {
-			return nil
+	c := jsonwalk.Lax(line)
+	for c.Enter('{'); c.More('}'); {
+		key, value := c.Key(), c.Value()
+		if c.Bad() {
+			break
 		}
 		if err := row.set(names.of(key), value); err != nil {
 			return err
 		}
 	}
+	if !c.Done() {
+		return errNotObject
+	}
+	return nil
 }
 
 // errNotObject is a line that is cut off, for one.
@@ -79,67 +81,49 @@ func (row *recordRow) set(key string, value []byte) (err error) {
 }
 
 // usage takes what the answer consumed.
-func (row *recordRow) usage(value []byte) error {
-	o, ok := openValue(value)
-	for ok {
-		key, value, more, whole := o.next()
-		if !whole {
-			break
-		}
-		if !more {
-			return nil
-		}
-		var err error
-		switch string(key) {
+func (row *recordRow) usage(value []byte) (err error) {
+	c := jsonwalk.Lax(value)
+	for c.Enter('{'); err == nil && c.More('}'); {
+		switch key, value := c.Key(), c.Value(); string(key) {
 		case "prompt_tokens":
 			row.prompt, err = jsonTokens("prompt_tokens", value)
 		case "completion_tokens":
 			row.completion, err = jsonTokens("completion_tokens", value)
 		}
-		if err != nil {
-			return err
-		}
 	}
-	return reasonf("usage %.40q is not an object", value)
+	if c.Bad() {
+		return reasonf("usage %.40q is not an object", value)
+	}
+	return err
 }
 
 // attempts takes the most tokens that an attempt has seen.
-func (row *recordRow) attempts(value []byte) error {
-	list, ok := openValue(value)
-	for ok && list.close == ']' {
-		_, element, more, whole := list.next()
-		if !whole {
-			break
-		}
-		if !more {
-			return nil
-		}
-		if err := row.attempt(element); err != nil {
-			return err
+func (row *recordRow) attempts(value []byte) (err error) {
+	c := jsonwalk.Lax(value)
+	for c.Enter('['); err == nil && c.More(']'); {
+		if attempt := c.Value(); !c.Bad() {
+			err = row.attempt(attempt)
 		}
 	}
-	return reasonf("attempts %.40q is not an array", value)
+	if c.Bad() {
+		return reasonf("attempts %.40q is not an array", value)
+	}
+	return err
 }
 
-func (row *recordRow) attempt(value []byte) error {
-	o, ok := openValue(value)
-	for ok {
-		key, value, more, whole := o.next()
-		if !whole {
-			break
-		}
-		if !more {
-			return nil
-		}
-		if string(key) == "tokens" {
-			n, err := jsonTokens("tokens", value)
-			if err != nil {
-				return err
-			}
+func (row *recordRow) attempt(value []byte) (err error) {
+	c := jsonwalk.Lax(value)
+	for c.Enter('{'); err == nil && c.More('}'); {
+		if key, value := c.Key(), c.Value(); string(key) == "tokens" {
+			var n int
+			n, err = jsonTokens("tokens", value)
 			row.seen = max(row.seen, n)
 		}
 	}
-	return reasonf("an attempt %.40q is not an object", value)
+	if c.Bad() {
+		return reasonf("an attempt %.40q is not an object", value)
+	}
+	return err
 }
 
 // recordDecoder reads records as calls. It keeps recent lengths by class.

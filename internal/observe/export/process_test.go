@@ -1,213 +1,261 @@
 package export
 
 import (
-	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
+	"io/fs"
+	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
-// answerChat is a deployment that says hello.
-func answerChat(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body)
-	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprint(w, `{"id":"1","object":"chat.completion","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hello"}}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}`)
+// machine runs the program in this process.
+type machine struct {
+	open    func(Target) (Sender, error)
+	started int
+	crash   func(error) // ends the program that runs last with an error
+	killed  atomic.Int32
+	broken  error // the program does not start
 }
 
-// program is the built gateway, started again and again on one store.
-type program struct {
-	t                  *testing.T
-	bin, config, store string
-	data, admin        string
-	log                output
-	cmd                *exec.Cmd
-	ids                []string // of the requests that were answered
-}
-
-func (p *program) start() {
-	p.t.Helper()
-	p.cmd = exec.CommandContext(p.t.Context(), p.bin, "serve", "--config", p.config, "--listen", p.data, "--admin", p.admin)
-	p.cmd.Env = append(os.Environ(), "HOUSE_PASSWORD="+housePassword, "ACCOUNT_KEY="+azuriteKey)
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
+func (m *machine) launch() (*child, error) {
+	if m.broken != nil {
+		return nil, m.broken
 	}
-	awaitServer(p.t, "http://"+p.admin+"/readyz", &p.log)
+	m.started++
+	in, toProgram := io.Pipe()
+	fromProgram, out := io.Pipe()
+	ended := make(chan error, 3) // the first counts
+	m.crash = func(err error) {
+		ended <- err
+		out.CloseWithError(io.EOF)
+		in.CloseWithError(io.ErrClosedPipe)
+	}
+	crash := m.crash
+	go func() {
+		err := Serve(in, out, m.open)
+		out.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	return &child{
+		in: toProgram, out: fromProgram,
+		wait: func() error { return <-ended },
+		kill: func() { m.killed.Add(1); crash(errors.New("killed")) },
+	}, nil
 }
 
-// end sends a signal and waits.
-func (p *program) end(signal syscall.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(signal); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil && signal == syscall.SIGTERM {
-		p.t.Errorf("the gateway ends with %v", err)
-	}
+// senderFunc is a function that sends.
+type senderFunc func(context.Context, *store.Segment) error
+
+func (f senderFunc) Send(ctx context.Context, s *store.Segment) error { return f(ctx, s) }
+
+// always opens one sender for every target.
+func always(f senderFunc) func(Target) (Sender, error) {
+	return func(Target) (Sender, error) { return f, nil }
 }
 
-// ask sends n requests and waits until their records are on disk.
-func (p *program) ask(n int) {
-	p.t.Helper()
-	for range n {
-		r, err := http.Post("http://"+p.data+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","messages":[{"role":"user","content":"hi"}]}`))
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, r.Body)
-		r.Body.Close()
-		if r.StatusCode != http.StatusOK {
-			p.t.Fatalf("status %d", r.StatusCode)
-		}
-		p.ids = append(p.ids, r.Header.Get("x-spillway-request-id"))
-	}
-	p.eventually("the records are on disk", func() bool { return p.onDisk() == len(p.ids) })
-}
-
-func (p *program) onDisk() (n int) {
-	s, err := store.Open(p.store)
+func startMachine(t *testing.T, m *machine) (*Process, *logBuffer) {
+	t.Helper()
+	log := &logBuffer{}
+	p, err := startProcess(m.launch, map[string]Target{"lake": {Kind: ObjectStorage, Auth: Auth{SAS: "hunter2"}}}, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
-		p.t.Fatal(err)
-	}
-	for _, err := range s.Records(store.Query{Columns: []string{"id"}}) {
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		n++
-	}
-	return n
-}
-
-func (p *program) eventually(what string, is func() bool) {
-	p.t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); <-tick.C {
-		if is() {
-			return
-		}
-	}
-	p.t.Fatalf("it is not so that %s:\n%s", what, &p.log)
-}
-
-// metrics reports whether a line stands in the metrics.
-func (p *program) metrics(line string) bool {
-	p.t.Helper()
-	r, err := http.Get("http://" + p.admin + "/metrics")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return bytes.Contains(body, []byte("\n"+line))
-}
-
-const processConfig = `
-deployments: [{name: d, endpoint: %q, model: m}]
-pools: [{name: m, tiers: [[d]]}]
-classes: [{name: c, sync: pass}]
-anonymous: c
-store: {dir: %q, seal_after: 1s}
-exports:
-  - name: house
-    kind: clickhouse
-    url: %q
-    database: default
-    auth: {user: spillway, password: "${env:HOUSE_PASSWORD}"}
-  - name: lake
-    kind: object_storage
-    api: azure
-    url: %q
-    bucket: records
-    prefix: lake
-    auth: {account_key: "${env:ACCOUNT_KEY}"}
-`
-
-// The built program with two exports, killed in the middle of its work again
-// and again while they fail: each record arrives at both, once.
-func TestProgram(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	p := &program{t: t, bin: filepath.Join(dir, "spillway"), config: filepath.Join(dir, "c.yaml"), store: filepath.Join(dir, "store")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.bin, "../../../cmd/spillway")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	p.data, p.admin = fmt.Sprint("127.0.0.1:", freePort(t)), fmt.Sprint("127.0.0.1:", freePort(t))
-	deployment := httptest.NewServer(http.HandlerFunc(answerChat))
-	defer deployment.Close()
-
-	server := startClickHouse(t)
-	makeTables(t, server)
-	azurite, _ := startAzurite(t)
-	client := azuriteClient(t, azurite)
-	if _, err := client.CreateContainer(t.Context(), "records", nil); err != nil {
 		t.Fatal(err)
 	}
-	house, lake := newGate(t, through(t, server)), newGate(t, through(t, azurite))
-	text := fmt.Sprintf(processConfig, deployment.URL, p.store, house.URL, lake.URL+"/"+azuriteAccount)
-	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
+	return p, log
+}
+
+// described is a segment that a file stands for.
+func described(t *testing.T) *store.Segment {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "requests-1.parquet")
+	if err := os.WriteFile(path, []byte("PAR1"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return &store.Segment{Path: path, Key: "store-1-2", From: time.Unix(1, 0), To: time.Unix(2, 0), First: 1, Last: 2, Bytes: 4}
+}
 
-	p.start()
-	p.ask(5)
-	p.eventually("both have the first records", func() bool {
-		return p.metrics(`spillway_export_records_total{export="house"} 5`) && p.metrics(`spillway_export_records_total{export="lake"} 5`)
-	})
-	house.mood.Store(lossy)
-	p.ask(5)
-	p.eventually("a send to ClickHouse has failed", func() bool { return !p.metrics(`spillway_export_failures_total{export="house"} 0`) })
-	p.end(syscall.SIGKILL) // ClickHouse has them, and the cursor does not say so
-	lake.mood.Store(away)
-	p.start()
-	for range 10 {
-		p.ask(1)
-	}
-	p.eventually("storage is behind", func() bool { return !p.metrics(`spillway_export_lag_records{export="lake"} 0`) })
-	p.end(syscall.SIGKILL)
-	house.mood.Store(open)
-	p.start()
-	p.ask(3)
-	lake.mood.Store(open)
-	p.eventually("both are up to date", func() bool {
-		return p.metrics(`spillway_export_lag_records{export="house"} 0`) && p.metrics(`spillway_export_lag_records{export="lake"} 0`)
-	})
-	p.ask(2)
-	p.end(syscall.SIGTERM) // the last go out at the end
-
-	slices.Sort(p.ids)
-	got := strings.Fields(askClickHouse(t, server, "SELECT id FROM requests"))
-	slices.Sort(got)
-	if !slices.Equal(got, p.ids) {
-		t.Errorf("ClickHouse has %d records, want %d, each once\n%s", len(got), len(p.ids), &p.log)
-	}
-	got = nil
-	for _, name := range blobNames(t, client, "records") {
-		data := blobBytes(t, client, "records", name)
-		got = append(got, parquetIDs(t, bytes.NewReader(data), int64(len(data)))...)
-	}
-	slices.Sort(got)
-	if !slices.Equal(got, p.ids) {
-		t.Errorf("storage has %d records, want %d, each once\n%s", len(got), len(p.ids), &p.log)
-	}
-	for _, secret := range []string{housePassword, azuriteKey} {
-		if strings.Contains(p.log.String(), secret) {
-			t.Errorf("the log tells a secret:\n%s", &p.log)
+// The program gets the targets and the segments whole.
+func TestProcessSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got string
+		var secret string
+		m := &machine{open: func(target Target) (Sender, error) {
+			secret = target.Auth.SAS
+			return senderFunc(func(_ context.Context, s *store.Segment) error {
+				data, err := io.ReadAll(s.Data())
+				got = fmt.Sprint(s.Name(), " ", s.Key, " ", s.Records(), " ", s.From.Unix(), " ", s.To.Unix(), " ", string(data))
+				return err
+			}), nil
+		}}
+		p, _ := startMachine(t, m)
+		if err := p.Sender("lake").Send(t.Context(), described(t)); err != nil {
+			t.Error(err)
 		}
+		if want := "requests-1.parquet store-1-2 2 1 2 PAR1"; got != want || secret != "hunter2" {
+			t.Errorf("the program got %q with %q, want %q", got, secret, want)
+		}
+		if err := p.Sender("sea").Send(t.Context(), described(t)); err == nil || !strings.Contains(err.Error(), `"sea"`) {
+			t.Errorf("a name that is no target's: %v", err)
+		}
+		p.Close()
+		if err := p.Sender("lake").Send(t.Context(), described(t)); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+		if m.started != 1 || m.killed.Load() != 1 {
+			t.Errorf("started %d times, killed %d times, want once, after it has ended", m.started, m.killed.Load())
+		}
+	})
+}
+
+// Errors mean the same on both sides.
+func TestProcessErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+	}{
+		{"plain", errors.New("no route to host")},
+		{"refusal", &Failure{Status: 400, What: "no such column"}},
+		{"wrapped", fmt.Errorf("ask the cluster: %w", &Failure{Status: 429, RetryAfter: time.Minute, What: "slow down"})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, _ := startMachine(t, &machine{open: always(func(context.Context, *store.Segment) error { return tt.err })})
+				defer p.Close()
+				err := p.Sender("lake").Send(t.Context(), described(t))
+				if err == nil || err.Error() != tt.err.Error() || Refused(err) != Refused(tt.err) || retryAfter(err) != retryAfter(tt.err) {
+					t.Errorf("%v (refused %v, retry after %v), want %v", err, Refused(err), retryAfter(err), tt.err)
+				}
+			})
+		})
+	}
+}
+
+// A segment that retention has removed is an error, not a crash.
+func TestProcessSegmentGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := startMachine(t, &machine{open: always(func(context.Context, *store.Segment) error { return nil })})
+		defer p.Close()
+		s := described(t)
+		s.Path += "x"
+		if err := p.Sender("lake").Send(t.Context(), s); err == nil || !strings.Contains(err.Error(), fs.ErrNotExist.Error()) && !strings.Contains(err.Error(), "no such file") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// The end of a try's time cancels it in the program, which goes on with others.
+func TestProcessCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		m := &machine{open: always(func(ctx context.Context, _ *store.Segment) error {
+			if tries++; tries == 2 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})}
+		p, _ := startMachine(t, m)
+		defer p.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		if err := p.Sender("lake").Send(ctx, described(t)); err == nil || time.Since(began) != time.Minute {
+			t.Errorf("%v after %v, want an error after a minute", err, time.Since(began))
+		}
+		if err := p.Sender("lake").Send(t.Context(), described(t)); err != nil {
+			t.Error(err)
+		}
+		if m.started != 1 || m.killed.Load() != 0 {
+			t.Errorf("started %d times, killed %d times", m.started, m.killed.Load())
+		}
+	})
+}
+
+// What was sent in the last moment counts as sent.
+func TestProcessSentWhileCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := startMachine(t, &machine{open: always(func(ctx context.Context, _ *store.Segment) error { <-ctx.Done(); return nil })})
+		defer p.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := p.Sender("lake").Send(ctx, described(t)); err != nil {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A program that ends fails what is under way, and is started again by the next
+// send.
+func TestProcessStartsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		m := &machine{}
+		m.open = always(func(ctx context.Context, _ *store.Segment) error {
+			if tries++; tries > 1 {
+				return nil
+			}
+			go m.crash(errors.New("exit status 2"))
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		p, log := startMachine(t, m)
+		defer p.Close()
+		if err := p.Sender("lake").Send(t.Context(), described(t)); err == nil || !strings.Contains(err.Error(), "exit status 2") {
+			t.Errorf("the program ended, and the send says %v", err)
+		}
+		m.broken = errors.New("text file busy")
+		if err := p.Sender("lake").Send(t.Context(), described(t)); !errors.Is(err, m.broken) {
+			t.Errorf("the program cannot be started, and the send says %v", err)
+		}
+		m.broken = nil
+		if err := p.Sender("lake").Send(t.Context(), described(t)); err != nil {
+			t.Error(err)
+		}
+		if m.started != 2 || strings.Count(log.String(), "started again") != 1 {
+			t.Errorf("started %d times, logged:\n%s", m.started, log)
+		}
+	})
+}
+
+// A program that hangs is killed: at the end of a try's time, and at Close.
+func TestProcessKills(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		m := &machine{open: always(func(context.Context, *store.Segment) error { <-hang; return nil })}
+		p, _ := startMachine(t, m)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		if err := p.Sender("lake").Send(ctx, described(t)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != time.Minute+stopWithin || m.killed.Load() == 0 {
+			t.Errorf("killed %d times after %v", m.killed.Load(), took)
+		}
+		close(hang)
+		p.Close()
+	})
+}
+
+// What cannot be opened is an error at the start.
+func TestProcessRefusesTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{open: func(Target) (Sender, error) { return nil, errors.New("no key") }}
+		_, err := startProcess(m.launch, map[string]Target{"lake": {}}, slog.New(slog.DiscardHandler))
+		if err == nil || err.Error() != "opening the export lake: no key" {
+			t.Errorf("got %v", err)
+		}
+	})
+	if _, err := StartProcess(filepath.Join(t.TempDir(), "nothing"), nil, slog.New(slog.DiscardHandler)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a program that is not there: %v", err)
 	}
 }

@@ -103,7 +103,7 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	try, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	if err := w.Sender.Send(try, s); err != nil {
-		err = fmt.Errorf("send %s: %w", s.Name, err)
+		err = fmt.Errorf("send %s: %w", s.Name(), err)
 		if ctx.Err() == nil && w.hopeless(s, err) {
 			return true, w.giveUp(s, err)
 		}
@@ -124,7 +124,7 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 func (w *worker) hopeless(s *store.Segment, err error) bool {
 	now := time.Now()
 	switch {
-	case !refused(err):
+	case !Refused(err):
 		w.refusedFrom = time.Time{}
 	case w.refusedFrom.IsZero() || w.refusedLast != s.Last:
 		w.refusedFrom, w.refusedLast = now, s.Last
@@ -135,7 +135,7 @@ func (w *worker) hopeless(s *store.Segment, err error) bool {
 func (w *worker) giveUp(s *store.Segment, err error) error {
 	w.failures.Add(1)
 	w.log.Error("segment skipped, destination refused it for too long",
-		slog.String("segment", s.Name), slog.Int64("records", s.Records()), slog.Any("error", err))
+		slog.String("segment", s.Name()), slog.Int64("records", s.Records()), slog.Any("error", err))
 	w.refusedFrom = time.Time{}
 	return w.Feed.GiveUp(s)
 }
@@ -149,7 +149,7 @@ func (w *worker) note(err error) time.Duration {
 	if now := time.Now(); w.failed == 1 || now.Sub(w.told) >= tellEvery {
 		w.told = now
 		w.log.Warn("export failed, will retry", slog.Any("error", err),
-			slog.Int("failed_tries", w.failed), slog.Duration("next_try", delay.Round(time.Millisecond)), slog.Bool("refused", refused(err)))
+			slog.Int("failed_tries", w.failed), slog.Duration("next_try", delay.Round(time.Millisecond)), slog.Bool("refused", Refused(err)))
 	}
 	return delay
 }

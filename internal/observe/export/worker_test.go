@@ -88,9 +88,27 @@ type plant struct {
 	cfg     store.Config
 	w       *store.Writer
 	exports *Exports
-	log     output
+	log     logBuffer
 	next    int
 	giveUp  time.Duration
+}
+
+// logBuffer keeps what is logged.
+type logBuffer struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
 }
 
 func newPlant(t *testing.T, cfg store.Config, sinks map[string]Sender) *plant {

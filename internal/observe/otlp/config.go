@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/spillway-ai/spillway/internal/defaults"
 )
 
 // The protocols.
@@ -14,10 +16,6 @@ const (
 )
 
 const (
-	defaultQueue    = 8192
-	defaultTimeout  = 10 * time.Second
-	defaultInterval = time.Minute
-
 	// flushEvery bounds how long a record waits for its batch.
 	flushEvery = time.Second
 	// maxBatch is how many records go in one message, which gRPC takes up to
@@ -38,7 +36,7 @@ type Config struct {
 	// Endpoint is the collector's base URL: http:// speaks in the clear,
 	// https:// with TLS. HTTP adds /v1/traces and the like to its path.
 	Endpoint string
-	// Protocol is GRPC or HTTP; "" takes GRPC.
+	// Protocol is GRPC or HTTP; "" takes defaults.OTLPProtocol.
 	Protocol string
 	// Headers go with every message.
 	Headers map[string]string
@@ -61,12 +59,12 @@ type Config struct {
 	// Version is service.version.
 	Version string
 
-	// Timeout bounds one try of one message; 0 takes 10 s.
+	// Timeout bounds one try of one message; 0 takes defaults.OTLPTimeout.
 	Timeout time.Duration
-	// Interval is how often metrics are sent; 0 takes a minute.
+	// Interval is how often metrics are sent; 0 takes defaults.OTLPInterval.
 	Interval time.Duration
-	// Queue bounds the records that wait; 0 takes 8192. Those beyond it are
-	// dropped and counted.
+	// Queue bounds the records that wait; 0 takes defaults.Queue. Those beyond
+	// it are dropped and counted.
 	Queue int
 
 	// Gather reads the metrics, once before each message.
@@ -81,16 +79,16 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Protocol == "" {
-		c.Protocol = GRPC
+		c.Protocol = defaults.OTLPProtocol
 	}
 	if c.Timeout <= 0 {
-		c.Timeout = defaultTimeout
+		c.Timeout = defaults.OTLPTimeout
 	}
 	if c.Interval <= 0 {
-		c.Interval = defaultInterval
+		c.Interval = defaults.OTLPInterval
 	}
 	if c.Queue <= 0 {
-		c.Queue = defaultQueue
+		c.Queue = defaults.Queue
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -16,6 +16,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/observe/batch"
 	"github.com/spillway-ai/spillway/internal/observe/genai"
 )
 
@@ -28,16 +29,15 @@ import (
 type Exporter struct {
 	cfg    Config
 	client *client
-	queue  *queue
+	queue  *batch.Queue[item]
 
 	ctx     context.Context // ends when Close waits no longer
 	cancel  context.CancelFunc
 	closing chan struct{}
 	once    sync.Once
-	work    sync.WaitGroup
+	work    sync.WaitGroup // sending metrics
 
-	// Of the goroutine that sends records.
-	batch  []*item
+	// Owned by the queue's goroutine.
 	tracer *tracer
 	logger *logger
 
@@ -63,13 +63,11 @@ func New(cfg Config) (*Exporter, error) {
 // start begins to send.
 func start(cfg Config, res *resource.Resource, c *client) *Exporter {
 	e := &Exporter{
-		cfg: cfg, client: c, queue: newQueue(cfg.Queue), closing: make(chan struct{}), failed: map[string]bool{},
+		cfg: cfg, client: c, closing: make(chan struct{}), failed: map[string]bool{},
 		tracer: newTracer(res, cfg.SampleRatio), logger: newLogger(res),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	if cfg.Traces || cfg.Logs {
-		e.work.Go(e.sendRecords)
-	}
+	e.queue = batch.Start(batch.Config[item]{Limit: cfg.Queue, MaxBatch: maxBatch, Every: flushEvery, Flush: e.send})
 	if cfg.Metrics {
 		e.work.Go(func() { e.sendMetrics(newMeter(cfg, res)) })
 	}
@@ -105,12 +103,14 @@ func describe(cfg Config) (*resource.Resource, error) {
 // exporter closed, the record is dropped and counted.
 func (e *Exporter) Record(r *spillway.Record) {
 	if e.cfg.Traces || e.cfg.Logs {
-		e.queue.put(r)
+		it := e.queue.Get()
+		it.keep(r)
+		e.queue.Put(it, 0)
 	}
 }
 
 // Dropped is the number of records lost so far.
-func (e *Exporter) Dropped() uint64 { return e.queue.dropped.Load() }
+func (e *Exporter) Dropped() uint64 { return e.queue.Dropped() }
 
 // Close sends what is queued, for five seconds at most, and ends the exporter.
 // What is then left is lost and counted, which the log tells. Close may be
@@ -118,13 +118,12 @@ func (e *Exporter) Dropped() uint64 { return e.queue.dropped.Load() }
 func (e *Exporter) Close() error {
 	var err error
 	e.once.Do(func() {
-		e.queue.close()
 		before := e.Dropped()
 		patience := time.AfterFunc(closeWithin, e.cancel)
 		defer patience.Stop()
 		close(e.closing)
+		e.queue.Close()
 		e.work.Wait()
-		e.queue.drop()
 		if lost := e.Dropped() - before; lost > 0 {
 			e.cfg.Log.Warn("records not sent before shutdown", slog.Uint64("lost", lost))
 		}
@@ -137,51 +136,31 @@ func (e *Exporter) Close() error {
 	return err
 }
 
-// sendRecords is the goroutine that makes and sends spans and events.
-func (e *Exporter) sendRecords() {
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
-	for {
-		ending := false
-		select {
-		case <-tick.C:
-		case <-e.queue.full:
-		case <-e.closing:
-			ending = true
-		}
-		for e.ctx.Err() == nil && e.sendBatch() {
-		}
-		if ending {
-			return
-		}
+// send sends one message of each signal, and returns how many of the records
+// are lost.
+func (e *Exporter) send(batch []*item) (lost int) {
+	if len(batch) == 0 {
+		return 0
 	}
-}
-
-// sendBatch sends one message of each signal, and reports whether there was
-// anything to send.
-func (e *Exporter) sendBatch() bool {
-	e.batch = e.queue.take(e.batch)
-	n := len(e.batch)
-	if n == 0 {
-		return false
+	if e.ctx.Err() != nil {
+		return len(batch)
 	}
-	spans, events := e.convert(e.batch)
-	e.queue.release(e.batch)
-	var ways sync.WaitGroup
+	spans, events := e.convert(batch)
+	var signals sync.WaitGroup
 	traced, logged := true, true
 	if len(spans) > 0 {
-		ways.Go(func() {
+		signals.Go(func() {
 			traced = e.deliver("traces", func(ctx context.Context) error { return e.client.traces.ExportSpans(ctx, spans) })
 		})
 	}
 	if len(events) > 0 {
 		logged = e.deliver("logs", func(ctx context.Context) error { return e.client.logs.Export(ctx, events) })
 	}
-	ways.Wait()
+	signals.Wait()
 	if !traced || !logged {
-		e.queue.dropped.Add(uint64(n))
+		return len(batch)
 	}
-	return true
+	return 0
 }
 
 // convert makes spans and events of records.

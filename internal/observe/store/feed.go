@@ -18,10 +18,11 @@ import (
 const feedPrefix = "feed-"
 
 // Segment is a sealed file on its way to somebody else. It is open: what
-// becomes of its name does not matter. Close gives it up.
+// becomes of its name does not matter. Close gives it up. As JSON it describes
+// itself to another process, which opens it with Reopen.
 type Segment struct {
-	// Name is that of the file.
-	Name string
+	// Path is where the file was when it was opened.
+	Path string
 	// Key is unique among the segments of all stores that one consumer is
 	// given, and the same whenever these records are given again.
 	Key string
@@ -41,6 +42,21 @@ func (s *Segment) Records() int64 { return s.Last - s.First + 1 }
 // Data reads the file from its beginning. Readers of one segment do not
 // disturb each other.
 func (s *Segment) Data() *io.SectionReader { return io.NewSectionReader(s.file, 0, s.Bytes) }
+
+// Name is that of the file.
+func (s *Segment) Name() string { return filepath.Base(s.Path) }
+
+// Reopen opens the segment that s describes once more. An error is
+// fs.ErrNotExist when retention has removed it meanwhile.
+func (s *Segment) Reopen() (*Segment, error) {
+	file, err := os.Open(s.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open a segment: %w", err)
+	}
+	again := *s
+	again.file = file
+	return &again, nil
+}
 
 // Close gives the segment up.
 func (s *Segment) Close() error { return s.file.Close() }
@@ -143,14 +159,11 @@ func (f *Feed) Next() (*Segment, error) {
 		}
 		f.state = claim
 	}
-	file, err := os.Open(filepath.Join(f.dir, s.name))
-	if err != nil {
-		return nil, fmt.Errorf("open a segment: %w", err)
+	described := Segment{
+		Path: filepath.Join(f.dir, s.name), Key: fmt.Sprintf("%s-%d-%d", f.origin, s.first, s.last),
+		From: s.from, To: s.to, First: s.first, Last: s.last, Bytes: s.bytes,
 	}
-	return &Segment{
-		Name: s.name, Key: fmt.Sprintf("%s-%d-%d", f.origin, s.first, s.last),
-		From: s.from, To: s.to, First: s.first, Last: s.last, Bytes: s.bytes, file: file,
-	}, nil
+	return described.Reopen()
 }
 
 // settleOrphan counts the segment that was out when it was removed.

@@ -117,12 +117,12 @@ func TestFeedGivesInOrder(t *testing.T) {
 	s := newShop(t, t.TempDir(), "a", "b")
 	a, b := s.k.feeds[0], s.k.feeds[1]
 	if seg, _ := s.take(a); seg != nil {
-		t.Fatalf("an empty store gives %s", seg.Name)
+		t.Fatalf("an empty store gives %s", seg.Name())
 	}
 	s.receive(2)
 	s.receive(3)
 	if seg, _ := s.take(a); seg != nil {
-		t.Fatalf("a store without segments gives %s", seg.Name)
+		t.Fatalf("a store without segments gives %s", seg.Name())
 	}
 	s.work(Config{})
 	first, ids := s.take(a)
@@ -142,7 +142,7 @@ func TestFeedGivesInOrder(t *testing.T) {
 	}
 	s.done(a, second)
 	if seg, _ := s.take(a); seg != nil {
-		t.Errorf("then %s, want nothing", seg.Name)
+		t.Errorf("then %s, want nothing", seg.Name())
 	}
 	if lag, err := a.Lag(); err != nil || lag != (Lag{}) {
 		t.Errorf("lag %+v, %v", lag, err)

@@ -301,3 +301,11 @@ func (k *keeper) writeSegment(first, last int64, fill func(*segmentWriter) error
 		return nameSegment(from, to, first, last), buffered.Flush()
 	})
 }
+
+// notify makes a capacity-one channel readable, if it is not so already.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -8,9 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/defaults"
+	"github.com/spillway-ai/spillway/internal/observe/batch"
 	"github.com/spillway-ai/spillway/internal/observe/lockfile"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -23,15 +24,12 @@ const (
 	// flushEvery bounds how long a record stays in memory: half of what a
 	// crash may lose, the rest is for a slow disk.
 	flushEvery = 500 * time.Millisecond
-	// defaultQueue is Config.Queue's default.
-	defaultQueue = 8192
 	// maxPendingBytes bounds what waits for the disk, whatever the records'
 	// size.
 	maxPendingBytes = 64 << 20
 	// spareBytes bounds the memory that is kept from batch to batch.
 	spareBytes = 4 << 20
-	// defaultSealAfter and defaultSealRecords are Config's.
-	defaultSealAfter   = time.Minute
+	// defaultSealRecords is Config's.
 	defaultSealRecords = 1 << 16
 	// maxTailBytes seals a tail of large records early: sealing reads it whole.
 	maxTailBytes = 32 << 20
@@ -41,11 +39,11 @@ const (
 type Config struct {
 	// Dir is the store's directory. It is made if it is missing.
 	Dir string
-	// Queue bounds the records that wait for the disk; 0 takes 8192. Those
-	// beyond it are dropped and counted.
+	// Queue bounds the records that wait for the disk; 0 takes
+	// defaults.Queue. Those beyond it are dropped and counted.
 	Queue int
 	// SealAfter is how long records stay in a tail, which only this package
-	// reads; 0 takes a minute.
+	// reads; 0 takes defaults.SealAfter.
 	SealAfter time.Duration
 	// SealRecords is how many records make a tail full; 0 takes 65,536.
 	// Smaller segments are merged.
@@ -70,26 +68,18 @@ type Config struct {
 // are lost and counted, and every further flush tries again. Safe for
 // concurrent use.
 type Writer struct {
-	cfg  Config
-	lock *os.File
+	cfg    Config
+	lock   *os.File
+	queue  *batch.Queue[[]byte] // of rows
+	keeper *keeper
+	unlock sync.Once
 
-	mu      sync.Mutex
-	pending []byte // whole rows
-	records int64
-	closed  bool
-
-	scratch sync.Pool     // of *[]byte
-	wake    chan struct{} // the first record of a batch; capacity 1
-	full    chan struct{} // half the queue is used, or Close; capacity 1
-	done    chan struct{} // closed when both goroutines have ended
-	dropped atomic.Uint64
-	keeper  *keeper
-	unlock  sync.Once
-
-	// Owned by the goroutine.
-	tail    *tail // nil between tails
-	named   bool  // the tail's name is on disk
-	next    int64 // number of the first record of the next tail
+	// Owned by the queue's goroutine.
+	rows    []byte      // of a batch, to use again
+	seal    *time.Timer // flushes when the tail is old
+	tail    *tail       // nil between tails
+	named   bool        // the tail's name is on disk
+	next    int64       // number of the first record of the next tail
 	began   time.Time
 	failed  bool
 	lastErr error
@@ -119,25 +109,20 @@ func NewWriter(cfg Config) (*Writer, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	w := &Writer{
-		cfg: cfg, lock: lock, next: next,
-		scratch: sync.Pool{New: func() any { return new([]byte) }},
-		wake:    make(chan struct{}, 1),
-		full:    make(chan struct{}, 1),
-		done:    make(chan struct{}),
-		keeper:  keeper,
-	}
-	go w.run()
+	w := &Writer{cfg: cfg, lock: lock, next: next, keeper: keeper}
+	w.queue = batch.Start(batch.Config[[]byte]{
+		Limit: cfg.Queue, MaxBytes: maxPendingBytes, Every: flushEvery, Flush: w.flush, End: w.finish,
+	})
 	go w.keeper.run()
 	return w, nil
 }
 
 func (c Config) withDefaults() Config {
 	if c.Queue <= 0 {
-		c.Queue = defaultQueue
+		c.Queue = defaults.Queue
 	}
 	if c.SealAfter <= 0 {
-		c.SealAfter = defaultSealAfter
+		c.SealAfter = defaults.SealAfter
 	}
 	if c.SealRecords <= 0 {
 		c.SealRecords = defaultSealRecords
@@ -178,35 +163,14 @@ func prepare(dir string, lock *os.File) (next int64, err error) {
 // Record queues r. It never blocks and keeps nothing of r: when the queue is
 // full or the writer closed, the record is dropped and counted.
 func (w *Writer) Record(r *spillway.Record) {
-	buf := w.scratch.Get().(*[]byte)
-	*buf = appendRow((*buf)[:0], r)
-	w.enqueue(*buf)
-	w.scratch.Put(buf)
-}
-
-// enqueue copies a row into the batch that is gathering.
-func (w *Writer) enqueue(row []byte) {
-	w.mu.Lock()
-	if w.closed || w.records >= int64(w.cfg.Queue) || len(w.pending)+len(row) > maxPendingBytes {
-		w.mu.Unlock()
-		w.dropped.Add(1)
-		return
-	}
-	w.pending = append(w.pending, row...)
-	w.records++
-	records := w.records
-	w.mu.Unlock()
-	if records == 1 {
-		notify(w.wake)
-	}
-	if records == int64(w.cfg.Queue+1)/2 {
-		notify(w.full)
-	}
+	row := w.queue.Get()
+	*row = appendRow((*row)[:0], r)
+	w.queue.Put(row, len(*row))
 }
 
 // Dropped is the number of records lost so far: the queue was full, the disk
 // failed, or the writer was closed.
-func (w *Writer) Dropped() uint64 { return w.dropped.Load() }
+func (w *Writer) Dropped() uint64 { return w.queue.Dropped() }
 
 // Feed returns the feed of that name, which Config.Feeds must hold.
 func (w *Writer) Feed(name string) *Feed {
@@ -230,54 +194,19 @@ func (w *Writer) Close() error {
 // the rest before Close. End may be called again; a disk that hangs makes it
 // wait.
 func (w *Writer) End() error {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	notify(w.full)
-	notify(w.wake)
-	<-w.done
+	w.queue.Close()
 	return w.lastErr
 }
 
-func (w *Writer) run() {
-	defer close(w.done)
-	defer w.finish()
-	var spare []byte
-	flush := time.NewTimer(0)
-	<-flush.C
-	seal := time.NewTimer(0)
-	<-seal.C
-	for {
-		select {
-		case <-seal.C:
-			w.roll()
-			continue
-		case <-w.wake:
-		}
-		flush.Reset(flushEvery)
-		select {
-		case <-flush.C:
-		case <-w.full:
-		}
-		w.mu.Lock()
-		batch, records, closed := w.pending, w.records, w.closed
-		w.pending, w.records = spare[:0], 0
-		w.mu.Unlock()
-		if records > 0 {
-			w.write(batch, records)
-		}
-		if spare = batch; cap(spare) > spareBytes {
-			spare = nil // a burst's: it would never be given back
-		}
-		if closed {
-			return
-		}
-		if w.tail != nil && !w.tailDue() {
-			seal.Reset(w.cfg.SealAfter - time.Since(w.began))
-		} else {
-			w.roll()
-		}
+// flush writes a batch and ends the tail when it is due.
+func (w *Writer) flush(rows []*[]byte) (lost int) {
+	if len(rows) > 0 {
+		lost = w.write(rows)
 	}
+	if w.tail != nil && w.tailDue() {
+		w.roll()
+	}
+	return lost
 }
 
 // tailDue reports whether the tail is full or old.
@@ -285,28 +214,35 @@ func (w *Writer) tailDue() bool {
 	return w.tail.rows >= int64(w.cfg.SealRecords) || w.tail.size >= maxTailBytes || time.Since(w.began) >= w.cfg.SealAfter
 }
 
-// write appends one batch, or counts it as lost.
-func (w *Writer) write(batch []byte, records int64) {
+// write appends one batch, and returns how many of its records are lost.
+func (w *Writer) write(rows []*[]byte) (lost int) {
+	if cap(w.rows) > spareBytes {
+		w.rows = nil // a burst's: it would never be given back
+	}
+	w.rows = w.rows[:0]
+	for _, r := range rows {
+		w.rows = append(w.rows, *r...)
+	}
 	err := w.begin()
 	if err == nil {
 		var whole bool
-		if whole, err = w.tail.append(batch, records); !whole {
-			w.abandon(records)
+		if whole, err = w.tail.append(w.rows, int64(len(rows))); !whole {
+			w.abandon(int64(len(rows)))
 		}
 	}
 	w.lastErr = err
 	if err != nil {
-		w.dropped.Add(uint64(records))
 		if !w.failed {
 			w.failed = true
 			w.cfg.Log.Error("writing records failed, records are dropped", slog.Any("error", err))
 		}
-		return
+		return len(rows)
 	}
 	if w.failed {
 		w.failed = false
 		w.cfg.Log.Info("writing records recovered", slog.Uint64("dropped_total", w.Dropped()))
 	}
+	return 0
 }
 
 // begin makes sure that there is a tail to write to.
@@ -322,6 +258,7 @@ func (w *Writer) begin() error {
 			return fmt.Errorf("create a tail: %w", err)
 		default:
 			w.tail, w.began, w.named = t, time.Now(), false
+			w.seal = time.AfterFunc(w.cfg.SealAfter, w.queue.Flush)
 		}
 	}
 	if w.named {
@@ -348,6 +285,7 @@ func (w *Writer) roll() {
 	if w.tail == nil {
 		return
 	}
+	w.seal.Stop()
 	if err := w.tail.f.Close(); err != nil {
 		w.lastErr = err // it was synced; there is nothing to save
 	}
@@ -365,12 +303,4 @@ func (w *Writer) roll() {
 func (w *Writer) finish() {
 	w.roll()
 	w.lastErr = errors.Join(w.lastErr, w.keeper.end())
-}
-
-// notify makes a capacity-one channel readable, if it is not so already.
-func notify(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/defaults"
+	"github.com/spillway-ai/spillway/internal/observe/batch"
 )
 
 const (
@@ -17,10 +17,10 @@ const (
 	flushEvery = 250 * time.Millisecond
 	// reopenEvery is the pause between attempts to open a failed output.
 	reopenEvery = time.Second
-	// defaultQueue is WriterConfig.Queue's default, in lines.
-	defaultQueue = 8192
 	// maxPendingBytes bounds what waits for the output, whatever the lines' size.
 	maxPendingBytes = 64 << 20
+	// spareBytes bounds the memory that is kept from batch to batch.
+	spareBytes = 4 << 20
 )
 
 // Open opens a Writer's output. It is called once at the start and again after
@@ -30,8 +30,8 @@ type Open func() (io.WriteCloser, error)
 
 // WriterConfig says how a Writer behaves. The zero value is usable.
 type WriterConfig struct {
-	// Queue bounds the lines that wait for the output; 0 takes 8192. Lines
-	// beyond it are dropped and counted.
+	// Queue bounds the lines that wait for the output; 0 takes
+	// defaults.Queue. Lines beyond it are dropped and counted.
 	Queue int
 	// Log hears of an output that fails and of one that works again; nil is
 	// silent.
@@ -44,21 +44,11 @@ type WriterConfig struct {
 // anew every second. Safe for concurrent use.
 type Writer struct {
 	open  Open
-	queue int
 	log   *slog.Logger
+	queue *batch.Queue[[]byte] // of lines
 
-	mu      sync.Mutex
-	pending []byte // whole lines
-	lines   int
-	closed  bool
-
-	scratch sync.Pool     // of *[]byte
-	wake    chan struct{} // the first line of a batch; capacity 1
-	full    chan struct{} // half the queue is used, or Close; capacity 1
-	done    chan struct{} // closed when the goroutine has ended
-	dropped atomic.Uint64
-
-	// Owned by the goroutine.
+	// Owned by the queue's goroutine.
+	lines    []byte         // of a batch, to use again
 	out      io.WriteCloser // nil while failed
 	failed   bool
 	reopenAt time.Time
@@ -72,132 +62,79 @@ func NewWriter(open Open, cfg WriterConfig) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{
-		open:    open,
-		queue:   cfg.Queue,
-		log:     cfg.Log,
-		scratch: sync.Pool{New: func() any { return new([]byte) }},
-		wake:    make(chan struct{}, 1),
-		full:    make(chan struct{}, 1),
-		done:    make(chan struct{}),
-		out:     out,
+	if cfg.Queue <= 0 {
+		cfg.Queue = defaults.Queue
 	}
-	if w.queue <= 0 {
-		w.queue = defaultQueue
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if w.log == nil {
-		w.log = slog.New(slog.DiscardHandler)
-	}
-	go w.run()
+	w := &Writer{open: open, log: cfg.Log, out: out}
+	w.queue = batch.Start(batch.Config[[]byte]{
+		Limit: cfg.Queue, MaxBytes: maxPendingBytes, Every: flushEvery, Flush: w.write, End: w.finish,
+	})
 	return w, nil
 }
 
 // Record queues r's line. It never blocks: when the queue is full or the
 // writer closed, the line is dropped and counted.
 func (w *Writer) Record(r *spillway.Record) {
-	buf := w.scratch.Get().(*[]byte)
-	*buf = AppendRecord((*buf)[:0], r)
-	w.enqueue(*buf)
-	w.scratch.Put(buf)
-}
-
-// enqueue copies a line into the batch that is gathering.
-func (w *Writer) enqueue(line []byte) {
-	w.mu.Lock()
-	if w.closed || w.lines >= w.queue || len(w.pending)+len(line) > maxPendingBytes {
-		w.mu.Unlock()
-		w.dropped.Add(1)
-		return
-	}
-	w.pending = append(w.pending, line...)
-	w.lines++
-	lines := w.lines
-	w.mu.Unlock()
-	if lines == 1 {
-		notify(w.wake)
-	}
-	if lines == (w.queue+1)/2 {
-		notify(w.full)
-	}
+	line := w.queue.Get()
+	*line = AppendRecord((*line)[:0], r)
+	w.queue.Put(line, len(*line))
 }
 
 // Dropped is the number of records lost so far: the queue was full, the output
 // failed, or the writer was closed.
-func (w *Writer) Dropped() uint64 { return w.dropped.Load() }
+func (w *Writer) Dropped() uint64 { return w.queue.Dropped() }
 
 // Close writes what is queued, closes the output and waits for both. The error
 // is that of the last write or of the closing. Records that come later are
 // dropped. Close may be called again; an output that hangs makes it wait.
 func (w *Writer) Close() error {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	notify(w.full)
-	notify(w.wake)
-	<-w.done
+	w.queue.Close()
 	return w.lastErr
 }
 
-// run is the writer's goroutine.
-func (w *Writer) run() {
-	defer close(w.done)
-	timer := time.NewTimer(flushEvery)
-	defer timer.Stop()
-	var spare []byte
-	for {
-		<-w.wake
-		timer.Reset(flushEvery)
-		select {
-		case <-timer.C:
-		case <-w.full:
-		}
-		w.mu.Lock()
-		batch, lines, closed := w.pending, w.lines, w.closed
-		w.pending, w.lines = spare[:0], 0
-		w.mu.Unlock()
-		if lines > 0 {
-			w.write(batch, lines)
-		}
-		spare = batch
-		if closed {
-			w.finish()
-			return
-		}
+// write writes one batch, and returns how many of its lines are lost.
+func (w *Writer) write(lines []*[]byte) (lost int) {
+	if len(lines) == 0 {
+		return 0
 	}
-}
-
-// write writes one batch, or counts what is lost of it.
-func (w *Writer) write(batch []byte, lines int) {
 	now := time.Now()
 	if w.out == nil {
 		if now.Before(w.reopenAt) {
-			w.dropped.Add(uint64(lines))
-			return
+			return len(lines)
 		}
 		out, err := w.open()
 		if err != nil {
-			w.fail(now, err, lines)
-			return
+			w.fail(now, err)
+			return len(lines)
 		}
 		w.out = out
 	}
-	n, err := w.out.Write(batch)
+	if cap(w.lines) > spareBytes {
+		w.lines = nil // a burst's: it would never be given back
+	}
+	w.lines = w.lines[:0]
+	for _, line := range lines {
+		w.lines = append(w.lines, *line...)
+	}
+	n, err := w.out.Write(w.lines)
 	if err != nil {
-		err = errors.Join(err, w.out.Close())
+		w.fail(now, errors.Join(err, w.out.Close()))
 		w.out = nil
-		w.fail(now, err, lines-bytes.Count(batch[:n], []byte{'\n'}))
-		return
+		return len(lines) - bytes.Count(w.lines[:n], []byte{'\n'})
 	}
 	w.lastErr = nil
 	if w.failed {
 		w.failed = false
 		w.log.Info("writing records recovered", slog.Uint64("dropped_total", w.Dropped()))
 	}
+	return 0
 }
 
-// fail counts the lost lines and tells of the first failure of a row.
-func (w *Writer) fail(now time.Time, err error, lost int) {
-	w.dropped.Add(uint64(lost))
+// fail notes a failure and logs the first in a row.
+func (w *Writer) fail(now time.Time, err error) {
 	w.lastErr = err
 	w.reopenAt = now.Add(reopenEvery)
 	if !w.failed {
@@ -211,13 +148,5 @@ func (w *Writer) finish() {
 	if w.out != nil {
 		w.lastErr = errors.Join(w.lastErr, w.out.Close())
 		w.out = nil
-	}
-}
-
-// notify makes a capacity-one channel readable, if it is not so already.
-func notify(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
 	}
 }

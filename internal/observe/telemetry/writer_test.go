@@ -237,14 +237,17 @@ func TestWriterConcurrent(t *testing.T) {
 	}
 }
 
+// What the request path pays, and the writing of the batches beside it. The
+// queue is as long as a busy gateway's gets.
 func BenchmarkWriterRecord(b *testing.B) {
-	w, err := NewWriter(Stream(io.Discard), WriterConfig{})
+	const queue = 1000
+	w, err := NewWriter(Stream(io.Discard), WriterConfig{Queue: queue})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer w.Close()
 	r := fullRecord()
-	for range 2 * defaultQueue {
+	for range 2 * queue {
 		w.Record(r) // warm up both batches
 	}
 	b.ReportAllocs()

@@ -13,15 +13,18 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-// Config bounds a queue. The zero value means the defaults.
+// Config bounds a queue. Zero fields mean those of Defaults.
 type Config struct {
-	MaxLength int     // 0 means 1024; a negative length allows no waiting
-	MaxShare  float64 // of the places that one caller may hold while others wait, 0–1; 0 means 0.5
+	MaxLength int     // of those who wait; a negative length allows no waiting
+	MaxShare  float64 // of the places that one caller may hold while others wait, 0–1
 }
+
+// Defaults returns the values that zero fields take.
+func Defaults() Config { return Config{MaxLength: 1024, MaxShare: 0.5} }
 
 func (c Config) maxLength() int {
 	if c.MaxLength == 0 {
-		return 1024
+		return Defaults().MaxLength
 	}
 	return max(c.MaxLength, 0)
 }
@@ -30,7 +33,7 @@ func (c Config) maxLength() int {
 func (c Config) placesPerCaller() int {
 	share := c.MaxShare
 	if share <= 0 {
-		share = 0.5
+		share = Defaults().MaxShare
 	}
 	return max(1, int(min(share, 1)*float64(c.maxLength())))
 }

@@ -15,28 +15,38 @@ import (
 // windowParts is the precision of the error rate's window.
 const windowParts = 10
 
-// Config is when a breaker opens and closes. The zero value means the defaults.
+// Config is when a breaker opens and closes. Zero fields mean those of Defaults.
 type Config struct {
-	Window      time.Duration // over which the error rate counts; 0 means 30 s
-	MinRequests int           // answers in the window from which the rate counts; 0 means 10
-	ErrorRate   float64       // failed share that opens it, 0–1; 0 means 0.5
-	// ConsecutiveFailures open it whatever the rate; 0 means 5.
+	Window      time.Duration // over which the error rate counts
+	MinRequests int           // answers in the window from which the rate counts
+	ErrorRate   float64       // failed share that opens it, 0–1
+	// ConsecutiveFailures open it whatever the rate.
 	ConsecutiveFailures int
 	// OpenFor is how long it stays open, doubled up to MaxOpenFor each time
-	// that it opens again within a Window of closing; 0 means 5 s and 60 s.
+	// that it opens again within a Window of closing.
 	OpenFor, MaxOpenFor time.Duration
 	// Probes are sent at one time when half-open, and as many successes close
-	// it; 0 means 1. A probe that is silent for OpenFor no longer holds its place.
+	// it. A probe that is silent for OpenFor no longer holds its place.
 	Probes int
 }
 
-func (c Config) window() time.Duration     { return or(c.Window, 30*time.Second) }
-func (c Config) minRequests() int          { return or(c.MinRequests, 10) }
-func (c Config) errorRate() float64        { return or(c.ErrorRate, 0.5) }
-func (c Config) consecutiveFailures() int  { return or(c.ConsecutiveFailures, 5) }
-func (c Config) openFor() time.Duration    { return or(c.OpenFor, 5*time.Second) }
-func (c Config) maxOpenFor() time.Duration { return or(c.MaxOpenFor, 60*time.Second) }
-func (c Config) probes() int               { return or(c.Probes, 1) }
+// Defaults returns the values that zero fields take.
+func Defaults() Config {
+	return Config{
+		Window: 30 * time.Second, MinRequests: 10, ErrorRate: 0.5, ConsecutiveFailures: 5,
+		OpenFor: 5 * time.Second, MaxOpenFor: 60 * time.Second, Probes: 1,
+	}
+}
+
+func (c Config) window() time.Duration { return or(c.Window, Defaults().Window) }
+func (c Config) minRequests() int      { return or(c.MinRequests, Defaults().MinRequests) }
+func (c Config) errorRate() float64    { return or(c.ErrorRate, Defaults().ErrorRate) }
+func (c Config) consecutiveFailures() int {
+	return or(c.ConsecutiveFailures, Defaults().ConsecutiveFailures)
+}
+func (c Config) openFor() time.Duration    { return or(c.OpenFor, Defaults().OpenFor) }
+func (c Config) maxOpenFor() time.Duration { return or(c.MaxOpenFor, Defaults().MaxOpenFor) }
+func (c Config) probes() int               { return or(c.Probes, Defaults().Probes) }
 
 // or is v, or the default where v is not positive.
 func or[T int | float64 | time.Duration](v, byDefault T) T {

@@ -15,6 +15,9 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
+// DefaultQuantile of learned speed is counted on when the rule names none.
+const DefaultQuantile = 0.99
+
 // DefaultMargin is kept free before a deadline when the rule names no margin.
 const DefaultMargin = 250 * time.Millisecond
 

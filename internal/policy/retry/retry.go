@@ -48,20 +48,28 @@ func HedgeDelay(ttftQuantile time.Duration) time.Duration {
 	return min(max(ttftQuantile, MinHedgeDelay), MaxHedgeDelay)
 }
 
-// Config is how a pool retries. The zero value means the defaults.
+// Config is how a pool retries. Zero fields mean those of Defaults.
 type Config struct {
-	MaxAttempts  int           // of one request, the first included; 0 means 4; at most spillway.MaxAttempts
-	BaseDelay    time.Duration // before the first retry at the same deployment; 0 means 100 ms
-	MaxDelay     time.Duration // 0 means 2 s
-	Ratio        float64       // retries per request; 0 means 0.2, negative means none
-	MinPerSecond float64       // retries that are always allowed; 0 means 10, negative means none
-	Window       time.Duration // how long requests add to the budget and retries count against it; 0 means 10 s
+	MaxAttempts  int           // of one request, the first included; at most spillway.MaxAttempts
+	BaseDelay    time.Duration // before the first retry at the same deployment
+	MaxDelay     time.Duration // longest of the waits before retries
+	Ratio        float64       // retries per request; negative means none
+	MinPerSecond float64       // retries that are always allowed; negative means none
+	Window       time.Duration // how long requests add to the budget and retries count against it
+}
+
+// Defaults returns the values that zero fields take.
+func Defaults() Config {
+	return Config{
+		MaxAttempts: 4, BaseDelay: 100 * time.Millisecond, MaxDelay: 2 * time.Second,
+		Ratio: 0.2, MinPerSecond: 10, Window: 10 * time.Second,
+	}
 }
 
 // Attempts is the number of attempts that one request may make.
 func (c Config) Attempts() int {
 	if c.MaxAttempts <= 0 {
-		return 4
+		return Defaults().MaxAttempts
 	}
 	return min(c.MaxAttempts, spillway.MaxAttempts)
 }
@@ -80,11 +88,11 @@ func (c Config) Backoff(attempt int, rnd float64) time.Duration {
 	return half + time.Duration(rnd*float64(delay-half))
 }
 
-func (c Config) baseDelay() time.Duration { return orDuration(c.BaseDelay, 100*time.Millisecond) }
-func (c Config) maxDelay() time.Duration  { return orDuration(c.MaxDelay, 2*time.Second) }
-func (c Config) window() time.Duration    { return orDuration(c.Window, 10*time.Second) }
-func (c Config) ratio() float64           { return orFloat(c.Ratio, 0.2) }
-func (c Config) minPerSecond() float64    { return orFloat(c.MinPerSecond, 10) }
+func (c Config) baseDelay() time.Duration { return orDuration(c.BaseDelay, Defaults().BaseDelay) }
+func (c Config) maxDelay() time.Duration  { return orDuration(c.MaxDelay, Defaults().MaxDelay) }
+func (c Config) window() time.Duration    { return orDuration(c.Window, Defaults().Window) }
+func (c Config) ratio() float64           { return orFloat(c.Ratio, Defaults().Ratio) }
+func (c Config) minPerSecond() float64    { return orFloat(c.MinPerSecond, Defaults().MinPerSecond) }
 
 // orDuration is d, or the default where d is not positive.
 func orDuration(d, byDefault time.Duration) time.Duration {

@@ -35,25 +35,29 @@ const minTokens = 15
 // fastest is the quantile that Fastest answers.
 const fastest = 0.01
 
-// Config says how much evidence is enough. The zero value means the defaults.
+// Config says how much evidence is enough. Zero fields mean those of Defaults.
 type Config struct {
 	// MinSamples is the number of answers in a load band below which the band
-	// has too few data; 0 means 300, which puts three answers beyond the 0.99 quantile.
+	// has too few data.
 	MinSamples int
-	// Decay is how long an answer is remembered; 0 means 10 minutes.
+	// Decay is how long an answer is remembered.
 	Decay time.Duration
 }
 
+// Defaults returns the values that zero fields take: 300 samples put three
+// answers beyond the 0.99 quantile.
+func Defaults() Config { return Config{MinSamples: 300, Decay: 10 * time.Minute} }
+
 func (c Config) minSamples() int {
 	if c.MinSamples <= 0 {
-		return 300
+		return Defaults().MinSamples
 	}
 	return c.MinSamples
 }
 
 func (c Config) decay() time.Duration {
 	if c.Decay <= 0 {
-		return 10 * time.Minute
+		return Defaults().Decay
 	}
 	return c.Decay
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/defaults"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
@@ -36,28 +37,26 @@ type Caller struct {
 	Class  *spillway.Class
 }
 
-// Limits bound what one client or upstream can take. A zero field means its
-// default.
+// Limits bound what one client or upstream can take. A zero field takes its
+// value in package defaults.
 type Limits struct {
-	MaxBodyBytes   int64 // of a request; default 50 MiB
-	MaxHeaderBytes int   // of a request, with its first line; default 64 KiB
-	// MaxAnswerBytes bounds an answer that is buffered or assembled; default
-	// 64 MiB.
+	MaxBodyBytes   int64 // of a request
+	MaxHeaderBytes int   // of a request, with its first line
+	// MaxAnswerBytes bounds an answer that is buffered or assembled.
 	MaxAnswerBytes int64
-	// MaxErrorBytes bounds an upstream's error body; default 256 KiB.
+	// MaxErrorBytes bounds an upstream's error body.
 	MaxErrorBytes int64
-	// MaxEventBytes bounds one event of a stream; default 8 MiB.
+	// MaxEventBytes bounds one event of a stream.
 	MaxEventBytes     int
-	ReadHeaderTimeout time.Duration // default 10 s
+	ReadHeaderTimeout time.Duration
 	// BodyTimeout and MinBodyRate bound how long a body may take to arrive:
-	// BodyTimeout plus its bytes so far at that rate. Defaults 10 s, 16 KiB/s.
+	// BodyTimeout plus its bytes so far at that rate.
 	BodyTimeout time.Duration
 	MinBodyRate int64 // bytes per second
-	// WriteTimeout bounds one write to a client that does not read; default
-	// 30 s.
+	// WriteTimeout bounds one write to a client that does not read.
 	WriteTimeout time.Duration
-	IdleTimeout  time.Duration // between requests of a connection; default 120 s
-	MaxInFlight  int           // requests at one time; default 100,000
+	IdleTimeout  time.Duration // between requests of a connection
+	MaxInFlight  int           // requests at one time
 }
 
 // withDefaults returns the limits with every zero field filled in.
@@ -77,17 +76,17 @@ func (l Limits) withDefaults() Limits {
 			*v = d
 		}
 	}
-	orInt64(&l.MaxBodyBytes, 50<<20)
-	orInt(&l.MaxHeaderBytes, 64<<10)
-	orInt64(&l.MaxAnswerBytes, 64<<20)
-	orInt64(&l.MaxErrorBytes, 256<<10)
-	orInt(&l.MaxEventBytes, 8<<20)
-	orTime(&l.ReadHeaderTimeout, 10*time.Second)
-	orTime(&l.BodyTimeout, 10*time.Second)
-	orInt64(&l.MinBodyRate, 16<<10)
-	orTime(&l.WriteTimeout, 30*time.Second)
-	orTime(&l.IdleTimeout, 120*time.Second)
-	orInt(&l.MaxInFlight, 100_000)
+	orInt64(&l.MaxBodyBytes, defaults.MaxBodyBytes)
+	orInt(&l.MaxHeaderBytes, defaults.MaxHeaderBytes)
+	orInt64(&l.MaxAnswerBytes, defaults.MaxAnswerBytes)
+	orInt64(&l.MaxErrorBytes, defaults.MaxErrorBytes)
+	orInt(&l.MaxEventBytes, defaults.MaxEventBytes)
+	orTime(&l.ReadHeaderTimeout, defaults.ReadHeaderTimeout)
+	orTime(&l.BodyTimeout, defaults.BodyTimeout)
+	orInt64(&l.MinBodyRate, defaults.MinBodyRate)
+	orTime(&l.WriteTimeout, defaults.WriteTimeout)
+	orTime(&l.IdleTimeout, defaults.IdleTimeout)
+	orInt(&l.MaxInFlight, defaults.MaxInFlight)
 	return l
 }
 

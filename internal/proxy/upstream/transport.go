@@ -12,14 +12,15 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/defaults"
 )
 
 // DialFunc opens a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 const (
-	defaultDialTimeout = 5 * time.Second
-	idleConnTimeout    = 90 * time.Second
+	idleConnTimeout = 90 * time.Second
 	// plainIdleConns bounds the idle connections to one endpoint without TLS, which
 	// are of HTTP/1.1. Thousands of them, which a burst of streams would leave
 	// behind, cost every later request: the transport searches their list whenever
@@ -66,7 +67,7 @@ func (c *Config) transportKey() (transportKey, error) {
 		plain: strings.HasPrefix(c.Target.Base, "http:"),
 	}
 	if key.dialTimeout <= 0 {
-		key.dialTimeout = defaultDialTimeout
+		key.dialTimeout = defaults.ConnectTimeout
 	}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // AnswerOptions says how an assembled answer ends.
@@ -64,10 +65,10 @@ func (a *Assembler) Add(data []byte) error {
 	if a.shape.match(data, &got) {
 		return a.extend(&got)
 	}
-	c := cursor{b: data, strict: true}
+	c := jsonwalk.Strict(data)
 	a.shape.begin()
 	a.addChunk(&c)
-	if !c.done() {
+	if !c.Done() {
 		a.shape.spoil()
 		return ErrMalformed
 	}

@@ -4,41 +4,42 @@ import (
 	"bytes"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // addChunk merges a chunk of a chat or completions stream. The tree's root
 // has the members of the answer; choices is an array by index, and the delta
 // of a chat choice builds its message.
-func (a *Assembler) addChunk(c *cursor) {
+func (a *Assembler) addChunk(c *jsonwalk.Cursor) {
 	t := &a.tree
-	if failed(c.b) {
+	if failed(c.Whole()) {
 		a.shape.spoil()
-		c.value()
+		c.Value()
 		return
 	}
-	c.enter('{')
-	for c.more('}') {
-		switch key := c.key(); string(key) {
+	c.Enter('{')
+	for c.More('}') {
+		switch key := c.Key(); string(key) {
 		case "object", "delta":
-			c.value()
+			c.Value()
 		case "obfuscation":
 			hollow(c, &a.shape, holeIgnored)
 		case "choices":
 			id := t.member(rootNode, key)
-			if c.isNull() {
+			if c.IsNull() {
 				continue
 			}
 			t.become(id, nodeArray)
-			c.enter('[')
-			for c.more(']') {
+			c.Enter('[')
+			for c.More(']') {
 				a.addChoice(c, id)
 			}
 		case "id", "model", "created":
-			if id, raw := t.member(rootNode, key), c.value(); blank(t.nodes[id].text) {
+			if id, raw := t.member(rootNode, key), c.Value(); blank(t.nodes[id].text) {
 				t.set(id, raw)
 			}
 		default:
-			t.setFull(t.member(rootNode, key), c.value())
+			t.setFull(t.member(rootNode, key), c.Value())
 		}
 	}
 }
@@ -48,13 +49,13 @@ func failed(data []byte) bool {
 	if !bytes.Contains(data, errorKey) {
 		return false
 	}
-	c := cursor{b: data}
-	c.enter('{')
-	for c.more('}') {
-		if string(c.key()) == "error" {
-			return !c.isNull()
+	c := jsonwalk.Lax(data)
+	c.Enter('{')
+	for c.More('}') {
+		if string(c.Key()) == "error" {
+			return !c.IsNull()
 		}
-		c.value()
+		c.Value()
 	}
 	return false
 }
@@ -62,30 +63,30 @@ func failed(data []byte) bool {
 var errorKey = []byte(`"error"`) // constant
 
 // addChoice merges one choice into the array of them.
-func (a *Assembler) addChoice(c *cursor, choices int32) {
+func (a *Assembler) addChoice(c *jsonwalk.Cursor, choices int32) {
 	t := &a.tree
-	start := c.i
-	index, _ := indexOf(c.value())
-	c.i = start
+	start := c.Offset()
+	index, _ := indexOf(c.Value())
+	c.Rewind(start)
 	id := t.element(choices, index)
 	t.become(id, nodeObject)
-	c.enter('{')
-	for c.more('}') {
-		switch key := c.key(); string(key) {
+	c.Enter('{')
+	for c.More('}') {
+		switch key := c.Key(); string(key) {
 		case "index", "content_filter_offsets":
-			c.value()
+			c.Value()
 		case "delta":
-			if message := t.member(id, messageKey); c.peek() == '{' {
+			if message := t.member(id, messageKey); c.Peek() == '{' {
 				t.merge(c, message, &a.shape)
 			} else {
-				c.value()
+				c.Value()
 			}
 		case "text", "logprobs":
 			t.merge(c, t.member(id, key), &a.shape)
 		case "content_filter_results":
 			a.addFilters(c, t.member(id, key))
 		default:
-			t.setFull(t.member(id, key), c.value())
+			t.setFull(t.member(id, key), c.Value())
 		}
 	}
 }
@@ -93,16 +94,16 @@ func (a *Assembler) addChoice(c *cursor, choices int32) {
 var messageKey = []byte("message") // constant
 
 // addFilters keeps the latest verdict of every category.
-func (a *Assembler) addFilters(c *cursor, id int32) {
-	if c.peek() != '{' {
-		c.value()
+func (a *Assembler) addFilters(c *jsonwalk.Cursor, id int32) {
+	if c.Peek() != '{' {
+		c.Value()
 		return
 	}
 	a.tree.become(id, nodeObject)
-	c.enter('{')
-	for c.more('}') {
-		verdict := a.tree.member(id, c.key())
-		a.tree.set(verdict, c.value())
+	c.Enter('{')
+	for c.More('}') {
+		verdict := a.tree.member(id, c.Key())
+		a.tree.set(verdict, c.Value())
 	}
 }
 

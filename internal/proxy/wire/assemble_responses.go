@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // maxResponseItems bounds the items of a response and the parts of an item.
@@ -225,13 +226,13 @@ func (p *responsePart) appendTo(dst []byte) []byte {
 
 // textMember returns a string member of an object, escaped; nil without one.
 func textMember(object []byte, name string) (text []byte) {
-	c := cursor{b: object}
-	c.enter('{')
-	for c.more('}') {
-		if string(c.key()) == name {
-			text = c.text()
+	c := jsonwalk.Lax(object)
+	c.Enter('{')
+	for c.More('}') {
+		if string(c.Key()) == name {
+			text = c.Text()
 		} else {
-			c.value()
+			c.Value()
 		}
 	}
 	return text
@@ -252,11 +253,11 @@ func appendRewritten(dst, object []byte, names []string, put func(dst []byte, na
 		dst = append(dst, key...)
 		dst = append(dst, '"', ':')
 	}
-	c := cursor{b: object}
-	c.enter('{')
-	for c.more('}') {
-		key := c.key()
-		value := c.value()
+	c := jsonwalk.Lax(object)
+	c.Enter('{')
+	for c.More('}') {
+		key := c.Key()
+		value := c.Value()
 		member(key)
 		before := len(dst)
 		for i, name := range names {

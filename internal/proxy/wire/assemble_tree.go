@@ -1,6 +1,10 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
+)
 
 // nodeKind is what a node of a tree holds.
 type nodeKind uint8
@@ -186,11 +190,11 @@ func replaces(key []byte) bool {
 
 // merge merges the value at the cursor into a node by the rules of Assembler.
 // Strings that continue become holes of the shape.
-func (t *tree) merge(c *cursor, id int32, sh *shape) {
-	switch c.peek() {
+func (t *tree) merge(c *jsonwalk.Cursor, id int32, sh *shape) {
+	switch c.Peek() {
 	case '"':
 		if replaces(t.nodes[id].key) {
-			t.setFull(id, c.value())
+			t.setFull(id, c.Value())
 			return
 		}
 		text := hollow(c, sh, id)
@@ -198,18 +202,18 @@ func (t *tree) merge(c *cursor, id int32, sh *shape) {
 		t.extend(id, text)
 	case '{':
 		t.turn(id, nodeObject, sh)
-		c.enter('{')
-		for c.more('}') {
-			t.merge(c, t.member(id, c.key()), sh)
+		c.Enter('{')
+		for c.More('}') {
+			t.merge(c, t.member(id, c.Key()), sh)
 		}
 	case '[':
 		t.turn(id, nodeArray, sh)
-		c.enter('[')
-		for c.more(']') {
+		c.Enter('[')
+		for c.More(']') {
 			t.mergeElement(c, id, sh)
 		}
 	default:
-		if raw := c.value(); len(raw) > 0 && raw[0] != 'n' {
+		if raw := c.Value(); len(raw) > 0 && raw[0] != 'n' {
 			t.turn(id, nodeRaw, sh)
 			t.set(id, raw)
 		} else {
@@ -220,11 +224,11 @@ func (t *tree) merge(c *cursor, id int32, sh *shape) {
 
 // mergeElement merges one element into an array: into the element of the same
 // index, or at the end if it has none.
-func (t *tree) mergeElement(c *cursor, id int32, sh *shape) {
-	start := c.i
-	raw := c.value()
+func (t *tree) mergeElement(c *jsonwalk.Cursor, id int32, sh *shape) {
+	start := c.Offset()
+	raw := c.Value()
 	if index, ok := indexOf(raw); ok {
-		c.i = start
+		c.Rewind(start)
 		t.merge(c, t.element(id, index), sh)
 		return
 	}
@@ -242,14 +246,14 @@ func indexOf(raw []byte) (index int, ok bool) {
 	if len(raw) == 0 || raw[0] != '{' {
 		return 0, false
 	}
-	c := cursor{b: raw}
-	c.enter('{')
-	for c.more('}') {
-		if bytes.Equal(c.key(), indexKey) {
-			value := c.value()
-			return atoi(value), digits(value) > 0
+	c := jsonwalk.Lax(raw)
+	c.Enter('{')
+	for c.More('}') {
+		if bytes.Equal(c.Key(), indexKey) {
+			value := c.Value()
+			return jsonwalk.Atoi(value), jsonwalk.Digits(value) > 0
 		}
-		c.value()
+		c.Value()
 	}
 	return 0, false
 }

@@ -1,40 +1,42 @@
 package wire
 
+import "github.com/spillway-ai/spillway/internal/jsonwalk"
+
 // readChunk reads a chunk of a chat or completions stream.
-func (s *Stream) readChunk(c *cursor, sig *Signal) {
+func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 	choices := 0
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "choices":
-			if c.isNull() {
+			if c.IsNull() {
 				continue
 			}
-			c.enter('[')
-			for c.more(']') {
+			c.Enter('[')
+			for c.More(']') {
 				choices++
 				s.readChoice(c, sig)
 			}
 		case "usage":
-			if !c.isNull() {
+			if !c.IsNull() {
 				sig.Usage = readUsage(c)
 			}
 		case "id":
-			first(&s.id, c.text())
+			first(&s.id, c.Text())
 		case "model":
-			first(&s.model, c.text())
+			first(&s.model, c.Text())
 		case "created":
-			if raw := c.value(); atoi(raw) > 0 {
+			if raw := c.Value(); jsonwalk.Atoi(raw) > 0 {
 				first(&s.created, raw)
 			}
 		case "obfuscation":
 			hollow(c, &s.shape, holeIgnored)
 		case "error":
-			if !c.isNull() {
+			if !c.IsNull() {
 				sig.Err = readError(c)
 			}
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 	s.usageSeen = s.usageSeen || sig.Usage.Known
@@ -42,26 +44,26 @@ func (s *Stream) readChunk(c *cursor, sig *Signal) {
 }
 
 // readChoice reads one element of choices.
-func (s *Stream) readChoice(c *cursor, sig *Signal) {
+func (s *Stream) readChoice(c *jsonwalk.Cursor, sig *Signal) {
 	var index int
 	var reason []byte
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "index":
-			index = c.number()
+			index = c.Number()
 		case "finish_reason":
-			reason = c.text()
+			reason = c.Text()
 		case "delta":
-			if c.peek() == '{' {
+			if c.Peek() == '{' {
 				s.readDelta(c, sig)
 			} else {
-				c.value()
+				c.Value()
 			}
 		case "text": // of completions
 			s.token(c, sig, holeToken)
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 	state := s.choice(index)
@@ -89,10 +91,10 @@ const maxChoices = 256
 
 // readDelta counts the generated strings in a delta, and in the tool calls,
 // functions and audio inside it.
-func (s *Stream) readDelta(c *cursor, sig *Signal) {
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+func (s *Stream) readDelta(c *jsonwalk.Cursor, sig *Signal) {
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "content", "refusal", "reasoning_content", "reasoning",
 			"name", "arguments", "input", "transcript":
 			s.token(c, sig, holeToken)
@@ -101,22 +103,22 @@ func (s *Stream) readDelta(c *cursor, sig *Signal) {
 		case "function", "custom", "function_call", "audio", "tool_calls":
 			s.readInner(c, sig)
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 }
 
 // readInner reads an object like a delta, or an array of such.
-func (s *Stream) readInner(c *cursor, sig *Signal) {
-	switch c.peek() {
+func (s *Stream) readInner(c *jsonwalk.Cursor, sig *Signal) {
+	switch c.Peek() {
 	case '{':
 		s.readDelta(c, sig)
 	case '[':
-		c.enter('[')
-		for c.more(']') {
+		c.Enter('[')
+		for c.More(']') {
 			s.readInner(c, sig)
 		}
 	default:
-		c.value()
+		c.Value()
 	}
 }

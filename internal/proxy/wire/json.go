@@ -17,6 +17,10 @@ import (
 // one object, at most maxDepth levels. The scanner decides it several times
 // faster; jsontext words the errors, and a differential fuzz test holds the
 // two together.
+//
+// What deployments send is read with package jsonwalk, which this scanner cannot
+// be: it keeps the names of every object that is open, unescaped, and checks
+// the text of strings, which a stream's chunks may break.
 
 // maxDepth is how deep arrays and objects may nest, as in jsontext.
 const maxDepth = 10_000

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // responseLog follows a stream of the Responses API. It keeps the answer as
@@ -88,10 +89,10 @@ func (r *responseLog) read(data []byte) (Signal, error) {
 		return r.matched(&got)
 	}
 	var ev responseEvent
-	c := cursor{b: data, strict: true}
+	c := jsonwalk.Strict(data)
 	r.shape.begin()
 	ev.read(&c, &r.shape)
-	if !c.done() {
+	if !c.Done() {
 		r.shape.spoil()
 		return Signal{}, ErrMalformed
 	}
@@ -121,7 +122,7 @@ func (r *responseLog) matched(got *[maxHoles][]byte) (sig Signal, err error) {
 	for k := range r.shape.n {
 		switch target := r.shape.holes[k].target; {
 		case target == holeSequence:
-			r.sequence = max(r.sequence, atoi(got[k]))
+			r.sequence = max(r.sequence, jsonwalk.Atoi(got[k]))
 		case target >= 0 && len(got[k]) > 0:
 			sig.Tokens += tokensIn(got[k])
 			part := &r.items[target>>partBits].parts[target&(1<<partBits-1)]
@@ -156,39 +157,39 @@ func (r *responseLog) growValue(text *[]byte, raw []byte) error {
 }
 
 // read reads the members that matter, whatever the kind of the event.
-func (ev *responseEvent) read(c *cursor, sh *shape) {
+func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
 	var code, message []byte
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "type":
-			ev.kind = c.text()
+			ev.kind = c.Text()
 		case "sequence_number":
-			raw := c.value()
-			ev.sequence = atoi(raw)
-			if len(raw) > 0 && digits(raw) == len(raw) {
-				sh.add(c.i-len(raw), c.i, hole{digits: true, target: holeSequence})
+			raw := c.Value()
+			ev.sequence = jsonwalk.Atoi(raw)
+			if len(raw) > 0 && jsonwalk.Digits(raw) == len(raw) {
+				sh.add(c.Offset()-len(raw), c.Offset(), hole{digits: true, target: holeSequence})
 			}
 		case "output_index":
-			ev.item = c.number()
+			ev.item = c.Number()
 		case "content_index", "summary_index":
-			ev.part = c.number()
+			ev.part = c.Number()
 		case "delta":
 			ev.delta = hollow(c, sh, holeToken)
 		case "obfuscation":
 			hollow(c, sh, holeIgnored)
 		case "response", "item", "part", "annotation":
-			ev.object = c.value()
+			ev.object = c.Value()
 		case "error":
-			if !c.isNull() {
+			if !c.IsNull() {
 				ev.err = readError(c)
 			}
 		case "code":
-			code = c.text()
+			code = c.Text()
 		case "message":
-			message = c.text()
+			message = c.Text()
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 	if ev.err == nil && string(ev.kind) == "error" {
@@ -272,30 +273,30 @@ func (r *responseLog) keepBase(object []byte) error {
 // finish takes in the response object of a terminal event.
 func (r *responseLog) finish(object []byte, sig *Signal) error {
 	sig.Done = true
-	c := cursor{b: object}
-	if c.peek() != '{' {
+	c := jsonwalk.Lax(object)
+	if c.Peek() != '{' {
 		return ErrMalformed
 	}
 	var status []byte
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "status":
-			status = c.text()
+			status = c.Text()
 		case "usage":
 			sig.Usage = readUsage(&c)
 		case "incomplete_details":
-			if c.peek() == '{' {
+			if c.Peek() == '{' {
 				sig.Finish = readReason(&c)
 			} else {
-				c.value()
+				c.Value()
 			}
 		case "error":
-			if !c.isNull() {
+			if !c.IsNull() {
 				sig.Err = readError(&c)
 			}
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 	if string(status) == "completed" && sig.Finish == spillway.FinishUnknown {

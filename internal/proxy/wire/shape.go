@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // maxHoles is how many places of an event may vary within one shape.
@@ -92,9 +94,9 @@ func (s *shape) match(data []byte, got *[maxHoles][]byte) bool {
 		at += same
 		end := at
 		if h.digits {
-			end += digits(data[at:])
+			end += jsonwalk.Digits(data[at:])
 		} else {
-			end = stringEnd(data, at)
+			end = jsonwalk.StringEnd(data, at)
 		}
 		if end < at || h.digits && end == at {
 			return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
@@ -115,15 +116,15 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 		return Signal{Tokens: s.matched(&got)}, nil
 	}
 	var sig Signal
-	c := cursor{b: data}
+	c := jsonwalk.Lax(data)
 	s.shape.begin()
 	s.readChunk(&c, &sig)
-	if !c.done() {
+	if !c.Done() {
 		s.shape.spoil()
 		return Signal{}, ErrMalformed
 	}
 	if sig.Err == nil && string(ev.Name) == "error" {
-		sig.Err = readError(&cursor{b: data})
+		sig.Err = readError(new(jsonwalk.Lax(data)))
 	}
 	if sig.Usage.Known || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
 		s.shape.spoil()
@@ -195,7 +196,7 @@ func (s *Stream) matched(got *[maxHoles][]byte) (tokens int) {
 }
 
 // token reads a string that upstream generated.
-func (s *Stream) token(c *cursor, sig *Signal, target int32) {
+func (s *Stream) token(c *jsonwalk.Cursor, sig *Signal, target int32) {
 	sig.Tokens += holeTokens(target, hollow(c, &s.shape, target))
 }
 
@@ -212,13 +213,13 @@ func holeTokens(target int32, text []byte) int {
 
 // hollow reads a value and, if it is a string, makes it a hole of the shape
 // and returns it.
-func hollow(c *cursor, sh *shape, target int32) []byte {
-	if c.peek() != '"' {
-		c.value()
+func hollow(c *jsonwalk.Cursor, sh *shape, target int32) []byte {
+	if c.Peek() != '"' {
+		c.Value()
 		return nil
 	}
-	text := c.str()
-	end := c.i - 1
+	text := c.Str()
+	end := c.Offset() - 1
 	sh.add(end-len(text), end, hole{target: target})
 	return text
 }
@@ -249,36 +250,36 @@ func finishOf(reason []byte) spillway.Finish {
 }
 
 // readError reads an error object, or an object that has one.
-func readError(c *cursor) *StreamError {
-	if c.peek() != '{' {
-		return &StreamError{Status: 500, Message: string(c.text())}
+func readError(c *jsonwalk.Cursor) *StreamError {
+	if c.Peek() != '{' {
+		return &StreamError{Status: 500, Message: string(c.Text())}
 	}
 	e := new(StreamError)
 	var status int
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "message":
-			e.Message = unescape(c.text())
+			e.Message = unescape(c.Text())
 		case "type":
-			e.Type = unescape(c.text())
+			e.Type = unescape(c.Text())
 		case "code":
-			raw := c.value()
-			status = max(status, atoi(bytes.Trim(raw, `"`)))
+			raw := c.Value()
+			status = max(status, jsonwalk.Atoi(bytes.Trim(raw, `"`)))
 			if len(raw) > 0 && raw[0] != 'n' {
 				e.Code = unescape(bytes.Trim(raw, `"`))
 			}
 		case "status":
-			status = max(status, c.number())
+			status = max(status, c.Number())
 		case "error":
-			if c.peek() == '{' {
+			if c.Peek() == '{' {
 				e = readError(c)
 				status = max(status, e.Status)
 				continue
 			}
-			c.value()
+			c.Value()
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 	if e.Status = status; status < 400 || status > 599 {

@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/defaults"
 )
 
 // The api-versions of Azure's classic paths.
 const (
 	// DefaultAPIVersion is the widely used stable one. It knows stream_options.
-	DefaultAPIVersion = "2024-10-21"
+	DefaultAPIVersion = defaults.APIVersion
 	// ResponsesAPIVersion is the first with Responses.
 	ResponsesAPIVersion = "2025-03-01-preview"
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // ScanUsage finds the usage and the finish of a complete answer that was not
@@ -12,25 +13,25 @@ import (
 func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, bool) {
 	var usage spillway.Usage
 	var finish spillway.Finish
-	c := cursor{b: body}
-	c.enter('{')
-	for c.more('}') {
-		switch key := c.key(); {
-		case string(key) == "usage" && c.peek() == '{':
+	c := jsonwalk.Lax(body)
+	c.Enter('{')
+	for c.More('}') {
+		switch key := c.Key(); {
+		case string(key) == "usage" && c.Peek() == '{':
 			usage = readUsage(&c)
-		case string(key) == "choices" && api != spillway.APIEmbeddings && c.peek() == '[':
+		case string(key) == "choices" && api != spillway.APIEmbeddings && c.Peek() == '[':
 			finish = readFinishes(&c)
 		case string(key) == "status" && api == spillway.APIResponses:
-			if string(c.text()) == "completed" && finish == spillway.FinishUnknown {
+			if string(c.Text()) == "completed" && finish == spillway.FinishUnknown {
 				finish = spillway.FinishStop
 			}
-		case string(key) == "incomplete_details" && c.peek() == '{':
+		case string(key) == "incomplete_details" && c.Peek() == '{':
 			finish = readReason(&c)
 		default:
-			c.value()
+			c.Value()
 		}
 	}
-	if !c.done() {
+	if !c.Done() {
 		return spillway.Usage{}, spillway.FinishUnknown, false
 	}
 	return usage, finish, true
@@ -40,34 +41,34 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 // answer: some servers send it with status 200. A body that has any part of an
 // answer gives nil, as does a Response that failed, which says so itself.
 func ScanFault(body []byte) (fault *StreamError) {
-	c := cursor{b: body}
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+	c := jsonwalk.Lax(body)
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "choices", "data", "output", "status":
 			return nil
 		case "error":
-			if !c.isNull() {
+			if !c.IsNull() {
 				fault = readError(&c)
 			}
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 	return fault
 }
 
 // readFinishes reads the array of choices of a complete answer.
-func readFinishes(c *cursor) (finish spillway.Finish) {
-	c.enter('[')
-	for c.more(']') {
-		c.enter('{')
-		for c.more('}') {
-			if string(c.key()) != "finish_reason" {
-				c.value()
+func readFinishes(c *jsonwalk.Cursor) (finish spillway.Finish) {
+	c.Enter('[')
+	for c.More(']') {
+		c.Enter('{')
+		for c.More('}') {
+			if string(c.Key()) != "finish_reason" {
+				c.Value()
 				continue
 			}
-			f := finishOf(c.text())
+			f := finishOf(c.Text())
 			if finish != spillway.FinishLength && finish != spillway.FinishFilter {
 				finish = f
 			}
@@ -77,54 +78,54 @@ func readFinishes(c *cursor) (finish spillway.Finish) {
 }
 
 // readReason reads incomplete_details of a response.
-func readReason(c *cursor) (finish spillway.Finish) {
-	c.enter('{')
-	for c.more('}') {
-		if string(c.key()) == "reason" {
-			finish = finishOf(c.text())
+func readReason(c *jsonwalk.Cursor) (finish spillway.Finish) {
+	c.Enter('{')
+	for c.More('}') {
+		if string(c.Key()) == "reason" {
+			finish = finishOf(c.Text())
 		} else {
-			c.value()
+			c.Value()
 		}
 	}
 	return finish
 }
 
 // readUsage reads a usage object of any dialect.
-func readUsage(c *cursor) (u spillway.Usage) {
-	if c.peek() != '{' {
-		c.value()
+func readUsage(c *jsonwalk.Cursor) (u spillway.Usage) {
+	if c.Peek() != '{' {
+		c.Value()
 		return u
 	}
-	c.enter('{')
-	for c.more('}') {
-		switch string(c.key()) {
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "prompt_tokens", "input_tokens":
-			u.Prompt, u.Known = c.number(), true
+			u.Prompt, u.Known = c.Number(), true
 		case "completion_tokens", "output_tokens":
-			u.Completion, u.Known = c.number(), true
+			u.Completion, u.Known = c.Number(), true
 		case "prompt_tokens_details", "input_tokens_details":
 			u.Cached = readDetail(c, "cached_tokens")
 		case "completion_tokens_details", "output_tokens_details":
 			u.Reasoning = readDetail(c, "reasoning_tokens")
 		default:
-			c.value()
+			c.Value()
 		}
 	}
 	return u
 }
 
 // readDetail reads one number of a details object, 0 when it is absent.
-func readDetail(c *cursor, name string) (n int) {
-	if c.peek() != '{' {
-		c.value()
+func readDetail(c *jsonwalk.Cursor, name string) (n int) {
+	if c.Peek() != '{' {
+		c.Value()
 		return 0
 	}
-	c.enter('{')
-	for c.more('}') {
-		if string(c.key()) == name {
-			n = c.number()
+	c.Enter('{')
+	for c.More('}') {
+		if string(c.Key()) == name {
+			n = c.Number()
 		} else {
-			c.value()
+			c.Value()
 		}
 	}
 	return n

@@ -1,4 +1,4 @@
-package export
+package sink
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/spillway-ai/spillway/internal/observe/export"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
@@ -90,10 +91,10 @@ func TestAzureBlob(t *testing.T) {
 	_, signature, _ := strings.Cut(signed, "?")
 	for _, tt := range []struct {
 		name        string
-		auth, wrong Auth
+		auth, wrong export.Auth
 	}{
-		{"key", Auth{AccountKey: azuriteKey}, Auth{AccountKey: "d3JvbmctaHVudGVyMg=="}},
-		{"sas", Auth{SAS: "?" + signature}, Auth{SAS: strings.Replace(signature, "sig=", "sig=wrong", 1)}},
+		{"key", export.Auth{AccountKey: azuriteKey}, export.Auth{AccountKey: "d3JvbmctaHVudGVyMg=="}},
+		{"sas", export.Auth{SAS: "?" + signature}, export.Auth{SAS: strings.Replace(signature, "sig=", "sig=wrong", 1)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, err := client.CreateContainer(t.Context(), tt.name, nil); err != nil {
@@ -101,7 +102,7 @@ func TestAzureBlob(t *testing.T) {
 			}
 			g := newGate(t, through(t, base))
 			p := place{gate: g, secrets: []string{azuriteKey, "sig=", "d3JvbmctaHVudGVyMg=="}}
-			p.target = Target{Kind: ObjectStorage, API: APIAzure, URL: g.URL + "/" + azuriteAccount, Bucket: tt.name, Prefix: "lake", Auth: tt.auth}
+			p.target = export.Target{Kind: export.ObjectStorage, API: export.APIAzure, URL: g.URL + "/" + azuriteAccount, Bucket: tt.name, Prefix: "lake", Auth: tt.auth}
 			p.wrong = p.target
 			p.wrong.Auth = tt.wrong
 			p.ids = func(t *testing.T) (ids []string) {
@@ -121,7 +122,7 @@ func TestAzureBlob(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := sender.Send(t.Context(), segments(t, 1)[0]); err == nil || refused(err) {
+			if err := sender.Send(t.Context(), segments(t, 1)[0]); err == nil || export.Refused(err) {
 				t.Errorf("a missing container gives %v, want an error that is not a refusal", err)
 			}
 		})
@@ -142,9 +143,9 @@ func TestS3(t *testing.T) {
 	g := newGate(t, through(t, base))
 	p := place{
 		gate: g, silent: true, secrets: []string{"s3-hunter2"},
-		target: Target{
-			Kind: ObjectStorage, API: APIS3, URL: g.URL, Bucket: "records", Prefix: "lake", Region: "us-east-1",
-			Auth: Auth{AccessKeyID: "id", SecretAccessKey: "s3-hunter2"},
+		target: export.Target{
+			Kind: export.ObjectStorage, API: export.APIS3, URL: g.URL, Bucket: "records", Prefix: "lake", Region: "us-east-1",
+			Auth: export.Auth{AccessKeyID: "id", SecretAccessKey: "s3-hunter2"},
 		},
 	}
 	p.ids = func(t *testing.T) (ids []string) {
@@ -170,7 +171,7 @@ func TestS3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sender.Send(t.Context(), segments(t, 1)[0]); err == nil || refused(err) {
+	if err := sender.Send(t.Context(), segments(t, 1)[0]); err == nil || export.Refused(err) {
 		t.Errorf("a missing bucket gives %v, want an error that is not a refusal", err)
 	}
 }
@@ -180,9 +181,9 @@ func TestS3Signs(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 10)
 	g := newGate(t, signatures(seen))
-	sender, err := New(Target{
-		Kind: ObjectStorage, API: APIS3, URL: g.URL, Bucket: "records", Region: "eu-central-1",
-		Auth: Auth{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3-hunter2", SessionToken: "token"},
+	sender, err := New(export.Target{
+		Kind: export.ObjectStorage, API: export.APIS3, URL: g.URL, Bucket: "records", Region: "eu-central-1",
+		Auth: export.Auth{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "s3-hunter2", SessionToken: "token"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -197,12 +198,12 @@ func TestS3Signs(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for _, tt := range []Target{
+	for _, tt := range []export.Target{
 		{Kind: "kafka"},
-		{Kind: ObjectStorage, API: "ftp"},
-		{Kind: ClickHouse, CAFile: "/nowhere"},
-		{Kind: ClickHouse, CAFile: "object_test.go"},
-		{Kind: ObjectStorage, API: APIAzure, URL: "https://account.blob.core.windows.net", Auth: Auth{AccountKey: "not base64 hunter2"}},
+		{Kind: export.ObjectStorage, API: "ftp"},
+		{Kind: export.ClickHouse, CAFile: "/nowhere"},
+		{Kind: export.ClickHouse, CAFile: "object_test.go"},
+		{Kind: export.ObjectStorage, API: export.APIAzure, URL: "https://account.blob.core.windows.net", Auth: export.Auth{AccountKey: "not base64 hunter2"}},
 	} {
 		if _, err := New(tt); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%+v: %v", tt, err)

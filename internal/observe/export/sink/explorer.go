@@ -1,4 +1,4 @@
-package export
+package sink
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-kusto-go/azkustodata/kql"
 	"github.com/Azure/azure-kusto-go/azkustodata/query"
 
+	"github.com/spillway-ai/spillway/internal/observe/export"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
@@ -46,7 +47,7 @@ type places struct {
 	identity           string // says to the cluster that we may
 }
 
-func newExplorer(t Target, client *http.Client) (*explorer, error) {
+func newExplorer(t export.Target, client *http.Client) (*explorer, error) {
 	ingestion, err := ingestionURL(t.URL)
 	if err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func (e *explorer) ask(ctx context.Context) (places, error) {
 func (e *explorer) failure(err error) error {
 	after := time.Duration(e.pace.after.Swap(0))
 	if h, ok := errors.AsType[*kustoerrors.HttpError](err); ok {
-		return &Failure{Status: h.StatusCode, RetryAfter: after, What: line(h.Error())}
+		return &export.Failure{Status: h.StatusCode, RetryAfter: after, What: line(h.Error())}
 	}
 	return withoutQuery(err)
 }

@@ -1,4 +1,4 @@
-package export
+package sink
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/spillway-ai/spillway/internal/observe/export"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
@@ -36,7 +37,7 @@ type blobs struct {
 	container, prefix string
 }
 
-func newBlobs(t Target, client *http.Client) (*blobs, error) {
+func newBlobs(t export.Target, client *http.Client) (*blobs, error) {
 	options := &azblob.ClientOptions{ClientOptions: azureOptions(client)}
 	c, err := blobClient(t, client, options)
 	if err != nil {
@@ -45,7 +46,7 @@ func newBlobs(t Target, client *http.Client) (*blobs, error) {
 	return &blobs{client: c, container: t.Bucket, prefix: t.Prefix}, nil
 }
 
-func blobClient(t Target, client *http.Client, options *azblob.ClientOptions) (*azblob.Client, error) {
+func blobClient(t export.Target, client *http.Client, options *azblob.ClientOptions) (*azblob.Client, error) {
 	switch {
 	case t.Auth.SAS != "":
 		return azblob.NewClientWithNoCredential(t.URL+"/?"+strings.TrimPrefix(t.Auth.SAS, "?"), options)
@@ -102,7 +103,7 @@ type s3 struct {
 	bucket, prefix string
 }
 
-func newS3(t Target, client *http.Client) (*s3, error) {
+func newS3(t export.Target, client *http.Client) (*s3, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
 		return nil, err
@@ -131,7 +132,7 @@ func (o *s3) Send(ctx context.Context, s *store.Segment) error {
 		ContentType: parquetType, SendContentMd5: true,
 	})
 	if r, ok := errors.AsType[minio.ErrorResponse](err); ok && r.StatusCode != 0 {
-		return &Failure{Status: r.StatusCode, What: line(r.Code + ": " + r.Message)}
+		return &export.Failure{Status: r.StatusCode, What: line(r.Code + ": " + r.Message)}
 	}
 	if err != nil {
 		return withoutQuery(err)

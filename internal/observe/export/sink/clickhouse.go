@@ -1,4 +1,4 @@
-package export
+package sink
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/spillway-ai/spillway/internal/observe/export"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
@@ -61,7 +62,7 @@ func (c *clickHouse) Send(ctx context.Context, s *store.Segment) error {
 		return fmt.Errorf("read the response: %w", err)
 	}
 	if strings.Contains(string(body), "DB::Exception") {
-		return &Failure{Status: http.StatusInternalServerError, What: line(string(body))}
+		return &export.Failure{Status: http.StatusInternalServerError, What: line(string(body))}
 	}
 	return nil
 }

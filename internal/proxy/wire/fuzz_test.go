@@ -6,31 +6,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
-
-// FuzzCursor holds what a strict cursor accepts equal to what jsontext does.
-func FuzzCursor(f *testing.F) {
-	for _, seed := range []string{
-		`{"a":[1,-2.5e+3,true,false,null,"x\u00e9\n"],"b":{}}`, `[]`, `[1,]`, `{"a":}`, `01`, `-`, `1.`, `1e`,
-		`"\x"`, `"\ud83d"`, "\"\x01\"", ` { "a" : [ ] } `, `[}`, `nul`, `1 2`, `{,}`, `{"a":1,}`, "\"\xff\"",
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c := cursor{b: data, strict: true}
-		c.value()
-		got := c.done()
-		want := jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-		if got != want && bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) < maxNesting {
-			t.Fatalf("strict cursor: %v, jsontext: %v: %q", got, want, data)
-		}
-		if lax := (&cursor{b: data}); want {
-			if lax.value(); !lax.done() {
-				t.Fatalf("lax cursor refuses %q", data)
-			}
-		}
-	})
-}
 
 // FuzzScanUsage holds the quick walk equal to a full decoder.
 func FuzzScanUsage(f *testing.F) {
@@ -39,7 +16,7 @@ func FuzzScanUsage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _, ok := ScanUsage(spillway.APIEmbeddings, data)
 		valid := jsontext.Value(data).IsValid() && jsontext.Value(data).Kind() == '{'
-		if valid && !ok && bytes.Count(data, []byte("{")) < maxNesting {
+		if valid && !ok && bytes.Count(data, []byte("{")) < jsonwalk.MaxNesting {
 			t.Fatalf("refused %q", data)
 		}
 	})

@@ -1,4 +1,4 @@
-package export
+package sink
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/observe/export"
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
@@ -89,12 +90,12 @@ func (g *gate) handler(backend http.Handler) http.Handler {
 
 // place is a kind of sink under test.
 type place struct {
-	target Target
+	target export.Target
 	gate   *gate
 	// ids are those of the records that the place has, in any order.
 	ids func(t *testing.T) []string
 	// wrong is target with a credential that is not valid.
-	wrong Target
+	wrong export.Target
 	// silent says that the place tells no Retry-After through its client.
 	silent bool
 	// secrets must not be told.
@@ -202,7 +203,7 @@ func conform(t *testing.T, p place) {
 	has("the same segment again", 3)
 
 	p.gate.mood.Store(lossy)
-	if err := send(segs[1]); err == nil || refused(err) {
+	if err := send(segs[1]); err == nil || export.Refused(err) {
 		t.Errorf("the lost answer gives %v, want an error that is not a refusal", err)
 	}
 	p.gate.mood.Store(open)
@@ -236,17 +237,17 @@ func (p place) failures(t *testing.T, send func(*store.Segment) error, s *store.
 	} {
 		p.gate.mood.Store(mood.mood)
 		err := send(s)
-		if err == nil || refused(err) != mood.refused {
-			t.Errorf("%s gives %v, which is a refusal: %v", mood.name, err, refused(err))
+		if err == nil || export.Refused(err) != mood.refused {
+			t.Errorf("%s gives %v, which is a refusal: %v", mood.name, err, export.Refused(err))
 			continue
 		}
 		p.secret(t, err)
-		f, ok := errors.AsType[*Failure](err)
+		f, ok := errors.AsType[*export.Failure](err)
 		if mood.status != 0 && (!ok || f.Status != mood.status) {
 			t.Errorf("%s gives %v, want status %d", mood.name, err, mood.status)
 		}
-		if mood.status == 429 && !p.silent && retryAfter(err) != 7*time.Second {
-			t.Errorf("%s asks for %v, want 7s", mood.name, retryAfter(err))
+		if mood.status == 429 && !p.silent && f.RetryAfter != 7*time.Second {
+			t.Errorf("%s asks for %v, want 7s", mood.name, f.RetryAfter)
 		}
 	}
 	p.gate.mood.Store(stuck)
@@ -280,7 +281,7 @@ func (p place) credentials(t *testing.T, s *store.Segment) {
 		defer cancel()
 		err = sender.Send(ctx, s)
 	}
-	if err == nil || refused(err) {
+	if err == nil || export.Refused(err) {
 		t.Errorf("a wrong credential gives %v, want an error that is not a refusal", err)
 		return
 	}
@@ -303,7 +304,7 @@ func TestClickHouse(t *testing.T) {
 	g := newGate(t, through(t, server))
 	p := place{
 		gate: g, secrets: []string{housePassword, "wrong-hunter2"},
-		target: Target{Kind: ClickHouse, URL: g.URL, Database: "default", Table: "requests", Auth: Auth{User: houseUser, Password: housePassword}},
+		target: export.Target{Kind: export.ClickHouse, URL: g.URL, Database: "default", Table: "requests", Auth: export.Auth{User: houseUser, Password: housePassword}},
 	}
 	p.wrong = p.target
 	p.wrong.Auth.Password = "wrong-hunter2"
@@ -314,7 +315,7 @@ func TestClickHouse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sender.Send(t.Context(), segments(t, 1)[0]); err == nil || refused(err) {
+	if err := sender.Send(t.Context(), segments(t, 1)[0]); err == nil || export.Refused(err) {
 		t.Errorf("without the table: %v, want an error that is not a refusal", err)
 	}
 	makeTables(t, server)

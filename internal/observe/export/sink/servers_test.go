@@ -1,4 +1,4 @@
-package export
+package sink
 
 import (
 	"bufio"
@@ -19,8 +19,8 @@ import (
 
 // The programs that the tests send to come from scripts/setup.sh.
 const (
-	serversDir = "testdata/servers"
-	pythonDir  = "../../../.cache/servers/bin"
+	serversDir = "../testdata/servers"
+	pythonDir  = "../../../../.cache/servers/bin"
 )
 
 // need returns the path of a program, and fails where it is not installed.
@@ -155,7 +155,7 @@ func askClickHouse(t *testing.T, url, query string) string {
 // makeTables runs the script that is shipped.
 func makeTables(t *testing.T, url string) {
 	t.Helper()
-	script, err := os.ReadFile("../../../deploy/clickhouse/records.sql")
+	script, err := os.ReadFile("../../../../deploy/clickhouse/records.sql")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
-package export
+package sink
 
 import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/observe/export"
 )
 
 // Azure Data Explorer, played by a cluster that takes from real storage.
@@ -11,9 +13,9 @@ func TestDataExplorer(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	p := place{gate: c.gate, secrets: []string{secret, "wrong-hunter2", identityToken, "sig=", "the-token"}}
-	p.target = Target{
-		Kind: DataExplorer, URL: c.tls.URL, Database: "gateway", Table: "requests", Mapping: "requests_parquet", CAFile: c.ca,
-		Auth: Auth{TenantID: tenant, ClientID: application, ClientSecret: secret, Authority: c.tls.URL + "/"},
+	p.target = export.Target{
+		Kind: export.DataExplorer, URL: c.tls.URL, Database: "gateway", Table: "requests", Mapping: "requests_parquet", CAFile: c.ca,
+		Auth: export.Auth{TenantID: tenant, ClientID: application, ClientSecret: secret, Authority: c.tls.URL + "/"},
 	}
 	p.wrong = p.target
 	p.wrong.Auth.ClientSecret = "wrong-hunter2"
@@ -38,7 +40,7 @@ func TestDataExplorer(t *testing.T) {
 	}
 	s := segments(t, 1)[0]
 	c.loseQueue = true
-	if err := sender.Send(t.Context(), s); err == nil || refused(err) || strings.Contains(err.Error(), "sig=") {
+	if err := sender.Send(t.Context(), s); err == nil || export.Refused(err) || strings.Contains(err.Error(), "sig=") {
 		t.Errorf("the lost answer gives %v", err)
 	}
 	c.loseQueue = false
@@ -54,7 +56,7 @@ func TestDataExplorer(t *testing.T) {
 
 // asksAgain shows that the places for uploads are asked for once an hour, and
 // after a failure.
-func asksAgain(t *testing.T, c *cluster, target Target) {
+func asksAgain(t *testing.T, c *cluster, target export.Target) {
 	t.Helper()
 	sender, err := New(target)
 	if err != nil {
@@ -76,7 +78,7 @@ func asksAgain(t *testing.T, c *cluster, target Target) {
 	}
 	good := c.blobs
 	e.places.containers = []string{strings.Replace(good, "sig=", "sig=x", 1)} // has run out
-	if err := e.Send(t.Context(), segs[3]); err == nil || refused(err) {
+	if err := e.Send(t.Context(), segs[3]); err == nil || export.Refused(err) {
 		t.Errorf("a signature that has run out gives %v, want an error that is not a refusal", err)
 	}
 	if err := e.Send(t.Context(), segs[3]); err != nil || asked() != 3 {

@@ -1,4 +1,4 @@
-package export
+package sink
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/spillway-ai/spillway/internal/observe/export"
 )
 
 // azureOptions has the SDK try once: the worker repeats, and knows when it
@@ -19,7 +21,7 @@ func azureOptions(client *http.Client) policy.ClientOptions {
 }
 
 // azureCredential is what asks Entra ID for tokens.
-func azureCredential(a Auth, client *http.Client) (azcore.TokenCredential, error) {
+func azureCredential(a export.Auth, client *http.Client) (azcore.TokenCredential, error) {
 	options := azureOptions(client)
 	if a.Authority != "" {
 		options.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: a.Authority}
@@ -48,7 +50,7 @@ func azureError(err error) error {
 		return nil
 	}
 	if r, ok := errors.AsType[*azcore.ResponseError](err); ok {
-		f := &Failure{Status: r.StatusCode, What: r.ErrorCode}
+		f := &export.Failure{Status: r.StatusCode, What: r.ErrorCode}
 		if r.RawResponse != nil {
 			f.RetryAfter = readRetryAfter(r.RawResponse.Header)
 		}

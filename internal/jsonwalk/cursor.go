@@ -1,22 +1,31 @@
-package wire
+// Package jsonwalk walks JSON texts in place, without building anything: for
+// streams of events, logs and records, of which a few members are wanted. It
+// decodes neither strings nor numbers, and does not look for names that stand
+// twice in one object.
+package jsonwalk
 
 import (
 	"bytes"
 	"math"
 )
 
-// maxNesting bounds the nesting of the JSON that upstream sends.
-const maxNesting = 256
+// MaxNesting bounds how deep Enter may be nested. Values that a lax cursor
+// passes may nest deeper.
+const MaxNesting = 256
 
-// cursor walks one JSON text in place, without building anything. Methods
-// that meet a syntax error set bad and from then on find nothing, so that
-// loops end and one check at the end is enough.
+// Cursor is a place in one JSON text. Methods that meet a syntax error make the
+// cursor bad and from then on find nothing, so that loops end and one check at
+// the end is enough:
 //
-// A strict cursor accepts exactly JSON, except that strings may hold invalid
-// UTF-8 and lone surrogate escapes: a stream may cut a character in two. A lax
-// one, for bytes that are only looked at, passes over the insides of strings
-// and of values that it skips.
-type cursor struct {
+//	c := jsonwalk.Lax(text)
+//	for c.Enter('{'); c.More('}'); {
+//		name, value := c.Key(), c.Value()
+//		…
+//	}
+//	if c.Bad() { … }
+//
+// What it returns are parts of the text.
+type Cursor struct {
 	b      []byte
 	i      int
 	depth  int
@@ -25,8 +34,28 @@ type cursor struct {
 	bad    bool
 }
 
-// peek returns the next byte that is not white space, 0 at the end.
-func (c *cursor) peek() byte {
+// Strict returns a cursor that accepts exactly JSON, except that strings may hold
+// invalid UTF-8 and lone surrogate escapes: a stream may cut a character in two.
+func Strict(text []byte) Cursor { return Cursor{b: text, strict: true} }
+
+// Lax returns a cursor for a text that is only looked at: it does not check the
+// insides of strings, nor of values that it passes.
+func Lax(text []byte) Cursor { return Cursor{b: text} }
+
+// Bad reports whether the text was malformed so far.
+func (c *Cursor) Bad() bool { return c.bad }
+
+// Whole returns the text.
+func (c *Cursor) Whole() []byte { return c.b }
+
+// Offset returns how many bytes were consumed.
+func (c *Cursor) Offset() int { return c.i }
+
+// Rewind goes back to an offset where a value began, to read it once more.
+func (c *Cursor) Rewind(offset int) { c.i = offset }
+
+// Peek returns the next byte that is not white space, 0 at the end.
+func (c *Cursor) Peek() byte {
 	for c.i < len(c.b) {
 		switch ch := c.b[c.i]; ch {
 		case ' ', '\t', '\n', '\r':
@@ -38,16 +67,16 @@ func (c *cursor) peek() byte {
 	return 0
 }
 
-// fail marks the text as malformed.
-func (c *cursor) fail() {
+// Fail marks the text as malformed.
+func (c *Cursor) Fail() {
 	c.bad = true
 	c.i = len(c.b)
 }
 
-// enter consumes an opening bracket; more must be called next.
-func (c *cursor) enter(open byte) {
-	if c.peek() != open || c.depth >= maxNesting {
-		c.fail()
+// Enter consumes an opening bracket; More must be called next.
+func (c *Cursor) Enter(open byte) {
+	if c.Peek() != open || c.depth >= MaxNesting {
+		c.Fail()
 		return
 	}
 	c.i++
@@ -55,10 +84,10 @@ func (c *cursor) enter(open byte) {
 	c.fresh = true
 }
 
-// more reports whether another element follows inside the bracket that end
+// More reports whether another element follows inside the bracket that end
 // closes, and consumes the comma before it or the bracket itself.
-func (c *cursor) more(end byte) bool {
-	ch := c.peek()
+func (c *Cursor) More(end byte) bool {
+	ch := c.Peek()
 	fresh := c.fresh
 	c.fresh = false
 	switch {
@@ -70,53 +99,53 @@ func (c *cursor) more(end byte) bool {
 		return true
 	case ch == ',' && !fresh:
 		c.i++
-		if ch = c.peek(); ch != end && ch != 0 {
+		if ch = c.Peek(); ch != end && ch != 0 {
 			return true
 		}
 	}
-	c.fail()
+	c.Fail()
 	return false
 }
 
-// key consumes a member's name and colon; the name stays escaped.
-func (c *cursor) key() []byte {
-	k := c.str()
-	if c.peek() != ':' {
-		c.fail()
+// Key consumes a member's name and colon; the name stays escaped.
+func (c *Cursor) Key() []byte {
+	k := c.Str()
+	if c.Peek() != ':' {
+		c.Fail()
 		return nil
 	}
 	c.i++
 	return k
 }
 
-// str consumes a string and returns what is between its quotes, escaped.
-func (c *cursor) str() []byte {
-	if c.peek() != '"' {
-		c.fail()
+// Str consumes a string and returns what is between its quotes, escaped.
+func (c *Cursor) Str() []byte {
+	if c.Peek() != '"' {
+		c.Fail()
 		return nil
 	}
 	start := c.i + 1
 	var end int
 	if c.strict {
-		end = stringEnd(c.b, start)
+		end = StringEnd(c.b, start)
 	} else {
 		end = quoteAfter(c.b, start)
 	}
 	if end < 0 {
-		c.fail()
+		c.Fail()
 		return nil
 	}
 	c.i = end + 1
 	return c.b[start:end]
 }
 
-// value consumes any value and returns its bytes.
-func (c *cursor) value() []byte {
-	ch := c.peek()
+// Value consumes any value and returns its bytes.
+func (c *Cursor) Value() []byte {
+	ch := c.Peek()
 	start := c.i
 	switch {
 	case ch == '"':
-		c.str()
+		c.Str()
 	case (ch == '{' || ch == '[') && c.strict:
 		c.composite(ch)
 	case ch == '{' || ch == '[':
@@ -131,19 +160,19 @@ func (c *cursor) value() []byte {
 }
 
 // composite consumes an object or array, checking all of it.
-func (c *cursor) composite(open byte) {
-	c.enter(open)
-	for c.more(open + 2) { // '{' and '}', '[' and ']' lie two apart
+func (c *Cursor) composite(open byte) {
+	c.Enter(open)
+	for c.More(open + 2) { // '{' and '}', '[' and ']' lie two apart
 		if open == '{' {
-			c.key()
+			c.Key()
 		}
-		c.value()
+		c.Value()
 	}
 }
 
 // leap consumes an object or array by counting brackets outside strings. Flat
 // arrays of numbers, such as embeddings, are passed in one search each.
-func (c *cursor) leap() {
+func (c *Cursor) leap() {
 	level := 0
 	tried := -1 // the bracket that the last such search found; none is due before it
 	for c.i < len(c.b) {
@@ -151,7 +180,7 @@ func (c *cursor) leap() {
 		case '"':
 			end := quoteAfter(c.b, c.i+1)
 			if end < 0 {
-				c.fail()
+				c.Fail()
 				return
 			}
 			c.i = end
@@ -173,13 +202,13 @@ func (c *cursor) leap() {
 			return
 		}
 	}
-	c.fail()
+	c.Fail()
 }
 
 // numberFollows reports whether the next byte but one begins a number.
-func (c *cursor) numberFollows() bool {
+func (c *Cursor) numberFollows() bool {
 	rest := c.b[c.i+1:]
-	return len(rest) > 0 && (rest[0] == '-' || digits(rest[:1]) == 1)
+	return len(rest) > 0 && (rest[0] == '-' || Digits(rest[:1]) == 1)
 }
 
 // flat reports whether the inside of an array holds no string, object or
@@ -189,42 +218,42 @@ func flat(inside []byte) bool {
 }
 
 // scalar consumes a number, true, false or null.
-func (c *cursor) scalar() {
+func (c *Cursor) scalar() {
 	start := c.i
 	for c.i < len(c.b) && !delimiter(c.b[c.i]) {
 		c.i++
 	}
 	raw := c.b[start:c.i]
 	if len(raw) == 0 || c.strict && !validScalar(raw) {
-		c.fail()
+		c.Fail()
 	}
 }
 
-// isNull consumes a null if that is what comes next.
-func (c *cursor) isNull() bool {
-	if c.peek() != 'n' {
+// IsNull consumes a null if that is what comes next.
+func (c *Cursor) IsNull() bool {
+	if c.Peek() != 'n' {
 		return false
 	}
 	c.scalar()
 	return true
 }
 
-// text consumes a value and returns it if it is a string, escaped, else nil.
-func (c *cursor) text() []byte {
-	if c.peek() == '"' {
-		return c.str()
+// Text consumes a value and returns it if it is a string, escaped, else nil.
+func (c *Cursor) Text() []byte {
+	if c.Peek() == '"' {
+		return c.Str()
 	}
-	c.value()
+	c.Value()
 	return nil
 }
 
-// number consumes a value and returns it if it is a number that an int can
+// Number consumes a value and returns it if it is a number that an int can
 // hold, without its fraction, else 0.
-func (c *cursor) number() int { return atoi(c.value()) }
+func (c *Cursor) Number() int { return Atoi(c.Value()) }
 
-// done reports whether the whole text was one well-formed value.
-func (c *cursor) done() bool {
-	return c.peek() == 0 && c.i == len(c.b) && !c.bad && c.depth == 0
+// Done reports whether the whole text was one well-formed value.
+func (c *Cursor) Done() bool {
+	return c.Peek() == 0 && c.i == len(c.b) && !c.bad && c.depth == 0
 }
 
 func delimiter(ch byte) bool {
@@ -267,8 +296,8 @@ func quoteAfter(b []byte, i int) int {
 	return -1
 }
 
-// stringEnd is quoteAfter for a string whose inside must be well formed.
-func stringEnd(b []byte, i int) int {
+// StringEnd is quoteAfter for a string whose inside must be well formed.
+func StringEnd(b []byte, i int) int {
 	for i < len(b) {
 		switch ch := b[i]; {
 		case ch == '"':
@@ -316,13 +345,13 @@ func validScalar(raw []byte) bool {
 		return true
 	}
 	rest := bytes.TrimPrefix(raw, minus)
-	whole := digits(rest)
+	whole := Digits(rest)
 	if whole == 0 || whole > 1 && rest[0] == '0' {
 		return false
 	}
 	rest = rest[whole:]
 	if len(rest) > 0 && rest[0] == '.' {
-		n := digits(rest[1:])
+		n := Digits(rest[1:])
 		if n == 0 {
 			return false
 		}
@@ -333,7 +362,7 @@ func validScalar(raw []byte) bool {
 		if len(rest) > 0 && (rest[0] == '+' || rest[0] == '-') {
 			rest = rest[1:]
 		}
-		n := digits(rest)
+		n := Digits(rest)
 		if n == 0 {
 			return false
 		}
@@ -344,8 +373,8 @@ func validScalar(raw []byte) bool {
 
 var minus = []byte("-") // constant
 
-// digits counts the decimal digits that b starts with.
-func digits(b []byte) int {
+// Digits counts the decimal Digits that b starts with.
+func Digits(b []byte) int {
 	for i, ch := range b {
 		if ch < '0' || ch > '9' {
 			return i
@@ -354,11 +383,11 @@ func digits(b []byte) int {
 	return len(b)
 }
 
-// atoi reads a whole number of tokens or the like, ignoring a fraction; what
+// Atoi reads a whole number of tokens or the like, ignoring a fraction; what
 // is negative, too large or no number counts as 0.
-func atoi(raw []byte) int {
+func Atoi(raw []byte) int {
 	n := 0
-	for _, ch := range raw[:digits(raw)] {
+	for _, ch := range raw[:Digits(raw)] {
 		if n > math.MaxInt32/10 {
 			return 0
 		}
