@@ -31,6 +31,7 @@ run: build ## build and start the gateway on an embedded fleet; needs no cloud a
 
 .PHONY: build
 build: ## build bin/spillway
+	@[ -e bin/spillway ] || echo 'building bin/spillway; the first build downloads modules and takes minutes'
 	@CGO_ENABLED=0 go build -trimpath -o bin/spillway ./cmd/spillway
 
 .PHONY: analyst
@@ -77,6 +78,10 @@ clients: build ## the tests with openai-python, openai-node and openai-go
 .PHONY: telemetry
 telemetry: build ## the tests with an OpenTelemetry collector and Prometheus
 	cd tests/telemetry && go test -count 1 -timeout 10m ./...
+
+.PHONY: fresh
+fresh: ## run and test on a new Debian 12 in a temporary folder; needs root and debootstrap, and takes long
+	@scripts/fresh.sh
 
 .PHONY: format
 format: ## format the Go code and apply go fix
