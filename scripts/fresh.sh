@@ -112,7 +112,7 @@ install_packages() {
 clone() {
 	[ -z "$(git status --porcelain)" ] || echo 'fresh: uncommitted changes are not tested'
 	git bundle create -q "$root/root/spillway.bundle" HEAD
-	on_fresh 'git clone -q spillway.bundle spillway'
+	on_fresh 'git -c advice.detachedHead=false clone -q spillway.bundle spillway'
 }
 
 # await_run waits until `make run` has printed all that it prints.
@@ -137,9 +137,9 @@ printed() {
 }
 
 # paste N TEXT... runs the Nth printed command as it is, and fails unless its
-# output has each text.
+# output, which is left in $out, has each text.
 paste() {
-	local command out text
+	local command text
 	command=$(printed "$1")
 	[ -n "$command" ] || { cat "$log"; fail "\`make run\` printed no command $1"; }
 	out=$(on_fresh "cd spillway && $command" 2>&1) || fail "failed: $command"$'\n'"$out"
@@ -148,12 +148,16 @@ paste() {
 	done
 }
 
+# paste_all runs them all: the SDK gets what curl gets, because the demo fleet
+# answers the same prompt in the same words.
 paste_all() {
-	paste 1 'HTTP/1.1 200 OK' '"finish_reason"'
-	paste 2 'Python got:'
+	local out content
+	paste 1 'HTTP/1.1 200 OK' 'X-Spillway-Deployment: ptu-eastus' '"content":"'
+	content=$(sed -n 's/.*"content":"\([^"]*\)".*/\1/p' <<<"$out")
+	paste 2 "$content"
 	paste 3 'HTTP/1.1 200 OK' 'X-Spillway-Truncated: deadline' '"finish_reason":"length"'
 	paste 4
-	paste 1 'HTTP/1.1 200 OK' 'X-Spillway-Spill'
+	paste 1 'HTTP/1.1 200 OK' 'X-Spillway-Deployment: std-'
 	paste 5
 	[ -z "$(printed 6)" ] || fail 'a printed command is not tested here'
 }

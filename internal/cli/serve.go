@@ -61,7 +61,7 @@ curl -i %[1]s/v1/chat/completions -H 'Authorization: Bearer demo' -H 'Content-Ty
   -d '{"model":"gpt-4o-mini","max_tokens":60,"messages":[{"role":"user","content":"Why do timeouts happen?"}]}'
 
 # The same with the OpenAI SDK, in a virtual environment (Debian: python3-venv)
-python3 -m venv .venv && .venv/bin/pip install --quiet openai && .venv/bin/python - <<'EOF'
+python3 -m venv .venv && .venv/bin/pip install openai && .venv/bin/python - <<'EOF'
 from openai import AzureOpenAI
 client = AzureOpenAI(azure_endpoint="%[1]s", api_key="demo", api_version="2024-10-21")
 answer = client.chat.completions.create(model="gpt-4o-mini", max_tokens=60,

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	suiteTimeout = 4 * time.Minute // a suite that takes longer hangs
-	outputDelay  = 5 * time.Second // time to read the output of a suite that was killed
+	suiteTimeout = 10 * time.Minute // a suite that takes longer hangs
+	outputDelay  = 5 * time.Second  // time to read the output of a suite that was killed
 )
 
 // The suites run one after the other, and before the Go tests: they measure
