@@ -93,7 +93,7 @@ install_debian() {
 	debootstrap --variant=minbase bookworm "$root" ${mirror:+"$mirror"} >"$2/debootstrap.log" 2>&1 ||
 		{ tail -n 20 "$2/debootstrap.log"; fail 'debootstrap failed'; }
 	apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90host"
-	mount --bind /dev "$root/dev"
+	mount --rbind /dev "$root/dev"
 	mount -t proc proc "$root/proc"
 	mkdir "$root/usr/local/go"
 	mount --bind -o ro "$(go env GOROOT)" "$root/usr/local/go"
