@@ -29,7 +29,8 @@ if [ "${1:-}" != inside ]; then
 		if [ -n "$namespaces" ] && kill -KILL "$namespaces" 2>/dev/null; then
 			wait "$namespaces" 2>/dev/null || true
 		fi
-		rm -rf --one-file-system "$dir"
+		# The last processes may still write while they are killed.
+		rm -rf --one-file-system "$dir" 2>/dev/null || { sleep 2 && rm -rf --one-file-system "$dir"; }
 	}
 	trap clean EXIT
 	trap 'exit 130' INT TERM HUP
