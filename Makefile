@@ -6,6 +6,17 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
+# One set of compiler flags, so that the program, its checks and its tests share
+# the packages in Go's build cache. Only what needs cgo compiles its own: the
+# race detector and DuckDB.
+export GOFLAGS := $(shell go env GOFLAGS) -trimpath
+export CGO_ENABLED := 0
+race queries analyst: export CGO_ENABLED := 1
+
+# How the tests run. The time-out is one that only a hang exceeds, and vet is a
+# check of its own.
+go_test = go test -vet=off -timeout 30m
+
 # What the targets can be told on the command line.
 ARGS     ?=        # run: more arguments for `spillway serve`
 PKG      ?= ./...  # bench, fuzz: the packages
@@ -26,23 +37,35 @@ help: ## list what there is
 	@awk -F '\\?= *|# ' '/^[A-Z]+ *\?=/ {printf "  %-15s %s\n", $$1, $$3}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## build and start the gateway on an embedded fleet; needs no cloud account
+run: gateway ## build and start the gateway on an embedded fleet; needs no cloud account
 	@exec bin/spillway serve $(ARGS)
 
+.PHONY: gateway
+gateway:
+	@[ -e bin/spillway ] || echo 'building bin/spillway: the first build downloads modules and takes minutes'
+	@go build -o bin/spillway ./cmd/spillway
+
 .PHONY: build
-build: ## build bin/spillway and bin/spillway-export
-	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/spillway ./cmd/spillway-export
+build: gateway ## build bin/spillway, and bin/spillway-export, which exports need
+	@go build -o bin/spillway-export ./cmd/spillway-export
 
 .PHONY: analyst
 analyst: ## build bin/spillway-analyst, which runs queries; needs a C compiler
-	@cd analyst && CGO_ENABLED=1 go build -trimpath -ldflags '-s -w' -o ../bin/spillway-analyst .
+	@cd analyst && go build -ldflags '-s -w' -o ../bin/spillway-analyst .
 
 .PHONY: queries
 queries: ## the tests of queries, with DuckDB and Microsoft's parser of KQL
-	cd analyst && go test -timeout 5m ./...
+	cd analyst && $(go_test) ./...
+
+# What test runs, in this order.
+TESTS := setup check race clients telemetry queries
 
 .PHONY: test
-test: setup check race clients telemetry queries ## everything that CI runs; installs what it needs
+test: ## everything that CI runs; installs what it needs
+	@times=; for target in $(TESTS); do \
+		began=$$SECONDS; $(MAKE) $$target; \
+		times+=$$(printf '\n%6d s  make %s' $$((SECONDS - began)) $$target); \
+	done; echo "passed in $$SECONDS s:$$times"
 
 .PHONY: setup
 setup: ## install what the tests need: C and C++ compilers, Python, Node, Prometheus and packages
@@ -54,7 +77,7 @@ check: ## the quick checks: format, vet, structure, staticcheck, tidiness, gener
 	go vet ./...
 	cd tests/clients && go vet ./...
 	cd tests/telemetry && go vet ./...
-	cd analyst && go vet ./...
+	cd analyst && CGO_ENABLED=1 go vet ./...
 	go test ./internal/archtest
 	go mod tidy -diff
 	cd tests/clients && go mod tidy -diff
@@ -67,16 +90,20 @@ check: ## the quick checks: format, vet, structure, staticcheck, tidiness, gener
 
 .PHONY: race
 race: ## the Go tests, with the race detector where there is anything to race
-	go test -race -p 2 -timeout 10m $$(go list ./... | grep -v /tests/diagnosis)
-	go test -timeout 10m ./tests/diagnosis # much arithmetic in one goroutine
+	$(go_test) -race -p 2 $$(go list ./... | grep -v /tests/diagnosis)
+	CGO_ENABLED=0 $(go_test) ./tests/diagnosis # much arithmetic in one goroutine
 
 .PHONY: clients
 clients: build ## the tests with openai-python, openai-node and openai-go
-	cd tests/clients && go test -count 1 -timeout 10m -parallel 16 ./...
+	cd tests/clients && $(go_test) -count 1 -parallel 16 ./...
 
 .PHONY: telemetry
 telemetry: build ## the tests with an OpenTelemetry collector and Prometheus
-	cd tests/telemetry && go test -count 1 -timeout 10m ./...
+	cd tests/telemetry && $(go_test) -count 1 ./...
+
+.PHONY: fresh
+fresh: ## run and test on a new Debian 12 in a temporary folder; needs root and debootstrap, and takes long
+	@scripts/fresh.sh
 
 .PHONY: format
 format: ## format the Go code and apply go fix

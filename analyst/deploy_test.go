@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,8 +67,7 @@ func analyze(t *testing.T, table string, commands []string, query string) (probl
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := exec.CommandContext(t.Context(), "node", "columns.js")
-	node.Dir = "testdata/kusto"
+	node := kusto(t, "columns.js")
 	node.Stdin = bytes.NewReader(in)
 	out, err := node.Output()
 	if err != nil {

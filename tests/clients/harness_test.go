@@ -25,8 +25,10 @@ import (
 )
 
 const (
-	startTimeout = 15 * time.Second
-	stopTimeout  = 15 * time.Second
+	startTimeout = time.Minute
+	// stopTimeout is longer than the gateway's drain_timeout, 30 s by default,
+	// which is how long it waits for a client that does not leave.
+	stopTimeout = time.Minute
 )
 
 // Where the tests find the gateways and the upstream; set by TestMain.

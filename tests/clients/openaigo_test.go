@@ -19,7 +19,7 @@ var families = []string{"azure", "azure-v1", "openai"}
 // connect returns a client of one path family: only its address and key are
 // ours.
 func connect(family, url, apiKey string) openai.Client {
-	settings := []option.RequestOption{option.WithMaxRetries(0), option.WithRequestTimeout(20 * time.Second)}
+	settings := []option.RequestOption{option.WithMaxRetries(0), option.WithRequestTimeout(time.Minute)}
 	switch family {
 	case "azure":
 		settings = append(settings, azure.WithEndpoint(url, "2025-04-01-preview"), azure.WithAPIKey(apiKey), azure.WithUnsafeAllowHTTP())

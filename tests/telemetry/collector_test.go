@@ -23,7 +23,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
-	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
+	"go.opentelemetry.io/collector/service/telemetry"
+	"go.uber.org/zap"
 )
 
 // collectorConfig makes a process of this test's program a collector with
@@ -32,7 +33,7 @@ const collectorConfig = "SPILLWAY_TEST_COLLECTOR"
 
 // collect runs the OpenTelemetry collector until it is told to end.
 func collect(config string) error {
-	factories := otelcol.Factories{Telemetry: otelconftelemetry.NewFactory()}
+	factories := otelcol.Factories{Telemetry: warnings()}
 	var err error
 	if factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory()); err != nil {
 		return err
@@ -51,6 +52,17 @@ func collect(config string) error {
 		return err
 	}
 	return c.Run(context.Background())
+}
+
+// warnings is what the collector tells of itself: warnings and errors on stderr.
+// Its usual telemetry would bring the SDKs of clouds and of Kubernetes, 200
+// packages to compile.
+func warnings() telemetry.Factory {
+	return telemetry.NewFactory(func() component.Config { return &struct{}{} }, telemetry.WithCreateLogger(
+		func(context.Context, telemetry.LoggerSettings, component.Config) (*zap.Logger, component.ShutdownFunc, error) {
+			log, err := zap.NewProduction(zap.IncreaseLevel(zap.WarnLevel))
+			return log, nil, err
+		}))
 }
 
 // collector is a real one, in a process of its own, that passes on to the test
@@ -98,7 +110,6 @@ receivers:
 exporters:
   otlphttp: {endpoint: %q, encoding: json, compression: none, sending_queue: {enabled: false}}
 service:
-  telemetry: {metrics: {level: none}, logs: {level: warn}}
   pipelines:
     traces: {receivers: [otlp], exporters: [otlphttp]}
     metrics: {receivers: [otlp], exporters: [otlphttp]}

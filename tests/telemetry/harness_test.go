@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds every wait.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	if config := os.Getenv(collectorConfig); config != "" {

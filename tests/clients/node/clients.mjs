@@ -21,7 +21,7 @@ export const embedding = 'text-embedding-3-small';
 
 // connect returns a client of one path family: only its address and key are ours.
 export function connect(family, { base = url, apiKey = key, ...options } = {}) {
-  const settings = { maxRetries: 0, timeout: 20_000, apiKey, ...options };
+  const settings = { maxRetries: 0, timeout: 60_000, apiKey, ...options };
   switch (family) {
     case 'azure':
       return new AzureOpenAI({ endpoint: base, apiVersion: '2025-04-01-preview', ...settings });

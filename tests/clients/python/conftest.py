@@ -18,7 +18,7 @@ FAMILIES = ("azure", "azure-v1", "openai")
 
 def connect(family, *, url=URL, key=KEY, asynchronous=False, **options):
     """Returns a client of one path family: only its address and key are ours."""
-    options = {"max_retries": 0, "timeout": 20, **options}
+    options = {"max_retries": 0, "timeout": 60, **options}
     if family == "azure":
         make = openai.AsyncAzureOpenAI if asynchronous else openai.AzureOpenAI
         return make(azure_endpoint=url, api_version="2025-04-01-preview", api_key=key, **options)

@@ -183,7 +183,8 @@ func TestProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := &program{t: t, bin: filepath.Join(dir, "spillway"), config: filepath.Join(dir, "c.yaml"), store: filepath.Join(dir, "store")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "../../../../cmd/spillway", "../../../../cmd/spillway-export")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", dir, "../../../../cmd/spillway", "../../../../cmd/spillway-export")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds them, from the same cache
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

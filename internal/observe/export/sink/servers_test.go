@@ -21,6 +21,7 @@ import (
 const (
 	serversDir = "../testdata/servers"
 	pythonDir  = "../../../../.cache/servers/bin"
+	nodePath   = "../../../../.cache/bin/node"
 )
 
 // need returns the path of a program, and fails where it is not installed.
@@ -170,7 +171,7 @@ func makeTables(t *testing.T, url string) {
 func startAzurite(t *testing.T) (blob, queue string) {
 	t.Helper()
 	blobPort, queuePort, tablePort := freePort(t), freePort(t), freePort(t)
-	cmd := exec.CommandContext(t.Context(), need(t, serversDir+"/node_modules/.bin/azurite"),
+	cmd := exec.CommandContext(t.Context(), need(t, nodePath), need(t, serversDir+"/node_modules/.bin/azurite"),
 		"--silent", "--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry",
 		"--blobPort", fmt.Sprint(blobPort), "--queuePort", fmt.Sprint(queuePort), "--tablePort", fmt.Sprint(tablePort))
 	cmd.Dir = t.TempDir()
