@@ -21,11 +21,6 @@ const (
 	ByModel      Dimension = "model"
 )
 
-// Dimensions lists all of them.
-func Dimensions() []Dimension {
-	return []Dimension{ByDeployment, ByCaller, ByTenant, ByClass, ByModel}
-}
-
 // maxLines bounds the lines of one dimension: tenants are what clients say.
 // Those beyond count as one.
 const maxLines = 10_000

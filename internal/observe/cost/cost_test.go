@@ -44,7 +44,7 @@ func answered(d string, kind spillway.Kind, u spillway.Usage) *spillway.Record {
 // One standard answer, one provisioned one, one that failed and was tried
 // again, one that nobody can price, for an hour.
 func TestBill(t *testing.T) {
-	c := NewCollector(fleet(), Dimensions())
+	c := NewCollector(fleet(), allDimensions())
 	u := spillway.Usage{Prompt: 1_000_000, Cached: 200_000, Completion: 100_000, Reasoning: 40_000, Known: true}
 	c.Add(answered("std", spillway.Standard, u)) // 0.8·0.15 + 0.2·0.075 + 0.1·0.6 = 0.195
 
@@ -119,7 +119,7 @@ func near(t *testing.T, what string, got, want float64) {
 // capacity.
 func TestLinesComeToTheTotal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	c := NewCollector(fleet(), Dimensions())
+	c := NewCollector(fleet(), allDimensions())
 	pick := func(names ...string) string { return names[rng.IntN(len(names))] }
 	for range 2000 {
 		r := &spillway.Record{
@@ -177,4 +177,9 @@ func TestShortened(t *testing.T) {
 	if last := short[len(short)-1]; len(short) != maxShown || last.Name != "(31 more)" || last.Requests != 31 || last.TokenUSD != 31 {
 		t.Errorf("got %d lines, the last %+v", len(short), last)
 	}
+}
+
+// allDimensions are all that a bill can be grouped by.
+func allDimensions() []Dimension {
+	return []Dimension{ByDeployment, ByCaller, ByTenant, ByClass, ByModel}
 }
