@@ -90,7 +90,7 @@ func (f *flight) startHeaders(a *upstream.Attempt) {
 
 // explain sets the headers that say how a, and the flight with it, went.
 func (f *flight) explain(a *upstream.Attempt) {
-	f.out.Set(wire.HeaderRequestID, f.id)
+	f.out.Set(wire.HeaderRequestID, f.call.ID)
 	f.out.Set(wire.HeaderDeployment, a.Deployment().Name())
 	f.out.Set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
 	if granted := f.decision.granted; granted > 0 {
@@ -133,7 +133,7 @@ func (f *flight) refuse(e wire.Error) {
 	if f.out.Status() != 0 {
 		return
 	}
-	e.RequestID = f.id
+	e.RequestID = f.call.ID
 	e.SetHeaders(f.out.Header())
 	switch a, n := f.answered(), len(f.attempts); {
 	case a != nil:
@@ -141,7 +141,7 @@ func (f *flight) refuse(e wire.Error) {
 	case n > 0:
 		f.explain(f.attempts[n-1])
 	default:
-		f.out.Set(wire.HeaderRequestID, f.id)
+		f.out.Set(wire.HeaderRequestID, f.call.ID)
 	}
 	f.writeWhole(e.Status, wire.AppendError(nil, e))
 }
@@ -159,7 +159,7 @@ func (f *flight) writeWhole(status int, body []byte) {
 func (f *flight) brokenOff() wire.Error {
 	e := wire.Refused(spillway.Refusal{Code: spillway.RefusalUpstream}, 0)
 	e.Message = "The deployment broke off its answer. Please retry."
-	e.RequestID = f.id
+	e.RequestID = f.call.ID
 	return e
 }
 

@@ -45,7 +45,7 @@ func (f *flight) readBody() *wire.Error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return new(slowBody())
 	}
-	if f.ctx.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF) {
+	if f.call.Context.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF) {
 		f.out.MarkGone()
 	}
 	return new(cutBody())

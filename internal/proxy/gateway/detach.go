@@ -19,7 +19,6 @@ func (f *flight) dropRequest(a *upstream.Attempt, detached bool) {
 	if len(f.attempts) > 1 {
 		return // another attempt may still report
 	}
-	f.ask = nil
 	f.call.Committed()
 	switch {
 	case detached:

@@ -17,7 +17,7 @@ func (g *Gateway) End() { g.end(errEnding) }
 
 // mustEnd reports whether the gateway ends the flight, as its client has not
 // left before.
-func (f *flight) mustEnd() bool { return errors.Is(context.Cause(f.ctx), errEnding) }
+func (f *flight) mustEnd() bool { return errors.Is(context.Cause(f.call.Context), errEnding) }
 
 // onContextDone ends a flight whose context has ended: nobody reads any more, or the
 // gateway ends.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -10,23 +9,18 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
-	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
 // flight is one request under way. Its handler's goroutine owns it, except
 // where a field says otherwise.
 type flight struct {
 	out  clientconn.Conn
-	call upstream.Call // what attempts are sent
+	call upstream.Call // the request: what attempts are sent. Its context ends when the client leaves or the gateway ends
 	g    *Gateway
 	snap *snapshot
-	r    *http.Request   // nil once the server has done its part
-	ctx  context.Context // ends when the client leaves, or the gateway ends
+	r    *http.Request // nil once the server has done its part
 
-	id       string
 	accepted time.Time
-	path     wire.Path
-	ask      *wire.Ask // nil once nothing can be sent again
 	req      spillway.Request
 	body     *buffer.Buffer // nil without a body, and once nothing can be sent again
 
@@ -90,12 +84,11 @@ func (f *flight) run() (detached bool) {
 	return false
 }
 
-// prepareCall says what the attempts are to be sent.
+// prepareCall completes what attempts are sent.
 func (f *flight) prepareCall() {
 	c := &f.call
-	c.Context, c.Settings = f.ctx, f.snap.calls
-	c.ID, c.Method, c.Header, c.Path, c.RawQuery = f.id, f.r.Method, f.r.Header, f.path, f.r.URL.RawQuery
-	c.Ask, c.API, c.Stream, c.Choices, c.Hops = f.ask, f.req.API, f.req.Stream, f.ask.Choices, f.req.Hops
+	c.Settings, c.Method, c.Header, c.RawQuery = f.snap.calls, f.r.Method, f.r.Header, f.r.URL.RawQuery
+	c.API, c.Stream, c.Choices, c.Hops = f.req.API, f.req.Stream, c.Ask.Choices, f.req.Hops
 	c.Idempotent = f.r.Method == http.MethodGet || f.r.Method == http.MethodHead
 }
 
@@ -165,7 +158,7 @@ func (f *flight) wait() {
 		f.onWake()
 	case <-alarm:
 		f.onWake()
-	case <-f.ctx.Done():
+	case <-f.call.Context.Done():
 		f.onContextDone()
 	}
 }
@@ -176,7 +169,7 @@ func (f *flight) onReport(r upstream.Report) {
 	switch {
 	case r.Panic != nil:
 		panic(r.Panic)
-	case f.ctx.Err() != nil:
+	case f.call.Context.Err() != nil:
 		f.onContextDone()
 	case !f.attempt(r.Event.Attempt).Cancelled():
 		f.handle(*r.Event)

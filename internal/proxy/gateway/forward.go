@@ -68,10 +68,10 @@ func (f *flight) reportEnd(a *upstream.Attempt, err error) {
 		return
 	}
 	switch {
-	case errors.Is(err, errClientGone), f.ctx.Err() != nil && !a.Complete() && !f.mustEnd():
+	case errors.Is(err, errClientGone), f.call.Context.Err() != nil && !a.Complete() && !f.mustEnd():
 		f.reportProgress()
 		f.handle(spillway.Event{Kind: spillway.EventGone})
-	case f.ctx.Err() != nil && !a.Complete():
+	case f.call.Context.Err() != nil && !a.Complete():
 		f.onContextDone()
 	default:
 		f.handle(*a.EndEvent(err))

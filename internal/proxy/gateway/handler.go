@@ -15,10 +15,8 @@ import (
 // ServeHTTP serves one request. It aborts the connection, by panicking with
 // http.ErrAbortHandler, when an answer cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f := &flight{
-		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(),
-		id: g.deps.RequestID(), accepted: g.deps.Now(),
-	}
+	f := &flight{g: g, snap: g.snap.Load(), r: r, accepted: g.deps.Now()}
+	f.call.ID, f.call.Context = g.deps.RequestID(), r.Context()
 	f.out.Init(w, r, clientconn.Options{Now: g.deps.Now, WriteTimeout: f.snap.limits.WriteTimeout})
 	if !g.inFlight.Enter(f.snap.limits.MaxInFlight) {
 		f.turnAway(new(overloaded()))
@@ -53,7 +51,7 @@ func (f *flight) serve() (detached bool) {
 	case local:
 	default:
 		if f.req.Stream {
-			f.ctx = f.out.PrepareDetach()
+			f.call.Context = f.out.PrepareDetach()
 		}
 		if f.run() {
 			return true
@@ -71,7 +69,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	if path.API == spillway.APIChat && f.r.Method == http.MethodGet {
 		path.API = spillway.APIOther // the list of stored completions
 	}
-	f.path = path
+	f.call.Path = path
 	f.req.TraceParent = wire.TraceParent(f.r.Header)
 	if limit := f.snap.limits.MaxHeaderBytes; headerBytes(f.r) > limit {
 		return false, new(headerTooLarge(limit))
@@ -80,7 +78,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	if err != nil {
 		return false, new(wire.Unauthorized(path.Family))
 	}
-	f.req.ID, f.req.Caller, f.req.Class = f.id, who.name, who.class
+	f.req.ID, f.req.Caller, f.req.Class = f.call.ID, who.name, who.class
 	if !known {
 		return false, new(wire.UnknownPath())
 	}
@@ -125,11 +123,11 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	if f.body != nil {
 		body = f.body.B
 	}
-	ask, err := wire.ReadAsk(f.path.API, body)
+	ask, err := wire.ReadAsk(f.call.Path.API, body)
 	if err != nil {
 		return badRequest(err)
 	}
-	f.ask, f.includesUsage = &ask, ask.IncludeUsage
+	f.call.Ask, f.includesUsage = &ask, ask.IncludeUsage
 	ask.Fill(&f.req)
 	f.req.Stream = ask.Stream && ask.API.Generates()
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
@@ -140,13 +138,13 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 // choosePool finds the pool that the path or the body names, or that holds
 // the stored response which the request refers to.
 func (f *flight) choosePool() *wire.Error {
-	name := f.path.Deployment
+	name := f.call.Path.Deployment
 	if name == "" {
-		name = f.ask.Model
+		name = f.call.Ask.Model
 	}
-	stored := f.path.ResourceID
+	stored := f.call.Path.ResourceID
 	if stored == "" {
-		stored = f.ask.PreviousResponseID
+		stored = f.call.Ask.PreviousResponseID
 	}
 	at := f.g.pins.find(stored)
 	switch {
@@ -162,8 +160,8 @@ func (f *flight) choosePool() *wire.Error {
 		switch {
 		case name != "":
 			f.req.Model = strings.ToValidUTF8(name[:min(len(name), maxUnknownName)], "")
-			return new(wire.UnknownModel(f.path.Family, name))
-		case f.path.API == spillway.APIOther:
+			return new(wire.UnknownModel(f.call.Path.Family, name))
+		case f.call.Path.API == spillway.APIOther:
 			return new(noModel())
 		}
 		return badRequest(&wire.BadRequest{Code: "missing_required_parameter", Param: "model", Message: "you must provide a model parameter"})
@@ -208,8 +206,8 @@ func (f *flight) turnAway(e *wire.Error) {
 // record records a request that no pool has seen.
 func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.RefusalCode) {
 	rec := spillway.Record{
-		ID: f.id, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
-		Route: f.req.Route, API: f.path.API, Stream: f.req.Stream, Choices: 1, AskTokens: f.req.AskTokens,
+		ID: f.call.ID, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
+		Route: f.req.Route, API: f.call.Path.API, Stream: f.req.Stream, Choices: 1, AskTokens: f.req.AskTokens,
 		Outcome: outcome, Refusal: refusal, Status: status,
 		TraceParent: f.req.TraceParent, E2E: f.g.deps.Now().Sub(f.accepted),
 	}
@@ -252,7 +250,7 @@ func (f *flight) contain(p any) {
 	if c, ok := p.(*upstream.Panic); ok {
 		cause, stack = c.Cause, c.Stack
 	}
-	f.g.deps.Logger.Error("request panicked", "request_id", f.id, "panic", cause, "stack", string(stack))
+	f.g.deps.Logger.Error("request panicked", "request_id", f.call.ID, "panic", cause, "stack", string(stack))
 	if f.out.Status() == 0 {
 		clear(f.out.Header())
 		f.refuse(internalError())
@@ -265,7 +263,7 @@ func (f *flight) contain(p any) {
 	}
 	defer func() {
 		if p := recover(); p != nil { // the engine itself is at fault
-			f.g.deps.Logger.Error("flight lost", "request_id", f.id, "panic", p)
+			f.g.deps.Logger.Error("flight lost", "request_id", f.call.ID, "panic", p)
 		}
 	}()
 	if !f.settled {

@@ -10,8 +10,8 @@ import (
 
 // serveModels answers the list of models, and a single one of them.
 func (f *flight) serveModels() bool {
-	id, single := strings.CutPrefix(f.path.Operation, "models/")
-	if f.path.Deployment != "" || f.r.Method != http.MethodGet || !single && f.path.Operation != "models" {
+	id, single := strings.CutPrefix(f.call.Path.Operation, "models/")
+	if f.call.Path.Deployment != "" || f.r.Method != http.MethodGet || !single && f.call.Path.Operation != "models" {
 		return false
 	}
 	var body []byte
@@ -21,15 +21,15 @@ func (f *flight) serveModels() bool {
 		for _, name := range f.snap.models {
 			list = append(list, wire.Model{ID: name, Created: modelsSince})
 		}
-		body = wire.AppendModels(nil, f.path.Family, list)
+		body = wire.AppendModels(nil, f.call.Path.Family, list)
 	case f.snap.byModel[id] == nil:
-		f.turnAway(new(wire.UnknownModel(f.path.Family, id)))
+		f.turnAway(new(wire.UnknownModel(f.call.Path.Family, id)))
 		return true
 	default:
-		body = wire.AppendModel(nil, f.path.Family, wire.Model{ID: id, Created: modelsSince})
+		body = wire.AppendModel(nil, f.call.Path.Family, wire.Model{ID: id, Created: modelsSince})
 	}
 	f.out.Set(wire.HeaderContentType, "application/json")
-	f.out.Set(wire.HeaderRequestID, f.id)
+	f.out.Set(wire.HeaderRequestID, f.call.ID)
 	f.out.SkipBody()
 	f.writeWhole(http.StatusOK, body)
 	f.record(spillway.OutcomeOK, http.StatusOK, spillway.RefusalNone)

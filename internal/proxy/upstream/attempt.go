@@ -70,9 +70,9 @@ type Attempt struct {
 	fault    *wire.StreamError // the error that ended the stream
 	finish   spillway.Finish
 	usage    spillway.Usage
-	reported int64          // tokens that were reported
-	event1   spillway.Event // what happened first
-	sent     int            // of the reports
+	reported int64            // tokens that were reported
+	signals  spillway.Signals // of the response's header
+	servedBy string           // likewise
 }
 
 // begin prepares an attempt.
@@ -112,8 +112,8 @@ func (a *Attempt) run() {
 		a.report(a.broken(err))
 		return
 	}
-	a.resp = resp
-	a.isSSE = isEventStream(resp.Header)
+	a.resp, a.isSSE = resp, isEventStream(resp.Header)
+	a.signals, a.servedBy = wire.ParseSignals(resp.Header), wire.ParseServedBy(resp.Header)
 	a.report(a.read())
 }
 
@@ -124,9 +124,8 @@ func (a *Attempt) reportPanic() {
 	}
 }
 
-// report reports an event: the one that event has returned last.
+// report reports an event.
 func (a *Attempt) report(ev *spillway.Event) {
-	a.sent++
 	a.call.reports <- Report{Event: ev}
 }
 

@@ -12,29 +12,18 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// event returns an event of this attempt with what its response has said. It
-// lies in the attempt, and until it is reported the next one takes its place:
-// passed about by value, events would make the stack of run's goroutine grow.
+// event returns an event of this attempt with what its response has said. It is
+// a pointer because events passed about by value would make the stack of run's
+// goroutine grow.
 func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
-	ev := &a.event1
-	if a.sent > 0 {
-		ev = new(spillway.Event)
-	}
-	*ev = spillway.Event{
+	ev := &spillway.Event{
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
 		Replayable: a.call.Idempotent, Usage: a.usage, Finish: a.finish,
 	}
 	a.count(ev)
-	switch {
-	case a.resp == nil:
-		return ev
-	case a.sent > 0: // the first has read them, and the header may be gone
-		ev.Signals, ev.ServedBy = a.event1.Signals, a.event1.ServedBy
-	default:
-		ev.Signals = wire.ParseSignals(a.resp.Header)
-		ev.ServedBy = wire.ParseServedBy(a.resp.Header)
+	if a.resp != nil {
+		ev.Status, ev.Signals, ev.ServedBy = a.resp.StatusCode, a.signals, a.servedBy
 	}
-	ev.Status = a.resp.StatusCode
 	return ev
 }
 
