@@ -27,7 +27,7 @@ type Conn struct {
 	// thousand streams that take turns nothing of a stream is cached when its
 	// chunk arrives.
 	hijacked *hijackedConn // w, once detached
-	armed    *time.Time    // when the write deadline in force was set
+	deadlineSetAt    *time.Time    // when the write deadline in force was set
 	timeout  time.Duration
 	now      func() time.Time
 
@@ -42,8 +42,8 @@ type Conn struct {
 
 	status uint16 // 0 until Start
 	gone   bool
-	own    bool        // armed is of this request alone: it does not share a deadline with others
-	used   uint8       // of values
+	ownDeadline    bool        // armed is of this request alone: it does not share a deadline with others
+	valuesUsed   uint8       // of values
 	values *[16]string // backs the headers of Set, one string each
 }
 
@@ -64,13 +64,13 @@ func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
 		c.flusher = controlledFlusher{c.control}
 	}
 	if c.shared = stateOf(r); c.shared != nil {
-		c.armed = &c.shared.armed
-		*c.armed = time.Time{} // the server ends the deadline after every request
+		c.deadlineSetAt = &c.shared.deadlineSetAt
+		*c.deadlineSetAt = time.Time{} // the server ends the deadline after every request
 	} else {
-		c.armed, c.own = new(time.Time), true
+		c.deadlineSetAt, c.ownDeadline = new(time.Time), true
 	}
 	if r.ProtoMajor == 1 && r.Header["Expect"] != nil {
-		c.arm(c.now()) // the server writes "100 Continue" when the body is read
+		c.extendWriteDeadline(c.now()) // the server writes "100 Continue" when the body is read
 	}
 }
 
@@ -83,13 +83,13 @@ func (c *Conn) Set(name, value string) {
 	if c.values == nil {
 		c.values = new([16]string)
 	}
-	if int(c.used) == len(c.values) {
+	if int(c.valuesUsed) == len(c.values) {
 		c.w.Header()[name] = []string{value}
 		return
 	}
-	at := c.used
+	at := c.valuesUsed
 	c.values[at] = value
-	c.used++
+	c.valuesUsed++
 	c.w.Header()[name] = c.values[at : at+1 : at+1]
 }
 
@@ -111,13 +111,13 @@ func (c *Conn) MarkGone() { c.gone = true }
 // Write writes p to the answer; Flush sends it. An error means that the client
 // is gone.
 func (c *Conn) Write(p []byte) (int, error) {
-	c.arm(c.now())
+	c.extendWriteDeadline(c.now())
 	written := 0
 	for len(p) > 0 {
 		part := p[:min(len(p), deadlineBytes)]
 		if written > 0 {
-			*c.armed = time.Time{}
-			c.arm(c.now())
+			*c.deadlineSetAt = time.Time{}
+			c.extendWriteDeadline(c.now())
 		}
 		n, err := c.w.Write(part)
 		written += n
@@ -133,7 +133,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // Flush sends what was written.
 func (c *Conn) Flush() error {
 	err := c.flusher.FlushError()
-	c.Idle()
+	c.ClearWriteDeadline()
 	if err != nil && errors.Is(err, http.ErrNotSupported) {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (c *Conn) Flush() error {
 // written before must have been flushed. b has buffer.Tailroom bytes of spare
 // capacity; Send may write to both, so only the caller may hold b.
 func (c *Conn) Send(now time.Time, b *buffer.Buffer) error {
-	c.arm(now)
+	c.extendWriteDeadline(now)
 	if c.hijacked == nil {
 		if _, err := c.Write(b.B[buffer.Headroom:]); err != nil {
 			return err
@@ -157,24 +157,24 @@ func (c *Conn) Send(now time.Time, b *buffer.Buffer) error {
 	return err
 }
 
-// Idle says that the next write may be long in coming. It ends the write
+// ClearWriteDeadline says that the next write may be long in coming. It ends the write
 // deadline where that would not wait for a write: HTTP/2 resets a stream whose
 // deadline passes, although nothing is being written.
-func (c *Conn) Idle() {
-	if !c.own || c.armed.IsZero() {
+func (c *Conn) ClearWriteDeadline() {
+	if !c.ownDeadline || c.deadlineSetAt.IsZero() {
 		return // the deadline is that of an HTTP/1 connection, or none is set
 	}
-	*c.armed = time.Time{}
+	*c.deadlineSetAt = time.Time{}
 	c.setDeadline(c.control.SetWriteDeadline, time.Time{})
 }
 
-// arm sets the write deadline anew once a quarter of it has passed; to do so
+// extendWriteDeadline sets the write deadline anew once a quarter of it has passed; to do so
 // for every write would cost as much as a small write.
-func (c *Conn) arm(now time.Time) {
-	if now.Sub(*c.armed) < c.timeout/4 {
+func (c *Conn) extendWriteDeadline(now time.Time) {
+	if now.Sub(*c.deadlineSetAt) < c.timeout/4 {
 		return
 	}
-	*c.armed = now
+	*c.deadlineSetAt = now
 	c.setDeadline(c.control.SetWriteDeadline, now.Add(c.timeout))
 }
 

@@ -170,7 +170,7 @@ func TestReadBody(t *testing.T) {
 					}
 					c.SkipBody()
 					c.Start(http.StatusOK)
-					c.End(true)
+					c.EndResponse(true)
 					read <- err
 				})
 				conn := f.dialPipe()

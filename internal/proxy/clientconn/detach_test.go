@@ -177,7 +177,7 @@ func TestCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.conns.Cut()
+	f.conns.CutStreams()
 	if err := f.inFlight.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -48,7 +48,7 @@ func newFront(t *testing.T, keepStreams bool, rest func(ctx context.Context, c *
 	f.conns = Attach(f.server, ServerOptions{Base: base, Buffers: &f.buffers, Now: time.Now, KeepStreams: keepStreams})
 	t.Cleanup(func() {
 		f.server.Close()
-		f.conns.Cut()
+		f.conns.CutStreams()
 		end(nil)
 		if err := f.inFlight.Wait(context.Background()); err != nil {
 			t.Error(err)
@@ -80,8 +80,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *front) finish(ctx context.Context, c *Conn) {
 	defer f.inFlight.Leave()
-	c.End(f.rest(ctx, c))
-	c.Release()
+	c.EndResponse(f.rest(ctx, c))
+	c.ReleaseConn()
 }
 
 // listen serves on the loopback, and returns how to connect to it.

@@ -41,12 +41,12 @@ type flight struct {
 
 	attempts []*upstream.Attempt // attempts[i] is attempt i+1
 	wakeNow  chan struct{}       // holds a token when the engine wants the flight woken
-	watch    watch
+	wakeTimer    wakeTimer
 
 	forwarded *upstream.Attempt // the committed attempt
-	begun     bool              // its answer has begun
+	responseBegun     bool              // its answer has begun
 	settled   bool
-	abort     bool // the answer cannot be ended validly
+	aborted     bool // the answer cannot be ended validly
 	// includesUsage is what the ask says of the answer.
 	includesUsage bool
 	verdict       spillway.Action // the settle
@@ -77,11 +77,11 @@ func (f *flight) run() (detached bool) {
 	f.perform()
 	for !f.settled {
 		a := f.forwarded
-		if a == nil || f.begun {
+		if a == nil || f.responseBegun {
 			f.wait()
 			continue
 		}
-		err := f.beginAnswer(a)
+		err := f.beginResponse(a)
 		if err == nil && f.detach(a) {
 			return true
 		}
@@ -178,7 +178,7 @@ func (f *flight) onReport(r upstream.Report) {
 		panic(r.Panic)
 	case f.ctx.Err() != nil:
 		f.onContextDone()
-	case !f.attempt(r.Event.Attempt).Cancelled():
+	case !f.attempt(r.Event.Attempt).Canceled():
 		f.handle(*r.Event)
 	}
 }
@@ -195,7 +195,7 @@ func (f *flight) onWake() {
 			pending = false
 		}
 	}
-	if f.forwarded != nil && !f.begun {
+	if f.forwarded != nil && !f.responseBegun {
 		return // it was committed just now: its watch keeps the wake-ups
 	}
 	f.reportProgress()
@@ -213,8 +213,8 @@ func (f *flight) reportProgress() {
 
 // requestWake asks for a wake-up as soon as possible. pool.mu is held.
 func (f *flight) requestWake() {
-	if f.watch.on {
-		f.watch.hurry()
+	if f.wakeTimer.active {
+		f.wakeTimer.fireNow()
 		return
 	}
 	select {

@@ -12,17 +12,17 @@ import (
 // errClientGone is a write to the client that failed.
 var errClientGone = errors.New("the client does not read")
 
-// beginAnswer begins the committed attempt's answer: the headers, and of a
+// beginResponse begins the committed attempt's answer: the headers, and of a
 // stream what was read before the commit. The error is that of Next, or
 // errClientGone.
-func (f *flight) beginAnswer(a *upstream.Attempt) error {
-	f.begun = true
-	f.startAnswer(a, a.Response().StatusCode)
-	f.startWatch()
+func (f *flight) beginResponse(a *upstream.Attempt) error {
+	f.responseBegun = true
+	f.startResponse(a, a.Response().StatusCode)
+	f.startWakeTimer()
 	if a.Form() != upstream.Streamed {
 		return nil
 	}
-	f.pinTo(a, a.Beginning())
+	f.learnPin(a, a.Beginning())
 	begun, err := a.Next()
 	defer begun.Release()
 	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.Flush() != nil {
@@ -51,7 +51,7 @@ func (f *flight) forward(a *upstream.Attempt, err error) {
 func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
 	if a.Form() != upstream.Streamed && a.Response().ContentLength >= 0 {
 		_, err := f.out.Write(piece.B[buffer.Headroom:])
-		f.out.Idle()
+		f.out.ClearWriteDeadline()
 		return err
 	}
 	at := a.ReadAt()
@@ -63,12 +63,12 @@ func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
 // reportEnd reports how the answer ended. A complete one is complete, even if
 // its client has left since.
 func (f *flight) reportEnd(a *upstream.Attempt, err error) {
-	if f.stopWatch() {
+	if f.stopWakeTimer() {
 		f.perform()
 		return
 	}
 	switch {
-	case errors.Is(err, errClientGone), f.ctx.Err() != nil && !a.Complete() && !f.mustEnd():
+	case errors.Is(err, errClientGone), f.ctx.Err() != nil && !a.Complete() && !f.endedByGateway():
 		f.reportProgress()
 		f.handle(spillway.Event{Kind: spillway.EventGone})
 	case f.ctx.Err() != nil && !a.Complete():
@@ -98,9 +98,9 @@ func (f *flight) endStream(a *upstream.Attempt) {
 	case streamed && a.Fault() != nil:
 		return // upstream's own error was the last event
 	case streamed:
-		tail = wire.AppendStreamError(nil, f.req.API, f.brokenOff())
+		tail = wire.AppendStreamError(nil, f.req.API, f.interruptedError())
 	default:
-		f.abort = true
+		f.aborted = true
 		return
 	}
 	if _, err := f.out.Write(tail); err == nil {

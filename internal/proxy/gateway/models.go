@@ -23,7 +23,7 @@ func (f *flight) serveModels() bool {
 		}
 		body = wire.AppendModels(nil, f.path.Family, list)
 	case f.snap.byModel[id] == nil:
-		f.turnAway(new(wire.UnknownModel(f.path.Family, id)))
+		f.reject(new(wire.UnknownModel(f.path.Family, id)))
 		return true
 	default:
 		body = wire.AppendModel(nil, f.path.Family, wire.Model{ID: id, Created: modelsSince})

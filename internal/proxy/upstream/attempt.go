@@ -48,14 +48,14 @@ type Attempt struct {
 	asksUsage  bool // we put stream_options into the request
 	// refusedUsage says that the deployment refused stream_options.
 	refusedUsage bool
-	cancelled    bool // nothing more is expected of it
+	canceled    bool // nothing more is expected of it
 	cut          bool // the answer ends where it was cut
 	forwarding   bool // the caller reads the answer with Next
 	trailing     bool // the answer is complete and its response is not
 
 	ctx     context.Context
 	stop    context.CancelFunc
-	unlink  func() bool    // of ctx from the call's
+	unlinkContext  func() bool    // of ctx from the call's
 	body    *buffer.Buffer // the client's; this and encoded are held until the round trip is over
 	encoded *buffer.Buffer // what is sent of it
 	started time.Time
@@ -71,12 +71,12 @@ type Attempt struct {
 	finish   spillway.Finish
 	usage    spillway.Usage
 	reported int64          // tokens that were reported
-	event1   spillway.Event // what happened first
-	sent     int            // of the reports
+	firstEvent   spillway.Event // what happened first
+	reports     int            // of the reports
 }
 
-// begin prepares an attempt.
-func (a *Attempt) begin(c *Call, s *Send) {
+// prepare prepares an attempt.
+func (a *Attempt) prepare(c *Call, s *Send) {
 	a.call, a.number, a.deployment, a.grant = c, s.Number, s.Deployment, s.Grant
 	a.form = Whole
 	switch {
@@ -91,7 +91,7 @@ func (a *Attempt) begin(c *Call, s *Send) {
 	// The attempt outlives the call's context when its answer is complete, to
 	// read what follows.
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))
-	a.unlink = context.AfterFunc(c.Context, a.stop)
+	a.unlinkContext = context.AfterFunc(c.Context, a.stop)
 	if s.Body != nil {
 		a.body = s.Body.Retain()
 		a.encode() // here, because the stack of run's goroutine would have to grow for it
@@ -104,17 +104,17 @@ func (a *Attempt) begin(c *Call, s *Send) {
 func (a *Attempt) run() {
 	defer a.call.running.Done()
 	defer a.reportPanic()
-	resp, err := a.ask() //nolint:bodyclose // whoever reads the answer closes it
+	resp, err := a.exchange() //nolint:bodyclose // whoever reads the answer closes it
 	a.body.Release()
 	a.encoded.Release()
 	a.body, a.encoded = nil, nil
 	if err != nil {
-		a.report(a.broken(err))
+		a.report(a.brokenEvent(err))
 		return
 	}
 	a.resp = resp
 	a.isSSE = isEventStream(resp.Header)
-	a.report(a.read())
+	a.report(a.readResponse())
 }
 
 // reportPanic hands a panic over to the caller.
@@ -126,7 +126,7 @@ func (a *Attempt) reportPanic() {
 
 // report reports an event: the one that event has returned last.
 func (a *Attempt) report(ev *spillway.Event) {
-	a.sent++
+	a.reports++
 	a.call.reports <- Report{Event: ev}
 }
 
@@ -162,12 +162,12 @@ func (a *Attempt) Complete() bool { return a.complete.Load() }
 // Cancel aborts the attempt: the deployment learns at once. Nothing that it
 // still reports counts.
 func (a *Attempt) Cancel() {
-	a.cancelled = true
+	a.canceled = true
 	a.stop()
 }
 
-// Cancelled reports whether the attempt was cancelled or cut.
-func (a *Attempt) Cancelled() bool { return a.cancelled }
+// Canceled reports whether the attempt was cancelled or cut.
+func (a *Attempt) Canceled() bool { return a.canceled }
 
 // Cut stops reading: what has arrived is the answer.
 func (a *Attempt) Cut() {
@@ -191,11 +191,11 @@ func (a *Attempt) ReleaseHeader() { a.resp.Header, a.resp.Request = nil, nil }
 // Close returns what the attempt holds. It has made its last report, or its
 // call's Wait has returned.
 func (a *Attempt) Close() {
-	a.unlink()
+	a.unlinkContext()
 	a.head.Release()
 	a.head = nil
 	switch {
-	case a.trailing && !a.cancelled:
+	case a.trailing && !a.canceled:
 		a.call.Trailers.Go(a.readTrailer)
 		return
 	case a.resp != nil:

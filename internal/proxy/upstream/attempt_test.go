@@ -286,7 +286,7 @@ func TestCutAnswer(t *testing.T) {
 		time.Sleep(time.Second)
 		a.Cut()
 		c.Wait()
-		body, assembled, err := a.Answer(nil, spillway.Usage{Known: true, Completion: 2})
+		body, assembled, err := a.AppendResponse(nil, spillway.Usage{Known: true, Completion: 2})
 		if err != nil || !assembled || !strings.Contains(string(body), `"so far"`) || !strings.Contains(string(body), `"finish_reason":"length"`) {
 			t.Errorf("assembled %v, %v: %s", assembled, err, body)
 		}
@@ -346,7 +346,7 @@ func TestTooLarge(t *testing.T) {
 			c.chunk(text)
 			c.end()
 		})
-		p.settings.MaxAnswerBytes = 64 << 10
+		p.settings.MaxResponseBytes = 64 << 10
 		c, a := p.attempt("", false)
 		if ev := next(c); ev.Kind != spillway.EventFirstToken || a.Form() != Relayed {
 			t.Fatalf("%+v, form %v", ev, a.Form())

@@ -42,10 +42,10 @@ type Call struct {
 
 // Settings are what calls have in common. They do not change.
 type Settings struct {
-	// MaxAnswerBytes bounds an answer that is buffered or assembled,
+	// MaxResponseBytes bounds an answer that is buffered or assembled,
 	// MaxErrorBytes the body of an error, and MaxEventBytes one event of a
 	// stream, and what comes before its first token.
-	MaxAnswerBytes, MaxErrorBytes int64
+	MaxResponseBytes, MaxErrorBytes int64
 	MaxEventBytes                 int
 
 	Buffers *buffer.Pools
@@ -100,7 +100,7 @@ func (c *Call) Start(s Send) *Attempt {
 	if a.call != nil {
 		a = new(Attempt)
 	}
-	a.begin(c, &s)
+	a.prepare(c, &s)
 	c.running.Add(1)
 	go a.run()
 	return a
@@ -110,7 +110,7 @@ func (c *Call) Start(s Send) *Attempt {
 // made its last report or was cancelled.
 func (c *Call) Wait() { c.running.Wait() }
 
-// Committed lets go of what only another attempt would need.
-func (c *Call) Committed() {
+// ReleaseRequest lets go of what only another attempt would need.
+func (c *Call) ReleaseRequest() {
 	c.Header, c.Ask, c.reports = nil, nil, nil
 }

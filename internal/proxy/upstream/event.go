@@ -16,20 +16,20 @@ import (
 // lies in the attempt, and until it is reported the next one takes its place:
 // passed about by value, events would make the stack of run's goroutine grow.
 func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
-	ev := &a.event1
-	if a.sent > 0 {
+	ev := &a.firstEvent
+	if a.reports > 0 {
 		ev = new(spillway.Event)
 	}
 	*ev = spillway.Event{
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
 		Replayable: a.call.Idempotent, Usage: a.usage, Finish: a.finish,
 	}
-	a.count(ev)
+	a.addCounts(ev)
 	switch {
 	case a.resp == nil:
 		return ev
-	case a.sent > 0: // the first has read them, and the header may be gone
-		ev.Signals, ev.ServedBy = a.event1.Signals, a.event1.ServedBy
+	case a.reports > 0: // the first has read them, and the header may be gone
+		ev.Signals, ev.ServedBy = a.firstEvent.Signals, a.firstEvent.ServedBy
 	default:
 		ev.Signals = wire.ParseSignals(a.resp.Header)
 		ev.ServedBy = wire.ParseServedBy(a.resp.Header)
@@ -38,8 +38,8 @@ func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
 	return ev
 }
 
-// count puts what was counted so far into an event.
-func (a *Attempt) count(ev *spillway.Event) {
+// addCounts puts what was counted so far into an event.
+func (a *Attempt) addCounts(ev *spillway.Event) {
 	ev.Tokens = int(a.tokens.Load())
 	ev.Blocked = time.Duration(a.blocked.Load())
 	if at := a.tokenAt.Load(); at > 0 {
@@ -52,12 +52,12 @@ func (a *Attempt) count(ev *spillway.Event) {
 // goroutine at a time.
 func (a *Attempt) Progress() (ev spillway.Event, more bool) {
 	n := a.tokens.Load()
-	if a.cancelled || n <= a.reported {
+	if a.canceled || n <= a.reported {
 		return ev, false
 	}
 	a.reported = n
 	ev = spillway.Event{Kind: spillway.EventProgress, Attempt: a.number}
-	a.count(&ev)
+	a.addCounts(&ev)
 	return ev, true
 }
 
@@ -66,16 +66,16 @@ func (a *Attempt) Progress() (ev spillway.Event, more bool) {
 func (a *Attempt) EndEvent(err error) *spillway.Event {
 	switch {
 	case a.fault != nil:
-		return a.refused(a.fault.Status, nil)
+		return a.errorEvent(a.fault.Status, nil)
 	case errors.Is(err, io.EOF):
 		return a.event(spillway.EventDone)
 	}
-	return a.severed()
+	return a.interruptedEvent()
 }
 
-// broken is the event of an attempt that failed without an HTTP status, or
+// brokenEvent is the event of an attempt that failed without an HTTP status, or
 // whose answer is not one.
-func (a *Attempt) broken(err error) *spillway.Event {
+func (a *Attempt) brokenEvent(err error) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureBroken
 	var op *net.OpError
@@ -91,15 +91,15 @@ func (a *Attempt) broken(err error) *spillway.Event {
 	return ev
 }
 
-// severed is the event of an answer that ended early.
-func (a *Attempt) severed() *spillway.Event {
+// interruptedEvent is the event of an answer that ended early.
+func (a *Attempt) interruptedEvent() *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureCut
 	return ev
 }
 
-// refused returns the event of an error status and its body.
-func (a *Attempt) refused(status int, body []byte) *spillway.Event {
+// errorEvent returns the event of an error status and its body.
+func (a *Attempt) errorEvent(status int, body []byte) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Status = status
 	if wait, ok := wire.ParseRetryAfter(a.resp.Header, a.call.Now()); ok {

@@ -42,7 +42,7 @@ type peerConn struct {
 func newPeer(t *testing.T, play func(*peerConn)) *peer {
 	p := &peer{T: t, play: play}
 	p.settings = Settings{
-		MaxAnswerBytes: 1 << 20, MaxErrorBytes: 1 << 10, MaxEventBytes: 16 << 10,
+		MaxResponseBytes: 1 << 20, MaxErrorBytes: 1 << 10, MaxEventBytes: 16 << 10,
 		Buffers: &p.buffers, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Trailers: &p.trailers,
 	}
 	return p

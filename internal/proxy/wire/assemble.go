@@ -8,8 +8,8 @@ import (
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
-// AnswerOptions says how an assembled answer ends.
-type AnswerOptions struct {
+// ResponseOptions says how an assembled answer ends.
+type ResponseOptions struct {
 	// Truncate makes a valid answer of a stream that did not come to its end:
 	// what is open ended for length. A tool call that was cut keeps the
 	// arguments that arrived, which need not be complete JSON.
@@ -108,9 +108,9 @@ func (a *Assembler) extend(got *[maxHoles][]byte) error {
 	return a.tree.err()
 }
 
-// Answer appends the answer to dst. ErrNoAnswer says that the stream held
+// AppendResponse appends the answer to dst. ErrNoAnswer says that the stream held
 // nothing that an answer could be made of.
-func (a *Assembler) Answer(dst []byte, opts AnswerOptions) ([]byte, error) {
+func (a *Assembler) AppendResponse(dst []byte, opts ResponseOptions) ([]byte, error) {
 	if a.api == spillway.APIResponses {
 		return a.resp.answer(dst, opts)
 	}

@@ -108,14 +108,14 @@ func (a *Assembler) addFilters(c *jsonwalk.Cursor, id int32) {
 }
 
 // appendAnswer appends the answer of a chat or completions stream.
-func (a *Assembler) appendAnswer(dst []byte, opts AnswerOptions) ([]byte, error) {
+func (a *Assembler) appendAnswer(dst []byte, opts ResponseOptions) ([]byte, error) {
 	t := &a.tree
 	choices := int32(0)
 	if len(t.nodes) > 0 {
 		choices = t.find(rootNode, "choices")
 	}
 	if choices == 0 || t.nodes[choices].child == 0 {
-		return dst, ErrNoAnswer
+		return dst, ErrNoResponse
 	}
 	object := `"text_completion"`
 	if a.api == spillway.APIChat {

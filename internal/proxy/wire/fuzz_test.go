@@ -50,10 +50,10 @@ func FuzzAssembler(f *testing.F) {
 				return
 			}
 		}
-		opts := AnswerOptions{Truncate: true, Usage: estimate}
+		opts := ResponseOptions{Truncate: true, Usage: estimate}
 		compareAnswers(t, &quick, &slow)
 		s.AppendCut(nil, CutOptions{IncludeUsage: true, Usage: estimate})
-		answer, err := quick.Answer(nil, opts)
+		answer, err := quick.AppendResponse(nil, opts)
 		if err == nil && !jsontext.Value(answer).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 			t.Fatalf("answer is not JSON: %q", answer)
 		}

@@ -15,8 +15,8 @@ var (
 	ErrMalformed = errors.New("malformed JSON from upstream")
 	// ErrTooLarge is an answer that outgrows MaxAnswerBytes.
 	ErrTooLarge = errors.New("answer exceeds the size limit")
-	// ErrNoAnswer is a stream that ended before it held any part of an answer.
-	ErrNoAnswer = errors.New("stream holds no answer")
+	// ErrNoResponse is a stream that ended before it held any part of an answer.
+	ErrNoResponse = errors.New("stream holds no answer")
 )
 
 // MaxAnswerBytes bounds the text that is kept of one answer.
