@@ -26,10 +26,10 @@ type Conn struct {
 	// Sending a chunk needs these four, so they share a cache line: with a
 	// thousand streams that take turns nothing of a stream is cached when its
 	// chunk arrives.
-	hijacked *hijackedConn // w, once detached
-	deadlineSetAt    *time.Time    // when the write deadline in force was set
-	timeout  time.Duration
-	now      func() time.Time
+	hijacked      *hijackedConn // w, once detached
+	deadlineSetAt *time.Time    // when the write deadline in force was set
+	timeout       time.Duration
+	now           func() time.Time
 
 	w       http.ResponseWriter
 	r       *http.Request // nil once detached
@@ -40,11 +40,11 @@ type Conn struct {
 	cancel     context.CancelCauseFunc // of the context of PrepareDetach; else nil
 	stopServer func() bool             // keeps the server from cancelling that context; else nil
 
-	status uint16 // 0 until Start
-	gone   bool
-	ownDeadline    bool        // armed is of this request alone: it does not share a deadline with others
-	valuesUsed   uint8       // of values
-	values *[16]string // backs the headers of Set, one string each
+	status      uint16 // 0 until Start
+	gone        bool
+	ownDeadline bool        // armed is of this request alone: it does not share a deadline with others
+	valuesUsed  uint8       // of values
+	values      *[16]string // backs the headers of Set, one string each
 }
 
 // flusher is how an http.ResponseWriter of net/http flushes.
@@ -74,7 +74,7 @@ func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
 	}
 }
 
-// Header returns the headers of the answer; once it has begun, its trailers,
+// Header returns the headers of the response; once it has begun, its trailers,
 // under http.TrailerPrefix.
 func (c *Conn) Header() http.Header { return c.w.Header() }
 
@@ -93,13 +93,13 @@ func (c *Conn) Set(name, value string) {
 	c.w.Header()[name] = c.values[at : at+1 : at+1]
 }
 
-// Start begins the answer with its status and the headers.
+// Start begins the response with its status and the headers.
 func (c *Conn) Start(status int) {
 	c.status = uint16(status)
 	c.w.WriteHeader(status)
 }
 
-// Status is the status of the answer; 0 until it has begun.
+// Status is the status of the response; 0 until it has begun.
 func (c *Conn) Status() int { return int(c.status) }
 
 // Gone reports whether the client has left or does not read.
@@ -108,7 +108,7 @@ func (c *Conn) Gone() bool { return c.gone }
 // MarkGone has Gone report true from now on.
 func (c *Conn) MarkGone() { c.gone = true }
 
-// Write writes p to the answer; Flush sends it. An error means that the client
+// Write writes p to the response; Flush sends it. An error means that the client
 // is gone.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.extendWriteDeadline(c.now())

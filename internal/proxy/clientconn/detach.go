@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// PrepareDetach returns the context for the work on a request whose answer may
+// PrepareDetach returns the context for the work on a request whose response may
 // be detached. It ends when the client leaves or ServerOptions.Base ends, and
-// at End, but not when the handler returns after Detach. Where the answer
+// at End, but not when the handler returns after Detach. Where the response
 // cannot be detached it is the context of the request.
 func (c *Conn) PrepareDetach() context.Context {
 	served := c.r.Context()
@@ -21,8 +21,8 @@ func (c *Conn) PrepareDetach() context.Context {
 }
 
 // Detach takes the connection from the server, after PrepareDetach and once the
-// answer has begun and was flushed. If it returns true, the handler must return
-// without using c again, and another goroutine finishes the answer, with End
+// response has begun and was flushed. If it returns true, the handler must return
+// without using c again, and another goroutine finishes the response, with End
 // and Release.
 func (c *Conn) Detach() bool {
 	if c.cancel == nil {
@@ -40,7 +40,7 @@ func (c *Conn) Detach() bool {
 	return true
 }
 
-// EndResponse ends the answer. One that is not whole is broken off, which the client
+// EndResponse ends the response. One that is not whole is broken off, which the client
 // sees as an error: a detached connection is closed; otherwise End panics with
 // http.ErrAbortHandler, as the server wants it.
 func (c *Conn) EndResponse(whole bool) {

@@ -30,7 +30,7 @@ type front struct {
 	buffers  buffer.Pools
 	inFlight InFlight
 	end      context.CancelCauseFunc // ends Base
-	// rest writes the rest of an answer and reports whether it is whole.
+	// rest writes the rest of a response and reports whether it is whole.
 	rest func(ctx context.Context, c *Conn) (whole bool)
 	// detached receives what Detach returned, if it is not nil.
 	detached chan bool
@@ -57,7 +57,7 @@ func newFront(t *testing.T, keepStreams bool, rest func(ctx context.Context, c *
 	return f
 }
 
-// ServeHTTP streams an answer.
+// ServeHTTP streams a response.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.inFlight.Enter(1 << 20)
 	c := new(Conn)
@@ -163,7 +163,7 @@ func ask(proto, header string) string {
 	return "GET / " + proto + "\r\nHost: gateway.test\r\n" + header + "\r\n"
 }
 
-// read reads one answer, which must be want.
+// read reads one response, which must be want.
 func (f *front) read(in *bufio.Reader, want string) *http.Response {
 	f.Helper()
 	resp, err := http.ReadResponse(in, nil)

@@ -18,32 +18,32 @@ const (
 	// chunk is written, and not while one is awaited.
 	chunkBytes = 4 << 10
 	// lingerTimeout is how long a connection that is to be closed is read from
-	// first: closing it with unread bytes would lose the end of the answer.
+	// first: closing it with unread bytes would lose the end of the response.
 	lingerTimeout = 500 * time.Millisecond
 )
 
 var lineEnd = []byte("\r\n") // constant
 
 // hijackedConn is the connection of an HTTP/1.1 client that has left the
-// server, which has written the headers and the beginning of the answer. What
-// is written here are further chunks of that answer. It is an
+// server, which has written the headers and the beginning of the response. What
+// is written here are further chunks of that response. It is an
 // http.ResponseWriter, so that Conn writes to it as to the server's. Only the
 // goroutine that uses the Conn uses it, except for watch, which has a goroutine
 // of its own.
 type hijackedConn struct {
-	conn   net.Conn
-	conns  *Conns
-	chunk  *buffer.Buffer          // what was written and not sent; nil while there is nothing
-	deadlineSetAt  time.Time               // when the write deadline in force was set
-	onClientGone   context.CancelCauseFunc // called when the client leaves before the answer has ended
-	closeAfter bool                    // the client wants no further answer
-	trailers   http.Header             // trailers, under http.TrailerPrefix
+	conn          net.Conn
+	conns         *Conns
+	chunk         *buffer.Buffer          // what was written and not sent; nil while there is nothing
+	deadlineSetAt time.Time               // when the write deadline in force was set
+	onClientGone  context.CancelCauseFunc // called when the client leaves before the response has ended
+	closeAfter    bool                    // the client wants no further response
+	trailers      http.Header             // trailers, under http.TrailerPrefix
 
-	mu      sync.Mutex
-	ended   bool   // the answer has ended
+	mu         sync.Mutex
+	ended      bool   // the response has ended
 	clientRead bool   // watch has ended
-	readAhead   []byte // what the client has sent beyond its request
-	firstByte   [1]byte
+	readAhead  []byte // what the client has sent beyond its request
+	firstByte  [1]byte
 }
 
 // control returns the controller of h's deadlines.
@@ -110,7 +110,7 @@ func putChunkHead(b []byte) int {
 	return at
 }
 
-// endResponse ends the answer; one that is not whole is broken off.
+// endResponse ends the response; one that is not whole is broken off.
 func (h *hijackedConn) endResponse(whole bool) {
 	if whole {
 		whole = h.FlushError() == nil

@@ -10,7 +10,7 @@ import (
 // use.
 type InFlight struct {
 	mu    sync.Mutex
-	count     int
+	count int
 	empty chan struct{} // closed when n becomes 0; nil when nobody waits
 }
 

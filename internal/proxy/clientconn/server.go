@@ -35,7 +35,7 @@ type Conns struct {
 
 // Attach makes Conns for a server that does not serve yet. It sets the server's
 // BaseContext and ConnContext. The server's Shutdown closes the idle
-// connections as well, and those under way once their answers have ended, but
+// connections as well, and those under way once their responses have ended, but
 // neither Shutdown nor Close waits for streams under way or breaks them off;
 // see InFlight and Cut.
 func Attach(server *http.Server, opts ServerOptions) *Conns {
@@ -57,7 +57,7 @@ type stateKey struct{}
 // connState is what the requests of one HTTP/1.x connection share.
 type connState struct {
 	deadlineSetAt time.Time // when the write deadline in force was set
-	conns *Conns
+	conns         *Conns
 }
 
 // stateOf returns the state of r's connection; nil where requests share the
@@ -93,8 +93,8 @@ func (c *Conns) closeIdle() {
 }
 
 // hijack takes the connection of a request from the server. closes says that
-// the client wants no further answer on it. left is called when the client
-// leaves before the answer has ended.
+// the client wants no further response on it. left is called when the client
+// leaves before the response has ended.
 func (c *Conns) hijack(control *http.ResponseController, closes bool, left context.CancelCauseFunc) (*hijackedConn, bool) {
 	conn, rw, err := control.Hijack()
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *Conns) streamEnded(h *hijackedConn) {
 	delete(c.streaming, h)
 }
 
-// addIdle keeps h, whose answer has ended, until its watch ends.
+// addIdle keeps h, whose response has ended, until its watch ends.
 func (c *Conns) addIdle(h *hijackedConn) {
 	timeout := c.server.IdleTimeout
 	if h.closeAfter {

@@ -42,7 +42,7 @@ type Caller struct {
 type Limits struct {
 	MaxBodyBytes   int64 // of a request
 	MaxHeaderBytes int   // of a request, with its first line
-	// MaxResponseBytes bounds an answer that is buffered or assembled.
+	// MaxResponseBytes bounds a response that is buffered or assembled.
 	MaxResponseBytes int64
 	// MaxErrorBytes bounds an upstream's error body.
 	MaxErrorBytes int64

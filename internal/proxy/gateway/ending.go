@@ -11,7 +11,7 @@ import (
 var errShutdown = errors.New("the gateway is being shut down")
 
 // EndRequests ends the requests in flight that came through Server, and those that
-// still come: with what has arrived of their answers where that can be ended
+// still come: with what has arrived of their responses where that can be ended
 // validly, else with a 503. It does not wait for them; Drain does.
 func (g *Gateway) EndRequests() { g.end(errShutdown) }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
-// TestEnd ends requests in every phase: each client gets a valid answer, and
+// TestEnd ends requests in every phase: each client gets a valid response, and
 // each record says what happened.
 func TestEnd(t *testing.T) {
 	tests := []struct {
@@ -55,7 +55,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestEndRelayed ends an answer that can only be broken off.
+// TestEndRelayed ends a response that can only be broken off.
 func TestEndRelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, one(), func(w *world) {

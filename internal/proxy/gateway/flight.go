@@ -33,26 +33,26 @@ type flight struct {
 	pool *pool
 	core *policy.Flight // guarded by pool.mu
 
-	// What the core answered last. setStep fills them under pool.mu.
+	// What the core returned last. setStep sets them under pool.mu.
 	actions    []action
 	actionRoom [1]action
 	wakeAt     time.Time
 	decision   decision
 
-	attempts []*upstream.Attempt // attempts[i] is attempt i+1
-	wakeNow  chan struct{}       // holds a token when the engine wants the flight woken
-	wakeTimer    wakeTimer
+	attempts  []*upstream.Attempt // attempts[i] is attempt i+1
+	wakeNow   chan struct{}       // holds a token when the engine wants the flight woken
+	wakeTimer wakeTimer
 
-	forwarded *upstream.Attempt // the committed attempt
-	responseBegun     bool              // its answer has begun
-	settled   bool
-	aborted     bool // the answer cannot be ended validly
-	// includesUsage is what the ask says of the answer.
+	forwarded     *upstream.Attempt // the committed attempt
+	responseBegun bool              // its response has begun
+	settled       bool
+	aborted       bool // the response cannot be ended validly
+	// includesUsage is what the ask says of the response.
 	includesUsage bool
 	verdict       spillway.Action // the settle
 }
 
-// decision is what the headers of an answer say of the core's decisions.
+// decision is what the headers of a response say of the core's decisions.
 type decision struct {
 	spill     spillway.SpillReason
 	truncated spillway.Truncation
@@ -67,7 +67,7 @@ type action struct {
 	to *upstream.Deployment
 }
 
-// run drives the flight from Begin to Settle. The answer of a flight that was
+// run drives the flight from Begin to Settle. The response of a flight that was
 // not committed is still to be written. It reports whether the flight was
 // detached: then it is not settled, and serveDetached is the rest of it.
 func (f *flight) run() (detached bool) {
@@ -99,7 +99,7 @@ func (f *flight) prepareCall() {
 	c.Idempotent = f.r.Method == http.MethodGet || f.r.Method == http.MethodHead
 }
 
-// setStep copies the core's answer. pool.mu is held.
+// setStep copies what the core returned. pool.mu is held.
 func (f *flight) setStep(step spillway.Step) {
 	f.actions = f.actionRoom[:0]
 	for _, act := range step.Actions {
@@ -116,7 +116,7 @@ func (f *flight) setStep(step spillway.Step) {
 	f.wakeAt = step.WakeAt
 }
 
-// handle gives the core an event and does what it answers.
+// handle reports an event to the core and performs the actions it returns.
 func (f *flight) handle(ev spillway.Event) {
 	if f.settled {
 		return
@@ -125,7 +125,8 @@ func (f *flight) handle(ev spillway.Event) {
 	f.perform()
 }
 
-// perform does what the core answered last. What takes long is only begun.
+// perform performs the actions that the core returned last. It does not block:
+// attempts run in goroutines of their own.
 func (f *flight) perform() {
 	for i := range f.actions {
 		act := &f.actions[i]
@@ -184,7 +185,7 @@ func (f *flight) onReport(r upstream.Report) {
 }
 
 // onWake handles what is known already, then the progress of what is under way,
-// and then the wake-up: a complete answer is not cut because its report and the
+// and then the wake-up: a complete response is not cut because its report and the
 // deadline came together.
 func (f *flight) onWake() {
 	for pending := true; pending && !f.settled && f.forwarded == nil; {

@@ -13,7 +13,7 @@ import (
 )
 
 // ServeHTTP serves one request. It aborts the connection, by panicking with
-// http.ErrAbortHandler, when an answer cannot be ended validly.
+// http.ErrAbortHandler, when a response cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{
 		g: g, snap: g.snap.Load(), r: r, ctx: r.Context(),
@@ -234,7 +234,7 @@ func (f *flight) finish() {
 	f.pool.release(f)
 }
 
-// deliveredAttempt returns the attempt whose answer the client got, or nil.
+// deliveredAttempt returns the attempt whose response the client got, or nil.
 func (f *flight) deliveredAttempt() *upstream.Attempt {
 	if f.forwarded != nil {
 		return f.forwarded

@@ -8,7 +8,8 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// serveModels answers the list of models, and a single one of them.
+// serveModels serves the list of models and single models. It reports false for
+// any other path.
 func (f *flight) serveModels() bool {
 	id, single := strings.CutPrefix(f.path.Operation, "models/")
 	if f.path.Deployment != "" || f.r.Method != http.MethodGet || !single && f.path.Operation != "models" {

@@ -60,11 +60,11 @@ func (p *pins) put(id string, at location) {
 // responseMark begins the identifier of a stored response.
 var responseMark = []byte(`"resp_`) // constant
 
-// markWithin is how far from its beginning an answer names its identifier.
+// markWithin is how far from its beginning a response names its identifier.
 const markWithin = 2 << 10
 
 // learnPin remembers that the deployment of a holds the response that data, an
-// answer or the beginning of a stream, describes. The identifier is the first
+// response or the beginning of a stream, describes. The identifier is the first
 // of its kind there.
 func (f *flight) learnPin(a *upstream.Attempt, data []byte) {
 	if f.req.API != spillway.APIResponses {

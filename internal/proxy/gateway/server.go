@@ -9,7 +9,7 @@ import (
 )
 
 // headerLimitFactor is how many times MaxHeaderBytes the server itself reads of a
-// header: what is between gets an answer in the shape that clients understand,
+// header: what is between gets a response in the shape that clients understand,
 // and what is beyond the server's own.
 const headerLimitFactor = 4
 

@@ -99,7 +99,7 @@ func TestProgressGrows(t *testing.T) {
 	})
 }
 
-// TestTrailer ends a stream some time after its [DONE]. The answer does not wait
+// TestTrailer ends a stream some time after its [DONE]. The response does not wait
 // for that; the connection is used again if it comes soon.
 func TestTrailer(t *testing.T) {
 	for _, tt := range []struct {
@@ -273,7 +273,7 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestCutAnswer cuts an answer that is put together: what has arrived is valid.
+// TestCutAnswer cuts a response that is put together: what has arrived is valid.
 func TestCutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, func(c *peerConn) {
@@ -336,7 +336,7 @@ func TestUsageRefused(t *testing.T) {
 	})
 }
 
-// TestTooLarge hands an answer over that is too large to keep.
+// TestTooLarge hands a response over that is too large to keep.
 func TestTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := strings.Repeat("x", 100<<10)

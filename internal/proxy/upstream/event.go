@@ -48,7 +48,7 @@ func (a *Attempt) addCounts(ev *spillway.Event) {
 }
 
 // Progress returns the event that says how many tokens have arrived, if there
-// are more than were reported. It may be called while the answer is read, by one
+// are more than were reported. It may be called while the response is read, by one
 // goroutine at a time.
 func (a *Attempt) Progress() (ev spillway.Event, more bool) {
 	n := a.tokens.Load()
@@ -61,7 +61,7 @@ func (a *Attempt) Progress() (ev spillway.Event, more bool) {
 	return ev, true
 }
 
-// EndEvent returns the event of an answer that Next has read. err is what ended
+// EndEvent returns the event of a response that Next has read. err is what ended
 // it: io.EOF, or what broke it off.
 func (a *Attempt) EndEvent(err error) *spillway.Event {
 	switch {
@@ -74,7 +74,7 @@ func (a *Attempt) EndEvent(err error) *spillway.Event {
 }
 
 // brokenEvent is the event of an attempt that failed without an HTTP status, or
-// whose answer is not one.
+// whose response cannot be parsed.
 func (a *Attempt) brokenEvent(err error) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureBroken
@@ -91,7 +91,7 @@ func (a *Attempt) brokenEvent(err error) *spillway.Event {
 	return ev
 }
 
-// interruptedEvent is the event of an answer that ended early.
+// interruptedEvent is the event of a response that ended early.
 func (a *Attempt) interruptedEvent() *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureCut

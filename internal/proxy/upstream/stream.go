@@ -24,7 +24,7 @@ const (
 var errNoToken = errors.New("stream holds no token within the size limit")
 
 // streamReader is what it takes to read a stream event by event, and to put an
-// answer together from it.
+// response together from it.
 type streamReader struct {
 	stream    wire.Stream
 	firstByte [1]byte // of the piece that is awaited
@@ -75,7 +75,7 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 	}
 }
 
-// assemble reads a stream to its end and builds the answer from it.
+// assemble reads a stream to its end and builds the response from it.
 func (a *Attempt) assemble() *spillway.Event {
 	a.openStream()
 	a.asm = new(wire.Assembler)
@@ -116,7 +116,7 @@ func (a *Attempt) streamEnded(err error) bool {
 	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.call.Choices)
 }
 
-// markComplete marks the answer as complete, and returns io.EOF. err is the end of
+// markComplete marks the response as complete, and returns io.EOF. err is the end of
 // the response, nil when that has not come yet.
 func (a *Attempt) markComplete(err error) error {
 	a.complete.Store(a.fault == nil)
@@ -212,7 +212,7 @@ func (a *Attempt) countRepeats(now time.Time, p []byte) bool {
 	return ok
 }
 
-// assemblePiece adds the next piece of the stream, which was read at now, to the answer.
+// assemblePiece adds the next piece of the stream, which was read at now, to the response.
 // It returns what is wrong with it.
 func (a *Attempt) assemblePiece(now time.Time, p []byte) error {
 	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {

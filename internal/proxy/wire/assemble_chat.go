@@ -8,7 +8,7 @@ import (
 )
 
 // addChunk merges a chunk of a chat or completions stream. The tree's root
-// has the members of the answer; choices is an array by index, and the delta
+// has the members of the response; choices is an array by index, and the delta
 // of a chat choice builds its message.
 func (a *Assembler) addChunk(c *jsonwalk.Cursor) {
 	t := &a.tree
@@ -107,7 +107,7 @@ func (a *Assembler) addFilters(c *jsonwalk.Cursor, id int32) {
 	}
 }
 
-// appendAnswer appends the answer of a chat or completions stream.
+// appendAnswer appends the response of a chat or completions stream.
 func (a *Assembler) appendAnswer(dst []byte, opts ResponseOptions) ([]byte, error) {
 	t := &a.tree
 	choices := int32(0)
@@ -182,7 +182,7 @@ func (a *Assembler) appendSpent(dst []byte, own spillway.Usage) []byte {
 	return dst
 }
 
-// appendChoice appends one choice of an answer.
+// appendChoice appends one choice of a response.
 func (a *Assembler) appendChoice(dst []byte, id int32, truncate bool) []byte {
 	t := &a.tree
 	dst = append(dst, `{"index":`...)

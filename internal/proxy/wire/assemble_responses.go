@@ -96,7 +96,7 @@ func (r *responseLog) putPart(ev *responseEvent, done bool) error {
 	return r.growValue(&p.raw, ev.object)
 }
 
-// answer appends the response: the terminal event's, or when upstream never
+// response appends the response: the terminal event's, or when upstream never
 // came to that, what had arrived.
 func (r *responseLog) answer(dst []byte, opts ResponseOptions) ([]byte, error) {
 	switch {

@@ -16,7 +16,7 @@ import (
 
 var estimate = spillway.Usage{Prompt: 10, Completion: 7}
 
-// optionsFor are those of the expected answer: transcripts that end early are
+// optionsFor are those of the expected response: transcripts that end early are
 // truncated.
 func optionsFor(name string) ResponseOptions {
 	if strings.HasSuffix(name, "_cut") || strings.HasSuffix(name, "_parts") {
@@ -91,7 +91,7 @@ func compareAnswers(t *testing.T, quick, slow *Assembler) {
 }
 
 // TestCutTranscripts cuts every stream after every event. What a client then
-// reads must end, and must assemble to the answer that a synchronous client
+// reads must end, and must assemble to the response that a synchronous client
 // would have had at that moment.
 func TestCutTranscripts(t *testing.T) {
 	for _, tr := range transcripts(t) {

@@ -23,7 +23,7 @@ func FuzzScanUsage(f *testing.F) {
 }
 
 // FuzzAssembler feeds arbitrary events: nothing panics, what is added by shape
-// equals what is parsed, and every answer is JSON.
+// equals what is parsed, and every response is JSON.
 func FuzzAssembler(f *testing.F) {
 	for _, tr := range transcripts(f) {
 		f.Add(uint8(tr.api), tr.raw)

@@ -14,7 +14,7 @@ import (
 // whose headers are long gone.
 const trailerTruncated = http.TrailerPrefix + wire.HeaderTruncated
 
-// writeResponse gives the client the answer that the settle names, or what is left
+// writeResponse gives the client the response that the settle names, or what is left
 // of it.
 func (f *flight) writeResponse() {
 	switch k := f.verdict.Attempt; {
@@ -27,7 +27,7 @@ func (f *flight) writeResponse() {
 	}
 }
 
-// writeAttemptResponse writes the answer of an attempt that was not forwarded.
+// writeAttemptResponse writes the response of an attempt that was not forwarded.
 func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 	if f.writeAssembled(a) {
 		return
@@ -46,13 +46,13 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 	}
 }
 
-// responseBytes is the room for an answer that is put together, before it grows.
+// responseBytes is the room for a response that is put together, before it grows.
 const responseBytes = 4 << 10
 
-// writeAssembled writes the answer that was put together from a stream. It
+// writeAssembled writes the response that was put together from a stream. It
 // reports false where there is none.
 func (f *flight) writeAssembled(a *upstream.Attempt) bool {
-	f.call.Wait() // an attempt that was cut may still be adding to the answer
+	f.call.Wait() // an attempt that was cut may still be adding to the response
 	room := f.g.buffers.Get(responseBytes)
 	defer func() { room.Release() }()
 	body, assembled, err := a.AppendResponse(room.B, f.core.Record().Usage)
@@ -71,7 +71,7 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 	return true
 }
 
-// startResponse writes the headers of an answer that goes out as it comes.
+// startResponse writes the headers of a response that goes out as it comes.
 func (f *flight) startResponse(a *upstream.Attempt, status int) {
 	f.startHeaders(a)
 	if a.Response().ContentLength >= 0 && a.Form() != upstream.Streamed {
@@ -128,7 +128,7 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	return strconv.AppendFloat(b, float64(d.Microseconds())/1000, 'f', -1, 64)
 }
 
-// writeError answers with an error of our own.
+// writeError writes an error of the gateway itself.
 func (f *flight) writeError(e wire.Error) {
 	if f.out.Status() != 0 {
 		return
@@ -146,7 +146,7 @@ func (f *flight) writeError(e wire.Error) {
 	f.writeWhole(e.Status, wire.AppendError(nil, e))
 }
 
-// writeWhole writes a complete answer.
+// writeWhole writes a complete response.
 func (f *flight) writeWhole(status int, body []byte) {
 	f.out.Set("Content-Length", strconv.Itoa(len(body)))
 	f.out.Start(status)

@@ -14,10 +14,10 @@ import (
 // on and timer are guarded by the pool's mutex. While on is set the flight's
 // actions and wakeAt belong to the watch; the handler has them back after stop.
 type wakeTimer struct {
-	active      bool
-	timer   *time.Timer
-	panicked   *upstream.Panic // a panic of the core, for the handler
-	pending sync.WaitGroup  // the timer, from its arming to the end of its function
+	active   bool
+	timer    *time.Timer
+	panicked *upstream.Panic // a panic of the core, for the handler
+	pending  sync.WaitGroup  // the timer, from its arming to the end of its function
 }
 
 // startWakeTimer arms the watch for the flight's wakeAt. The handler calls it

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// responseBytes is the room for an answer of unknown length, before it grows.
+	// responseBytes is the room for a response of unknown length, before it grows.
 	responseBytes = 4 << 10
 	// maxTrustedBytes is how much of an announced length is reserved at once.
 	maxTrustedBytes = 1 << 20
@@ -21,7 +21,7 @@ const (
 	errorBodyTimeout = 2 * time.Second
 )
 
-// readResponse reads the answer as far as the attempt's goroutine does, and returns the
+// readResponse reads the response as far as the attempt's goroutine does, and returns the
 // event that ends its part.
 func (a *Attempt) readResponse() *spillway.Event {
 	switch {
@@ -59,7 +59,7 @@ func (a *Attempt) readErrorResponse() *spillway.Event {
 	return a.errorEvent(a.resp.StatusCode, a.head.B)
 }
 
-// readWhole reads an answer that is not a stream. One that is too large to
+// readWhole reads a response that is not a stream. One that is too large to
 // keep is handed over as it is, if it can be.
 func (a *Attempt) readWhole() *spillway.Event {
 	c := a.call
@@ -93,8 +93,8 @@ func (a *Attempt) readWhole() *spillway.Event {
 	return a.event(spillway.EventDone)
 }
 
-// Beginning is what was read of an answer before its event was reported: the
-// body of an error, a whole answer, or the first events of a stream. It is valid
+// Beginning is what was read of a response before its event was reported: the
+// body of an error, a whole response, or the first events of a stream. It is valid
 // until the first Next, Answer or Close.
 func (a *Attempt) Beginning() []byte {
 	switch {
@@ -110,8 +110,8 @@ func (a *Attempt) Beginning() []byte {
 // limit.
 func (a *Attempt) Partial() bool { return a.partial }
 
-// AppendResponse appends the answer that was put together from a stream to dst. The
-// call's Wait must have returned. It reports false for an attempt whose answer
+// AppendResponse appends the response that was put together from a stream to dst. The
+// call's Wait must have returned. It reports false for an attempt whose response
 // did not come as a stream.
 func (a *Attempt) AppendResponse(dst []byte, usage spillway.Usage) (body []byte, assembled bool, err error) {
 	if a.form != Assembled || a.streamReader == nil || a.fault != nil {
@@ -121,9 +121,9 @@ func (a *Attempt) AppendResponse(dst []byte, usage spillway.Usage) (body []byte,
 	return body, true, err
 }
 
-// Next waits for more of an answer that goes to the client as it comes, and
+// Next waits for more of a response that goes to the client as it comes, and
 // returns it: of a stream, the events that are complete. The error is io.EOF
-// once the answer is complete, and what broke it off otherwise; the bytes count
+// once the response is complete, and what broke it off otherwise; the bytes count
 // even then. The content of the buffer begins behind Headroom and leaves
 // Tailroom; the caller releases it. It may be nil, or empty.
 func (a *Attempt) Next() (*buffer.Buffer, error) {
@@ -136,7 +136,7 @@ func (a *Attempt) Next() (*buffer.Buffer, error) {
 	return a.nextBytes()
 }
 
-// nextHead returns what was read before the caller committed to the answer.
+// nextHead returns what was read before the caller committed to the response.
 func (a *Attempt) nextHead() (*buffer.Buffer, error) {
 	head := a.head
 	a.head, a.forwarding, a.readAt = nil, true, a.call.Now()
@@ -152,10 +152,10 @@ func (a *Attempt) nextHead() (*buffer.Buffer, error) {
 	return room, nil
 }
 
-// relayBytes is the room to relay an answer that is no stream.
+// relayBytes is the room to relay a response that is no stream.
 const relayBytes = 32 << 10
 
-// nextBytes reads more of an answer of any kind.
+// nextBytes reads more of a response of any kind.
 func (a *Attempt) nextBytes() (*buffer.Buffer, error) {
 	room := a.call.Buffers.Get(relayBytes)
 	n, err := a.resp.Body.Read(room.B[buffer.Headroom : cap(room.B)-buffer.Tailroom])
