@@ -293,12 +293,12 @@ func (a *App) drain(ctx context.Context) error {
 	if n == 0 {
 		return nil // connections without a request
 	}
-	a.gateway.End()
+	a.gateway.EndRequests()
 	last, cancel := context.WithTimeout(context.Background(), lastWait)
 	defer cancel()
 	if a.data.server.Shutdown(last) != nil || a.gateway.Drain(last) != nil {
 		a.data.server.Close()
-		a.gateway.Cut()
+		a.gateway.CutStreams()
 		records, cancel := context.WithTimeout(context.Background(), lastWait)
 		defer cancel()
 		if a.gateway.Drain(records) != nil {

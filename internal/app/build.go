@@ -39,7 +39,7 @@ func build(cfg *config.Config) (gateway.Config, error) {
 
 func limits(s config.Server) gateway.Limits {
 	return gateway.Limits{
-		MaxBodyBytes: int64(s.MaxBodyBytes), MaxHeaderBytes: int(s.MaxHeaderBytes), MaxAnswerBytes: int64(s.MaxAnswerBytes),
+		MaxBodyBytes: int64(s.MaxBodyBytes), MaxHeaderBytes: int(s.MaxHeaderBytes), MaxResponseBytes: int64(s.MaxAnswerBytes),
 		MaxErrorBytes: int64(s.MaxErrorBytes), MaxEventBytes: int(s.MaxEventBytes), MaxInFlight: s.MaxInFlight,
 		ReadHeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, MinBodyRate: int64(s.MinBodyRate),
 		IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout,

@@ -134,7 +134,7 @@ func (c *simulateCommand) study() (*whatif.Study, error) {
 	client := fleet.OpenAISDK()
 	client.Retries = c.Retries
 	s := &whatif.Study{
-		Title: calls.title, Open: calls.open, Span: calls.span, Client: client, NoOracle: c.NoOracle, Now: time.Now,
+		Title: calls.title, OpenWorkload: calls.open, Span: calls.span, Client: client, NoOracle: c.NoOracle, Now: time.Now,
 		Objective: whatif.Objective{Window: c.Window, TTFT: c.TTFT, TBT: c.TBT},
 	}
 	for i := range c.Seeds {

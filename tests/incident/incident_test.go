@@ -31,7 +31,7 @@ func study(tb testing.TB, change func(*fleet.Config)) *whatif.Study {
 	return &whatif.Study{
 		Fleet: f, Client: fleet.OpenAISDK(), Policies: policies, Seeds: []uint64{1},
 		Objective: whatif.Objective{Window: setup.IncidentWindow},
-		Open: func(seed uint64) (workload.Source, error) {
+		OpenWorkload: func(seed uint64) (workload.Source, error) {
 			return workload.Generate(workload.Incident(scale), seed)
 		},
 	}

@@ -5,7 +5,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/stat"
 )
 
-// pieceKind is what a token of an answer belongs to.
+// pieceKind is what a token of a response belongs to.
 type pieceKind uint8
 
 const (
@@ -18,18 +18,18 @@ const (
 // piece is one visible token.
 type piece struct {
 	kind pieceKind
-	call int   // index into answer.calls
+	call int   // index into response.calls
 	of   *call // that call; nil for text
 	text []byte
 }
 
-// call is a tool call of an answer.
+// call is a tool call of a response.
 type call struct {
 	id, name string
 	itemID   string // of the Responses API
 }
 
-// answer is one choice: either prose without end, or fixed pieces.
+// response is one choice: either prose without end, or fixed pieces.
 type answer struct {
 	prose prose
 	fixed []piece
@@ -37,7 +37,7 @@ type answer struct {
 	next  int
 }
 
-// natural is how many tokens the answer has; -1 when it can have any number.
+// natural is how many tokens the response has; -1 when it can have any number.
 func (a *answer) natural() int {
 	if a.fixed == nil {
 		return -1
@@ -108,7 +108,7 @@ func (g *generation) ask(answers []answer) fleet.Ask {
 	return a
 }
 
-// answers composes what each choice will say.
+// responses composes what each choice will say.
 func (s *Server) answers(g *generation) []answer {
 	all := make([]answer, g.choices)
 	calls := g.calledTools()
@@ -136,14 +136,14 @@ func (s *Server) answers(g *generation) []answer {
 	return all
 }
 
-// collected is an answer as a whole.
+// collected is a response as a whole.
 type collected struct {
 	text, refusal []byte
 	calls         [][]byte // arguments of each call that has begun
 	logprobs      []byte   // elements of the chat API's list; nil unless asked for
 }
 
-// collect takes n tokens; complete says that the answer ends by itself there.
+// collect takes n tokens; complete says that the response ends by itself there.
 func (a *answer) collect(n int, complete bool, g *generation) collected {
 	var s collected
 	for i := range n {

@@ -11,7 +11,7 @@ import (
 // malformed is what a broken stream says.
 const malformed = "data: {\"choices\":[{\"delta\":{\"content\":\"\n\n"
 
-// breakSync ends a synchronous answer the way the fault wants.
+// breakSync ends a synchronous response the way the fault wants.
 func (x *exchange) breakSync(kind fleet.BreakKind, body []byte) {
 	x.dep.complete(&x.s.clock, x.plan.ID, x.plan.TokensAt(x.pace.elapsed())*x.plan.Choices)
 	x.dep.countBroken()
@@ -43,7 +43,7 @@ func (x *exchange) breakStream(kind fleet.BreakKind) {
 	}
 }
 
-// countBroken counts an answer that a fault broke off.
+// countBroken counts a response that a fault broke off.
 func (d *deployment) countBroken() {
 	d.mu.Lock()
 	d.cut++

@@ -92,7 +92,7 @@ func (g *generation) addTools(wire []wireTool) {
 	}
 }
 
-// setChoices takes n, the number of answers.
+// setChoices takes n, the number of responses.
 func (g *generation) setChoices(n *int) error {
 	if n == nil {
 		return nil

@@ -36,7 +36,7 @@ func newChat(x *exchange, g *generation) renderer {
 	return c
 }
 
-// ident is the created, id and model members of an answer.
+// ident is the created, id and model members of a response.
 func (x *exchange) ident(prefix string) []byte {
 	b := append([]byte(`"created":`), strconv.FormatInt(x.pace.began.Unix(), 10)...)
 	b = append(b, `,"id":"`+prefix+randomText(x.s.nextID(), 29)+`","model":`...)
@@ -179,7 +179,7 @@ func (c *chat) whole(b []byte, answers []answer, n int, end spillway.Finish, u s
 	return append(b, '}')
 }
 
-// choice is one choice of a synchronous answer with n visible tokens.
+// choice is one choice of a synchronous response with n visible tokens.
 func (c *chat) choice(b []byte, index int, a *answer, n int, end spillway.Finish) []byte {
 	b = append(b, '{')
 	if c.filters {

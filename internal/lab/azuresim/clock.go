@@ -32,7 +32,7 @@ func (c *clock) real(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / c.scale)
 }
 
-// pacer waits for the instants of one answer. It belongs to one goroutine.
+// pacer waits for the instants of one response. It belongs to one goroutine.
 type pacer struct {
 	clock *clock
 	ctx   context.Context
@@ -40,7 +40,7 @@ type pacer struct {
 	timer *time.Timer
 }
 
-// elapsed is the virtual time since the answer began.
+// elapsed is the virtual time since the response began.
 func (p *pacer) elapsed() time.Duration { return p.clock.now().Sub(p.began) }
 
 // until waits for a virtual instant and reports whether the client is still

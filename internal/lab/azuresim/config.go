@@ -14,14 +14,14 @@ type Config struct {
 	Keys []string
 	// Seed makes lengths, speeds, texts and ids repeatable.
 	Seed uint64
-	// TimeScale makes everything faster by that factor: answers, windows,
+	// TimeScale makes everything faster by that factor: responses, windows,
 	// per-minute limits and the waits in refusals; 0 is 1, real time.
 	TimeScale float64
 	// Faults is the schedule to begin with, counted from New.
 	Faults []fleet.Fault
 	// CompletionWindow of deployments that set none; 0 takes 60 s.
 	CompletionWindow time.Duration
-	// Filters adds content filter annotations to answers, as Azure does.
+	// Filters adds content filter annotations to responses, as Azure does.
 	Filters bool
 	// Now is the clock; nil takes time.Now.
 	Now func() time.Time
@@ -47,7 +47,7 @@ func DefaultFleet() []fleet.Deployment {
 	}
 }
 
-// modelVersions is constant: what the service calls a model in its answers.
+// modelVersions is constant: what the service calls a model in its responses.
 var modelVersions = map[string]string{
 	"gpt-4o-mini":  "gpt-4o-mini-2024-07-18",
 	"gpt-4o":       "gpt-4o-2024-11-20",

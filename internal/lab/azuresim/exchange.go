@@ -10,7 +10,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
-// exchange is one request and its answer. It belongs to the handler's
+// exchange is one request and its response. It belongs to the handler's
 // goroutine.
 type exchange struct {
 	s         *Server
@@ -129,7 +129,7 @@ func (x *exchange) spillTarget(v *fleet.Verdict) *deployment {
 	return to
 }
 
-// usage is the answer's consumption once tokens of each choice are out.
+// usage is the response's consumption once tokens of each choice are out.
 func (x *exchange) usage(g *generation, tokens int) spillway.Usage {
 	return spillway.Usage{
 		Prompt: g.prompt.tokens(), Cached: x.plan.CachedTokens,

@@ -10,7 +10,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
-// renderer writes one API's answers. Its methods append to b and return it.
+// renderer writes one API's responses. Its methods append to b and return it.
 type renderer interface {
 	// open is what a stream says before its first token.
 	open(b []byte) []byte
@@ -19,7 +19,7 @@ type renderer interface {
 	chunk(b []byte, choice int, tokens []piece) []byte
 	// close ends the stream.
 	close(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte
-	// whole is the answer of a synchronous request, with n visible tokens in
+	// whole is the response of a synchronous request, with n visible tokens in
 	// each choice.
 	whole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte
 }
@@ -30,7 +30,7 @@ type dialect struct {
 	render func(x *exchange, g *generation) renderer
 }
 
-// generate answers a request for generated tokens.
+// generate responses a request for generated tokens.
 func (x *exchange) generate(body []byte, d dialect) error {
 	g, err := d.parse(x, body)
 	if err != nil {
@@ -60,7 +60,7 @@ func (x *exchange) generate(body []byte, d dialect) error {
 	return nil
 }
 
-// synchronous waits for the whole answer, or for what ends it, and sends it.
+// synchronous waits for the whole response, or for what ends it, and sends it.
 func (x *exchange) synchronous(g *generation, answers []answer, out renderer) {
 	p := &x.plan
 	if at, broken := p.BreakAt(); broken && at < p.End {
@@ -87,7 +87,7 @@ func (x *exchange) synchronous(g *generation, answers []answer, out renderer) {
 	writeBody(x.w, http.StatusOK, body)
 }
 
-// stream sends the answer chunk by chunk at the plan's pace.
+// stream sends the response chunk by chunk at the plan's pace.
 func (x *exchange) stream(g *generation, answers []answer, out renderer) {
 	t := transmission{x: x, g: g, answers: answers, out: out, flush: http.NewResponseController(x.w)}
 	p := &x.plan
@@ -179,7 +179,7 @@ func (t *transmission) run() (sent int, done bool) {
 }
 
 // leastBatch is the smallest number of tokens that share a chunk. The last two
-// or three of an answer, though released together, come one by one: clients
+// or three of a response, though released together, come one by one: clients
 // that estimate tokens by bytes cannot tell them from one long word.
 const leastBatch = 4
 

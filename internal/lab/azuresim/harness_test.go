@@ -102,7 +102,7 @@ func (r *rig) post(ctx context.Context, path, body string, headers ...string) (*
 	return r.client.Do(req)
 }
 
-// do sends a request and reads the whole answer.
+// do sends a request and reads the whole response.
 func (r *rig) do(path, body string, headers ...string) (*http.Response, string) {
 	r.t.Helper()
 	resp, err := r.post(r.t.Context(), path, body, headers...)

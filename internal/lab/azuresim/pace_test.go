@@ -111,7 +111,7 @@ func TestBatchPace(t *testing.T) {
 	})
 }
 
-// Tokens of a batch that is not complete when the answer breaks off are lost,
+// Tokens of a batch that is not complete when the response breaks off are lost,
 // and have been generated.
 func TestBreakBetweenBatches(t *testing.T) {
 	for _, tc := range []struct{ atToken, least, most int }{{3, 0, 0}, {35, 15, 35}} {

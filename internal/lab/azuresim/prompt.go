@@ -66,7 +66,7 @@ func (p *prompt) directive(name string) (value string, ok bool) {
 	}
 }
 
-// length is the answer's length that the client asks for by directive or
+// length is the response's length that the client asks for by directive or
 // header; -1 leaves it to chance.
 func (p *prompt) length(header string) int {
 	value, ok := p.directive("tokens")

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/stat"
 )
 
-// format is the shape that an answer must have.
+// format is the shape that a response must have.
 type format struct {
 	object bool            // any JSON object
 	schema json.RawMessage // JSON that validates against it
@@ -19,7 +19,7 @@ type format struct {
 
 func (f *format) structured() bool { return f.object || len(f.schema) > 0 }
 
-// text is an answer of the format's shape. A length > 0 makes a free object
+// text is a response of the format's shape. A length > 0 makes a free object
 // about that many tokens long.
 func (f *format) text(seed uint64, length int) string {
 	if len(f.schema) > 0 {

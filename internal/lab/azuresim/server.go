@@ -36,7 +36,7 @@ type deployment struct {
 	mu     sync.Mutex
 	server *fleet.Server
 	status map[int]int // responses by status; spillway.StatusClientGone is a client that left
-	cut    int         // answers that a fault broke off
+	cut    int         // responses that a fault broke off
 }
 
 // New returns a server of the configured fleet, idle.
@@ -84,8 +84,8 @@ func (s *Server) Faults() []fleet.Fault {
 type Stats struct {
 	fleet.State
 	Status    map[int]int // responses by status, without those below
-	Cancelled int         // clients that left before their answer was complete
-	Broken    int         // answers that a fault broke off
+	Cancelled int         // clients that left before their response was complete
+	Broken    int         // responses that a fault broke off
 }
 
 // Stats returns the statistics of the named deployment.
@@ -136,7 +136,7 @@ func (s *Server) nextID() uint64 { return stat.Mix(s.cfg.Seed + s.ids.Add(1)<<8)
 // maxBody bounds a request's body.
 const maxBody = 64 << 20
 
-// ServeHTTP answers one request as the service would.
+// ServeHTTP responses one request as the service would.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{s: s, w: w, r: r, requestID: uuid(s.nextID()), version: r.URL.Query().Get("api-version")}
 	x.pace = pacer{clock: &s.clock, ctx: r.Context(), began: s.clock.now()}
@@ -153,7 +153,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.operation = t.op
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil { // too large; a client that left does not read the answer
+	if err != nil { // too large; a client that left does not read the response
 		writeBody(w, http.StatusRequestEntityTooLarge, []byte(bodyTooLarge))
 		return
 	}

@@ -49,7 +49,7 @@ func (s *store) remove(id string) bool {
 	return ok
 }
 
-// stored answers GET and DELETE of a stored response.
+// stored responses GET and DELETE of a stored response.
 func (x *exchange) stored(id string) {
 	if x.r.Method == http.MethodDelete {
 		if x.s.stored.remove(id) {

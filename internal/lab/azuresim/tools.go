@@ -65,7 +65,7 @@ func parseToolChoice(raw json.RawMessage) toolChoice {
 	return toolChoice{required: named.Name != "", name: named.Name}
 }
 
-// calledTools decides which tools the answer calls: those that a [[tool=…]]
+// calledTools decides which tools the response calls: those that a [[tool=…]]
 // directive or tool_choice names, those that the last user message mentions,
 // or the first one when a call is required. After a tool's result it calls
 // none, unless a call is required.

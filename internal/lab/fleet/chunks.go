@@ -29,7 +29,7 @@ const chunkSpread = 0.5
 
 // Released returns how many of the first n tokens of a choice are not held
 // back any more: hidden tokens, which have no text, and complete chunks. The
-// last chunk is complete when the answer is.
+// last chunk is complete when the response is.
 func (p *Plan) Released(n int) int {
 	if n <= p.ReasoningTokens || n >= p.OutputTokens {
 		return n
@@ -46,7 +46,7 @@ func (p *Plan) NextRelease(n int) int {
 }
 
 // FirstChunk returns the instant of a stream's first chunk with text, or that
-// of the answer's end where there is no text.
+// of the response's end where there is no text.
 func (p *Plan) FirstChunk() time.Duration {
 	if p.OutputTokens <= p.ReasoningTokens {
 		return p.last()

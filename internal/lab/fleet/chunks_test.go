@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// An answer's chunks follow each other without a gap or an empty one, whatever
+// A response's chunks follow each other without a gap or an empty one, whatever
 // their mean size, and what is released at any token agrees with them.
 func TestChunks(t *testing.T) {
 	for _, tc := range []struct {

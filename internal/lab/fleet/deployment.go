@@ -27,7 +27,7 @@ type Deployment struct {
 	// chunk for every token, as with Azure's asynchronous content filter; 0
 	// takes 20, which stands for the default filter.
 	ChunkTokens int
-	// OutputMedian and OutputSigma describe the lognormal length of answers
+	// OutputMedian and OutputSigma describe the lognormal length of responses
 	// whose length nobody asked for; 0 takes 220 tokens and 0.8.
 	OutputMedian float64
 	OutputSigma  float64
@@ -39,7 +39,7 @@ type Deployment struct {
 	RPMWindow time.Duration
 }
 
-// Service is the speed of a deployment's answers.
+// Service is the speed of a deployment's responses.
 type Service struct {
 	// TBTMean is the mean over requests of the time between tokens at the
 	// reference load; 0 takes 9 ms provisioned, 17 ms standard.
@@ -54,7 +54,7 @@ type Service struct {
 	TTFTSigma float64
 	// PrefillTokensPerSecond is how fast prompts are read; 0 takes 25,000.
 	PrefillTokensPerSecond float64
-	// Load slows answers down with load. The zero value takes the measured
+	// Load slows responses down with load. The zero value takes the measured
 	// curve on provisioned deployments and none on standard ones.
 	Load LoadCurve
 }

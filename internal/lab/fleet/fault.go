@@ -28,7 +28,7 @@ const (
 // effect is what a kind of fault does to a request that it strikes.
 type effect interface {
 	// strike changes the verdict: a status other than 200 refuses the request
-	// before any capacity is charged, marks on the plan shape its answer.
+	// before any capacity is charged, marks on the plan shape its response.
 	strike(f *Fault, d *Deployment, v *Verdict)
 }
 

@@ -1,6 +1,6 @@
 package fleet
 
-// cutStream ends an answer early, without its finish.
+// cutStream ends a response early, without its finish.
 type cutStream struct{}
 
 func (cutStream) strike(f *Fault, _ *Deployment, v *Verdict) {

@@ -1,6 +1,6 @@
 package fleet
 
-// malformedStream puts bytes into the answer that do not parse.
+// malformedStream puts bytes into the response that do not parse.
 type malformedStream struct{}
 
 func (malformedStream) strike(f *Fault, _ *Deployment, v *Verdict) {

@@ -1,6 +1,6 @@
 package fleet
 
-// missingUsage leaves the usage out of the answer.
+// missingUsage leaves the usage out of the response.
 type missingUsage struct{}
 
 func (missingUsage) strike(_ *Fault, _ *Deployment, v *Verdict) { v.Plan.NoUsage = true }

@@ -33,28 +33,28 @@ type Plan struct {
 	// End is when the exchange is over if nothing breaks it.
 	End time.Duration
 
-	// What faults do to the answer.
+	// What faults do to the response.
 	Break   Break
 	Stall   Stall
-	NoUsage bool    // the answer reports no usage
+	NoUsage bool    // the response reports no usage
 	Slow    float64 // factor on TTFT and TBT; 0 is 1
 
 	jitter uint64
 	chunk  int // mean tokens of a chunk
 }
 
-// BreakKind is how an answer goes wrong.
+// BreakKind is how a response goes wrong.
 type BreakKind uint8
 
 // The ways to break.
 const (
 	BreakNone      BreakKind = iota
 	BreakReset               // the connection is reset
-	BreakCut                 // the answer just ends
-	BreakMalformed           // the answer continues with bytes that do not parse
+	BreakCut                 // the response just ends
+	BreakMalformed           // the response continues with bytes that do not parse
 )
 
-// Break is where an answer goes wrong: after token AtToken has been generated,
+// Break is where a response goes wrong: after token AtToken has been generated,
 // or instead of the headers when AtToken is 0 and the kind is a reset. Tokens
 // of a chunk that is not complete by then are lost.
 type Break struct {
@@ -113,7 +113,7 @@ func (p *Plan) TokensAt(t time.Duration) int {
 	return lo
 }
 
-// BreakAt is the instant at which a fault breaks the answer off, and whether
+// BreakAt is the instant at which a fault breaks the response off, and whether
 // one does. A synchronous client that a 408 reaches first does not see it.
 func (p *Plan) BreakAt() (time.Duration, bool) {
 	if p.Break.Kind == BreakNone {
@@ -122,7 +122,7 @@ func (p *Plan) BreakAt() (time.Duration, bool) {
 	return p.At(min(p.Break.AtToken, p.OutputTokens)), true
 }
 
-// last is the instant at which the answer is complete.
+// last is the instant at which the response is complete.
 func (p *Plan) last() time.Duration {
 	if p.OutputTokens == 0 {
 		t := p.TTFT

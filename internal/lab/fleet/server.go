@@ -24,7 +24,7 @@ type Server struct {
 	tokens   window
 	requests window
 	prompts  decayed // input-token equivalents of prompts
-	decode   float64 // input-token equivalents per second of answers in flight
+	decode   float64 // input-token equivalents per second of responses in flight
 	cache    cache
 	flights  flights
 	counts   Counts
@@ -129,7 +129,7 @@ func (s *Server) advance(now time.Time) {
 	s.requests.advance(now)
 }
 
-// load is the work done per second against the provisioned capacity: answers
+// load is the work done per second against the provisioned capacity: responses
 // in flight at their own pace, plus prompts of the last seconds. Reservations
 // do not slow anything down, so it is not the meter's utilization.
 func (s *Server) load() float64 {
@@ -139,7 +139,7 @@ func (s *Server) load() float64 {
 	return max(s.decode+s.prompts.perSecond(), 0) / s.ptu.drain // rates added and taken away may round below zero
 }
 
-// refusal is the meters' answer to one more request.
+// refusal is the meters' response to one more request.
 func (s *Server) refusal(now time.Time) (Reason, time.Duration) {
 	if s.d.Kind == spillway.Provisioned {
 		if s.ptu.utilization() > 1 {

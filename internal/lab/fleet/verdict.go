@@ -11,7 +11,7 @@ type Ask struct {
 	Prefix []uint64
 	// MaxTokens is the limit that the request sets; 0 means none.
 	MaxTokens int
-	// OutputTokens is how long the visible answer wants to be; -1 draws it.
+	// OutputTokens is how long the visible response wants to be; -1 draws it.
 	OutputTokens int
 	// ReasoningTokens is how many hidden tokens precede it on a reasoning
 	// deployment; -1 draws them.

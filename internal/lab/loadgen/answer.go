@@ -14,17 +14,17 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// errCut is a stream that ended before its answer did.
+// errCut is a stream that ended before its response did.
 var errCut = errors.New("stream ended early")
 
-// readHeader takes in what the gateway says about an answer.
+// readHeader takes in what the gateway says about a response.
 func (x *exchange) readHeader(h http.Header) {
 	x.res.truncated = len(h[wire.HeaderTruncated]) > 0 || lowered(h)
 	x.res.spilled = len(h[wire.HeaderSpill]) > 0
 }
 
 // lowered reports whether the gateway granted fewer tokens than were asked
-// for. A stream's header cannot say that the answer will be truncated.
+// for. A stream's header cannot say that the response will be truncated.
 func lowered(h http.Header) bool {
 	asked, err := strconv.Atoi(h.Get(wire.HeaderRequestedTokens))
 	if err != nil {
@@ -34,7 +34,7 @@ func lowered(h http.Header) bool {
 	return err == nil && granted < asked
 }
 
-// read reads the answer. For a stream each byte begins the attempt's time
+// read reads the response. For a stream each byte begins the attempt's time
 // anew.
 func (x *exchange) read(resp *http.Response) error {
 	if x.run.opt.streams(&x.call) && strings.HasPrefix(resp.Header.Get(wire.HeaderContentType), "text/event-stream") {
@@ -43,7 +43,7 @@ func (x *exchange) read(resp *http.Response) error {
 	return x.readWhole(resp.Body)
 }
 
-// readWhole reads an answer that is not streamed.
+// readWhole reads a response that is not streamed.
 func (x *exchange) readWhole(body io.Reader) error {
 	x.answer = x.answer[:0]
 	for {
@@ -146,7 +146,7 @@ func (x *exchange) endStream() error {
 	return nil
 }
 
-// ended tells a complete answer from one that somebody else cut short. A limit
+// ended tells a complete response from one that somebody else cut short. A limit
 // that the client set itself makes a complete one.
 func (x *exchange) ended() outcome {
 	if x.res.finish != spillway.FinishLength {

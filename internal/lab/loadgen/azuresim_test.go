@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// The emulator sees prompts and gives answers of the lengths that the workload
+// The emulator sees prompts and gives responses of the lengths that the workload
 // says, and its cache knows the prefixes that calls share.
 func TestAgainstAzuresim(t *testing.T) {
 	sim, err := azuresim.New(azuresim.Config{Deployments: azuresim.DefaultFleet(), Keys: []string{"azure"}, Seed: 1, TimeScale: 50})

@@ -45,7 +45,7 @@ type result struct {
 	outcome outcome
 	failure string // what failed, where there is no status
 	status  int    // of the last attempt; 0 without one
-	message string // of the answer that was an error
+	message string // of the response that was an error
 	retries int
 
 	sent, first, end time.Time // first is zero without a first token
@@ -53,7 +53,7 @@ type result struct {
 	tokens           int // output chunks that were seen
 	usage            spillway.Usage
 	finish           spillway.Finish
-	truncated        bool // the gateway says that it lowered or cut the answer
+	truncated        bool // the gateway says that it lowered or cut the response
 	spilled          bool
 }
 
@@ -148,7 +148,7 @@ func (x *exchange) sleep(wait time.Duration) bool {
 	}
 }
 
-// fail says why an attempt came to no whole answer.
+// fail says why an attempt came to no whole response.
 func (x *exchange) fail(ctx context.Context, err error) {
 	cause := context.Cause(ctx)
 	switch {
@@ -162,7 +162,7 @@ func (x *exchange) fail(ctx context.Context, err error) {
 	}
 }
 
-// refused takes in an answer that is not 200: the start of its body is kept
+// refused takes in a response that is not 200: the start of its body is kept
 // for people to read.
 func (x *exchange) refused(resp *http.Response) {
 	n, _ := io.ReadFull(resp.Body, x.buf) // what came will do

@@ -125,7 +125,7 @@ func describe(err error) string {
 	return failureOther
 }
 
-// malformed reports whether the target answered something that is no answer.
+// malformed reports whether the target answered something that is no response.
 func malformed(err error) bool {
 	_, said := errors.AsType[*wire.StreamError](err)
 	return said || errors.Is(err, wire.ErrMalformed) || errors.Is(err, wire.ErrTooLarge) || errors.Is(err, sse.ErrTooLong)

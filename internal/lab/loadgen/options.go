@@ -23,11 +23,11 @@ const (
 	StreamNever
 )
 
-// Objective is what makes a complete answer a good one. A zero limb is not an
+// Objective is what makes a complete response a good one. A zero limb is not an
 // objective.
 type Objective struct {
 	TTFT   time.Duration // intended start to first token; streams only
-	TBT    time.Duration // mean time between the tokens of one answer; streams only
+	TBT    time.Duration // mean time between the tokens of one response; streams only
 	Window time.Duration // intended start to last byte
 }
 
@@ -48,7 +48,7 @@ type Options struct {
 	CapOutput  bool   // a call without a limit asks for its own length as one
 	TokenField string // the field of the limit; "" is max_tokens
 
-	// Timeout bounds the wait for a whole answer, or for the next byte of a
+	// Timeout bounds the wait for a whole response, or for the next byte of a
 	// stream; 0 is 600 s, as in the SDKs.
 	Timeout time.Duration
 	// Grace is what calls under way get when the run is interrupted; 0 is 2 s.

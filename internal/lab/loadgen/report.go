@@ -55,7 +55,7 @@ type Report struct {
 
 // Message is what an error said, and how often.
 type Message struct {
-	Status int    `json:"status"` // 0 without an answer
+	Status int    `json:"status"` // 0 without a response
 	Text   string `json:"text"`
 	Count  int    `json:"count"`
 }

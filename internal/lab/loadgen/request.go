@@ -15,7 +15,7 @@ import (
 )
 
 // headerOutputTokens tells the emulator, behind any gateway, how long the
-// answer would be. Services ignore it.
+// response would be. Services ignore it.
 const headerOutputTokens = "X-Azuresim-Output-Tokens"
 
 // endpoint is where the calls of one model go. It is immutable.
@@ -70,7 +70,7 @@ func (o *Options) key(c *workload.Call) string {
 }
 
 // body returns the request of the call. It is never used again: the transport
-// may read it until after the answer.
+// may read it until after the response.
 func (r *Runner) body(to *endpoint, c *workload.Call, unique uint64) []byte {
 	const rest = 128 // bytes for the fields after the prompt
 	dst := make([]byte, 0, len(to.head)+bytesPerToken*max(c.PromptTokens, 1)+rest)

@@ -33,7 +33,7 @@ func retryable(resp *http.Response) bool {
 }
 
 // backoff returns the wait after a failed attempt, of which the first has
-// retry 0. h is that of the answer; nil when there was none.
+// retry 0. h is that of the response; nil when there was none.
 func backoff(h http.Header, retry int, random rand.Source) time.Duration {
 	if asked, ok := wire.ParseRetryAfter(h, time.Now()); ok && asked > 0 && asked <= longestAsked {
 		return asked

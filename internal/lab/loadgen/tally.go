@@ -12,17 +12,17 @@ type outcome uint8
 
 const (
 	complete   outcome = iota
-	truncated          // a valid answer that somebody else than its client cut short
+	truncated          // a valid response that somebody else than its client cut short
 	throttled          // 429
 	timedOut           // 408
 	failed             // another status
-	broken             // no connection, an answer that broke off or does not parse
+	broken             // no connection, a response that broke off or does not parse
 	gaveUp             // the client's own timeout
 	unfinished         // the run was interrupted first
 	outcomes
 )
 
-// answered reports whether the client got an answer that it can use.
+// answered reports whether the client got a response that it can use.
 func (o outcome) answered() bool { return o == complete || o == truncated }
 
 // tally counts what becomes of calls. It is safe for concurrent use.
@@ -49,7 +49,7 @@ type tally struct {
 
 // message is one text of an error.
 type message struct {
-	status int // 0 without an answer
+	status int // 0 without a response
 	text   string
 }
 
@@ -123,7 +123,7 @@ func (t *tally) record(gaps []time.Duration) {
 	}
 }
 
-// attempted counts an attempt: the status of its answer, or what failed.
+// attempted counts an attempt: the status of its response, or what failed.
 func (t *tally) attempted(res *result) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -228,10 +228,10 @@ func (g *group) settled() int {
 	return n
 }
 
-// errors is how many of them got no answer.
+// errors is how many of them got no response.
 func (g *group) errors() int { return g.settled() - g.by[complete] - g.by[truncated] }
 
-// outputTokens is what the answer held: as reported, or our own count.
+// outputTokens is what the response held: as reported, or our own count.
 func (res *result) outputTokens() int {
 	if res.usage.Known {
 		return res.usage.Completion
@@ -248,7 +248,7 @@ func (res *result) tpot() (time.Duration, bool) {
 	return res.end.Sub(res.first) / time.Duration(n-1), true
 }
 
-// good reports whether the answer is complete and within the objective.
+// good reports whether the response is complete and within the objective.
 func (res *result) good(due time.Time, want Objective) bool {
 	if res.outcome != complete || want.Window > 0 && res.end.Sub(due) > want.Window {
 		return false

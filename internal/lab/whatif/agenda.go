@@ -23,29 +23,29 @@ func (g *agenda) first() (time.Duration, *call, bool) {
 	return g.entries[0].at, g.entries[0].call, true
 }
 
-// set enters a call, or moves it.
-func (g *agenda) set(c *call, at time.Duration) {
-	if c.place < 0 {
-		c.place = len(g.entries)
+// schedule enters a call, or moves it.
+func (g *agenda) schedule(c *call, at time.Duration) {
+	if c.agendaIndex < 0 {
+		c.agendaIndex = len(g.entries)
 		g.entries = append(g.entries, entry{at, c.index, c})
-		g.up(c.place)
+		g.up(c.agendaIndex)
 		return
 	}
-	was := g.entries[c.place].at
-	if g.entries[c.place].at = at; at < was {
-		g.up(c.place)
+	was := g.entries[c.agendaIndex].at
+	if g.entries[c.agendaIndex].at = at; at < was {
+		g.up(c.agendaIndex)
 	} else if at > was {
-		g.down(c.place)
+		g.down(c.agendaIndex)
 	}
 }
 
 // remove takes a call out.
 func (g *agenda) remove(c *call) {
-	i, last := c.place, len(g.entries)-1
+	i, last := c.agendaIndex, len(g.entries)-1
 	if i < 0 {
 		return
 	}
-	c.place = -1
+	c.agendaIndex = -1
 	moved := g.entries[last]
 	g.entries[last] = entry{}
 	g.entries = g.entries[:last]
@@ -53,9 +53,9 @@ func (g *agenda) remove(c *call) {
 		return
 	}
 	g.entries[i] = moved
-	moved.call.place = i
+	moved.call.agendaIndex = i
 	g.up(i)
-	g.down(moved.call.place)
+	g.down(moved.call.agendaIndex)
 }
 
 func (g *agenda) up(i int) {
@@ -92,5 +92,5 @@ func (g *agenda) down(i int) {
 
 func (g *agenda) put(i int, e entry) {
 	g.entries[i] = e
-	e.call.place = i
+	e.call.agendaIndex = i
 }

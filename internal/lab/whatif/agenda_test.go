@@ -13,7 +13,7 @@ func TestAgenda(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	calls := make([]*call, 40)
 	for i := range calls {
-		calls[i] = &call{index: uint64(i + 1), place: -1}
+		calls[i] = &call{index: uint64(i + 1), agendaIndex: -1}
 	}
 	var g agenda
 	var list []entry
@@ -28,7 +28,7 @@ func TestAgenda(t *testing.T) {
 			}
 		} else {
 			at := time.Duration(rng.IntN(30)) // so that instants coincide
-			g.set(c, at)
+			g.schedule(c, at)
 			if i < 0 {
 				i = len(list)
 				list = append(list, entry{order: c.index, call: c})

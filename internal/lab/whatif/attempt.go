@@ -11,14 +11,14 @@ import (
 // attempt is one try at one deployment.
 type attempt struct {
 	server *server
-	at     time.Duration // when it was sent
-	next   time.Duration // when it has something to say
-	live   bool
-	// audible says that the answer comes as a stream: its first token is heard
+	sentAt     time.Duration // when it was sent
+	nextAt   time.Duration // when it has something to say
+	running   bool
+	// streamed says that the response comes as a stream: its first token is heard
 	// of, and its progress.
-	audible bool
-	first   bool // the core knows of its first token
-	told    int  // tokens that the core knows of
+	streamed bool
+	firstReported   bool // the core knows of its first token
+	reported    int  // tokens that the core knows of
 	broken  bool // a fault ended it
 
 	status     int
@@ -43,7 +43,7 @@ func (c *call) send(action spillway.Action) {
 		Stream: audible, Seed: callSeed{c.index, c.tries}.attempt(action.Attempt),
 	})
 	c.attempts = append(c.attempts, attempt{
-		server: sv, at: s.clock, live: true, audible: audible,
+		server: sv, sentAt: s.clock, running: true, streamed: audible,
 		status: v.Status, retryAfter: -1, signals: spillway.NoSignals(), plan: v.Plan,
 	})
 	a := &c.attempts[len(c.attempts)-1]
@@ -51,23 +51,23 @@ func (c *call) send(action spillway.Action) {
 		a.signals = signals(&v.Limits)
 	}
 	if v.Status != 200 {
-		a.next = s.clock + v.Delay
+		a.nextAt = s.clock + v.Delay
 		if v.RetryAfter > 0 {
 			a.retryAfter = wholeMillis(v.RetryAfter)
 		}
 		return
 	}
 	sv.cached += v.Plan.CachedTokens
-	a.next = a.ends()
+	a.nextAt = a.endAt()
 	if audible {
-		a.next = min(a.next, a.firstAt())
+		a.nextAt = min(a.nextAt, a.firstAt())
 	}
 }
 
 // firstAt is the instant of the first chunk, or of the end where no text comes.
-func (a *attempt) firstAt() time.Duration { return a.at + a.plan.FirstChunk() }
+func (a *attempt) firstAt() time.Duration { return a.sentAt + a.plan.FirstChunk() }
 
-// hasText reports whether the answer has tokens that are not hidden.
+// hasText reports whether the response has tokens that are not hidden.
 func (a *attempt) hasText() bool { return a.plan.OutputTokens > a.plan.ReasoningTokens }
 
 // callSeed is the randomness of a call's try: that of the same attempt of the
@@ -87,20 +87,20 @@ func wholeMillis(d time.Duration) time.Duration {
 	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
 }
 
-// breakAt is when a fault breaks the answer off, and whether one does. One that
+// breakAt is when a fault breaks the response off, and whether one does. One that
 // strikes behind the last token still takes a stream's end away, and nothing of
-// an answer that comes as a whole.
+// a response that comes as a whole.
 func (a *attempt) breakAt() (time.Duration, bool) {
 	at, fails := a.plan.BreakAt()
-	return at, fails && (at < a.plan.End || at == a.plan.End && a.audible)
+	return at, fails && (at < a.plan.End || at == a.plan.End && a.streamed)
 }
 
-// ends is when the answer is over, whatever ends it.
-func (a *attempt) ends() time.Duration {
+// endAt is when the response is over, whatever ends it.
+func (a *attempt) endAt() time.Duration {
 	if at, fails := a.breakAt(); fails {
-		return a.at + at
+		return a.sentAt + at
 	}
-	return a.at + a.plan.End
+	return a.sentAt + a.plan.End
 }
 
 // signals is what the headers say of a deployment's capacity, at their
@@ -119,35 +119,35 @@ func signals(l *fleet.Limits) spillway.Signals {
 	return out
 }
 
-// hear tells the core what an attempt has to say now.
-func (c *call) hear(i int) {
+// onAttempt tells the core what an attempt has to say now.
+func (c *call) onAttempt(i int) {
 	a := &c.attempts[i]
 	ev := spillway.Event{Attempt: i + 1, Status: a.status, RetryAfter: a.retryAfter, Signals: a.signals}
 	if a.plan.ID == 0 { // never accepted
-		a.live = false
+		a.running = false
 		ev.Kind = spillway.EventFailed
-		c.over(ev)
+		c.reportEnd(ev)
 		return
 	}
-	ends := a.ends()
-	if a.audible && !a.first && a.hasText() && c.s.clock >= a.firstAt() {
-		a.first, a.next = true, ends
-		c.reading = c.reading || c.flight == nil && c.req.Stream
+	ends := a.endAt()
+	if a.streamed && !a.firstReported && a.hasText() && c.s.clock >= a.firstAt() {
+		a.firstReported, a.nextAt = true, ends
+		c.forwarded = c.forwarded || c.flight == nil && c.req.Stream
 		ev.Kind = spillway.EventFirstToken
-		c.read(a, a.plan.NextRelease(0), &ev)
-		c.tell(ev)
+		c.addCounts(a, a.plan.NextRelease(0), &ev)
+		c.handle(ev)
 	}
 	if c.s.clock < ends || c.settled {
 		return
 	}
-	c.end(a)
-	if a.audible { // an answer that comes as a whole is counted by its usage alone
-		c.read(a, a.produced/a.plan.Choices, &ev)
+	c.stopAttempt(a)
+	if a.streamed { // a response that comes as a whole is counted by its usage alone
+		c.addCounts(a, a.produced/a.plan.Choices, &ev)
 	}
 	switch _, fails := a.breakAt(); {
 	case fails:
-		c.fail(a, &ev)
-	case !a.audible && a.plan.Status != 200: // a 408, which has no headers to speak of
+		c.setFailure(a, &ev)
+	case !a.streamed && a.plan.Status != 200: // a 408, which has no headers to speak of
 		a.status = a.plan.Status
 		ev.Kind, ev.Status, ev.Signals = spillway.EventFailed, a.plan.Status, spillway.NoSignals()
 	default:
@@ -160,67 +160,67 @@ func (c *call) hear(i int) {
 			ev.Usage = spillway.Usage{}
 		}
 	}
-	c.over(ev)
+	c.reportEnd(ev)
 }
 
-// fail completes the event of an answer that a fault broke off.
-func (c *call) fail(a *attempt, ev *spillway.Event) {
+// setFailure completes the event of a response that a fault broke off.
+func (c *call) setFailure(a *attempt, ev *spillway.Event) {
 	a.broken = true
 	ev.Kind, ev.Class = spillway.EventFailed, spillway.FailureCut
 	switch brk := a.plan.Break; {
-	case brk.Kind == fleet.BreakMalformed && a.first && c.req.Stream:
+	case brk.Kind == fleet.BreakMalformed && a.firstReported && c.req.Stream:
 		// The client has been reading: what does not parse is passed on, and
 		// only the end is missed.
 	case brk.Kind == fleet.BreakMalformed:
 		ev.Class = spillway.FailureBroken
-	case brk.Kind == fleet.BreakReset && (brk.AtToken == 0 || !a.audible):
+	case brk.Kind == fleet.BreakReset && (brk.AtToken == 0 || !a.streamed):
 		a.status, ev.Status = 0, 0
 		ev.Class, ev.Signals = spillway.FailureBroken, spillway.NoSignals()
 	}
 }
 
-// read completes an event with what the driver has read of a stream once n
+// addCounts completes an event with what the driver has read of a stream once n
 // tokens of each choice have been generated: the text of complete chunks, the
 // newest of them at the instant at which it became complete.
-func (c *call) read(a *attempt, n int, ev *spillway.Event) {
+func (c *call) addCounts(a *attempt, n int, ev *spillway.Event) {
 	released := a.plan.Released(n)
 	ev.Tokens = max(0, released-a.plan.ReasoningTokens) * a.plan.Choices
-	if a.told = ev.Tokens; ev.Tokens > 0 {
-		ev.At = c.s.start.Add(a.at + a.plan.At(released))
+	if a.reported = ev.Tokens; ev.Tokens > 0 {
+		ev.At = c.s.start.Add(a.sentAt + a.plan.At(released))
 	}
 }
 
-// useful is how many of the produced tokens the client has got. What a cut
+// deliveredTokens is how many of the produced tokens the client has got. What a cut
 // stream still held back is lost.
-func (a *attempt) useful() int {
-	if !a.audible || a.plan.ID == 0 {
+func (a *attempt) deliveredTokens() int {
+	if !a.streamed || a.plan.ID == 0 {
 		return a.produced
 	}
 	return a.plan.Released(a.produced/a.plan.Choices) * a.plan.Choices
 }
 
-// over tells the core how an attempt ended, or, where there is no core, ends
+// reportEnd tells the core how an attempt ended, or, where there is no core, ends
 // the try.
-func (c *call) over(ev spillway.Event) {
+func (c *call) reportEnd(ev spillway.Event) {
 	if c.flight != nil {
-		c.tell(ev)
+		c.handle(ev)
 		return
 	}
 	c.settle(spillway.Action{Kind: spillway.ActionSettle, Attempt: 1})
 }
 
-// end gives back what an attempt holds, with what it has produced so far. To
-// end one twice is harmless.
-func (c *call) end(a *attempt) {
-	if !a.live {
+// stopAttempt gives back what an attempt holds, with what it has produced so far. To
+// stopAttempt one twice is harmless.
+func (c *call) stopAttempt(a *attempt) {
+	if !a.running {
 		return
 	}
-	a.live = false
+	a.running = false
 	if a.plan.ID == 0 {
 		return
 	}
 	a.produced = a.plan.OutputTokens
-	if ran := c.s.clock - a.at; ran < a.plan.End || a.plan.Status != 200 || a.plan.Break.Kind != fleet.BreakNone {
+	if ran := c.s.clock - a.sentAt; ran < a.plan.End || a.plan.Status != 200 || a.plan.Break.Kind != fleet.BreakNone {
 		a.produced = a.plan.TokensAt(ran)
 		if brk := a.plan.Break; brk.Kind != fleet.BreakNone {
 			a.produced = min(a.produced, brk.AtToken)
@@ -230,17 +230,17 @@ func (c *call) end(a *attempt) {
 	a.server.Complete(c.s.now(), a.plan.ID, a.produced)
 }
 
-// progress tells the core how far the attempts under way are.
-func (c *call) progress() {
+// reportProgress tells the core how far the attempts under way are.
+func (c *call) reportProgress() {
 	for i := 0; i < len(c.attempts) && !c.settled; i++ {
 		a := &c.attempts[i]
-		if !a.live || !a.first {
+		if !a.running || !a.firstReported {
 			continue
 		}
-		told := a.told
+		told := a.reported
 		ev := spillway.Event{Kind: spillway.EventProgress, Attempt: i + 1}
-		if c.read(a, a.plan.TokensAt(c.s.clock-a.at), &ev); a.told > told {
-			c.tell(ev)
+		if c.addCounts(a, a.plan.TokensAt(c.s.clock-a.sentAt), &ev); a.reported > told {
+			c.handle(ev)
 		}
 	}
 }

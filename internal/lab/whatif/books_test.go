@@ -49,7 +49,7 @@ func audit(t failer, cfg Config, calls []workload.Call) Result {
 	if err := s.run(workload.Slice(calls)); err != nil {
 		t.Fatal(err)
 	}
-	s.conclude()
+	s.completeResult()
 	for _, sv := range s.order {
 		st := sv.State(s.now())
 		made += st.Counts.OutputTokens

@@ -18,7 +18,7 @@ const never time.Duration = 1<<63 - 1
 type call struct {
 	s     *sim
 	index uint64 // 1-based place in the workload
-	place int    // in the agenda; -1 outside
+	agendaIndex int    // in the agenda; -1 outside
 	call  workload.Call
 
 	tries   int           // made, the one under way included
@@ -31,13 +31,13 @@ type call struct {
 	wakeAt   time.Duration
 	goneAt   time.Duration // when the client loses patience
 	attempts []attempt
-	reading  bool // the client has begun to read an answer as it comes
+	forwarded  bool // the client has begun to read a response as it comes
 	settled  bool
 	verdict  spillway.Action // the settle
 }
 
-// try begins the call's first try, or its next.
-func (c *call) try() {
+// start begins the call's first try, or its next.
+func (c *call) start() {
 	s := c.s
 	c.tries++
 	s.result.Tries++
@@ -45,11 +45,11 @@ func (c *call) try() {
 	if t := s.cfg.Client.Timeout; t > 0 {
 		c.goneAt = s.clock + t
 	}
-	c.attempts, c.reading, c.settled = c.attempts[:0], false, false
-	c.fill()
+	c.attempts, c.forwarded, c.settled = c.attempts[:0], false, false
+	c.prepareCall()
 	if direct := s.cfg.Policy.Direct; direct != "" {
 		c.send(spillway.Action{Kind: spillway.ActionSend, Attempt: 1, Deployment: direct})
-		c.plan()
+		c.schedule()
 		return
 	}
 	c.pool = s.pools[0]
@@ -60,13 +60,13 @@ func (c *call) try() {
 	flight.Driver = c
 	c.flight = flight
 	p := c.pool // c may serve another call once this one is over
-	c.do(step)
-	c.conclude()
+	c.perform(step)
+	c.finishStep()
 	s.wakeReady(p)
 }
 
-// fill writes down what the core knows of the try.
-func (c *call) fill() {
+// prepareCall writes down what the core knows of the try.
+func (c *call) prepareCall() {
 	p, from := &c.s.cfg.Policy, &c.call
 	stream := from.Stream || from.CanStream && p.StreamLong > 0 && (from.MaxTokens == 0 || from.MaxTokens > p.StreamLong)
 	c.req = spillway.Request{
@@ -85,61 +85,61 @@ func (c *call) fill() {
 	}
 }
 
-// look does what is due: what the attempts have to say, the core's wake-up,
+// run does what is due: what the attempts have to say, the core's wake-up,
 // the end of the client's patience, the next try.
-func (c *call) look() {
+func (c *call) run() {
 	now := c.s.clock
 	if c.retryAt <= now {
-		c.try()
+		c.start()
 		return
 	}
 	for i := 0; i < len(c.attempts) && !c.settled; i++ {
-		if a := &c.attempts[i]; a.live && a.next <= now {
-			c.hear(i)
+		if a := &c.attempts[i]; a.running && a.nextAt <= now {
+			c.onAttempt(i)
 		}
 	}
 	if c.wakeAt <= now && !c.settled {
-		c.wake()
+		c.onWake()
 	}
 	if c.goneAt <= now && !c.settled {
-		c.leave()
+		c.onClientGone()
 	}
 	s, p := c.s, c.pool // c may serve another call once this one is over
-	c.conclude()
+	c.finishStep()
 	if p != nil {
 		s.wakeReady(p)
 	}
 }
 
-// tell gives the core an event, and does what it answers.
-func (c *call) tell(ev spillway.Event) {
+// handle gives the core an event, and does what it answers.
+func (c *call) handle(ev spillway.Event) {
 	if c.flight == nil || c.settled {
 		return
 	}
-	c.do(c.flight.On(c.s.now(), ev))
+	c.perform(c.flight.On(c.s.now(), ev))
 }
 
-// wake gives the core its wake-up, after the progress of what is under way.
-func (c *call) wake() {
-	c.progress()
-	c.tell(spillway.Event{Kind: spillway.EventWake})
+// onWake gives the core its wake-up, after the progress of what is under way.
+func (c *call) onWake() {
+	c.reportProgress()
+	c.handle(spillway.Event{Kind: spillway.EventWake})
 }
 
-// leave is the client's departure.
-func (c *call) leave() {
+// onClientGone is the client's departure.
+func (c *call) onClientGone() {
 	if c.flight == nil {
 		for i := range c.attempts {
-			c.end(&c.attempts[i])
+			c.stopAttempt(&c.attempts[i])
 		}
 		c.settle(spillway.Action{Kind: spillway.ActionSettle})
 		return
 	}
-	c.progress()
-	c.tell(spillway.Event{Kind: spillway.EventGone})
+	c.reportProgress()
+	c.handle(spillway.Event{Kind: spillway.EventGone})
 }
 
-// do performs the core's actions.
-func (c *call) do(step spillway.Step) {
+// perform performs the core's actions.
+func (c *call) perform(step spillway.Step) {
 	c.wakeAt = never
 	if !step.WakeAt.IsZero() {
 		c.wakeAt = max(step.WakeAt.Sub(c.s.start), c.s.clock)
@@ -149,9 +149,9 @@ func (c *call) do(step spillway.Step) {
 		case spillway.ActionSend:
 			c.send(action)
 		case spillway.ActionForward:
-			c.reading = true
+			c.forwarded = true
 		case spillway.ActionCut, spillway.ActionCancel:
-			c.end(&c.attempts[action.Attempt-1])
+			c.stopAttempt(&c.attempts[action.Attempt-1])
 		case spillway.ActionSettle:
 			c.settle(action)
 		}
@@ -160,40 +160,40 @@ func (c *call) do(step spillway.Step) {
 
 func (c *call) settle(verdict spillway.Action) { c.settled, c.verdict = true, verdict }
 
-// conclude ends the try if it has settled, and enters what comes next into the
+// finishStep ends the try if it has settled, and enters what comes next into the
 // agenda.
-func (c *call) conclude() {
+func (c *call) finishStep() {
 	if c.settled {
-		c.endTry()
+		c.finish()
 		return
 	}
 	if c.retryAt == never {
-		c.plan()
+		c.schedule()
 	}
 }
 
-// plan enters the next instant at which something happens.
-func (c *call) plan() {
+// schedule enters the next instant at which something happens.
+func (c *call) schedule() {
 	at := min(c.wakeAt, c.goneAt)
 	for i := range c.attempts {
-		if a := &c.attempts[i]; a.live {
-			at = min(at, a.next)
+		if a := &c.attempts[i]; a.running {
+			at = min(at, a.nextAt)
 		}
 	}
-	c.s.agenda.set(c, at)
+	c.s.agenda.schedule(c, at)
 }
 
-// endTry reports the try, and lets the client decide what comes next.
-func (c *call) endTry() {
+// finish reports the try, and lets the client decide what comes next.
+func (c *call) finish() {
 	s := c.s
 	for i := range c.attempts { // losers whose end the core left to us
-		c.end(&c.attempts[i])
+		c.stopAttempt(&c.attempts[i])
 	}
-	if c.flight != nil && c.reading {
+	if c.flight != nil && c.forwarded {
 		c.flight.Record().Status = 200 // it has gone out
 	}
-	try := c.describe()
-	wait, again := c.again(&try)
+	try := c.tryOf()
+	wait, again := c.retry(&try)
 	c.settled = false
 	if c.flight != nil {
 		if s.cfg.OnRecord != nil {
@@ -205,7 +205,7 @@ func (c *call) endTry() {
 	}
 	if again {
 		c.retryAt = s.clock + wait
-		s.agenda.set(c, c.retryAt)
+		s.agenda.schedule(c, c.retryAt)
 	}
 	try.Last = !again
 	if s.cfg.OnTry != nil {
@@ -213,16 +213,16 @@ func (c *call) endTry() {
 	}
 	if !again {
 		s.agenda.remove(c)
-		*c = call{s: s, place: -1, attempts: c.attempts[:0]}
-		s.free = append(s.free, c)
+		*c = call{s: s, agendaIndex: -1, attempts: c.attempts[:0]}
+		s.freeCalls = append(s.freeCalls, c)
 	}
 }
 
-// again is what the client makes of how its try ended. What it has begun to
+// retry is what the client makes of how its try ended. What it has begun to
 // read it does not ask for again.
-func (c *call) again(try *report.Try) (wait time.Duration, again bool) {
+func (c *call) retry(try *report.Try) (wait time.Duration, again bool) {
 	refusal := &c.verdict.Refusal
-	if c.reading || refusal.Code == spillway.RefusalDeadline || refusal.Code == spillway.RefusalLoop {
+	if c.forwarded || refusal.Code == spillway.RefusalDeadline || refusal.Code == spillway.RefusalLoop {
 		return 0, false // those two say x-should-retry: false
 	}
 	status := try.Status
@@ -236,8 +236,8 @@ func (c *call) again(try *report.Try) (wait time.Duration, again bool) {
 	return c.s.cfg.Client.Retry(c.tries, status, retryAfter, c.s.rng)
 }
 
-// describe is the try as its client saw it.
-func (c *call) describe() report.Try {
+// tryOf is the try as its client saw it.
+func (c *call) tryOf() report.Try {
 	t := report.Try{
 		At: c.tryAt, Retry: c.tries - 1, Stream: c.req.Stream,
 		E2E: c.s.clock - c.tryAt, CallE2E: c.s.clock - c.call.At,
@@ -251,11 +251,11 @@ func (c *call) describe() report.Try {
 		rec := c.flight.Record()
 		t.Status, t.Outcome, truncated = rec.Status, rec.Outcome, rec.Truncated
 	} else {
-		t.Status, t.Outcome = c.direct()
+		t.Status, t.Outcome = c.directOutcome()
 	}
 	if k := c.verdict.Attempt; k > 0 && c.attempts[k-1].status == 200 {
 		a := &c.attempts[k-1]
-		t.TTFT, t.UsefulTokens = a.firstAt()-c.tryAt, a.useful()
+		t.TTFT, t.UsefulTokens = a.firstAt()-c.tryAt, a.deliveredTokens()
 		if a.produced > 1 {
 			t.TBT = a.plan.TBT
 		}
@@ -266,24 +266,24 @@ func (c *call) describe() report.Try {
 	return t
 }
 
-// met reports whether a complete answer kept every limb.
+// met reports whether a complete response kept every limb.
 func (o *Objective) met(t *report.Try) bool {
 	return (o.Window <= 0 || t.Stream || t.E2E <= o.Window) &&
 		(o.TTFT <= 0 || t.TTFT <= o.TTFT) && (o.TBT <= 0 || t.TBT <= o.TBT)
 }
 
-// direct is what a client that calls a deployment itself gets.
-func (c *call) direct() (int, spillway.Outcome) {
+// directOutcome is what a client that calls a deployment itself gets.
+func (c *call) directOutcome() (int, spillway.Outcome) {
 	switch {
 	case c.verdict.Attempt > 0:
-	case c.reading:
+	case c.forwarded:
 		return 200, spillway.OutcomeClientGone
 	default:
 		return 0, spillway.OutcomeClientGone
 	}
 	a := &c.attempts[0]
 	switch {
-	case a.broken && a.audible && a.first:
+	case a.broken && a.streamed && a.firstReported:
 		return a.status, spillway.OutcomePartial
 	case a.broken:
 		return a.status, spillway.OutcomeUpstreamError

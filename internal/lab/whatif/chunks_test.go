@@ -17,11 +17,11 @@ func TestReadOfStream(t *testing.T) {
 	d.ChunkTokens = 8
 	p := fleet.NewServer(d, 1, epoch).Offer(epoch, fleet.Ask{OutputTokens: 60, Stream: true, Seed: 4}).Plan
 	s := &sim{start: epoch}
-	c, a := &call{s: s}, &attempt{at: time.Second, audible: true, plan: p}
+	c, a := &call{s: s}, &attempt{sentAt: time.Second, streamed: true, plan: p}
 	last, chunks := spillway.Event{}, 0
 	for now := p.Headers; now <= p.End; now += time.Millisecond / 4 {
 		var ev spillway.Event
-		c.read(a, p.TokensAt(now), &ev)
+		c.addCounts(a, p.TokensAt(now), &ev)
 		if ev.Tokens == last.Tokens {
 			if !ev.At.Equal(last.At) {
 				t.Fatalf("at %v: %d tokens as of %v, before as of %v", now, ev.Tokens, ev.At, last.At)
@@ -38,13 +38,13 @@ func TestReadOfStream(t *testing.T) {
 		last = ev
 	}
 	var end spillway.Event
-	c.read(a, p.OutputTokens, &end)
+	c.addCounts(a, p.OutputTokens, &end)
 	if chunks < 5 || end.Tokens != 60 || !end.At.Equal(epoch.Add(time.Second+p.End)) {
 		t.Errorf("%d chunks, %d tokens at the end as of %v", chunks, end.Tokens, end.At)
 	}
 }
 
-// A cut answer is what had been released; what the deployment has generated is
+// A cut response is what had been released; what the deployment has generated is
 // more, and is charged.
 func TestCutBetweenChunks(t *testing.T) {
 	for _, tc := range []struct {

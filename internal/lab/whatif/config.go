@@ -41,12 +41,12 @@ type Change struct {
 	Pools []policy.Config
 }
 
-// Objective is what a complete answer must keep to count as goodput, under
+// Objective is what a complete response must keep to count as goodput, under
 // every policy alike. A zero limb is none.
 type Objective struct {
 	Window time.Duration // of synchronous requests: to the last byte
 	TTFT   time.Duration
-	TBT    time.Duration // mean over the answer
+	TBT    time.Duration // mean over the response
 }
 
 // Config is one simulation.
@@ -99,7 +99,7 @@ type Usage struct {
 
 	fleet.Counts
 	CachedTokens int
-	// Work is the work that the tokens of its answers made, as a share of the
+	// Work is the work that the tokens of its responses made, as a share of the
 	// provisioned capacity of the offered time; WorkMax is the largest share
 	// that was under way in a second. They are 0 for standard deployments.
 	Work, WorkMax float64

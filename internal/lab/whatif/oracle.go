@@ -17,7 +17,7 @@ import (
 // within the objective by the fleet: a bound that no policy can pass, with
 // which its goodput can be compared.
 //
-// It knows the length of every answer and the speed that each deployment would
+// It knows the length of every response and the speed that each deployment would
 // have at each of the client's tries, and does not need to wait or to guess. A
 // call counts when some deployment could complete some try in time while idle,
 // which is when it is fastest. Of those, each minute of the workload takes the
@@ -132,7 +132,7 @@ func (o *oracle) cost(sv *fleet.Server, call *workload.Call, seed uint64) float6
 	return float64(call.PromptTokens + p.OutputTokens)
 }
 
-// completes reports whether an answer keeps every limb.
+// completes reports whether a response keeps every limb.
 func (o *oracle) completes(call *workload.Call, p *fleet.Plan) bool {
 	obj := &o.cfg.Objective
 	if at, breaks := p.BreakAt(); breaks && at <= p.End {

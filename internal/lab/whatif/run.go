@@ -28,7 +28,7 @@ type sim struct {
 	clock  time.Duration // since start
 	tick   time.Duration // the next instant at which the fleet is looked at
 	agenda agenda
-	free   []*call
+	freeCalls   []*call
 	result Result
 }
 
@@ -50,7 +50,7 @@ func Run(cfg Config, calls workload.Source) (Result, error) {
 	if err := s.run(calls); err != nil {
 		return Result{}, err
 	}
-	s.conclude()
+	s.completeResult()
 	return s.result, nil
 }
 
@@ -126,7 +126,7 @@ func (s *sim) run(calls workload.Source) error {
 			at = next.At
 		}
 		if len(s.changes) > 0 && s.changes[0].At <= at {
-			if err := s.change(arriving); err != nil {
+			if err := s.applyChange(arriving); err != nil {
 				return err
 			}
 			continue // what it woke may be due before what was
@@ -138,13 +138,13 @@ func (s *sim) run(calls workload.Source) error {
 			s.arrive(next)
 			next, err = calls.Next()
 		} else {
-			c.look()
+			c.run()
 		}
 	}
 }
 
-// change moves the clock to the next change of the policy, and makes it.
-func (s *sim) change(offered bool) error {
+// applyChange moves the clock to the next change of the policy, and makes it.
+func (s *sim) applyChange(offered bool) error {
 	next := s.changes[0]
 	s.changes = s.changes[1:]
 	if err := s.advance(max(s.clock, next.At), offered); err != nil {
@@ -177,19 +177,19 @@ func (s *sim) now() time.Time { return s.start.Add(s.clock) }
 func (s *sim) arrive(from workload.Call) {
 	s.result.Calls++
 	s.result.Offered = from.At
-	c := s.take()
+	c := s.newCall()
 	c.index, c.call = uint64(s.result.Calls), from
-	c.try()
+	c.start()
 }
 
-// take returns a call to use.
-func (s *sim) take() *call {
-	last := len(s.free) - 1
+// newCall returns a call to use.
+func (s *sim) newCall() *call {
+	last := len(s.freeCalls) - 1
 	if last < 0 {
-		return &call{s: s, place: -1}
+		return &call{s: s, agendaIndex: -1}
 	}
-	c := s.free[last]
-	s.free = s.free[:last]
+	c := s.freeCalls[last]
+	s.freeCalls = s.freeCalls[:last]
 	return c
 }
 
@@ -197,14 +197,14 @@ func (s *sim) take() *call {
 func (s *sim) wakeReady(p *pool) {
 	for ready := p.engine.Ready(); ready != nil; ready = p.engine.Ready() {
 		if c, ok := ready.Driver.(*call); ok {
-			c.wake()
-			c.conclude()
+			c.onWake()
+			c.finishStep()
 		}
 	}
 }
 
-// conclude completes the result.
-func (s *sim) conclude() {
+// completeResult completes the result.
+func (s *sim) completeResult() {
 	s.result.Ended = s.clock
 	for _, sv := range s.order {
 		s.result.Deployments = append(s.result.Deployments, sv.usage(s.now(), s.result.Offered))

@@ -22,8 +22,8 @@ type Study struct {
 	Objective Objective
 	Policies  []Policy
 	Seeds     []uint64 // at least one; each is one run of every policy
-	// Open begins the workload anew: of one seed it is the same every time.
-	Open func(seed uint64) (workload.Source, error)
+	// OpenWorkload begins the workload anew: of one seed it is the same every time.
+	OpenWorkload func(seed uint64) (workload.Source, error)
 	// Span is how much of the workload is to be expected, for progress; 0 is
 	// unknown.
 	Span time.Duration
@@ -53,7 +53,7 @@ type task struct {
 	fleet  fleet.Config
 	seed   uint64
 	oracle bool // the bound, instead of a policy
-	keep   bool // its records are told
+	recorded   bool // its records are told
 	bound  int  // calls; 0 where it is not known
 	out    report.Summary
 }
@@ -77,7 +77,7 @@ func (s *Study) Check() error {
 func (s *Study) Run(ctx context.Context) (report.Comparison, error) {
 	elapsed := s.stopwatch()
 	main := s.tasks(s.Policies, s.Fleet)
-	main[len(main)-len(s.Seeds)].keep = true
+	main[len(main)-len(s.Seeds)].recorded = true
 	var oracles, depths, sweep []*task
 	if !s.NoOracle {
 		for _, seed := range s.Seeds {
@@ -91,7 +91,7 @@ func (s *Study) Run(ctx context.Context) (report.Comparison, error) {
 		sweep = append(sweep, s.tasks([]Policy{s.Sweep[i].Policy}, s.Fleet)...)
 	}
 	rest := slices.Concat(main, depths, sweep)
-	progress := meter{total: float64(len(oracles) + len(rest)), tell: s.OnProgress}
+	progress := progress{total: float64(len(oracles) + len(rest)), onProgress: s.OnProgress}
 	if err := s.runAll(ctx, oracles, &progress); err != nil {
 		return report.Comparison{}, err
 	}
@@ -164,7 +164,7 @@ func deep(f fleet.Config, depth time.Duration) fleet.Config {
 }
 
 // runAll runs the tasks in parallel.
-func (s *Study) runAll(ctx context.Context, tasks []*task, progress *meter) error {
+func (s *Study) runAll(ctx context.Context, tasks []*task, progress *progress) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	workers := s.Workers
@@ -194,8 +194,8 @@ func (s *Study) runAll(ctx context.Context, tasks []*task, progress *meter) erro
 }
 
 // runOne runs one task.
-func (s *Study) runOne(ctx context.Context, t *task, progress *meter) error {
-	calls, err := s.Open(t.seed)
+func (s *Study) runOne(ctx context.Context, t *task, progress *progress) error {
+	calls, err := s.OpenWorkload(t.seed)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (s *Study) runOne(ctx context.Context, t *task, progress *meter) error {
 	cfg := Config{Fleet: t.fleet, Client: s.Client, Objective: s.Objective, Seed: t.seed}
 	if t.oracle {
 		defer progress.add(1)
-		t.bound, err = Oracle(cfg, &watched{Source: calls, ctx: ctx})
+		t.bound, err = Oracle(cfg, &contextSource{Source: calls, ctx: ctx})
 		return err
 	}
 	told := 0.0
@@ -216,7 +216,7 @@ func (s *Study) runOne(ctx context.Context, t *task, progress *meter) error {
 		}
 		return ctx.Err() == nil
 	}
-	if t.keep {
+	if t.recorded {
 		cfg.OnRecord, cfg.Start = s.OnRecord, s.Start
 	}
 	elapsed, collect := s.stopwatch(), report.NewCollector()
@@ -260,35 +260,35 @@ func (r *Result) Totals(seed uint64, wall time.Duration) report.Totals {
 	return t
 }
 
-// watched is a workload whose reading ends with a context.
-type watched struct {
+// contextSource is a workload whose reading ends with a context.
+type contextSource struct {
 	workload.Source
 	ctx context.Context
 	n   int
 }
 
 // Next is the source's, unless the context has ended.
-func (w *watched) Next() (workload.Call, error) {
+func (w *contextSource) Next() (workload.Call, error) {
 	if w.n++; w.n%1024 == 0 && w.ctx.Err() != nil {
 		return workload.Call{}, context.Cause(w.ctx)
 	}
 	return w.Source.Next()
 }
 
-// meter adds up what is done.
-type meter struct {
+// progress adds up what is done.
+type progress struct {
 	mu    sync.Mutex
 	total float64 // tasks
 	sum   float64
-	tell  func(float64)
+	onProgress  func(float64)
 }
 
-func (m *meter) add(tasks float64) {
-	if m.tell == nil {
+func (m *progress) add(tasks float64) {
+	if m.onProgress == nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sum += tasks
-	m.tell(max(0, min(m.sum/m.total, 1)))
+	m.onProgress(max(0, min(m.sum/m.total, 1)))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // unreadTimeout is how long the server may wait for what is left of a body
-// that nobody reads: it does so before it sends the answer.
+// that nobody reads: it does so before it sends the response.
 const unreadTimeout = time.Second
 
 // BodyLimits bound the body of a request. It may take Timeout, and the time
@@ -36,7 +36,7 @@ func (c *Conn) ReadBody(b *buffer.Buffer, limits BodyLimits) (within bool, err e
 	return within, err
 }
 
-// SkipBody keeps the answer from waiting long for a body that was not read.
+// SkipBody keeps the response from waiting long for a body that was not read.
 func (c *Conn) SkipBody() {
 	if c.r.ContentLength != 0 {
 		c.setDeadline(c.control.SetReadDeadline, c.now().Add(unreadTimeout))

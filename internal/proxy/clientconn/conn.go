@@ -26,10 +26,10 @@ type Conn struct {
 	// Sending a chunk needs these four, so they share a cache line: with a
 	// thousand streams that take turns nothing of a stream is cached when its
 	// chunk arrives.
-	hijacked *hijackedConn // w, once detached
-	armed    *time.Time    // when the write deadline in force was set
-	timeout  time.Duration
-	now      func() time.Time
+	hijacked      *hijackedConn // w, once detached
+	deadlineSetAt *time.Time    // when the write deadline in force was set
+	timeout       time.Duration
+	now           func() time.Time
 
 	w       http.ResponseWriter
 	r       *http.Request // nil once detached
@@ -40,11 +40,11 @@ type Conn struct {
 	cancel     context.CancelCauseFunc // of the context of PrepareDetach; else nil
 	stopServer func() bool             // keeps the server from cancelling that context; else nil
 
-	status uint16 // 0 until Start
-	gone   bool
-	own    bool        // armed is of this request alone: it does not share a deadline with others
-	used   uint8       // of values
-	values *[16]string // backs the headers of Set, one string each
+	status      uint16 // 0 until Start
+	gone        bool
+	ownDeadline bool        // armed is of this request alone: it does not share a deadline with others
+	valuesUsed  uint8       // of values
+	values      *[16]string // backs the headers of Set, one string each
 }
 
 // flusher is how an http.ResponseWriter of net/http flushes.
@@ -64,17 +64,17 @@ func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
 		c.flusher = controlledFlusher{c.control}
 	}
 	if c.shared = stateOf(r); c.shared != nil {
-		c.armed = &c.shared.armed
-		*c.armed = time.Time{} // the server ends the deadline after every request
+		c.deadlineSetAt = &c.shared.deadlineSetAt
+		*c.deadlineSetAt = time.Time{} // the server ends the deadline after every request
 	} else {
-		c.armed, c.own = new(time.Time), true
+		c.deadlineSetAt, c.ownDeadline = new(time.Time), true
 	}
 	if r.ProtoMajor == 1 && r.Header["Expect"] != nil {
-		c.arm(c.now()) // the server writes "100 Continue" when the body is read
+		c.extendWriteDeadline(c.now()) // the server writes "100 Continue" when the body is read
 	}
 }
 
-// Header returns the headers of the answer; once it has begun, its trailers,
+// Header returns the headers of the response; once it has begun, its trailers,
 // under http.TrailerPrefix.
 func (c *Conn) Header() http.Header { return c.w.Header() }
 
@@ -83,23 +83,23 @@ func (c *Conn) Set(name, value string) {
 	if c.values == nil {
 		c.values = new([16]string)
 	}
-	if int(c.used) == len(c.values) {
+	if int(c.valuesUsed) == len(c.values) {
 		c.w.Header()[name] = []string{value}
 		return
 	}
-	at := c.used
+	at := c.valuesUsed
 	c.values[at] = value
-	c.used++
+	c.valuesUsed++
 	c.w.Header()[name] = c.values[at : at+1 : at+1]
 }
 
-// Start begins the answer with its status and the headers.
+// Start begins the response with its status and the headers.
 func (c *Conn) Start(status int) {
 	c.status = uint16(status)
 	c.w.WriteHeader(status)
 }
 
-// Status is the status of the answer; 0 until it has begun.
+// Status is the status of the response; 0 until it has begun.
 func (c *Conn) Status() int { return int(c.status) }
 
 // Gone reports whether the client has left or does not read.
@@ -108,16 +108,16 @@ func (c *Conn) Gone() bool { return c.gone }
 // MarkGone has Gone report true from now on.
 func (c *Conn) MarkGone() { c.gone = true }
 
-// Write writes p to the answer; Flush sends it. An error means that the client
+// Write writes p to the response; Flush sends it. An error means that the client
 // is gone.
 func (c *Conn) Write(p []byte) (int, error) {
-	c.arm(c.now())
+	c.extendWriteDeadline(c.now())
 	written := 0
 	for len(p) > 0 {
 		part := p[:min(len(p), deadlineBytes)]
 		if written > 0 {
-			*c.armed = time.Time{}
-			c.arm(c.now())
+			*c.deadlineSetAt = time.Time{}
+			c.extendWriteDeadline(c.now())
 		}
 		n, err := c.w.Write(part)
 		written += n
@@ -133,7 +133,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // Flush sends what was written.
 func (c *Conn) Flush() error {
 	err := c.flusher.FlushError()
-	c.Idle()
+	c.ClearWriteDeadline()
 	if err != nil && errors.Is(err, http.ErrNotSupported) {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (c *Conn) Flush() error {
 // written before must have been flushed. b has buffer.Tailroom bytes of spare
 // capacity; Send may write to both, so only the caller may hold b.
 func (c *Conn) Send(now time.Time, b *buffer.Buffer) error {
-	c.arm(now)
+	c.extendWriteDeadline(now)
 	if c.hijacked == nil {
 		if _, err := c.Write(b.B[buffer.Headroom:]); err != nil {
 			return err
@@ -157,24 +157,24 @@ func (c *Conn) Send(now time.Time, b *buffer.Buffer) error {
 	return err
 }
 
-// Idle says that the next write may be long in coming. It ends the write
+// ClearWriteDeadline says that the next write may be long in coming. It ends the write
 // deadline where that would not wait for a write: HTTP/2 resets a stream whose
 // deadline passes, although nothing is being written.
-func (c *Conn) Idle() {
-	if !c.own || c.armed.IsZero() {
+func (c *Conn) ClearWriteDeadline() {
+	if !c.ownDeadline || c.deadlineSetAt.IsZero() {
 		return // the deadline is that of an HTTP/1 connection, or none is set
 	}
-	*c.armed = time.Time{}
+	*c.deadlineSetAt = time.Time{}
 	c.setDeadline(c.control.SetWriteDeadline, time.Time{})
 }
 
-// arm sets the write deadline anew once a quarter of it has passed; to do so
+// extendWriteDeadline sets the write deadline anew once a quarter of it has passed; to do so
 // for every write would cost as much as a small write.
-func (c *Conn) arm(now time.Time) {
-	if now.Sub(*c.armed) < c.timeout/4 {
+func (c *Conn) extendWriteDeadline(now time.Time) {
+	if now.Sub(*c.deadlineSetAt) < c.timeout/4 {
 		return
 	}
-	*c.armed = now
+	*c.deadlineSetAt = now
 	c.setDeadline(c.control.SetWriteDeadline, now.Add(c.timeout))
 }
 

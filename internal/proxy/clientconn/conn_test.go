@@ -19,7 +19,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 )
 
-// TestAnswers has answers written in each way: clients get the same bytes,
+// TestAnswers has responses written in each way: clients get the same bytes,
 // detached or not.
 func TestAnswers(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 3*deadlineBytes/16) + "end"
@@ -90,7 +90,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestBrokenOff ends an answer that is not whole: the client sees an error.
+// TestBrokenOff ends a response that is not whole: the client sees an error.
 func TestBrokenOff(t *testing.T) {
 	modes(t, func(t *testing.T, keep bool) {
 		f := newFront(t, keep, func(context.Context, *Conn) bool { return false })
@@ -170,7 +170,7 @@ func TestReadBody(t *testing.T) {
 					}
 					c.SkipBody()
 					c.Start(http.StatusOK)
-					c.End(true)
+					c.EndResponse(true)
 					read <- err
 				})
 				conn := f.dialPipe()

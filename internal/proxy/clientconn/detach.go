@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// PrepareDetach returns the context for the work on a request whose answer may
+// PrepareDetach returns the context for the work on a request whose response may
 // be detached. It ends when the client leaves or ServerOptions.Base ends, and
-// at End, but not when the handler returns after Detach. Where the answer
+// at End, but not when the handler returns after Detach. Where the response
 // cannot be detached it is the context of the request.
 func (c *Conn) PrepareDetach() context.Context {
 	served := c.r.Context()
@@ -21,8 +21,8 @@ func (c *Conn) PrepareDetach() context.Context {
 }
 
 // Detach takes the connection from the server, after PrepareDetach and once the
-// answer has begun and was flushed. If it returns true, the handler must return
-// without using c again, and another goroutine finishes the answer, with End
+// response has begun and was flushed. If it returns true, the handler must return
+// without using c again, and another goroutine finishes the response, with End
 // and Release.
 func (c *Conn) Detach() bool {
 	if c.cancel == nil {
@@ -34,19 +34,19 @@ func (c *Conn) Detach() bool {
 	}
 	c.stopServer() // what the server reports from now on is that its handler has returned
 	c.stopServer = nil
-	c.w, c.flusher, c.hijacked, c.armed = h, h, h, &h.armed
+	c.w, c.flusher, c.hijacked, c.deadlineSetAt = h, h, h, &h.deadlineSetAt
 	c.control = h.control()
-	c.r, c.shared, c.values, c.used = nil, nil, nil, 0
+	c.r, c.shared, c.values, c.valuesUsed = nil, nil, nil, 0
 	return true
 }
 
-// End ends the answer. One that is not whole is broken off, which the client
+// EndResponse ends the response. One that is not whole is broken off, which the client
 // sees as an error: a detached connection is closed; otherwise End panics with
 // http.ErrAbortHandler, as the server wants it.
-func (c *Conn) End(whole bool) {
-	c.arm(c.now()) // for what is still buffered, here or in the server
+func (c *Conn) EndResponse(whole bool) {
+	c.extendWriteDeadline(c.now()) // for what is still buffered, here or in the server
 	if c.hijacked != nil {
-		c.hijacked.end(whole && !c.gone)
+		c.hijacked.endResponse(whole && !c.gone)
 	}
 	if c.cancel != nil {
 		if c.stopServer != nil {
@@ -59,10 +59,10 @@ func (c *Conn) End(whole bool) {
 	}
 }
 
-// Release has a detached connection wait for the client's next request, after
+// ReleaseConn has a detached connection wait for the client's next request, after
 // End. The request may be served before Release returns.
-func (c *Conn) Release() {
+func (c *Conn) ReleaseConn() {
 	if c.hijacked != nil {
-		c.hijacked.release()
+		c.hijacked.awaitNextRequest()
 	}
 }

@@ -21,7 +21,7 @@ func more(_ context.Context, c *Conn) bool {
 }
 
 // TestReuse sends further requests on one connection: after the end of each
-// answer, before it, and for the last time.
+// response, before it, and for the last time.
 func TestReuse(t *testing.T) {
 	modes(t, func(t *testing.T, keep bool) {
 		f := newFront(t, keep, more)
@@ -53,7 +53,7 @@ func TestReuse(t *testing.T) {
 }
 
 // TestConcurrent has many clients ask again at one time, some of them ahead of
-// their answers.
+// their responses.
 func TestConcurrent(t *testing.T) {
 	modes(t, func(t *testing.T, keep bool) {
 		f := newFront(t, keep, more)
@@ -177,7 +177,7 @@ func TestCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.conns.Cut()
+	f.conns.CutStreams()
 	if err := f.inFlight.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}

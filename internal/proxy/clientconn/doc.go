@@ -1,5 +1,5 @@
 // Package clientconn is the client's side of one request: it writes the
-// answer, bounds every write and the reading of the body in time, and lets a
+// response, bounds every write and the reading of the body in time, and lets a
 // stream leave the http.Server that accepted its connection. It knows nothing
 // of deployments or policy.
 //
@@ -7,7 +7,7 @@
 //
 //	conn.Init(w, r, options)       // in the handler
 //	conn.ReadBody(...)
-//	ctx := conn.PrepareDetach()    // before the work whose answer is a stream
+//	ctx := conn.PrepareDetach()    // before the work whose response is a stream
 //	conn.Set(...); conn.Start(200)
 //	conn.Write(...); conn.Flush()
 //	if conn.Detach() {
@@ -23,7 +23,7 @@
 // net/http keeps a goroutine with a grown stack, two buffers and a context
 // tree for as long as a handler runs. They are most of the memory of a stream,
 // which lasts for a minute and needs none of them. So Detach hijacks the
-// connection of an HTTP/1.1 client once the answer has begun, and the handler
+// connection of an HTTP/1.1 client once the response has begun, and the handler
 // returns. From then on this package writes the chunks, notices when the
 // client leaves, and ends the transfer encoding. Release waits for the
 // client's next request, and then has the same server serve the connection

@@ -30,7 +30,7 @@ type front struct {
 	buffers  buffer.Pools
 	inFlight InFlight
 	end      context.CancelCauseFunc // ends Base
-	// rest writes the rest of an answer and reports whether it is whole.
+	// rest writes the rest of a response and reports whether it is whole.
 	rest func(ctx context.Context, c *Conn) (whole bool)
 	// detached receives what Detach returned, if it is not nil.
 	detached chan bool
@@ -48,7 +48,7 @@ func newFront(t *testing.T, keepStreams bool, rest func(ctx context.Context, c *
 	f.conns = Attach(f.server, ServerOptions{Base: base, Buffers: &f.buffers, Now: time.Now, KeepStreams: keepStreams})
 	t.Cleanup(func() {
 		f.server.Close()
-		f.conns.Cut()
+		f.conns.CutStreams()
 		end(nil)
 		if err := f.inFlight.Wait(context.Background()); err != nil {
 			t.Error(err)
@@ -57,7 +57,7 @@ func newFront(t *testing.T, keepStreams bool, rest func(ctx context.Context, c *
 	return f
 }
 
-// ServeHTTP streams an answer.
+// ServeHTTP streams a response.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.inFlight.Enter(1 << 20)
 	c := new(Conn)
@@ -80,8 +80,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *front) finish(ctx context.Context, c *Conn) {
 	defer f.inFlight.Leave()
-	c.End(f.rest(ctx, c))
-	c.Release()
+	c.EndResponse(f.rest(ctx, c))
+	c.ReleaseConn()
 }
 
 // listen serves on the loopback, and returns how to connect to it.
@@ -163,7 +163,7 @@ func ask(proto, header string) string {
 	return "GET / " + proto + "\r\nHost: gateway.test\r\n" + header + "\r\n"
 }
 
-// read reads one answer, which must be want.
+// read reads one response, which must be want.
 func (f *front) read(in *bufio.Reader, want string) *http.Response {
 	f.Helper()
 	resp, err := http.ReadResponse(in, nil)

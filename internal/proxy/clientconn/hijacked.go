@@ -18,32 +18,32 @@ const (
 	// chunk is written, and not while one is awaited.
 	chunkBytes = 4 << 10
 	// lingerTimeout is how long a connection that is to be closed is read from
-	// first: closing it with unread bytes would lose the end of the answer.
+	// first: closing it with unread bytes would lose the end of the response.
 	lingerTimeout = 500 * time.Millisecond
 )
 
 var lineEnd = []byte("\r\n") // constant
 
 // hijackedConn is the connection of an HTTP/1.1 client that has left the
-// server, which has written the headers and the beginning of the answer. What
-// is written here are further chunks of that answer. It is an
+// server, which has written the headers and the beginning of the response. What
+// is written here are further chunks of that response. It is an
 // http.ResponseWriter, so that Conn writes to it as to the server's. Only the
 // goroutine that uses the Conn uses it, except for watch, which has a goroutine
 // of its own.
 type hijackedConn struct {
-	conn   net.Conn
-	conns  *Conns
-	chunk  *buffer.Buffer          // what was written and not sent; nil while there is nothing
-	armed  time.Time               // when the write deadline in force was set
-	left   context.CancelCauseFunc // called when the client leaves before the answer has ended
-	closes bool                    // the client wants no further answer
-	tail   http.Header             // trailers, under http.TrailerPrefix
+	conn          net.Conn
+	conns         *Conns
+	chunk         *buffer.Buffer          // what was written and not sent; nil while there is nothing
+	deadlineSetAt time.Time               // when the write deadline in force was set
+	onClientGone  context.CancelCauseFunc // called when the client leaves before the response has ended
+	closeAfter    bool                    // the client wants no further response
+	trailers      http.Header             // trailers, under http.TrailerPrefix
 
-	mu      sync.Mutex
-	ended   bool   // the answer has ended
-	watched bool   // watch has ended
-	ahead   []byte // what the client has sent beyond its request
-	first   [1]byte
+	mu         sync.Mutex
+	ended      bool   // the response has ended
+	clientRead bool   // watch has ended
+	readAhead  []byte // what the client has sent beyond its request
+	firstByte  [1]byte
 }
 
 // control returns the controller of h's deadlines.
@@ -51,10 +51,10 @@ func (h *hijackedConn) control() *http.ResponseController { return http.NewRespo
 
 // Header returns the header for trailers.
 func (h *hijackedConn) Header() http.Header {
-	if h.tail == nil {
-		h.tail = make(http.Header)
+	if h.trailers == nil {
+		h.trailers = make(http.Header)
 	}
-	return h.tail
+	return h.trailers
 }
 
 // WriteHeader does nothing: the server has written the status.
@@ -110,8 +110,8 @@ func putChunkHead(b []byte) int {
 	return at
 }
 
-// end ends the answer; one that is not whole is broken off.
-func (h *hijackedConn) end(whole bool) {
+// endResponse ends the response; one that is not whole is broken off.
+func (h *hijackedConn) endResponse(whole bool) {
 	if whole {
 		whole = h.FlushError() == nil
 	}
@@ -121,7 +121,7 @@ func (h *hijackedConn) end(whole bool) {
 		whole = err == nil
 	}
 	if !whole {
-		h.closes = true
+		h.closeAfter = true
 		h.conn.Close()
 	}
 	h.conns.streamEnded(h)
@@ -130,9 +130,9 @@ func (h *hijackedConn) end(whole bool) {
 // lastChunk is the end of the transfer encoding, with the trailers.
 func (h *hijackedConn) lastChunk() []byte {
 	b := bytes.NewBufferString("0\r\n")
-	if h.tail != nil {
-		trailers := make(http.Header, len(h.tail))
-		for name, values := range h.tail {
+	if h.trailers != nil {
+		trailers := make(http.Header, len(h.trailers))
+		for name, values := range h.trailers {
 			if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
 				trailers[name] = values
 			}
@@ -143,11 +143,11 @@ func (h *hijackedConn) lastChunk() []byte {
 	return b.Bytes()
 }
 
-// release leaves the connection to conns, after end.
-func (h *hijackedConn) release() {
+// awaitNextRequest leaves the connection to conns, after end.
+func (h *hijackedConn) awaitNextRequest() {
 	h.mu.Lock()
 	h.ended = true
-	watched := h.watched
+	watched := h.clientRead
 	if !watched {
 		h.conns.addIdle(h) // before watch can end
 	}
@@ -157,19 +157,19 @@ func (h *hijackedConn) release() {
 	}
 }
 
-// watch waits for the client to leave or to send its next request.
-func (h *hijackedConn) watch() {
-	n, _ := h.conn.Read(h.first[:]) // without a byte the client has left, whatever the error
+// awaitClient waits for the client to leave or to send its next request.
+func (h *hijackedConn) awaitClient() {
+	n, _ := h.conn.Read(h.firstByte[:]) // without a byte the client has left, whatever the error
 	h.mu.Lock()
-	h.watched = true
-	h.ahead = h.first[:n]
+	h.clientRead = true
+	h.readAhead = h.firstByte[:n]
 	ended := h.ended
 	h.mu.Unlock()
 	switch {
 	case ended:
 		h.conns.serveAgain(h)
 	case n == 0:
-		h.left(nil)
+		h.onClientGone(nil)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // use.
 type InFlight struct {
 	mu    sync.Mutex
-	n     int
+	count int
 	empty chan struct{} // closed when n becomes 0; nil when nobody waits
 }
 
@@ -18,10 +18,10 @@ type InFlight struct {
 func (f *InFlight) Enter(limit int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.n >= limit {
+	if f.count >= limit {
 		return false
 	}
-	f.n++
+	f.count++
 	return true
 }
 
@@ -29,8 +29,8 @@ func (f *InFlight) Enter(limit int) bool {
 func (f *InFlight) Leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.n--
-	if f.n == 0 && f.empty != nil {
+	f.count--
+	if f.count == 0 && f.empty != nil {
 		close(f.empty)
 		f.empty = nil
 	}
@@ -40,14 +40,14 @@ func (f *InFlight) Leave() {
 func (f *InFlight) Count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.n
+	return f.count
 }
 
 // Wait waits until no request is in flight, or returns the cause of the end of
 // ctx.
 func (f *InFlight) Wait(ctx context.Context) error {
 	f.mu.Lock()
-	if f.n == 0 {
+	if f.count == 0 {
 		f.mu.Unlock()
 		return nil
 	}

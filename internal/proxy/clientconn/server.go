@@ -35,7 +35,7 @@ type Conns struct {
 
 // Attach makes Conns for a server that does not serve yet. It sets the server's
 // BaseContext and ConnContext. The server's Shutdown closes the idle
-// connections as well, and those under way once their answers have ended, but
+// connections as well, and those under way once their responses have ended, but
 // neither Shutdown nor Close waits for streams under way or breaks them off;
 // see InFlight and Cut.
 func Attach(server *http.Server, opts ServerOptions) *Conns {
@@ -56,8 +56,8 @@ type stateKey struct{}
 
 // connState is what the requests of one HTTP/1.x connection share.
 type connState struct {
-	armed time.Time // when the write deadline in force was set
-	conns *Conns
+	deadlineSetAt time.Time // when the write deadline in force was set
+	conns         *Conns
 }
 
 // stateOf returns the state of r's connection; nil where requests share the
@@ -70,9 +70,9 @@ func stateOf(r *http.Request) *connState {
 	return state
 }
 
-// Cut breaks off the streams under way that have left the server, and closes
+// CutStreams breaks off the streams under way that have left the server, and closes
 // the idle connections.
-func (c *Conns) Cut() {
+func (c *Conns) CutStreams() {
 	c.mu.Lock()
 	for h := range c.streaming {
 		h.tcp().Close() // below TLS, whose Close waits for a write under way
@@ -93,8 +93,8 @@ func (c *Conns) closeIdle() {
 }
 
 // hijack takes the connection of a request from the server. closes says that
-// the client wants no further answer on it. left is called when the client
-// leaves before the answer has ended.
+// the client wants no further response on it. left is called when the client
+// leaves before the response has ended.
 func (c *Conns) hijack(control *http.ResponseController, closes bool, left context.CancelCauseFunc) (*hijackedConn, bool) {
 	conn, rw, err := control.Hijack()
 	if err != nil {
@@ -103,16 +103,16 @@ func (c *Conns) hijack(control *http.ResponseController, closes bool, left conte
 	if again, ok := conn.(*readAheadConn); ok && len(again.ahead) == 0 {
 		conn = again.Conn
 	}
-	h := &hijackedConn{conn: conn, conns: c, left: left, closes: closes}
+	h := &hijackedConn{conn: conn, conns: c, onClientGone: left, closeAfter: closes}
 	c.mu.Lock()
 	c.streaming[h] = struct{}{}
 	c.mu.Unlock()
 	if n := rw.Reader.Buffered(); n > 0 {
 		ahead, _ := rw.Reader.Peek(n) // cannot fail: they are buffered
-		h.ahead, h.watched = append([]byte(nil), ahead...), true
+		h.readAhead, h.clientRead = append([]byte(nil), ahead...), true
 		return h, true
 	}
-	go h.watch()
+	go h.awaitClient()
 	return h, true
 }
 
@@ -123,10 +123,10 @@ func (c *Conns) streamEnded(h *hijackedConn) {
 	delete(c.streaming, h)
 }
 
-// addIdle keeps h, whose answer has ended, until its watch ends.
+// addIdle keeps h, whose response has ended, until its watch ends.
 func (c *Conns) addIdle(h *hijackedConn) {
 	timeout := c.server.IdleTimeout
-	if h.closes {
+	if h.closeAfter {
 		timeout = lingerTimeout
 		_ = closeWrite(h.conn) // fails where the client has left
 	}
@@ -146,11 +146,11 @@ func (c *Conns) serveAgain(h *hijackedConn) {
 	c.mu.Lock()
 	delete(c.idleConns, h)
 	c.mu.Unlock()
-	if len(h.ahead) == 0 || h.closes || h.conn.SetDeadline(time.Time{}) != nil {
+	if len(h.readAhead) == 0 || h.closeAfter || h.conn.SetDeadline(time.Time{}) != nil {
 		h.conn.Close()
 		return
 	}
-	l := &oneConnListener{conn: &readAheadConn{Conn: h.conn, ahead: h.ahead}, addr: h.conn.LocalAddr()}
+	l := &oneConnListener{conn: &readAheadConn{Conn: h.conn, ahead: h.readAhead}, addr: h.conn.LocalAddr()}
 	_ = c.server.Serve(l) // returns after the only connection, or because the server is closed
 	if l.conn != nil {
 		h.conn.Close()

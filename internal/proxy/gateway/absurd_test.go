@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 )
 
-// TestAbsurdAnswers lets the first deployment answer nonsense and expects the
-// answer of the second.
+// TestAbsurdAnswers lets the first deployment response nonsense and expects the
+// response of the second.
 func TestAbsurdAnswers(t *testing.T) {
 	tests := map[string]http.HandlerFunc{
 		"html": func(w http.ResponseWriter, _ *http.Request) {

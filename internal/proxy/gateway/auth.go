@@ -71,8 +71,8 @@ func (k keyring) identify(h http.Header) (identity, error) {
 	return identity{}, errWrongKey
 }
 
-// knows reports whether requests can be of a caller of that name.
-func (k keyring) knows(caller string) bool {
+// hasCaller reports whether requests can be of a caller of that name.
+func (k keyring) hasCaller(caller string) bool {
 	if k.names[caller] {
 		return true
 	}

@@ -99,7 +99,7 @@ func TestBatchesAreTokens(t *testing.T) {
 	}
 }
 
-// TestCutBatchesTeachTheirPace cuts an answer of batches at the deadline: its
+// TestCutBatchesTeachTheirPace cuts a response of batches at the deadline: its
 // record holds all that arrived, and its pace is what later budgets are made of.
 func TestCutBatchesTeachTheirPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ type discard struct{}
 
 func (discard) Record(*spillway.Record) {}
 
-// benchUpstream answers at once: JSON, or a stream of events.
+// benchUpstream responses at once: JSON, or a stream of events.
 func benchUpstream(events int) http.Handler {
 	chunk := []byte(`data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-mini",` +
 		`"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n")
@@ -102,7 +102,7 @@ func benchBody(size int, more string) string {
 	return body + `],"max_tokens":500` + more + `}`
 }
 
-// request sends one request and reads its answer to the end.
+// request sends one request and reads its response to the end.
 func request(client *http.Client, base, body string) error {
 	req, err := http.NewRequest(http.MethodPost, base+chatPath, strings.NewReader(body))
 	if err != nil {
@@ -155,7 +155,7 @@ func BenchmarkPass(b *testing.B) {
 	}
 }
 
-// BenchmarkShort is a short answer that was not asked for as a stream: passed on
+// BenchmarkShort is a short response that was not asked for as a stream: passed on
 // as it is, and put together from a stream that arrives in one piece.
 func BenchmarkShort(b *testing.B) {
 	body := benchBody(1<<10, "")

@@ -40,7 +40,7 @@ func (f *flight) readBody() *wire.Error {
 	switch {
 	case !within:
 		return new(wire.BodyTooLarge(limits.MaxBodyBytes))
-	case f.mustEnd():
+	case f.endedByGateway():
 		return new(shuttingDown())
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return new(slowBody())

@@ -42,8 +42,8 @@ type Caller struct {
 type Limits struct {
 	MaxBodyBytes   int64 // of a request
 	MaxHeaderBytes int   // of a request, with its first line
-	// MaxAnswerBytes bounds an answer that is buffered or assembled.
-	MaxAnswerBytes int64
+	// MaxResponseBytes bounds a response that is buffered or assembled.
+	MaxResponseBytes int64
 	// MaxErrorBytes bounds an upstream's error body.
 	MaxErrorBytes int64
 	// MaxEventBytes bounds one event of a stream.
@@ -78,7 +78,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	orInt64(&l.MaxBodyBytes, defaults.MaxBodyBytes)
 	orInt(&l.MaxHeaderBytes, defaults.MaxHeaderBytes)
-	orInt64(&l.MaxAnswerBytes, defaults.MaxAnswerBytes)
+	orInt64(&l.MaxResponseBytes, defaults.MaxAnswerBytes)
 	orInt64(&l.MaxErrorBytes, defaults.MaxErrorBytes)
 	orInt(&l.MaxEventBytes, defaults.MaxEventBytes)
 	orTime(&l.ReadHeaderTimeout, defaults.ReadHeaderTimeout)

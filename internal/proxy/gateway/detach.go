@@ -19,7 +19,7 @@ func (f *flight) dropRequest(a *upstream.Attempt, detached bool) {
 	if len(f.attempts) > 1 {
 		return // another attempt may still report
 	}
-	f.call.Committed()
+	f.call.ReleaseRequest()
 	switch {
 	case detached:
 		f.r = nil
@@ -32,9 +32,9 @@ func (f *flight) dropRequest(a *upstream.Attempt, detached bool) {
 // goroutine owns the flight.
 func (f *flight) serveDetached() {
 	f.complete()
-	f.out.End(!f.abort)
+	f.out.EndResponse(!f.aborted)
 	f.g.inFlight.Leave() // before the client's next request can be served
-	f.out.Release()
+	f.out.ReleaseConn()
 }
 
 // complete forwards the stream to its end and settles the flight. It contains what
@@ -42,13 +42,13 @@ func (f *flight) serveDetached() {
 func (f *flight) complete() {
 	defer func() {
 		if p := recover(); p != nil {
-			f.contain(p)
+			f.onPanic(p)
 		}
 	}()
 	f.forward(f.forwarded, nil)
 	for !f.settled {
 		f.wait()
 	}
-	f.deliver()
+	f.writeResponse()
 	f.finish()
 }

@@ -84,7 +84,7 @@ func TestEndBeforeFirstTokens(t *testing.T) {
 		})
 	}
 	began.Wait()
-	f.gateway.End()
+	f.gateway.EndRequests()
 	ended.Wait()
 }
 
@@ -135,8 +135,8 @@ func TestCut(t *testing.T) {
 	if _, err := bufio.NewReaderSize(conn, 16).Peek(1); err != nil {
 		t.Fatal(err)
 	}
-	f.gateway.End()
-	f.gateway.Cut()
+	f.gateway.EndRequests()
+	f.gateway.CutStreams()
 	if err := f.gateway.Drain(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -7,7 +7,7 @@
 // A handler authenticates the caller, reads the body once, and begins a flight
 // in the pool that the model name selects. From then on it performs the core's
 // actions and reports what happened, until the core settles the flight. The
-// record of the flight goes to the Recorder, and the answer, if it has not
+// record of the flight goes to the Recorder, and the response, if it has not
 // been streamed already, to the client.
 //
 // # Goroutines and ownership
@@ -16,14 +16,14 @@
 // performs actions. It waits on one channel for notices, which name the event
 // to report, and for wake-ups and the client's departure.
 //
-// An attempt has a goroutine of its own from Send until it knows its answer:
+// An attempt has a goroutine of its own from Send until it knows its response:
 // the headers of an error, the first token of a stream, the whole body of an
-// answer that is buffered, or the whole stream of an answer that is assembled.
+// response that is buffered, or the whole stream of a response that is assembled.
 // It owns the fields of its attempt until it has sent its last notice; then
 // the handler does. Channel operations order the hand-over.
 //
 // After Forward the handler's goroutine reads the upstream body itself and
-// writes what it read: no chunk passes a channel or takes a lock. If the answer
+// writes what it read: no chunk passes a channel or takes a lock. If the response
 // is a stream to a client of HTTP/1.1, the flight is first detached from the
 // server (package clientconn): a new goroutine owns it, and the handler
 // returns. Meanwhile the flight's watch, one timer, keeps the core's wake-ups:
@@ -36,7 +36,7 @@
 //
 // Each pool has a mutex around its engine and the table that says where the
 // engine's deployments are. It is held for one call of the engine and the
-// copying of its answer, with the clock read inside, and never across I/O.
+// copying of its result, with the clock read inside, and never across I/O.
 // Configuration is an immutable snapshot behind an atomic pointer: a request
 // keeps the one that it began with. A reload replaces the engine's
 // configuration and the table under one lock, so that every deployment which

@@ -7,23 +7,23 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-// errEnding is why the gateway ends requests itself.
-var errEnding = errors.New("the gateway is being shut down")
+// errShutdown is why the gateway ends requests itself.
+var errShutdown = errors.New("the gateway is being shut down")
 
-// End ends the requests in flight that came through Server, and those that
-// still come: with what has arrived of their answers where that can be ended
+// EndRequests ends the requests in flight that came through Server, and those that
+// still come: with what has arrived of their responses where that can be ended
 // validly, else with a 503. It does not wait for them; Drain does.
-func (g *Gateway) End() { g.end(errEnding) }
+func (g *Gateway) EndRequests() { g.end(errShutdown) }
 
-// mustEnd reports whether the gateway ends the flight, as its client has not
+// endedByGateway reports whether the gateway ends the flight, as its client has not
 // left before.
-func (f *flight) mustEnd() bool { return errors.Is(context.Cause(f.call.Context), errEnding) }
+func (f *flight) endedByGateway() bool { return errors.Is(context.Cause(f.call.Context), errShutdown) }
 
 // onContextDone ends a flight whose context has ended: nobody reads any more, or the
 // gateway ends.
 func (f *flight) onContextDone() {
 	f.reportProgress()
-	if f.mustEnd() {
+	if f.endedByGateway() {
 		f.handle(spillway.Event{Kind: spillway.EventEnd})
 		return
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
-// TestEnd ends requests in every phase: each client gets a valid answer, and
+// TestEnd ends requests in every phase: each client gets a valid response, and
 // each record says what happened.
 func TestEnd(t *testing.T) {
 	tests := []struct {
@@ -36,7 +36,7 @@ func TestEnd(t *testing.T) {
 				done := make(chan answer)
 				go func() { done <- w.post(chat("2000", tt.more)) }()
 				time.Sleep(2 * time.Second)
-				w.gateway.End()
+				w.gateway.EndRequests()
 				got := <-done
 				w.want(got, tt.status)
 				if !strings.Contains(got.body, tt.tail) || got.took > 2*time.Second {
@@ -55,7 +55,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestEndRelayed ends an answer that can only be broken off.
+// TestEndRelayed ends a response that can only be broken off.
 func TestEndRelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, one(), func(w *world) {
@@ -69,7 +69,7 @@ func TestEndRelayed(t *testing.T) {
 		done := make(chan answer)
 		go func() { done <- w.do(http.MethodGet, "/openai/v1/files/x", "") }()
 		time.Sleep(time.Second)
-		w.gateway.End()
+		w.gateway.EndRequests()
 		if got := <-done; got.err == nil {
 			t.Errorf("the client takes half an answer for a whole one: %+v", got)
 		}
@@ -90,7 +90,7 @@ func TestEndIsNotLeaving(t *testing.T) {
 			t.Fatalf("got an answer: %s", got.body)
 		}
 		synctest.Wait()
-		w.gateway.End()
+		w.gateway.EndRequests()
 		if rec := w.record(); rec.Outcome != spillway.OutcomeClientGone || rec.Status != 499 {
 			t.Errorf("outcome %v, status %d", rec.Outcome, rec.Status)
 		}

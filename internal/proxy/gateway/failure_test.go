@@ -12,7 +12,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
-// TestFailover breaks the first deployment in every way, and expects an answer
+// TestFailover breaks the first deployment in every way, and expects a response
 // from the second.
 func TestFailover(t *testing.T) {
 	tests := []struct {

@@ -27,26 +27,26 @@ type flight struct {
 	pool *pool
 	core *policy.Flight // guarded by pool.mu
 
-	// What the core answered last. setStep fills them under pool.mu.
+	// What the core returned last. setStep sets them under pool.mu.
 	actions    []action
 	actionRoom [1]action
 	wakeAt     time.Time
 	decision   decision
 
-	attempts []*upstream.Attempt // attempts[i] is attempt i+1
-	wakeNow  chan struct{}       // holds a token when the engine wants the flight woken
-	watch    watch
+	attempts  []*upstream.Attempt // attempts[i] is attempt i+1
+	wakeNow   chan struct{}       // holds a token when the engine wants the flight woken
+	wakeTimer wakeTimer
 
-	forwarded *upstream.Attempt // the committed attempt
-	begun     bool              // its answer has begun
-	settled   bool
-	abort     bool // the answer cannot be ended validly
-	// includesUsage is what the ask says of the answer.
+	forwarded     *upstream.Attempt // the committed attempt
+	responseBegun bool              // its response has begun
+	settled       bool
+	aborted       bool // the response cannot be ended validly
+	// includesUsage is what the ask says of the response.
 	includesUsage bool
 	verdict       spillway.Action // the settle
 }
 
-// decision is what the headers of an answer say of the core's decisions.
+// decision is what the headers of a response say of the core's decisions.
 type decision struct {
 	spill     spillway.SpillReason
 	truncated spillway.Truncation
@@ -61,7 +61,7 @@ type action struct {
 	to *upstream.Deployment
 }
 
-// run drives the flight from Begin to Settle. The answer of a flight that was
+// run drives the flight from Begin to Settle. The response of a flight that was
 // not committed is still to be written. It reports whether the flight was
 // detached: then it is not settled, and serveDetached is the rest of it.
 func (f *flight) run() (detached bool) {
@@ -71,11 +71,11 @@ func (f *flight) run() (detached bool) {
 	f.perform()
 	for !f.settled {
 		a := f.forwarded
-		if a == nil || f.begun {
+		if a == nil || f.responseBegun {
 			f.wait()
 			continue
 		}
-		err := f.beginAnswer(a)
+		err := f.beginResponse(a)
 		if err == nil && f.detach(a) {
 			return true
 		}
@@ -92,7 +92,7 @@ func (f *flight) prepareCall() {
 	c.Idempotent = f.r.Method == http.MethodGet || f.r.Method == http.MethodHead
 }
 
-// setStep copies the core's answer. pool.mu is held.
+// setStep copies what the core returned. pool.mu is held.
 func (f *flight) setStep(step spillway.Step) {
 	f.actions = f.actionRoom[:0]
 	for _, act := range step.Actions {
@@ -109,7 +109,7 @@ func (f *flight) setStep(step spillway.Step) {
 	f.wakeAt = step.WakeAt
 }
 
-// handle gives the core an event and does what it answers.
+// handle reports an event to the core and performs the actions it returns.
 func (f *flight) handle(ev spillway.Event) {
 	if f.settled {
 		return
@@ -118,7 +118,8 @@ func (f *flight) handle(ev spillway.Event) {
 	f.perform()
 }
 
-// perform does what the core answered last. What takes long is only begun.
+// perform performs the actions that the core returned last. It does not block:
+// attempts run in goroutines of their own.
 func (f *flight) perform() {
 	for i := range f.actions {
 		act := &f.actions[i]
@@ -171,13 +172,13 @@ func (f *flight) onReport(r upstream.Report) {
 		panic(r.Panic)
 	case f.call.Context.Err() != nil:
 		f.onContextDone()
-	case !f.attempt(r.Event.Attempt).Cancelled():
+	case !f.attempt(r.Event.Attempt).Canceled():
 		f.handle(*r.Event)
 	}
 }
 
 // onWake handles what is known already, then the progress of what is under way,
-// and then the wake-up: a complete answer is not cut because its report and the
+// and then the wake-up: a complete response is not cut because its report and the
 // deadline came together.
 func (f *flight) onWake() {
 	for pending := true; pending && !f.settled && f.forwarded == nil; {
@@ -188,7 +189,7 @@ func (f *flight) onWake() {
 			pending = false
 		}
 	}
-	if f.forwarded != nil && !f.begun {
+	if f.forwarded != nil && !f.responseBegun {
 		return // it was committed just now: its watch keeps the wake-ups
 	}
 	f.reportProgress()
@@ -206,8 +207,8 @@ func (f *flight) reportProgress() {
 
 // requestWake asks for a wake-up as soon as possible. pool.mu is held.
 func (f *flight) requestWake() {
-	if f.watch.on {
-		f.watch.hurry()
+	if f.wakeTimer.active {
+		f.wakeTimer.fireNow()
 		return
 	}
 	select {

@@ -12,17 +12,17 @@ import (
 // errClientGone is a write to the client that failed.
 var errClientGone = errors.New("the client does not read")
 
-// beginAnswer begins the committed attempt's answer: the headers, and of a
+// beginResponse begins the committed attempt's response: the headers, and of a
 // stream what was read before the commit. The error is that of Next, or
 // errClientGone.
-func (f *flight) beginAnswer(a *upstream.Attempt) error {
-	f.begun = true
-	f.startAnswer(a, a.Response().StatusCode)
-	f.startWatch()
+func (f *flight) beginResponse(a *upstream.Attempt) error {
+	f.responseBegun = true
+	f.startResponse(a, a.Response().StatusCode)
+	f.startWakeTimer()
 	if a.Form() != upstream.Streamed {
 		return nil
 	}
-	f.pinTo(a, a.Beginning())
+	f.learnPin(a, a.Beginning())
 	begun, err := a.Next()
 	defer begun.Release()
 	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.Flush() != nil {
@@ -31,7 +31,7 @@ func (f *flight) beginAnswer(a *upstream.Attempt) error {
 	return err
 }
 
-// forward sends the rest of the answer to its end, and reports how it ended. err
+// forward sends the rest of the response to its end, and reports how it ended. err
 // is what ended it before. It lasts as long as the stream, so it and its callers
 // keep little on the stack: a stack that has grown for a moment rarely shrinks.
 func (f *flight) forward(a *upstream.Attempt, err error) {
@@ -46,12 +46,12 @@ func (f *flight) forward(a *upstream.Attempt, err error) {
 	f.reportEnd(a, err)
 }
 
-// forwardPiece sends what was read of the answer. An answer of known length is
+// forwardPiece sends what was read of the response. A response of known length is
 // sent as the server finds it right; everything else at once.
 func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
 	if a.Form() != upstream.Streamed && a.Response().ContentLength >= 0 {
 		_, err := f.out.Write(piece.B[buffer.Headroom:])
-		f.out.Idle()
+		f.out.ClearWriteDeadline()
 		return err
 	}
 	at := a.ReadAt()
@@ -60,15 +60,15 @@ func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
 	return err
 }
 
-// reportEnd reports how the answer ended. A complete one is complete, even if
+// reportEnd reports how the response ended. A complete one is complete, even if
 // its client has left since.
 func (f *flight) reportEnd(a *upstream.Attempt, err error) {
-	if f.stopWatch() {
+	if f.stopWakeTimer() {
 		f.perform()
 		return
 	}
 	switch {
-	case errors.Is(err, errClientGone), f.call.Context.Err() != nil && !a.Complete() && !f.mustEnd():
+	case errors.Is(err, errClientGone), f.call.Context.Err() != nil && !a.Complete() && !f.endedByGateway():
 		f.reportProgress()
 		f.handle(spillway.Event{Kind: spillway.EventGone})
 	case f.call.Context.Err() != nil && !a.Complete():
@@ -78,7 +78,7 @@ func (f *flight) reportEnd(a *upstream.Attempt, err error) {
 	}
 }
 
-// endStream ends a committed answer that upstream did not end: cut at the
+// endStream ends a committed response that upstream did not end: cut at the
 // deadline, or broken off. A body that is no stream of ours can only be
 // aborted, which the client sees as an error.
 func (f *flight) endStream(a *upstream.Attempt) {
@@ -98,9 +98,9 @@ func (f *flight) endStream(a *upstream.Attempt) {
 	case streamed && a.Fault() != nil:
 		return // upstream's own error was the last event
 	case streamed:
-		tail = wire.AppendStreamError(nil, f.req.API, f.brokenOff())
+		tail = wire.AppendStreamError(nil, f.req.API, f.interruptedError())
 	default:
-		f.abort = true
+		f.aborted = true
 		return
 	}
 	if _, err := f.out.Write(tail); err == nil {

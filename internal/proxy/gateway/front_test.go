@@ -111,7 +111,7 @@ func ask(proto, header string) string {
 	return fmt.Sprintf("POST %s %s\r\nHost: gateway.test\r\napi-key: demo\r\nContent-Length: %d\r\n%s\r\n%s", chatPath, proto, len(body), header, body)
 }
 
-// read reads one whole answer.
+// read reads one whole response.
 func (f *front) read(in *bufio.Reader) *http.Response {
 	f.Helper()
 	resp, err := http.ReadResponse(in, nil)
@@ -125,13 +125,13 @@ func (f *front) read(in *bufio.Reader) *http.Response {
 	return resp
 }
 
-// whole answers with a stream at once.
+// whole responses with a stream at once.
 func whole(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, firstEvent+finalEvent+doneEvent)
 }
 
 // TestConnectionReused asks again and again on one connection: after the end of
-// each answer, before it, and for the last time.
+// each response, before it, and for the last time.
 func TestConnectionReused(t *testing.T) {
 	f := newFront(t, whole)
 	for name, dial := range f.dials {

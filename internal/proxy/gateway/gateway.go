@@ -65,7 +65,7 @@ func (g *Gateway) Apply(cfg Config) error {
 	g.applyMu.Lock()
 	defer g.applyMu.Unlock()
 	old := g.snap.Load()
-	next, err := g.newPlan(cfg, old)
+	next, err := g.newSnapshot(cfg, old)
 	if err != nil {
 		return err
 	}
@@ -116,12 +116,12 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Cut breaks off the streams under way that have left their server, and closes
+// CutStreams breaks off the streams under way that have left their server, and closes
 // the connections between requests that have: the server's Close does not reach
 // them. Call it once Server is called no more.
-func (g *Gateway) Cut() {
+func (g *Gateway) CutStreams() {
 	for _, c := range g.conns {
-		c.Cut()
+		c.CutStreams()
 	}
 }
 

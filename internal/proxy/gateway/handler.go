@@ -13,14 +13,14 @@ import (
 )
 
 // ServeHTTP serves one request. It aborts the connection, by panicking with
-// http.ErrAbortHandler, when an answer cannot be ended validly.
+// http.ErrAbortHandler, when a response cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{g: g, snap: g.snap.Load(), r: r, accepted: g.deps.Now()}
 	f.call.ID, f.call.Context = g.deps.RequestID(), r.Context()
 	f.out.Init(w, r, clientconn.Options{Now: g.deps.Now, WriteTimeout: f.snap.limits.WriteTimeout})
 	if !g.inFlight.Enter(f.snap.limits.MaxInFlight) {
-		f.turnAway(new(overloaded()))
-		f.out.End(true)
+		f.reject(new(overloaded()))
+		f.out.EndResponse(true)
 		return
 	}
 	detached := false
@@ -33,7 +33,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		go f.serveDetached()
 		return
 	}
-	f.out.End(!f.abort)
+	f.out.EndResponse(!f.aborted)
 }
 
 // serve serves the request and contains what panics on the way. It reports
@@ -41,13 +41,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *flight) serve() (detached bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			f.contain(p)
+			f.onPanic(p)
 		}
 	}()
 	local, e := f.admit()
 	switch {
 	case e != nil:
-		f.turnAway(e)
+		f.reject(e)
 	case local:
 	default:
 		if f.req.Stream {
@@ -56,7 +56,7 @@ func (f *flight) serve() (detached bool) {
 		if f.run() {
 			return true
 		}
-		f.deliver()
+		f.writeResponse()
 		f.finish()
 	}
 	return false
@@ -183,11 +183,11 @@ func badRequest(err error) *wire.Error {
 	if !errors.As(err, &bad) {
 		bad = &wire.BadRequest{Code: wire.CodeInvalidJSON, Message: err.Error()}
 	}
-	return new(bad.Response())
+	return new(bad.ErrorResponse())
 }
 
-// turnAway refuses a request that no pool has seen, and records it.
-func (f *flight) turnAway(e *wire.Error) {
+// reject refuses a request that no pool has seen, and records it.
+func (f *flight) reject(e *wire.Error) {
 	outcome, status := spillway.OutcomeRefusedInvalid, e.Status
 	switch {
 	case f.out.Gone():
@@ -199,7 +199,7 @@ func (f *flight) turnAway(e *wire.Error) {
 		f.out.SkipBody()
 	}
 	f.dropBody()
-	f.refuse(*e)
+	f.writeError(*e)
 	f.record(outcome, status, spillway.RefusalCode(e.Code))
 }
 
@@ -225,15 +225,15 @@ func (f *flight) finish() {
 	if status := f.out.Status(); status != 0 {
 		rec.Status = status
 	}
-	if a := f.answered(); a != nil && a.MaxGap() > 0 {
+	if a := f.deliveredAttempt(); a != nil && a.MaxGap() > 0 {
 		rec.TBTMax = a.MaxGap()
 	}
 	f.g.deps.Recorder.Record(rec)
 	f.pool.release(f)
 }
 
-// answered returns the attempt whose answer the client got, or nil.
-func (f *flight) answered() *upstream.Attempt {
+// deliveredAttempt returns the attempt whose response the client got, or nil.
+func (f *flight) deliveredAttempt() *upstream.Attempt {
 	if f.forwarded != nil {
 		return f.forwarded
 	}
@@ -243,9 +243,9 @@ func (f *flight) answered() *upstream.Attempt {
 	return nil
 }
 
-// contain ends a request that panicked: its flight settles, so that what it
+// onPanic ends a request that panicked: its flight settles, so that what it
 // holds returns, and its client gets an error.
-func (f *flight) contain(p any) {
+func (f *flight) onPanic(p any) {
 	cause, stack := p, debug.Stack()
 	if c, ok := p.(*upstream.Panic); ok {
 		cause, stack = c.Cause, c.Stack
@@ -253,9 +253,9 @@ func (f *flight) contain(p any) {
 	f.g.deps.Logger.Error("request panicked", "request_id", f.call.ID, "panic", cause, "stack", string(stack))
 	if f.out.Status() == 0 {
 		clear(f.out.Header())
-		f.refuse(internalError())
+		f.writeError(internalError())
 	} else {
-		f.abort = true
+		f.aborted = true
 	}
 	if f.core == nil {
 		f.stopAttempts()

@@ -128,7 +128,7 @@ func TestSlowBody(t *testing.T) {
 	})
 }
 
-// TestUnreadBody announces a body and does not send it: whatever the answer is,
+// TestUnreadBody announces a body and does not send it: whatever the response is,
 // it comes soon.
 func TestUnreadBody(t *testing.T) {
 	const unreadTime = time.Second
@@ -224,7 +224,7 @@ func TestHeaderBomb(t *testing.T) {
 		name   string
 		load   func(*http.Request)
 		status int
-		code   string // "" where the server itself answers
+		code   string // "" where the server itself responses
 	}{
 		{"within", large(60 << 10), 200, ""},
 		{"beyond", large(80 << 10), 431, "request_header_too_large"},

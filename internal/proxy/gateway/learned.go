@@ -39,7 +39,7 @@ func (g *Gateway) Learn(all map[string]*policy.Learned) (policy.Restored, error)
 			continue
 		}
 		p.mu.Lock()
-		r, err := p.engine.Learn(now, l, s.keys.knows)
+		r, err := p.engine.Learn(now, l, s.keys.hasCaller)
 		p.mu.Unlock()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("pool %s: %w", p.name, err))

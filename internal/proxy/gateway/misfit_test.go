@@ -36,7 +36,7 @@ type calls struct {
 
 func newCalls(next http.HandlerFunc) *calls { return &calls{next: next} }
 
-// ServeHTTP keeps the request and answers by the handler.
+// ServeHTTP keeps the request and responses by the handler.
 func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	c.mu.Lock()
@@ -46,7 +46,7 @@ func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.next(w, r)
 }
 
-// speak answers with a stream of those choices, and what comes after them.
+// speak responses with a stream of those choices, and what comes after them.
 func speak(w http.ResponseWriter, tail string, choices ...string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for _, choice := range choices {
@@ -198,7 +198,7 @@ func TestErrorWithStatus200(t *testing.T) {
 	})
 }
 
-// TestOwnErrorsExplain has the headers of an answer on an error of our own.
+// TestOwnErrorsExplain has the headers of a response on an error of our own.
 func TestOwnErrorsExplain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, two(), func(w *world) {

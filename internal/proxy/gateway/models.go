@@ -8,7 +8,8 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// serveModels answers the list of models, and a single one of them.
+// serveModels serves the list of models and single models. It reports false for
+// any other path.
 func (f *flight) serveModels() bool {
 	id, single := strings.CutPrefix(f.call.Path.Operation, "models/")
 	if f.call.Path.Deployment != "" || f.r.Method != http.MethodGet || !single && f.call.Path.Operation != "models" {
@@ -23,7 +24,7 @@ func (f *flight) serveModels() bool {
 		}
 		body = wire.AppendModels(nil, f.call.Path.Family, list)
 	case f.snap.byModel[id] == nil:
-		f.turnAway(new(wire.UnknownModel(f.call.Path.Family, id)))
+		f.reject(new(wire.UnknownModel(f.call.Path.Family, id)))
 		return true
 	default:
 		body = wire.AppendModel(nil, f.call.Path.Family, wire.Model{ID: id, Created: modelsSince})

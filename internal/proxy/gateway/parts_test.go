@@ -15,7 +15,7 @@ import (
 func TestPinsAreBounded(t *testing.T) {
 	var p pins
 	for i := range 3 * maxPins {
-		p.learn(strconv.Itoa(i), pin{"pool", "east"})
+		p.learn(strconv.Itoa(i), location{"pool", "east"})
 		if i%1000 == 0 {
 			p.find("0") // keeps it young
 		}
@@ -26,7 +26,7 @@ func TestPinsAreBounded(t *testing.T) {
 	if p.find("0").deployment != "east" || p.find(strconv.Itoa(3*maxPins-1)).deployment != "east" {
 		t.Error("a pin in use was forgotten")
 	}
-	if p.find("1") != (pin{}) || p.find("") != (pin{}) {
+	if p.find("1") != (location{}) || p.find("") != (location{}) {
 		t.Error("a pin out of use is kept")
 	}
 }

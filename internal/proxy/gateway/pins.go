@@ -17,14 +17,14 @@ const maxPins = 65536
 // concurrent use.
 type pins struct {
 	mu         sync.Mutex
-	young, old map[string]pin
+	young, old map[string]location
 }
 
-// pin is where a stored response lives.
-type pin struct{ pool, deployment string }
+// location is where a stored response lives.
+type location struct{ pool, deployment string }
 
 // learn remembers where the response id lives.
-func (p *pins) learn(id string, at pin) {
+func (p *pins) learn(id string, at location) {
 	if id == "" {
 		return
 	}
@@ -34,9 +34,9 @@ func (p *pins) learn(id string, at pin) {
 }
 
 // find returns where the response id lives; the zero pin when that is unknown.
-func (p *pins) find(id string) pin {
+func (p *pins) find(id string) location {
 	if id == "" {
-		return pin{}
+		return location{}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,9 +50,9 @@ func (p *pins) find(id string) pin {
 	return at
 }
 
-func (p *pins) put(id string, at pin) {
+func (p *pins) put(id string, at location) {
 	if p.young == nil || len(p.young) >= maxPins {
-		p.old, p.young = p.young, make(map[string]pin)
+		p.old, p.young = p.young, make(map[string]location)
 	}
 	p.young[id] = at
 }
@@ -60,13 +60,13 @@ func (p *pins) put(id string, at pin) {
 // responseMark begins the identifier of a stored response.
 var responseMark = []byte(`"resp_`) // constant
 
-// markWithin is how far from its beginning an answer names its identifier.
+// markWithin is how far from its beginning a response names its identifier.
 const markWithin = 2 << 10
 
-// pinTo remembers that the deployment of a holds the response that data, an
-// answer or the beginning of a stream, describes. The identifier is the first
+// learnPin remembers that the deployment of a holds the response that data, an
+// response or the beginning of a stream, describes. The identifier is the first
 // of its kind there.
-func (f *flight) pinTo(a *upstream.Attempt, data []byte) {
+func (f *flight) learnPin(a *upstream.Attempt, data []byte) {
 	if f.req.API != spillway.APIResponses {
 		return
 	}
@@ -75,6 +75,6 @@ func (f *flight) pinTo(a *upstream.Attempt, data []byte) {
 		return
 	}
 	if id, _, closed := bytes.Cut(rest, []byte{'"'}); closed {
-		f.g.pins.learn("resp_"+string(id), pin{f.pool.name, a.Deployment().Name()})
+		f.g.pins.learn("resp_"+string(id), location{f.pool.name, a.Deployment().Name()})
 	}
 }

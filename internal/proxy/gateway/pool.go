@@ -30,7 +30,7 @@ func (p *pool) apply(cfg policy.Config, table map[string]*upstream.Deployment) e
 	}
 	for name, next := range table {
 		if was := p.deployments[name]; was != nil && !next.Same(was) {
-			p.engine.Forgive(name) // what it failed with may be what was mended
+			p.engine.Forgive(name) // the change may have fixed the cause of its failures
 		}
 	}
 	p.deployments = table
@@ -76,12 +76,12 @@ func (p *pool) on(f *flight, ev spillway.Event) {
 func (p *pool) logChange(log *slog.Logger, c policy.Change) {
 	switch {
 	case c.Probing:
-		log.Info("deployment is being probed", "pool", p.name, "deployment", c.Deployment)
+		log.Info("breaker half-open, probing the deployment", "pool", p.name, "deployment", c.Deployment)
 	case c.Open:
-		log.Warn("deployment is left alone: its breaker is open", "pool", p.name, "deployment", c.Deployment,
+		log.Warn("breaker open, deployment skipped", "pool", p.name, "deployment", c.Deployment,
 			"failure", c.Class.String(), "status", c.Status, "hint", hint(c.Status))
 	default:
-		log.Info("deployment is back", "pool", p.name, "deployment", c.Deployment)
+		log.Info("breaker closed, deployment in use again", "pool", p.name, "deployment", c.Deployment)
 	}
 }
 
@@ -89,13 +89,13 @@ func (p *pool) logChange(log *slog.Logger, c policy.Change) {
 func hint(status int) string {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return "check the deployment's auth"
+		return "check the credential of the deployment"
 	case http.StatusNotFound:
-		return "check the deployment's name and endpoint"
+		return "check the deployment name and the endpoint"
 	case 0:
-		return "no answer: check the endpoint and the network"
+		return "no response: check the endpoint and the network"
 	}
-	return "the deployment answers with errors"
+	return "check the deployment: it returns errors"
 }
 
 // release gives the settled flight back to the engine.

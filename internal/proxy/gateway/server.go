@@ -8,10 +8,10 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 )
 
-// headerStretch is how many times MaxHeaderBytes the server itself reads of a
-// header: what is between gets an answer in the shape that clients understand,
+// headerLimitFactor is how many times MaxHeaderBytes the server itself reads of a
+// header: what is between gets a response in the shape that clients understand,
 // and what is beyond the server's own.
-const headerStretch = 4
+const headerLimitFactor = 4
 
 // Server returns an http.Server that serves g over HTTP/1.1 and HTTP/2: over
 // TLS with tlsConfig, or unencrypted (h2c with prior knowledge) when it is
@@ -33,7 +33,7 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: limits.ReadHeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
-		MaxHeaderBytes:    limits.MaxHeaderBytes * headerStretch,
+		MaxHeaderBytes:    limits.MaxHeaderBytes * headerLimitFactor,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000,
 			MaxReadFrameSize:     1 << 20,

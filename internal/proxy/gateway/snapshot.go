@@ -27,17 +27,17 @@ type snapshot struct {
 	deployments map[string]*upstream.Deployment // of all pools
 }
 
-// plan is a snapshot that is about to come into force, with what its pools
+// nextSnapshot is a snapshot that is about to come into force, with what its pools
 // must be told. Nothing of the running gateway has changed yet.
-type plan struct {
+type nextSnapshot struct {
 	*snapshot
 	configs []policy.Config                   // of snapshot.pools
 	tables  []map[string]*upstream.Deployment // of snapshot.pools
 }
 
-// newPlan builds and checks everything that can be wrong with cfg. It keeps
+// newSnapshot builds and checks everything that can be wrong with cfg. It keeps
 // the pools and transports of old that are still wanted; old may be nil.
-func (g *Gateway) newPlan(cfg Config, old *snapshot) (*plan, error) {
+func (g *Gateway) newSnapshot(cfg Config, old *snapshot) (*nextSnapshot, error) {
 	if len(cfg.Pools) == 0 {
 		return nil, errors.New("no pool is configured")
 	}
@@ -45,7 +45,7 @@ func (g *Gateway) newPlan(cfg Config, old *snapshot) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{snapshot: &snapshot{
+	p := &nextSnapshot{snapshot: &snapshot{
 		byModel:     make(map[string]*pool),
 		keys:        keys,
 		limits:      cfg.Limits.withDefaults(),
@@ -76,7 +76,7 @@ func (g *Gateway) newPlan(cfg Config, old *snapshot) (*plan, error) {
 }
 
 // addPool adds one pool, the running one of that name where there is one.
-func (g *Gateway) addPool(p *plan, pc policy.Config, upstreams map[string]upstream.Config, old *snapshot) error {
+func (g *Gateway) addPool(p *nextSnapshot, pc policy.Config, upstreams map[string]upstream.Config, old *snapshot) error {
 	name := pc.Pool.Name
 	engine, err := policy.New(pc, g.deps.Rand) // also checks the configuration of a running pool
 	if err != nil {
@@ -113,7 +113,7 @@ func (g *Gateway) addPool(p *plan, pc policy.Config, upstreams map[string]upstre
 
 // addDeployment finds where d is. What the running gateway has learned of its
 // endpoint is kept.
-func (p *plan) addDeployment(d *spillway.Deployment, upstreams map[string]upstream.Config, old *snapshot) (*upstream.Deployment, error) {
+func (p *nextSnapshot) addDeployment(d *spillway.Deployment, upstreams map[string]upstream.Config, old *snapshot) (*upstream.Deployment, error) {
 	c, ok := upstreams[d.Name]
 	if !ok {
 		return nil, fmt.Errorf("deployment %q: %w", d.Name, spillway.ErrUnknownDeployment)
@@ -134,14 +134,14 @@ func (p *plan) addDeployment(d *spillway.Deployment, upstreams map[string]upstre
 // settings are what the calls of a snapshot have in common.
 func (g *Gateway) settings(l *Limits) *upstream.Settings {
 	return &upstream.Settings{
-		MaxAnswerBytes: l.MaxAnswerBytes, MaxErrorBytes: l.MaxErrorBytes, MaxEventBytes: l.MaxEventBytes,
+		MaxResponseBytes: l.MaxResponseBytes, MaxErrorBytes: l.MaxErrorBytes, MaxEventBytes: l.MaxEventBytes,
 		Buffers: &g.buffers, Now: g.deps.Now, Logger: g.deps.Logger, Trailers: &g.trailers,
 	}
 }
 
 // install brings the plan into force: each pool learns its configuration and
 // where its deployments are at one moment, and then requests see the snapshot.
-func (g *Gateway) install(p *plan) error {
+func (g *Gateway) install(p *nextSnapshot) error {
 	for i, pl := range p.pools {
 		if err := pl.apply(p.configs[i], p.tables[i]); err != nil {
 			return fmt.Errorf("pool %q: %w", pl.name, err)

@@ -174,7 +174,7 @@ func (w *world) upstream(name, endpoint string) {
 	w.cfg.Upstreams[name] = upstream.Config{Target: target, Credential: upstream.APIKey("azure")}
 }
 
-// serve answers for a host.
+// serve responses for a host.
 func (w *world) serve(host string, h http.Handler) { w.start(host, &http.Server{Handler: h}) }
 
 func (w *world) start(host string, server *http.Server) {
@@ -192,7 +192,7 @@ func (w *world) start(host string, server *http.Server) {
 
 const chatPath = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
 
-// chat is the body of a request whose answer has so many tokens.
+// chat is the body of a request whose response has so many tokens.
 func chat(tokens string, more string) string {
 	return `{"messages":[{"role":"user","content":"hello [[tokens=` + tokens + `]]"}]` + more + `}`
 }
@@ -207,7 +207,7 @@ type answer struct {
 	took    time.Duration
 }
 
-// do sends a request with the usual key and reads the answer.
+// do sends a request with the usual key and reads the response.
 func (w *world) do(method, path, body string, headers ...string) answer {
 	w.Helper()
 	req, err := http.NewRequestWithContext(w.Context(), method, "http://gateway.test"+path, strings.NewReader(body))
@@ -274,7 +274,7 @@ func (w *world) idle() {
 	}
 }
 
-// want fails the test unless the answer has the status.
+// want fails the test unless the response has the status.
 func (w *world) want(got answer, status int) {
 	w.Helper()
 	if got.err != nil || got.status != status {
@@ -285,7 +285,7 @@ func (w *world) want(got answer, status int) {
 	}
 }
 
-// completion is what tests read of a chat answer.
+// completion is what tests read of a chat response.
 type completion struct {
 	Choices []struct {
 		Message      struct{ Content string }

@@ -12,7 +12,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// Form is how an attempt's answer is read, and how it reaches the client.
+// Form is how an attempt's response is read, and how it reaches the client.
 type Form uint8
 
 const (
@@ -32,13 +32,13 @@ type Attempt struct {
 	// What a chunk needs that passes as it is lies together, here and in
 	// streamReader: of a thousand streams that take turns, none has anything in
 	// the processor's cache, and each line that must be fetched shows.
-	*streamReader              // nil unless the answer is read event by event
+	*streamReader              // nil unless the response is read event by event
 	tokens        atomic.Int64 // read so far
 	tokenAt       atomic.Int64 // when the newest was read, in nanoseconds after started
 	blocked       atomic.Int64 // nanoseconds in which the client held up reading
 	readAt        time.Time    // of the last Next that read
 	maxGap        time.Duration
-	complete      atomic.Bool // the answer has been read to its end
+	complete      atomic.Bool // the response has been read to its end
 
 	call       *Call
 	deployment *Deployment
@@ -48,21 +48,21 @@ type Attempt struct {
 	asksUsage  bool // we put stream_options into the request
 	// refusedUsage says that the deployment refused stream_options.
 	refusedUsage bool
-	cancelled    bool // nothing more is expected of it
-	cut          bool // the answer ends where it was cut
-	forwarding   bool // the caller reads the answer with Next
-	trailing     bool // the answer is complete and its response is not
+	canceled     bool // nothing more is expected of it
+	cut          bool // the response ends where it was cut
+	forwarding   bool // the caller reads the response with Next
+	trailing     bool // the content is complete and the HTTP response has not ended
 
-	ctx     context.Context
-	stop    context.CancelFunc
-	unlink  func() bool    // of ctx from the call's
-	body    *buffer.Buffer // the client's; this and encoded are held until the round trip is over
-	encoded *buffer.Buffer // what is sent of it
-	started time.Time
+	ctx           context.Context
+	stop          context.CancelFunc
+	unlinkContext func() bool    // of ctx from the call's
+	body          *buffer.Buffer // the client's; this and encoded are held until the round trip is over
+	encoded       *buffer.Buffer // what is sent of it
+	started       time.Time
 
 	resp *http.Response
-	// head is what was read before the answer was known: an error's body, a
-	// whole answer, or, behind Headroom, the beginning of a stream.
+	// head is what was read before the response was known: an error's body, a
+	// whole response, or, behind Headroom, the beginning of a stream.
 	head    *buffer.Buffer
 	partial bool // head was cut off at a limit
 	isSSE   bool // the response is a stream of events
@@ -75,8 +75,8 @@ type Attempt struct {
 	servedBy string           // likewise
 }
 
-// begin prepares an attempt.
-func (a *Attempt) begin(c *Call, s *Send) {
+// prepare prepares an attempt.
+func (a *Attempt) prepare(c *Call, s *Send) {
 	a.call, a.number, a.deployment, a.grant = c, s.Number, s.Deployment, s.Grant
 	a.form = Whole
 	switch {
@@ -88,10 +88,10 @@ func (a *Attempt) begin(c *Call, s *Send) {
 		a.form = Assembled
 	}
 	a.started = c.Now()
-	// The attempt outlives the call's context when its answer is complete, to
+	// The attempt outlives the call's context when its response is complete, to
 	// read what follows.
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))
-	a.unlink = context.AfterFunc(c.Context, a.stop)
+	a.unlinkContext = context.AfterFunc(c.Context, a.stop)
 	if s.Body != nil {
 		a.body = s.Body.Retain()
 		a.encode() // here, because the stack of run's goroutine would have to grow for it
@@ -104,17 +104,17 @@ func (a *Attempt) begin(c *Call, s *Send) {
 func (a *Attempt) run() {
 	defer a.call.running.Done()
 	defer a.reportPanic()
-	resp, err := a.ask() //nolint:bodyclose // whoever reads the answer closes it
+	resp, err := a.exchange() //nolint:bodyclose // whoever reads the response closes it
 	a.body.Release()
 	a.encoded.Release()
 	a.body, a.encoded = nil, nil
 	if err != nil {
-		a.report(a.broken(err))
+		a.report(a.brokenEvent(err))
 		return
 	}
 	a.resp, a.isSSE = resp, isEventStream(resp.Header)
 	a.signals, a.servedBy = wire.ParseSignals(resp.Header), wire.ParseServedBy(resp.Header)
-	a.report(a.read())
+	a.report(a.readResponse())
 }
 
 // reportPanic hands a panic over to the caller.
@@ -135,7 +135,7 @@ func (a *Attempt) Number() int { return a.number }
 // Deployment is where the attempt was sent.
 func (a *Attempt) Deployment() *Deployment { return a.deployment }
 
-// Form is how the answer is read.
+// Form is how the response is read.
 func (a *Attempt) Form() Form { return a.form }
 
 // Started is when the attempt began.
@@ -154,33 +154,33 @@ func (a *Attempt) Response() *http.Response { return a.resp }
 // Fault is the error that came in place of the rest of a stream; nil for none.
 func (a *Attempt) Fault() *wire.StreamError { return a.fault }
 
-// Complete reports whether the answer has been read to its end. Its Done event
+// Complete reports whether the response has been read to its end. Its Done event
 // has been reported or is about to be. It may be called at any time.
 func (a *Attempt) Complete() bool { return a.complete.Load() }
 
 // Cancel aborts the attempt: the deployment learns at once. Nothing that it
 // still reports counts.
 func (a *Attempt) Cancel() {
-	a.cancelled = true
+	a.canceled = true
 	a.stop()
 }
 
-// Cancelled reports whether the attempt was cancelled or cut.
-func (a *Attempt) Cancelled() bool { return a.cancelled }
+// Canceled reports whether the attempt was cancelled or cut.
+func (a *Attempt) Canceled() bool { return a.canceled }
 
-// Cut stops reading: what has arrived is the answer.
+// Cut stops reading: what has arrived is the whole response.
 func (a *Attempt) Cut() {
 	a.Cancel()
 	a.cut = true
 }
 
-// WasCut reports whether the answer ends where it was cut.
+// WasCut reports whether the response ends where it was cut.
 func (a *Attempt) WasCut() bool { return a.cut }
 
 // StopReading ends a Next that waits, and those to come.
 func (a *Attempt) StopReading() { a.Cancel() }
 
-// AddBlocked counts time in which the client held up reading the answer, which
+// AddBlocked counts time in which the client held up reading the response, which
 // says nothing about the deployment.
 func (a *Attempt) AddBlocked(d time.Duration) { a.blocked.Add(int64(d)) }
 
@@ -190,11 +190,11 @@ func (a *Attempt) ReleaseHeader() { a.resp.Header, a.resp.Request = nil, nil }
 // Close returns what the attempt holds. It has made its last report, or its
 // call's Wait has returned.
 func (a *Attempt) Close() {
-	a.unlink()
+	a.unlinkContext()
 	a.head.Release()
 	a.head = nil
 	switch {
-	case a.trailing && !a.cancelled:
+	case a.trailing && !a.canceled:
 		a.call.Trailers.Go(a.readTrailer)
 		return
 	case a.resp != nil:
@@ -203,11 +203,11 @@ func (a *Attempt) Close() {
 	a.stop()
 }
 
-// trailerTimeout bounds the wait for the end of a response whose answer is
+// trailerTimeout bounds the wait for the end of an HTTP response whose content is
 // complete.
 const trailerTimeout = 100 * time.Millisecond
 
-// readTrailer reads what follows a complete answer, which is the end of the
+// readTrailer reads what follows the complete content, which is the end of the HTTP
 // response, if it comes soon: then its connection can be used again.
 func (a *Attempt) readTrailer() {
 	timer := time.AfterFunc(trailerTimeout, a.stop)

@@ -99,7 +99,7 @@ func TestProgressGrows(t *testing.T) {
 	})
 }
 
-// TestTrailer ends a stream some time after its [DONE]. The answer does not wait
+// TestTrailer ends a stream some time after its [DONE]. The response does not wait
 // for that; the connection is used again if it comes soon.
 func TestTrailer(t *testing.T) {
 	for _, tt := range []struct {
@@ -273,7 +273,7 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestCutAnswer cuts an answer that is put together: what has arrived is valid.
+// TestCutAnswer cuts a response that is put together: what has arrived is valid.
 func TestCutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, func(c *peerConn) {
@@ -286,7 +286,7 @@ func TestCutAnswer(t *testing.T) {
 		time.Sleep(time.Second)
 		a.Cut()
 		c.Wait()
-		body, assembled, err := a.Answer(nil, spillway.Usage{Known: true, Completion: 2})
+		body, assembled, err := a.AppendResponse(nil, spillway.Usage{Known: true, Completion: 2})
 		if err != nil || !assembled || !strings.Contains(string(body), `"so far"`) || !strings.Contains(string(body), `"finish_reason":"length"`) {
 			t.Errorf("assembled %v, %v: %s", assembled, err, body)
 		}
@@ -336,7 +336,7 @@ func TestUsageRefused(t *testing.T) {
 	})
 }
 
-// TestTooLarge hands an answer over that is too large to keep.
+// TestTooLarge hands a response over that is too large to keep.
 func TestTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := strings.Repeat("x", 100<<10)
@@ -346,7 +346,7 @@ func TestTooLarge(t *testing.T) {
 			c.chunk(text)
 			c.end()
 		})
-		p.settings.MaxAnswerBytes = 64 << 10
+		p.settings.MaxResponseBytes = 64 << 10
 		c, a := p.attempt("", false)
 		if ev := next(c); ev.Kind != spillway.EventFirstToken || a.Form() != Relayed {
 			t.Fatalf("%+v, form %v", ev, a.Form())

@@ -27,7 +27,7 @@ type Call struct {
 	Ask      *wire.Ask
 	API      spillway.API
 	Stream   bool // the client wants a stream
-	Choices  int  // answers that were asked for
+	Choices  int  // responses that were asked for
 	Hops     int  // gateways that the request has passed
 	// Idempotent is a request that may be sent twice, whatever it asks for.
 	Idempotent bool
@@ -42,16 +42,16 @@ type Call struct {
 
 // Settings are what calls have in common. They do not change.
 type Settings struct {
-	// MaxAnswerBytes bounds an answer that is buffered or assembled,
+	// MaxResponseBytes bounds a response that is buffered or assembled,
 	// MaxErrorBytes the body of an error, and MaxEventBytes one event of a
 	// stream, and what comes before its first token.
-	MaxAnswerBytes, MaxErrorBytes int64
-	MaxEventBytes                 int
+	MaxResponseBytes, MaxErrorBytes int64
+	MaxEventBytes                   int
 
 	Buffers *buffer.Pools
 	Now     func() time.Time
 	Logger  *slog.Logger
-	// Trailers are the goroutines that read what follows a complete answer, so
+	// Trailers are the goroutines that read what follows a complete response, so
 	// that its connection can be used again: each is over within 100 ms.
 	Trailers *sync.WaitGroup
 }
@@ -88,7 +88,7 @@ type Send struct {
 	Deployment *Deployment
 	Grant      int // token limit to send; 0 leaves the client's own
 	// Stream asks for a stream even though the client did not, to assemble the
-	// answer from it.
+	// response from it.
 	Stream bool
 	Body   *buffer.Buffer // the client's; nil for none. The attempt retains it.
 }
@@ -100,7 +100,7 @@ func (c *Call) Start(s Send) *Attempt {
 	if a.call != nil {
 		a = new(Attempt)
 	}
-	a.begin(c, &s)
+	a.prepare(c, &s)
 	c.running.Add(1)
 	go a.run()
 	return a
@@ -110,7 +110,7 @@ func (c *Call) Start(s Send) *Attempt {
 // made its last report or was cancelled.
 func (c *Call) Wait() { c.running.Wait() }
 
-// Committed lets go of what only another attempt would need.
-func (c *Call) Committed() {
+// ReleaseRequest lets go of what only another attempt would need.
+func (c *Call) ReleaseRequest() {
 	c.Header, c.Ask, c.reports = nil, nil, nil
 }

@@ -1,17 +1,17 @@
 // Package upstream makes attempts: one request to one deployment each, sent as
-// the deployment's dialect wants it, with its answer read, counted and
+// the deployment's dialect wants it, with its response read, counted and
 // classified. It knows no policy and no client.
 //
 // # One attempt
 //
 // A Call is what a client asked, as every attempt at it is sent. Call.Start
-// begins an attempt in a goroutine of its own, which lasts until the answer is
+// begins an attempt in a goroutine of its own, which lasts until the response is
 // known: the status of an error, the first token of a stream that goes to the
-// client, or the whole of an answer that is buffered or assembled. What happens
+// client, or the whole of a response that is buffered or assembled. What happens
 // is reported to the channel of the call, as events of the core: EventFirstToken
 // and then EventDone, or EventFailed.
 //
-// An answer that goes to the client as it comes has reported its first token
+// A response that goes to the client as it comes has reported its first token
 // and is at rest until the caller commits to it. From then on the caller reads
 // it with Next, in its own goroutine: each call returns bytes to forward, so
 // that no chunk passes a channel. How it ended, EndEvent says.

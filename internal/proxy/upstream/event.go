@@ -20,15 +20,15 @@ func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
 		Kind: kind, Attempt: a.number, RetryAfter: -1, Signals: spillway.NoSignals(),
 		Replayable: a.call.Idempotent, Usage: a.usage, Finish: a.finish,
 	}
-	a.count(ev)
+	a.addCounts(ev)
 	if a.resp != nil {
 		ev.Status, ev.Signals, ev.ServedBy = a.resp.StatusCode, a.signals, a.servedBy
 	}
 	return ev
 }
 
-// count puts what was counted so far into an event.
-func (a *Attempt) count(ev *spillway.Event) {
+// addCounts puts what was counted so far into an event.
+func (a *Attempt) addCounts(ev *spillway.Event) {
 	ev.Tokens = int(a.tokens.Load())
 	ev.Blocked = time.Duration(a.blocked.Load())
 	if at := a.tokenAt.Load(); at > 0 {
@@ -37,34 +37,34 @@ func (a *Attempt) count(ev *spillway.Event) {
 }
 
 // Progress returns the event that says how many tokens have arrived, if there
-// are more than were reported. It may be called while the answer is read, by one
+// are more than were reported. It may be called while the response is read, by one
 // goroutine at a time.
 func (a *Attempt) Progress() (ev spillway.Event, more bool) {
 	n := a.tokens.Load()
-	if a.cancelled || n <= a.reported {
+	if a.canceled || n <= a.reported {
 		return ev, false
 	}
 	a.reported = n
 	ev = spillway.Event{Kind: spillway.EventProgress, Attempt: a.number}
-	a.count(&ev)
+	a.addCounts(&ev)
 	return ev, true
 }
 
-// EndEvent returns the event of an answer that Next has read. err is what ended
+// EndEvent returns the event of a response that Next has read. err is what ended
 // it: io.EOF, or what broke it off.
 func (a *Attempt) EndEvent(err error) *spillway.Event {
 	switch {
 	case a.fault != nil:
-		return a.refused(a.fault.Status, nil)
+		return a.errorEvent(a.fault.Status, nil)
 	case errors.Is(err, io.EOF):
 		return a.event(spillway.EventDone)
 	}
-	return a.severed()
+	return a.interruptedEvent()
 }
 
-// broken is the event of an attempt that failed without an HTTP status, or
-// whose answer is not one.
-func (a *Attempt) broken(err error) *spillway.Event {
+// brokenEvent is the event of an attempt that failed without an HTTP status, or
+// whose response cannot be parsed.
+func (a *Attempt) brokenEvent(err error) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureBroken
 	var op *net.OpError
@@ -80,15 +80,15 @@ func (a *Attempt) broken(err error) *spillway.Event {
 	return ev
 }
 
-// severed is the event of an answer that ended early.
-func (a *Attempt) severed() *spillway.Event {
+// interruptedEvent is the event of a response that ended early.
+func (a *Attempt) interruptedEvent() *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureCut
 	return ev
 }
 
-// refused returns the event of an error status and its body.
-func (a *Attempt) refused(status int, body []byte) *spillway.Event {
+// errorEvent returns the event of an error status and its body.
+func (a *Attempt) errorEvent(status int, body []byte) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Status = status
 	if wait, ok := wire.ParseRetryAfter(a.resp.Header, a.call.Now()); ok {

@@ -42,7 +42,7 @@ type peerConn struct {
 func newPeer(t *testing.T, play func(*peerConn)) *peer {
 	p := &peer{T: t, play: play}
 	p.settings = Settings{
-		MaxAnswerBytes: 1 << 20, MaxErrorBytes: 1 << 10, MaxEventBytes: 16 << 10,
+		MaxResponseBytes: 1 << 20, MaxErrorBytes: 1 << 10, MaxEventBytes: 16 << 10,
 		Buffers: &p.buffers, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Trailers: &p.trailers,
 	}
 	return p
@@ -131,7 +131,7 @@ func (p *peer) finish(c *Call, a *Attempt) {
 	p.trailers.Wait()
 }
 
-// head writes the header of an answer in chunks.
+// head writes the header of a response in chunks.
 func (c *peerConn) head(status, contentType string) {
 	fmt.Fprintf(c, "HTTP/1.1 %s\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", status, contentType)
 }
@@ -153,7 +153,7 @@ const (
 	doneMark = "data: [DONE]\n\n"
 )
 
-// forwarded reads the rest of a committed answer.
+// forwarded reads the rest of a committed response.
 func forwarded(a *Attempt) (text string, err error) {
 	var b strings.Builder
 	for err == nil {

@@ -14,9 +14,9 @@ import (
 // patchRoom is what a patch can add to a body, with names of usual length.
 const patchRoom = 256
 
-// ask sends the request and returns the response's headers. A deployment that
+// exchange sends the request and returns the response's headers. A deployment that
 // refuses stream_options, as old api-versions do, is asked again without.
-func (a *Attempt) ask() (*http.Response, error) {
+func (a *Attempt) exchange() (*http.Response, error) {
 	resp, err := a.roundTrip()
 	if err != nil || resp.StatusCode != http.StatusBadRequest || !a.asksUsage || a.call.Ask.SetsStreamOptions() {
 		return resp, err

@@ -24,7 +24,7 @@ const (
 var errNoToken = errors.New("stream holds no token within the size limit")
 
 // streamReader is what it takes to read a stream event by event, and to put an
-// answer together from it.
+// response together from it.
 type streamReader struct {
 	stream    wire.Stream
 	firstByte [1]byte // of the piece that is awaited
@@ -59,23 +59,23 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 		}
 		switch {
 		case a.fault != nil:
-			return a.refused(a.fault.Status, nil)
+			return a.errorEvent(a.fault.Status, nil)
 		case fault != nil:
-			return a.broken(fault)
+			return a.brokenEvent(fault)
 		case a.tokens.Load() > 0:
 			return a.event(spillway.EventFirstToken)
-		case a.ended(err):
-			_ = a.finished(err) // io.EOF
+		case a.streamEnded(err):
+			_ = a.markComplete(err) // io.EOF
 			return a.event(spillway.EventDone)
 		case err != nil:
-			return a.severed()
+			return a.interruptedEvent()
 		case read > a.call.MaxEventBytes:
-			return a.broken(errNoToken)
+			return a.brokenEvent(errNoToken)
 		}
 	}
 }
 
-// assemble reads a stream to its end and builds the answer from it.
+// assemble reads a stream to its end and builds the response from it.
 func (a *Attempt) assemble() *spillway.Event {
 	a.openStream()
 	a.asm = new(wire.Assembler)
@@ -87,7 +87,7 @@ func (a *Attempt) assemble() *spillway.Event {
 		before := a.tokens.Load()
 		n, err := body.Read(buf)
 		read += n
-		fault := a.gather(now(), buf[:n])
+		fault := a.assemblePiece(now(), buf[:n])
 		if err != nil {
 			fault = errors.Join(fault, a.scanEnd(nil))
 		}
@@ -96,29 +96,29 @@ func (a *Attempt) assemble() *spillway.Event {
 		}
 		switch {
 		case a.fault != nil:
-			return a.refused(a.fault.Status, nil)
+			return a.errorEvent(a.fault.Status, nil)
 		case fault != nil:
-			return a.broken(fault)
-		case a.ended(err):
-			_ = a.finished(err) // io.EOF
+			return a.brokenEvent(fault)
+		case a.streamEnded(err):
+			_ = a.markComplete(err) // io.EOF
 			return a.event(spillway.EventDone)
 		case err != nil:
-			return a.severed()
+			return a.interruptedEvent()
 		case a.tokens.Load() == 0 && read > a.call.MaxEventBytes:
-			return a.broken(errNoToken)
+			return a.brokenEvent(errNoToken)
 		}
 	}
 }
 
-// ended reports whether the stream is complete. Some deployments close it
+// streamEnded reports whether the stream is complete. Some deployments close it
 // without a mark, once every choice has its finish.
-func (a *Attempt) ended(err error) bool {
+func (a *Attempt) streamEnded(err error) bool {
 	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.call.Choices)
 }
 
-// finished marks the answer as complete, and returns io.EOF. err is the end of
+// markComplete marks the response as complete, and returns io.EOF. err is the end of
 // the response, nil when that has not come yet.
-func (a *Attempt) finished(err error) error {
+func (a *Attempt) markComplete(err error) error {
 	a.complete.Store(a.fault == nil)
 	a.trailing = err == nil
 	return io.EOF
@@ -131,7 +131,7 @@ func (a *Attempt) nextEvents() (*buffer.Buffer, error) {
 	room, err := a.nextPiece(a.resp.Body, a.call.Buffers)
 	p := room.B[buffer.Headroom:]
 	a.readAt = a.call.Now()
-	if err == nil && a.repeats(a.readAt, p) {
+	if err == nil && a.countRepeats(a.readAt, p) {
 		return room, nil
 	}
 	defer room.Release()
@@ -144,8 +144,8 @@ func (a *Attempt) nextEvents() (*buffer.Buffer, error) {
 	switch {
 	case fault != nil:
 		return events, fault
-	case a.fault != nil, a.ended(err):
-		return events, a.finished(err)
+	case a.fault != nil, a.streamEnded(err):
+		return events, a.markComplete(err)
 	case err != nil:
 		return events, io.ErrUnexpectedEOF
 	}
@@ -198,10 +198,10 @@ func (a *Attempt) scanEnd(dst *buffer.Buffer) error {
 	return err
 }
 
-// repeats reports whether the next piece of the stream, which was read at now,
+// countRepeats reports whether the next piece of the stream, which was read at now,
 // is nothing but whole events like those before, which can go to the client as
 // they are. Then it has counted them; otherwise it has done nothing.
-func (a *Attempt) repeats(now time.Time, p []byte) bool {
+func (a *Attempt) countRepeats(now time.Time, p []byte) bool {
 	if !a.scanner.Between() || len(p) > a.scanner.MaxEvent {
 		return false
 	}
@@ -212,9 +212,9 @@ func (a *Attempt) repeats(now time.Time, p []byte) bool {
 	return ok
 }
 
-// gather adds the next piece of the stream, which was read at now, to the answer.
+// assemblePiece adds the next piece of the stream, which was read at now, to the response.
 // It returns what is wrong with it.
-func (a *Attempt) gather(now time.Time, p []byte) error {
+func (a *Attempt) assemblePiece(now time.Time, p []byte) error {
 	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
 		tokens, left, err := a.asm.AddRepeats(&a.stream, p)
 		a.addTokens(now, tokens)

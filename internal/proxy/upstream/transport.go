@@ -44,10 +44,10 @@ const (
 	// which live for a moment, they would keep whole pages from becoming free.
 	connReadBytes  = 1152
 	connWriteBytes = 1536
-	// streamWindowBytes is how much of one HTTP/2 answer a deployment may send
+	// streamWindowBytes is how much of one HTTP/2 response a deployment may send
 	// ahead of a client that is slower.
 	streamWindowBytes = 1 << 20
-	// maxUpstreamHeaderBytes bounds the headers of an answer.
+	// maxUpstreamHeaderBytes bounds the headers of a response.
 	maxUpstreamHeaderBytes = 256 << 10
 )
 

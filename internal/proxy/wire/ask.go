@@ -21,11 +21,11 @@ type Ask struct {
 	Choices    int // the larger of n and best_of; at least 1
 
 	Tools        bool // tools or functions are offered
-	Structured   bool // the answer must parse: json_object or json_schema
+	Structured   bool // the response must parse: json_object or json_schema
 	Reasoning    bool // reasoning settings are present
 	IncludeUsage bool // the client asked for usage in its stream
 	Background   bool // background is true
-	Unstreamable bool // no service streams it: best_of above 1, spoken answers
+	Unstreamable bool // no service streams it: best_of above 1, spoken responses
 
 	PreviousResponseID string
 

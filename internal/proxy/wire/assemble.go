@@ -8,9 +8,9 @@ import (
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
-// AnswerOptions says how an assembled answer ends.
-type AnswerOptions struct {
-	// Truncate makes a valid answer of a stream that did not come to its end:
+// ResponseOptions says how an assembled response ends.
+type ResponseOptions struct {
+	// Truncate makes a valid response of a stream that did not come to its end:
 	// what is open ended for length. A tool call that was cut keeps the
 	// arguments that arrived, which need not be complete JSON.
 	Truncate bool
@@ -18,7 +18,7 @@ type AnswerOptions struct {
 	Usage spillway.Usage
 }
 
-// Assembler builds from a stream the answer that the same request would have
+// Assembler builds from a stream the response that the same request would have
 // had without one. It is not safe for concurrent use; Reset makes it ready for
 // another stream. It allocates nothing per event after warm-up.
 //
@@ -49,7 +49,7 @@ func (a *Assembler) Reset(api spillway.API) {
 }
 
 // Add takes in the data of one event. Error events and [DONE] add nothing.
-// After an error the answer is of no use.
+// After an error the response is of no use.
 func (a *Assembler) Add(data []byte) error {
 	if len(data) == 0 || bytes.Equal(data, doneMark) {
 		return nil
@@ -108,9 +108,9 @@ func (a *Assembler) extend(got *[maxHoles][]byte) error {
 	return a.tree.err()
 }
 
-// Answer appends the answer to dst. ErrNoAnswer says that the stream held
-// nothing that an answer could be made of.
-func (a *Assembler) Answer(dst []byte, opts AnswerOptions) ([]byte, error) {
+// AppendResponse appends the response to dst. ErrNoAnswer says that the stream held
+// nothing that a response could be made of.
+func (a *Assembler) AppendResponse(dst []byte, opts ResponseOptions) ([]byte, error) {
 	if a.api == spillway.APIResponses {
 		return a.resp.answer(dst, opts)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // addChunk merges a chunk of a chat or completions stream. The tree's root
-// has the members of the answer; choices is an array by index, and the delta
+// has the members of the response; choices is an array by index, and the delta
 // of a chat choice builds its message.
 func (a *Assembler) addChunk(c *jsonwalk.Cursor) {
 	t := &a.tree
@@ -107,15 +107,15 @@ func (a *Assembler) addFilters(c *jsonwalk.Cursor, id int32) {
 	}
 }
 
-// appendAnswer appends the answer of a chat or completions stream.
-func (a *Assembler) appendAnswer(dst []byte, opts AnswerOptions) ([]byte, error) {
+// appendAnswer appends the response of a chat or completions stream.
+func (a *Assembler) appendAnswer(dst []byte, opts ResponseOptions) ([]byte, error) {
 	t := &a.tree
 	choices := int32(0)
 	if len(t.nodes) > 0 {
 		choices = t.find(rootNode, "choices")
 	}
 	if choices == 0 || t.nodes[choices].child == 0 {
-		return dst, ErrNoAnswer
+		return dst, ErrNoResponse
 	}
 	object := `"text_completion"`
 	if a.api == spillway.APIChat {
@@ -182,7 +182,7 @@ func (a *Assembler) appendSpent(dst []byte, own spillway.Usage) []byte {
 	return dst
 }
 
-// appendChoice appends one choice of an answer.
+// appendChoice appends one choice of a response.
 func (a *Assembler) appendChoice(dst []byte, id int32, truncate bool) []byte {
 	t := &a.tree
 	dst = append(dst, `{"index":`...)

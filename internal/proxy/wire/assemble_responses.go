@@ -96,14 +96,14 @@ func (r *responseLog) putPart(ev *responseEvent, done bool) error {
 	return r.growValue(&p.raw, ev.object)
 }
 
-// answer appends the response: the terminal event's, or when upstream never
+// response appends the response: the terminal event's, or when upstream never
 // came to that, what had arrived.
-func (r *responseLog) answer(dst []byte, opts AnswerOptions) ([]byte, error) {
+func (r *responseLog) answer(dst []byte, opts ResponseOptions) ([]byte, error) {
 	switch {
 	case r.finalRaw:
 		return append(dst, r.final...), nil
 	case len(r.base) == 0:
-		return dst, ErrNoAnswer
+		return dst, ErrNoResponse
 	case !opts.Truncate:
 		return append(dst, r.base...), nil
 	}

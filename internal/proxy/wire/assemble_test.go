@@ -16,23 +16,23 @@ import (
 
 var estimate = spillway.Usage{Prompt: 10, Completion: 7}
 
-// optionsFor are those of the expected answer: transcripts that end early are
+// optionsFor are those of the expected response: transcripts that end early are
 // truncated.
-func optionsFor(name string) AnswerOptions {
+func optionsFor(name string) ResponseOptions {
 	if strings.HasSuffix(name, "_cut") || strings.HasSuffix(name, "_parts") {
-		return AnswerOptions{Truncate: true, Usage: estimate}
+		return ResponseOptions{Truncate: true, Usage: estimate}
 	}
-	return AnswerOptions{}
+	return ResponseOptions{}
 }
 
-func assemble(t testing.TB, a *Assembler, events []sse.Event, opts AnswerOptions) ([]byte, error) {
+func assemble(t testing.TB, a *Assembler, events []sse.Event, opts ResponseOptions) ([]byte, error) {
 	t.Helper()
 	for _, ev := range events {
 		if err := a.Add(ev.Data); err != nil {
 			t.Fatalf("Add(%s): %v", ev.Data, err)
 		}
 	}
-	return a.Answer(nil, opts)
+	return a.AppendResponse(nil, opts)
 }
 
 func TestAssembleTranscripts(t *testing.T) {
@@ -82,16 +82,16 @@ func TestAssembleShapes(t *testing.T) {
 
 func compareAnswers(t *testing.T, quick, slow *Assembler) {
 	t.Helper()
-	opts := AnswerOptions{Truncate: true, Usage: estimate}
-	got, err := quick.Answer(nil, opts)
-	want, wantErr := slow.Answer(nil, opts)
+	opts := ResponseOptions{Truncate: true, Usage: estimate}
+	got, err := quick.AppendResponse(nil, opts)
+	want, wantErr := slow.AppendResponse(nil, opts)
 	if err != wantErr || !bytes.Equal(got, want) {
 		t.Fatalf("by shape:\n%s (%v)\nparsed:\n%s (%v)", got, err, want, wantErr)
 	}
 }
 
 // TestCutTranscripts cuts every stream after every event. What a client then
-// reads must end, and must assemble to the answer that a synchronous client
+// reads must end, and must assemble to the response that a synchronous client
 // would have had at that moment.
 func TestCutTranscripts(t *testing.T) {
 	for _, tr := range transcripts(t) {
@@ -116,7 +116,7 @@ func checkCut(t *testing.T, tr transcript, events []sse.Event) {
 		}
 		failed = failed || sig.Err != nil
 	}
-	want, err := assemble(t, &whole, events, AnswerOptions{Truncate: true, Usage: estimate})
+	want, err := assemble(t, &whole, events, ResponseOptions{Truncate: true, Usage: estimate})
 	if err != nil || s.Done() || failed {
 		return
 	}
@@ -134,7 +134,7 @@ func checkCut(t *testing.T, tr transcript, events []sse.Event) {
 	if !ends.Done() {
 		t.Fatalf("%s: no end after %d events:\n%s", tr.name, len(events), tail)
 	}
-	got, err := assemble(t, &cut, append(events[:len(events):len(events)], added...), AnswerOptions{})
+	got, err := assemble(t, &cut, append(events[:len(events):len(events)], added...), ResponseOptions{})
 	if err != nil || !sameJSON(t, got, want) {
 		t.Errorf("%s: cut after %d events (%v):\n%s\nwant:\n%s", tr.name, len(events), err, got, want)
 	}
@@ -172,7 +172,7 @@ func TestAnswerEdges(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, err := a.Answer(nil, AnswerOptions{})
+			got, err := a.AppendResponse(nil, ResponseOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -224,14 +224,14 @@ func TestAnswerLimits(t *testing.T) {
 func TestAnswerWithout(t *testing.T) {
 	for _, api := range []spillway.API{spillway.APIOther, spillway.APIChat, spillway.APICompletions, spillway.APIResponses} {
 		var a Assembler
-		if _, err := a.Answer(nil, AnswerOptions{Truncate: true}); err != ErrNoAnswer {
+		if _, err := a.AppendResponse(nil, ResponseOptions{Truncate: true}); err != ErrNoResponse {
 			t.Errorf("zero Assembler: %v, want ErrNoAnswer", err)
 		}
 		a.Reset(api)
 		if err := a.Add([]byte(`{"choices":[],"id":"","prompt_filter_results":[]}`)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Answer(nil, AnswerOptions{Truncate: true}); err != ErrNoAnswer {
+		if _, err := a.AppendResponse(nil, ResponseOptions{Truncate: true}); err != ErrNoResponse {
 			t.Errorf("%v: %v, want ErrNoAnswer", api, err)
 		}
 		if cut := newStream(api).AppendCut(nil, CutOptions{}); len(cut) != 0 {

@@ -29,7 +29,7 @@ type node struct {
 }
 
 // tree is a JSON object that grows by merging. Nodes are reused, buffers and
-// all, by the next answer. Ids are stable.
+// all, by the next response. Ids are stable.
 type tree struct {
 	nodes []node
 	size  int // bytes kept
@@ -38,7 +38,7 @@ type tree struct {
 const (
 	rootNode int32 = 0
 	// maxNodes bounds a tree, whose members are searched one by one. Real
-	// answers have dozens of nodes, those of a hundred choices a few thousand.
+	// responses have dozens of nodes, those of a hundred choices a few thousand.
 	maxNodes = 1 << 13
 )
 
@@ -132,7 +132,7 @@ func (t *tree) become(id int32, kind nodeKind) *node {
 }
 
 // turn is become for a value that is merged. A node that changes its kind
-// within an answer makes the event unlike any other.
+// within a response makes the event unlike any other.
 func (t *tree) turn(id int32, kind nodeKind, sh *shape) {
 	if old := t.nodes[id].kind; old > nodeNull && old != kind {
 		sh.spoil()

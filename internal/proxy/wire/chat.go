@@ -86,7 +86,7 @@ func (s *Stream) choice(index int) *choiceState {
 	return &s.choices[len(s.choices)-1]
 }
 
-// maxChoices is more than any deployment answers with (n is at most 128).
+// maxChoices is more choices than any deployment returns (n is at most 128).
 const maxChoices = 256
 
 // readDelta counts the generated strings in a delta, and in the tool calls,

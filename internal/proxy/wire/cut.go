@@ -16,7 +16,7 @@ type CutOptions struct {
 }
 
 // AppendCut appends the events that end the stream where it is, so that the
-// client sees a complete answer that ended for length. They follow whole
+// client sees a complete response that ended for length. They follow whole
 // events only. Nothing is appended when the end was already seen, or when the
 // stream has not begun.
 func (s *Stream) AppendCut(dst []byte, opts CutOptions) []byte {

@@ -38,8 +38,8 @@ type BadRequest struct {
 // Error returns the message.
 func (e *BadRequest) Error() string { return e.Message }
 
-// Response returns the 400 that tells the client.
-func (e *BadRequest) Response() Error {
+// ErrorResponse returns the 400 that tells the client.
+func (e *BadRequest) ErrorResponse() Error {
 	return Error{
 		Status: http.StatusBadRequest, Code: e.Code, Type: typeInvalidRequest,
 		Message: e.Message, Param: e.Param,
@@ -222,9 +222,9 @@ func WrongMethod(method string) Error {
 	}
 }
 
-// Unexplained is upstream's error of that status, whose own body did not come
+// IncompleteResponse is upstream's error of that status, whose own body did not come
 // whole. It keeps upstream's hint for a retry; 0 means none.
-func Unexplained(status int, retryAfter time.Duration) Error {
+func IncompleteResponse(status int, retryAfter time.Duration) Error {
 	e := Error{
 		Status: status, Code: strconv.Itoa(status), Type: typeServer, RetryAfter: retryAfter,
 		Message: fmt.Sprintf("The deployment answered with status %d and did not finish saying why.", status),

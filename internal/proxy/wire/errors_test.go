@@ -42,13 +42,13 @@ func TestErrorStatuses(t *testing.T) {
 		e    Error
 		want int
 	}{
-		{(&BadRequest{Message: "m"}).Response(), 400},
+		{(&BadRequest{Message: "m"}).ErrorResponse(), 400},
 		{Unauthorized(OpenAI), 401},
 		{Unauthorized(AzureV1), 401},
 		{UnknownModel(AzureV1, "m"), 404},
 		{UnknownPath(), 404},
 		{WrongMethod("PUT"), 405},
-		{Unexplained(429, 0), 429},
+		{IncompleteResponse(429, 0), 429},
 		{BodyTooLarge(1), 413},
 	}
 	for _, tt := range tests {

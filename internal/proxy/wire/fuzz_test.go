@@ -23,7 +23,7 @@ func FuzzScanUsage(f *testing.F) {
 }
 
 // FuzzAssembler feeds arbitrary events: nothing panics, what is added by shape
-// equals what is parsed, and every answer is JSON.
+// equals what is parsed, and every response is JSON.
 func FuzzAssembler(f *testing.F) {
 	for _, tr := range transcripts(f) {
 		f.Add(uint8(tr.api), tr.raw)
@@ -50,10 +50,10 @@ func FuzzAssembler(f *testing.F) {
 				return
 			}
 		}
-		opts := AnswerOptions{Truncate: true, Usage: estimate}
+		opts := ResponseOptions{Truncate: true, Usage: estimate}
 		compareAnswers(t, &quick, &slow)
 		s.AppendCut(nil, CutOptions{IncludeUsage: true, Usage: estimate})
-		answer, err := quick.Answer(nil, opts)
+		answer, err := quick.AppendResponse(nil, opts)
 		if err == nil && !jsontext.Value(answer).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 			t.Fatalf("answer is not JSON: %q", answer)
 		}

@@ -11,7 +11,7 @@ import (
 
 // Headers, in canonical form so that look-ups need no conversion.
 const (
-	// What we add to answers.
+	// What we add to responses.
 	HeaderRequestID       = "X-Spillway-Request-Id"
 	HeaderDeployment      = "X-Spillway-Deployment"
 	HeaderAttempts        = "X-Spillway-Attempts"

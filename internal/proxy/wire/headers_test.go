@@ -181,7 +181,7 @@ func TestHeaderNames(t *testing.T) {
 func TestParseServedBy(t *testing.T) {
 	for _, tc := range []struct{ from, by, want string }{
 		{"ptu-eastus", "std-native", "std-native"},
-		{"", "ptu-eastus", ""}, // every answer names its deployment
+		{"", "ptu-eastus", ""}, // every response names its deployment
 		{"ptu-eastus", "", ""},
 	} {
 		h := http.Header{}

@@ -7,7 +7,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
-// responseLog follows a stream of the Responses API. It keeps the answer as
+// responseLog follows a stream of the Responses API. It keeps the response as
 // far as it has come, because only the terminal event repeats it in whole and
 // a stream that is cut never has one.
 type responseLog struct {

@@ -191,7 +191,7 @@ func TestRepeats(t *testing.T) {
 }
 
 // FuzzRepeats looks for a piece after a stream's beginning that is taken for
-// plain events and is something else, or gives another answer in one piece than
+// plain events and is something else, or gives another response in one piece than
 // event by event.
 func FuzzRepeats(f *testing.F) {
 	const event = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"ab"},"text":"","finish_reason":null}]}` + "\n\n"

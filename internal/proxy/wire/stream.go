@@ -13,13 +13,13 @@ var (
 	// ErrMalformed is an event or body of upstream that is not JSON of the
 	// expected form.
 	ErrMalformed = errors.New("malformed JSON from upstream")
-	// ErrTooLarge is an answer that outgrows MaxAnswerBytes.
+	// ErrTooLarge is a response that outgrows MaxAnswerBytes.
 	ErrTooLarge = errors.New("answer exceeds the size limit")
-	// ErrNoAnswer is a stream that ended before it held any part of an answer.
-	ErrNoAnswer = errors.New("stream holds no answer")
+	// ErrNoResponse is a stream that ended before it held any part of a response.
+	ErrNoResponse = errors.New("stream holds no answer")
 )
 
-// MaxAnswerBytes bounds the text that is kept of one answer.
+// MaxAnswerBytes bounds the text that is kept of one response.
 const MaxAnswerBytes = 64 << 20
 
 // Signal is what one event of a stream says.

@@ -8,7 +8,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
-// benchChunks are the events of a long answer, without its beginning and end.
+// benchChunks are the events of a long response, without its beginning and end.
 func benchChunks(kind string) (api spillway.API, events []sse.Event) {
 	words := [...]string{" the", " of", "token", `\n\n`, " 😀", "s", " a", ","}
 	for n := range 64 {

@@ -5,10 +5,10 @@ import (
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
-// ScanUsage finds the usage and the finish of a complete answer that was not
+// ScanUsage finds the usage and the finish of a complete response that was not
 // streamed. It walks the outermost objects and passes over the rest unread, so
-// text inside the answer cannot be taken for its fields. It reports false when
-// body is not one JSON object. An answer of several choices has the finish of
+// text inside the response cannot be taken for its fields. It reports false when
+// body is not one JSON object. A response of several choices has the finish of
 // the first that ended for length or filter, else of the last.
 func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, bool) {
 	var usage spillway.Usage
@@ -38,8 +38,8 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 }
 
 // ScanFault returns the error that body, one JSON object, holds instead of an
-// answer: some servers send it with status 200. A body that has any part of an
-// answer gives nil, as does a Response that failed, which says so itself.
+// response: some servers send it with status 200. A body that has any part of an
+// response gives nil, as does a Response that failed, which says so itself.
 func ScanFault(body []byte) (fault *StreamError) {
 	c := jsonwalk.Lax(body)
 	c.Enter('{')
@@ -58,7 +58,7 @@ func ScanFault(body []byte) (fault *StreamError) {
 	return fault
 }
 
-// readFinishes reads the array of choices of a complete answer.
+// readFinishes reads the array of choices of a complete response.
 func readFinishes(c *jsonwalk.Cursor) (finish spillway.Finish) {
 	c.Enter('[')
 	for c.More(']') {

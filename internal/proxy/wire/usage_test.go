@@ -49,7 +49,7 @@ func TestScanUsage(t *testing.T) {
 	}
 }
 
-// TestScanUsageAgrees reads the assembled answers as if they had come whole.
+// TestScanUsageAgrees reads the assembled responses as if they had come whole.
 func TestScanUsageAgrees(t *testing.T) {
 	for _, tr := range transcripts(t) {
 		body, err := os.ReadFile(filepath.Join("testdata/streams", tr.name+".json"))

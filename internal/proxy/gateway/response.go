@@ -14,65 +14,65 @@ import (
 // whose headers are long gone.
 const trailerTruncated = http.TrailerPrefix + wire.HeaderTruncated
 
-// deliver gives the client the answer that the settle names, or what is left
+// writeResponse gives the client the response that the settle names, or what is left
 // of it.
-func (f *flight) deliver() {
+func (f *flight) writeResponse() {
 	switch k := f.verdict.Attempt; {
 	case f.forwarded != nil:
 		f.endStream(f.forwarded)
 	case k > 0:
-		f.deliverAttempt(f.attempt(k))
+		f.writeAttemptResponse(f.attempt(k))
 	case f.verdict.Refusal.Code != spillway.RefusalNone:
-		f.refuse(wire.Refused(f.verdict.Refusal, f.core.Record().Window))
+		f.writeError(wire.Refused(f.verdict.Refusal, f.core.Record().Window))
 	}
 }
 
-// deliverAttempt writes the answer of an attempt that was not forwarded.
-func (f *flight) deliverAttempt(a *upstream.Attempt) {
-	if f.deliverAssembled(a) {
+// writeAttemptResponse writes the response of an attempt that was not forwarded.
+func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
+	if f.writeAssembled(a) {
 		return
 	}
 	switch {
 	case a.Fault() != nil:
-		f.refuse(faultError(a.Fault()))
+		f.writeError(faultError(a.Fault()))
 	case a.Response() == nil:
-		f.refuse(f.brokenOff())
+		f.writeError(f.interruptedError())
 	case a.Partial():
-		f.refuse(f.unexplained(a))
+		f.writeError(f.incompleteError(a))
 	default:
 		f.startHeaders(a)
-		f.pinTo(a, a.Beginning())
+		f.learnPin(a, a.Beginning())
 		f.writeWhole(a.Response().StatusCode, a.Beginning())
 	}
 }
 
-// wholeBytes is the room for an answer that is put together, before it grows.
-const wholeBytes = 4 << 10
+// responseBytes is the room for a response that is put together, before it grows.
+const responseBytes = 4 << 10
 
-// deliverAssembled writes the answer that was put together from a stream. It
+// writeAssembled writes the response that was put together from a stream. It
 // reports false where there is none.
-func (f *flight) deliverAssembled(a *upstream.Attempt) bool {
-	f.call.Wait() // an attempt that was cut may still be adding to the answer
-	room := f.g.buffers.Get(wholeBytes)
+func (f *flight) writeAssembled(a *upstream.Attempt) bool {
+	f.call.Wait() // an attempt that was cut may still be adding to the response
+	room := f.g.buffers.Get(responseBytes)
 	defer func() { room.Release() }()
-	body, assembled, err := a.Answer(room.B, f.core.Record().Usage)
+	body, assembled, err := a.AppendResponse(room.B, f.core.Record().Usage)
 	room.B = body
 	switch {
 	case !assembled:
 		return false
 	case err != nil:
-		f.refuse(f.brokenOff())
+		f.writeError(f.interruptedError())
 		return true
 	}
-	f.pinTo(a, body)
+	f.learnPin(a, body)
 	f.startHeaders(a)
 	f.out.Set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
 	return true
 }
 
-// startAnswer writes the headers of an answer that goes out as it comes.
-func (f *flight) startAnswer(a *upstream.Attempt, status int) {
+// startResponse writes the headers of a response that goes out as it comes.
+func (f *flight) startResponse(a *upstream.Attempt, status int) {
 	f.startHeaders(a)
 	if a.Response().ContentLength >= 0 && a.Form() != upstream.Streamed {
 		f.out.Set("Content-Length", strconv.FormatInt(a.Response().ContentLength, 10))
@@ -85,11 +85,11 @@ func (f *flight) startHeaders(a *upstream.Attempt) {
 	h := f.out.Header()
 	wire.CopyHeader(h, a.Response().Header)
 	delete(h, "Content-Length")
-	f.explain(a)
+	f.setFlightHeaders(a)
 }
 
-// explain sets the headers that say how a, and the flight with it, went.
-func (f *flight) explain(a *upstream.Attempt) {
+// setFlightHeaders sets the headers that say how a, and the flight with it, went.
+func (f *flight) setFlightHeaders(a *upstream.Attempt) {
 	f.out.Set(wire.HeaderRequestID, f.call.ID)
 	f.out.Set(wire.HeaderDeployment, a.Deployment().Name())
 	f.out.Set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
@@ -128,25 +128,25 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	return strconv.AppendFloat(b, float64(d.Microseconds())/1000, 'f', -1, 64)
 }
 
-// refuse answers with an error of our own.
-func (f *flight) refuse(e wire.Error) {
+// writeError writes an error of the gateway itself.
+func (f *flight) writeError(e wire.Error) {
 	if f.out.Status() != 0 {
 		return
 	}
 	e.RequestID = f.call.ID
 	e.SetHeaders(f.out.Header())
-	switch a, n := f.answered(), len(f.attempts); {
+	switch a, n := f.deliveredAttempt(), len(f.attempts); {
 	case a != nil:
-		f.explain(a)
+		f.setFlightHeaders(a)
 	case n > 0:
-		f.explain(f.attempts[n-1])
+		f.setFlightHeaders(f.attempts[n-1])
 	default:
 		f.out.Set(wire.HeaderRequestID, f.call.ID)
 	}
 	f.writeWhole(e.Status, wire.AppendError(nil, e))
 }
 
-// writeWhole writes a complete answer.
+// writeWhole writes a complete response.
 func (f *flight) writeWhole(status int, body []byte) {
 	f.out.Set("Content-Length", strconv.Itoa(len(body)))
 	f.out.Start(status)
@@ -155,21 +155,21 @@ func (f *flight) writeWhole(status int, body []byte) {
 	}
 }
 
-// brokenOff is the error for an upstream that failed without one of its own.
-func (f *flight) brokenOff() wire.Error {
+// interruptedError is the error for an upstream that failed without one of its own.
+func (f *flight) interruptedError() wire.Error {
 	e := wire.Refused(spillway.Refusal{Code: spillway.RefusalUpstream}, 0)
 	e.Message = "The deployment broke off its answer. Please retry."
 	e.RequestID = f.call.ID
 	return e
 }
 
-// unexplained is upstream's error whose body did not come whole.
-func (f *flight) unexplained(a *upstream.Attempt) wire.Error {
+// incompleteError is upstream's error whose body did not come whole.
+func (f *flight) incompleteError(a *upstream.Attempt) wire.Error {
 	wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now())
 	if asked {
 		wait = min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
 	}
-	return wire.Unexplained(a.Response().StatusCode, wait)
+	return wire.IncompleteResponse(a.Response().StatusCode, wait)
 }
 
 // faultError is the response to an error that came inside a stream.

@@ -9,35 +9,35 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
-// watch keeps a flight's wake-ups while its handler is busy pumping.
+// wakeTimer keeps a flight's wake-ups while its handler is busy pumping.
 //
 // on and timer are guarded by the pool's mutex. While on is set the flight's
 // actions and wakeAt belong to the watch; the handler has them back after stop.
-type watch struct {
-	on      bool
-	timer   *time.Timer
-	crash   *upstream.Panic // a panic of the core, for the handler
-	pending sync.WaitGroup  // the timer, from its arming to the end of its function
+type wakeTimer struct {
+	active   bool
+	timer    *time.Timer
+	panicked *upstream.Panic // a panic of the core, for the handler
+	pending  sync.WaitGroup  // the timer, from its arming to the end of its function
 }
 
-// startWatch arms the watch for the flight's wakeAt. The handler calls it
+// startWakeTimer arms the watch for the flight's wakeAt. The handler calls it
 // before it pumps.
-func (f *flight) startWatch() {
+func (f *flight) startWakeTimer() {
 	f.pool.mu.Lock()
 	defer f.pool.mu.Unlock()
-	f.watch.on = true
-	f.watch.pending.Add(1)
-	f.watch.timer = time.AfterFunc(f.wakeIn(), f.onWatch)
+	f.wakeTimer.active = true
+	f.wakeTimer.pending.Add(1)
+	f.wakeTimer.timer = time.AfterFunc(f.wakeIn(), f.onWakeTimer)
 	select { // a wake-up that was asked for before now
 	case <-f.wakeNow:
-		f.watch.hurry()
+		f.wakeTimer.fireNow()
 	default:
 	}
 }
 
-// hurry brings the wake-up forward. A timer that has fired is on its way
+// fireNow brings the wake-up forward. A timer that has fired is on its way
 // already. pool.mu is held.
-func (w *watch) hurry() {
+func (w *wakeTimer) fireNow() {
 	if w.timer.Stop() {
 		w.timer.Reset(0)
 	}
@@ -54,36 +54,36 @@ func (f *flight) wakeIn() time.Duration {
 	return f.wakeAt.Sub(f.g.deps.Now())
 }
 
-// stopWatch ends the watch and reports whether it has left something to do in
+// stopWakeTimer ends the watch and reports whether it has left something to do in
 // actions: then the core has settled the flight.
-func (f *flight) stopWatch() (verdict bool) {
+func (f *flight) stopWakeTimer() (verdict bool) {
 	f.pool.mu.Lock()
-	f.watch.on = false
-	if f.watch.timer.Stop() {
-		f.watch.pending.Done()
+	f.wakeTimer.active = false
+	if f.wakeTimer.timer.Stop() {
+		f.wakeTimer.pending.Done()
 	}
 	f.pool.mu.Unlock()
-	f.watch.pending.Wait()
-	if f.watch.crash != nil {
-		panic(f.watch.crash)
+	f.wakeTimer.pending.Wait()
+	if f.wakeTimer.panicked != nil {
+		panic(f.wakeTimer.panicked)
 	}
 	return len(f.actions) > 0
 }
 
-// onWatch reports progress and the wake-up. When the core ends the flight it
+// onWakeTimer reports progress and the wake-up. When the core ends the flight it
 // leaves the actions where they are and stops the attempt, which ends the handler's
 // read.
-func (f *flight) onWatch() {
-	defer f.watch.pending.Done()
+func (f *flight) onWakeTimer() {
+	defer f.wakeTimer.pending.Done()
 	f.pool.mu.Lock()
 	defer f.pool.mu.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
-			f.watch.crash = &upstream.Panic{Cause: p, Stack: debug.Stack()}
+			f.wakeTimer.panicked = &upstream.Panic{Cause: p, Stack: debug.Stack()}
 			f.forwarded.StopReading()
 		}
 	}()
-	if !f.watch.on || len(f.actions) > 0 || f.forwarded.Complete() { // the handler reports the end
+	if !f.wakeTimer.active || len(f.actions) > 0 || f.forwarded.Complete() { // the handler reports the end
 		return
 	}
 	if ev, more := f.forwarded.Progress(); more {
@@ -97,6 +97,6 @@ func (f *flight) onWatch() {
 		f.forwarded.StopReading()
 		return
 	}
-	f.watch.pending.Add(1)
-	f.watch.timer.Reset(f.wakeIn())
+	f.wakeTimer.pending.Add(1)
+	f.wakeTimer.timer.Reset(f.wakeIn())
 }
