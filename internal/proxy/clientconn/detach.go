@@ -41,28 +41,29 @@ func (c *Conn) Detach() bool {
 }
 
 // EndResponse ends the response. One that is not whole is broken off, which the client
-// sees as an error: a detached connection is closed; otherwise End panics with
+// sees as an error: a detached connection is closed; otherwise EndResponse panics with
 // http.ErrAbortHandler, as the server wants it.
 func (c *Conn) EndResponse(whole bool) {
 	c.extendWriteDeadline(c.now()) // for what is still buffered, here or in the server
 	if c.hijacked != nil {
 		c.hijacked.endResponse(whole && !c.gone)
+		return
 	}
 	if c.cancel != nil {
-		if c.stopServer != nil {
-			c.stopServer()
-		}
+		c.stopServer()
 		c.cancel(nil)
 	}
-	if c.hijacked == nil && !whole {
+	if !whole {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// ReleaseConn has a detached connection wait for the client's next request, after
-// End. The request may be served before Release returns.
+// ReleaseConn ends the context of a detached response and has the connection wait
+// for the client's next request, after EndResponse. The request may be served before
+// ReleaseConn returns.
 func (c *Conn) ReleaseConn() {
 	if c.hijacked != nil {
+		c.cancel(nil)
 		c.hijacked.awaitNextRequest()
 	}
 }

@@ -88,10 +88,14 @@ func (a *Attempt) prepare(c *Call, s *Send) {
 		a.form = Assembled
 	}
 	a.started = c.Now()
-	// The attempt outlives the call's context when its response is complete, to
-	// read what follows.
-	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))
-	a.unlinkContext = context.AfterFunc(c.Context, a.stop)
+	if a.form == Streamed { // there are thousands: they make do with less memory
+		a.ctx, a.stop = context.WithCancel(c.Context)
+	} else {
+		// The attempt outlives the call's context when its response is complete, to
+		// read what follows.
+		a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))
+		a.unlinkContext = context.AfterFunc(c.Context, a.stop)
+	}
 	if s.Body != nil {
 		a.body = s.Body.Retain()
 		a.encode() // here, because the stack of run's goroutine would have to grow for it
@@ -188,12 +192,19 @@ func (a *Attempt) AddBlocked(d time.Duration) { a.blocked.Add(int64(d)) }
 func (a *Attempt) ReleaseHeader() { a.resp.Header, a.resp.Request = nil, nil }
 
 // Close returns what the attempt holds. It has made its last report, or its
-// call's Wait has returned.
+// call's Wait has returned. Of a stream that is complete it waits up to 100 ms for
+// the end of the HTTP response, so that the connection can be used again; the
+// client should have its response by then.
 func (a *Attempt) Close() {
-	a.unlinkContext()
+	if a.unlinkContext != nil {
+		a.unlinkContext()
+	}
 	a.head.Release()
 	a.head = nil
 	switch {
+	case a.trailing && !a.canceled && a.form == Streamed:
+		a.readTrailer()
+		return
 	case a.trailing && !a.canceled:
 		a.call.Trailers.Go(a.readTrailer)
 		return
