@@ -8,6 +8,26 @@ import (
 	"testing"
 )
 
+func TestSent(t *testing.T) {
+	var pools Pools
+	b := pools.Get(10)
+	b.B = append(b.B, "body"...)
+	read, closed := b.Reader(false), b.Reader(false)
+	if Sent(read) || Sent(closed) {
+		t.Error("a body counts as sent before it was read")
+	}
+	if _, err := io.ReadAll(read); err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	if !Sent(read) || !Sent(closed) {
+		t.Error("a body that was read, or closed, does not count as sent")
+	}
+	if Sent(http.NoBody) {
+		t.Error("a body of another kind counts as sent")
+	}
+}
+
 func TestReadAtMost(t *testing.T) {
 	var pools Pools
 	for _, size := range []int{0, 1, 1023, 1024, 1025, 5000, 1 << 20, 1<<20 + 1} {

@@ -59,6 +59,19 @@ func (r *requestBody) Close() error {
 	return nil
 }
 
+// Sent reports whether body is one of Buffer.Reader's that has been read to its end
+// or closed. The transport then has no use for the header of its request any more:
+// it has sent that before.
+func Sent(body io.ReadCloser) bool {
+	r, ok := body.(*requestBody)
+	if !ok {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf == nil
+}
+
 // release ends the reference. mu is held.
 func (r *requestBody) release() {
 	r.buf.Release()

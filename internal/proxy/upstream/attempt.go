@@ -188,8 +188,15 @@ func (a *Attempt) StopReading() { a.Cancel() }
 // says nothing about the deployment.
 func (a *Attempt) AddBlocked(d time.Duration) { a.blocked.Add(int64(d)) }
 
-// ReleaseHeader lets go of what a stream does not need once it has begun.
-func (a *Attempt) ReleaseHeader() { a.resp.Header, a.resp.Request = nil, nil }
+// ReleaseHeader releases the headers of the response and of its request, which a
+// stream does not need once it has begun. The transport keeps the request until the
+// stream ends, so its header is emptied.
+func (a *Attempt) ReleaseHeader() {
+	if sent := a.resp.Request; buffer.Sent(sent.Body) {
+		clear(sent.Header)
+	}
+	a.resp.Header, a.resp.Request = nil, nil
+}
 
 // Close returns what the attempt holds. It has made its last report, or its
 // call's Wait has returned. Of a stream that is complete it waits up to 100 ms for
