@@ -61,8 +61,8 @@ func (fs *findings) add(pos token.Pos, format string, args ...any) {
 	fs.all = append(fs.all, finding{fs.rule, at.Filename, at.Line, fmt.Sprintf(format, args...)})
 }
 
-// checkTree runs every rule over every package and left-over words over every
-// text file, in a stable order.
+// checkTree runs every rule over every package, and those of left-over words and
+// dead links over text files. The order of its findings is stable.
 func checkTree(t *tree) []finding {
 	out := &findings{fset: t.fset, all: slices.Clone(t.broken)}
 	for _, p := range t.packages {
@@ -72,6 +72,7 @@ func checkTree(t *tree) []finding {
 		}
 	}
 	out.all = append(out.all, leftOvers(t)...)
+	out.all = append(out.all, deadLinks(t)...)
 	slices.SortStableFunc(out.all, func(a, b finding) int {
 		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.line, b.line), cmp.Compare(a.rule, b.rule))
 	})

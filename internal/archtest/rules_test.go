@@ -83,6 +83,16 @@ var ruleCases = []struct {
 	{"method of an unexported type", "internal/stat/a.go", "type t int\nfunc (t) M() {}", ""},
 	{"left-over", "internal/stat/a.go", "// " + leftOverWords[0] + ": more\n", "left-over: finish it"},
 	{"left-over in a page", "docs/x.md", leftOverWords[1], "left-over: finish it"},
+
+	{"dead link", "docs/x.md", "See [this](y.md).", "links: y.md: no such file"},
+	{"link", "docs/x.md", "See [`this`](../docs/x.md) and [that](https://example.com/y.md).", ""},
+	{"dead anchor", "docs/x.md", "# Here\n[this](#there)", "links: #there: no such heading"},
+	{"anchors", "docs/x.md", "# Here & `there`\n## Twice\n## Twice\n[a](#here--there) [b](x.md#twice-1)", ""},
+	{"heading in code", "docs/x.md", "```\n# there\n```\n[this](#there)", "links: #there: no such heading"},
+	{"link in code", "docs/x.md", "```\n[this](y.md)\n```\n`[this](y.md)`", ""},
+	{"path that is gone", "docs/x.md", "    go test ./internal/gone", "links: internal/gone: no such file"},
+	{"named paths", "docs/x.md", "`docs/x.md`, `docs/*.md`, docs/, ./docs/... and github.com/x/internal/gone.", ""},
+	{"path of a superseded decision", "docs/x.md", "# 1\n\nStatus: superseded by 2\n\n`internal/gone`", ""},
 }
 
 func TestRules(t *testing.T) {

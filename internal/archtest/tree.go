@@ -13,6 +13,7 @@ import (
 
 // tree is the module's source, parsed.
 type tree struct {
+	fsys     fs.FS
 	fset     *token.FileSet
 	packages []*pkg
 	texts    map[string][]byte // text files by path, Go files among them
@@ -41,7 +42,7 @@ type file struct {
 // skips (testdata, hidden and underscored directories), nested modules, and
 // directories of dependencies.
 func load(fsys fs.FS) (*tree, error) {
-	t := &tree{fset: token.NewFileSet(), texts: map[string][]byte{}}
+	t := &tree{fsys: fsys, fset: token.NewFileSet(), texts: map[string][]byte{}}
 	byKey := map[string]*pkg{}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
