@@ -52,8 +52,8 @@ const (
 	RefusalDeadline   RefusalCode = "deadline_exceeded"     // no token in time
 	RefusalQueueFull  RefusalCode = "queue_full"            // too many wait already
 	RefusalNoCapacity RefusalCode = "no_capacity"           // no deployment can take it in time
-	RefusalUpstream   RefusalCode = "upstream_unavailable"  // every deployment that was tried failed
-	RefusalNoHealthy  RefusalCode = "no_healthy_deployment" // all are broken or paused
+	RefusalUpstream   RefusalCode = "upstream_unavailable"  // all attempts failed
+	RefusalNoHealthy  RefusalCode = "no_healthy_deployment" // every deployment has an open breaker or is paused
 	RefusalLoop       RefusalCode = "gateway_loop"          // the request came round again
 	RefusalEnding     RefusalCode = "shutting_down"         // the gateway ends
 )

@@ -169,7 +169,7 @@ func parseSweep(spec string) (parameter string, values []float64, err error) {
 		v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 		switch {
 		case err != nil:
-			return "", nil, fmt.Errorf("--sweep %s: %q is not a number", parameter, text)
+			return "", nil, fmt.Errorf("--sweep %s: %q is not a valid number", parameter, text)
 		case parameter == whatif.SweepCap && (v < 1 || v != float64(int(v))):
 			return "", nil, fmt.Errorf("--sweep cap: %v is not a number of tokens", v)
 		case parameter == whatif.SweepQuantile && (v < 0.5 || v > 0.999):

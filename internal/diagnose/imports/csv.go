@@ -39,10 +39,10 @@ func (f *file) detectCSV(head []byte) error {
 		}
 	}
 	if first < 0 {
-		return errors.New("it has no line that could name columns")
+		return errors.New("no header line found")
 	}
 	if len(f.header) == 1 && !hasTime(f.header) {
-		return fmt.Errorf("it is neither CSV nor JSON: its first line is %s", quote(strings.TrimSpace(string(firstLine(head)))))
+		return fmt.Errorf("neither CSV nor JSON: the first line is %s", quote(strings.TrimSpace(string(firstLine(head)))))
 	}
 	return f.placeColumns(f.header, string(head[:above]))
 }
@@ -171,7 +171,7 @@ func (f *file) readCSV(in *bufio.Reader, each func(*row, error) error) error {
 		case errors.As(err, &wrong):
 			f.line = f.before + wrong.StartLine
 			if errors.Is(err, csv.ErrQuote) { // and the file ends: it is still open
-				torn = "a quotation mark is open"
+				torn = "unclosed quotation mark"
 			}
 			err = badRow(wrong.Err.Error())
 		case err != nil:
@@ -181,9 +181,9 @@ func (f *file) readCSV(in *bufio.Reader, each func(*row, error) error) error {
 			f.line = f.before + line
 			if len(record) != len(f.header) {
 				if limit.last != '\n' && len(record) < len(f.header) { // so if the file ends here
-					torn = "it has too few columns"
+					torn = "too few columns"
 				}
-				err = badRow(fmt.Sprintf("it has %d columns, and the header %d", len(record), len(f.header)))
+				err = badRow(fmt.Sprintf("the row has %d columns, the header has %d", len(record), len(f.header)))
 				break
 			}
 			one = row{cells: record}

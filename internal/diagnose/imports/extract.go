@@ -58,19 +58,19 @@ func (t *extractor) piece(r *row) (bool, error) {
 	}
 	t.p.kind = k
 	if r.values[colTime] == "" {
-		return false, badRow("it has no time")
+		return false, badRow("no time")
 	}
 	at, err := t.f.clock.parse(r.values[colTime])
 	if err != nil {
 		return false, err
 	}
 	if at.Year() < 2015 || at.Year() > 2200 {
-		return false, badRow("the time " + quote(r.values[colTime]) + " is of no time that had such services")
+		return false, badRow("time " + quote(r.values[colTime]) + " is before these services existed, or in the future")
 	}
 	t.p.know(factTime, at.UnixMicro())
 	id := r.values[colID]
 	if id == "" {
-		return false, badRow("it has no correlation id")
+		return false, badRow("no correlation id")
 	}
 	t.p.key = keyOf(id)
 	t.know(factPrompt, colPrompt, 1)
@@ -108,7 +108,7 @@ func (f *file) properties(r *row) error {
 		f.member(r, "", name, value)
 	})
 	if err != nil {
-		return badRow("its properties are not a JSON object")
+		return badRow("the properties are not a JSON object")
 	}
 	return nil
 }
@@ -292,7 +292,7 @@ func (t *extractor) service() bool {
 		t.know(factStatus, colCode, 1)
 	}
 	if !t.p.knows(factStatus) && t.err == nil {
-		t.err = badRow("it has no ResultSignature, which is the status")
+		t.err = badRow("no ResultSignature, which is the status")
 	}
 	t.know(factTook, colTook, 1000)
 	t.p.know(factBackendStatus, t.p.get(factStatus))

@@ -147,14 +147,14 @@ func TestExtractErrors(t *testing.T) {
 		values map[string]string
 		want   string
 	}{
-		{gatewayTable, map[string]string{"CorrelationId": "a", "ResponseCode": "200"}, "it has no time"},
-		{gatewayTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "ResponseCode": "200"}, "it has no correlation id"},
-		{gatewayTable, map[string]string{"TimeGenerated": "tomorrow", "CorrelationId": "a", "ResponseCode": "200"}, `the time "tomorrow" is not like`},
-		{gatewayTable, map[string]string{"TimeGenerated": "0001-01-01T00:00:00Z", "CorrelationId": "a", "ResponseCode": "200"}, "is of no time that had such services"},
-		{gatewayTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "ResponseCode": "OK"}, `ResponseCode: "OK" is not a number`},
-		{gatewayTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "ResponseCode": "200", "TotalTime": "-5"}, `totaltime: "-5" is not a number`},
-		{serviceTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "Category": "RequestResponse"}, "it has no ResultSignature"},
-		{serviceTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "Category": "RequestResponse", "Properties": "[1]"}, "its properties are not a JSON object"},
+		{gatewayTable, map[string]string{"CorrelationId": "a", "ResponseCode": "200"}, "no time"},
+		{gatewayTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "ResponseCode": "200"}, "no correlation id"},
+		{gatewayTable, map[string]string{"TimeGenerated": "tomorrow", "CorrelationId": "a", "ResponseCode": "200"}, `time "tomorrow" is not like`},
+		{gatewayTable, map[string]string{"TimeGenerated": "0001-01-01T00:00:00Z", "CorrelationId": "a", "ResponseCode": "200"}, "is before these services existed, or in the future"},
+		{gatewayTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "ResponseCode": "OK"}, `ResponseCode: "OK" is not a valid number`},
+		{gatewayTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "ResponseCode": "200", "TotalTime": "-5"}, `totaltime: "-5" is not a valid number`},
+		{serviceTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "Category": "RequestResponse"}, "no ResultSignature"},
+		{serviceTable, map[string]string{"TimeGenerated": "2026-11-22T10:00:00Z", "CorrelationId": "a", "Category": "RequestResponse", "Properties": "[1]"}, "the properties are not a JSON object"},
 	} {
 		_, _, _, err := extract(t, tc.table, tc.values)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {

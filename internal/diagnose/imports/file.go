@@ -95,7 +95,7 @@ func (f *file) refused() error {
 	if f.bad < f.rows && (f.bad <= badSome || float64(f.bad) <= badShare*float64(f.rows)) {
 		return nil
 	}
-	return fmt.Errorf("%s: %d of %d rows cannot be read, too many to go on with:\n  %s", f.path, f.bad, f.rows, strings.Join(f.samples, "\n  "))
+	return fmt.Errorf("%s: %d of %d rows are unreadable, too many to continue:\n  %s", f.path, f.bad, f.rows, strings.Join(f.samples, "\n  "))
 }
 
 // openFile opens a file and sees what it is.
@@ -123,7 +123,7 @@ func (f *file) inspect() error {
 	}
 	head, err := f.src.Peek(bufferSize)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("it breaks off: %w", err)
+		return fmt.Errorf("truncated: %w", err)
 	}
 	if err := f.detectLayout(head); err != nil {
 		return err
@@ -149,7 +149,7 @@ func (f *file) inspect() error {
 		}
 		slices.Sort(columns)
 		if len(columns) == 0 {
-			return errors.New("it has no rows")
+			return errors.New("no rows")
 		}
 		if f.table, err = recognize(columns); err != nil {
 			return err
@@ -182,7 +182,7 @@ func (f *file) detectLayout(head []byte) error {
 	c := jsonwalk.Lax(head)
 	switch first := c.Peek(); {
 	case c.Offset() == len(head):
-		return errors.New("it has nothing but spaces")
+		return errors.New("the file has only spaces")
 	case first == '[':
 		f.layout = asObjects
 		return nil
@@ -199,7 +199,7 @@ func (f *file) detectLayout(head []byte) error {
 	case has["value"] && (has["timespan"] || has["interval"] || has["namespace"]), beginning(`"timeseries"`):
 		f.layout, f.table = asMetrics, tables()[0]
 	case has["error"] && len(has) == 1:
-		return errors.New("it is an error that the service answered, not rows")
+		return errors.New("the file contains an error response of the service instead of rows")
 	}
 	return nil
 }
@@ -248,5 +248,5 @@ func (f *file) title() string {
 
 // broken is the error of a file that cannot be read to its end.
 func (f *file) broken(err error) error {
-	return fmt.Errorf("%s breaks off at line %d, in row %d: %w. Nothing was concluded from it; export it again", f.path, f.line, f.rows+1, err)
+	return fmt.Errorf("%s: cannot read past line %d, row %d: %w. The file was not used; export it again", f.path, f.line, f.rows+1, err)
 }

@@ -104,12 +104,12 @@ func TestSamples(t *testing.T) {
 		missing  string // begins one of the notes
 	}{
 		{[]string{"gateway.csv"}, 120, "no token rows"},
-		{[]string{"gateway.csv", "llm.csv", "metrics.json"}, 120, "4 of 107 answers have no token row"},
-		{[]string{"llm.csv"}, 103, "no log of requests, only of tokens"},
+		{[]string{"gateway.csv", "llm.csv", "metrics.json"}, 120, "4 of 107 responses have no token row"},
+		{[]string{"llm.csv"}, 103, "only token logs, no request log"},
 		{[]string{"diagnostics.json.gz"}, 120, "no gateway log"},
 		{[]string{"requestresponse.csv", "azuremetrics.csv"}, 60, "no rows of category AzureOpenAIRequestUsage"},
-		{[]string{"query.json", "chart.csv"}, 120, "max_tokens is in no log"},
-		{[]string{"german.csv"}, 60, "clients' retries unknown"},
+		{[]string{"query.json", "chart.csv"}, 120, "max_tokens is not in these logs"},
+		{[]string{"german.csv"}, 60, "client retries unknown"},
 		{[]string{"gatewaylogs.json"}, 60, "no utilization of provisioned deployments"},
 	} {
 		var paths []string

@@ -105,7 +105,7 @@ func (im *Import) open(paths []string) error {
 		}
 	}
 	if len(all) == 0 && logs == 0 {
-		all = append(all, errors.New("metrics alone hold no requests: give a log too (ApiManagementGatewayLogs or AzureDiagnostics; docs/IMPORT.md tells how to export them)"))
+		all = append(all, errors.New("metrics contain no requests: import a log too (ApiManagementGatewayLogs or AzureDiagnostics; docs/IMPORT.md shows how to export them)"))
 	}
 	if len(all) > 0 {
 		for _, f := range im.files {
@@ -246,15 +246,15 @@ func (im *Import) Span() (from, to time.Time) {
 // Nothing returns the error of exports without a request.
 func (im *Import) Nothing() error {
 	var text strings.Builder
-	text.WriteString("no request of an LLM in these files:")
+	text.WriteString("no LLM request in these files:")
 	for _, f := range im.files {
-		text.WriteString(fmt.Sprintf("\n  %s: %d rows of %s, of which %d could be used", f.path, f.rows, f.table.name, f.used))
+		text.WriteString(fmt.Sprintf("\n  %s: %d rows of %s, %d usable", f.path, f.rows, f.table.name, f.used))
 	}
 	if im.joined.other > 0 {
-		text.WriteString(fmt.Sprintf("\nrequests of addresses without /completions, /responses or /embeddings: %d", im.joined.other))
+		text.WriteString(fmt.Sprintf("\nrequests without /completions, /responses or /embeddings in the URL: %d", im.joined.other))
 	}
 	if im.joined.first == kindGateway && im.joined.unmatched[kindService] > 0 {
-		text.WriteString("\nThe gateway's log and AzureDiagnostics share no correlation id: import AzureDiagnostics alone")
+		text.WriteString("\nThe gateway log and AzureDiagnostics have no correlation id in common: import AzureDiagnostics alone")
 	}
 	return errors.New(text.String())
 }
@@ -270,7 +270,7 @@ func (im *Import) Sources() []diagnose.Source {
 		s.Notes = f.notes()
 		for _, path := range im.twice {
 			if info, err := os.Stat(path); err == nil && os.SameFile(info, f.info) {
-				s.Notes = append(s.Notes, "given more than once, and read once")
+				s.Notes = append(s.Notes, "listed more than once, read once")
 				break
 			}
 		}
@@ -283,13 +283,13 @@ func (im *Import) Sources() []diagnose.Source {
 func (f *file) notes() []string {
 	var all []string
 	if f.local {
-		all = append(all, "its times are said to be local ones, of which zone is not said: taken for UTC")
+		all = append(all, "times are local without a zone; read as UTC")
 	}
 	switch f.clock.order {
 	case orderEither:
 		all = append(all, "dates such as 11/05/2026 are read month first, as the Azure portal writes them")
 	case orderDay:
-		all = append(all, "dates are read day first, since some have no such month")
+		all = append(all, "dates are read day first, since some have a first number above 12")
 	}
 	return all
 }

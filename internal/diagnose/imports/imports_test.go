@@ -234,35 +234,35 @@ func TestErrors(t *testing.T) {
 	line := `{"TimeGenerated":"2026-11-22T10:00:01Z","CorrelationId":"a","ResponseCode":200}` + "\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"nothing":        {"", "the file is empty"},
-		"spaces":         {" \n\n", "nothing but spaces"},
-		"picture":        {"\x89PNG\r\n\x1a\n\x00\x00", "it is image/png, not CSV or JSON"},
+		"spaces":         {" \n\n", "only spaces"},
+		"picture":        {"\x89PNG\r\n\x1a\n\x00\x00", "the file is image/png, not CSV or JSON"},
 		"workbook":       {"PK\x03\x04\x14\x00", "save the sheet as CSV"},
-		"parquet":        {"PAR1\x15\x04", "it is Parquet"},
+		"parquet":        {"PAR1\x15\x04", "a Parquet file"},
 		"page":           {"<!DOCTYPE html><html>", "a sign-in page"},
-		"prose":          {"Dear reader\nthis is prose\n", "neither CSV nor JSON: its first line is \"Dear reader\""},
-		"other columns":  {"a,b\n1,2\n", "those of no log that is known"},
-		"one is missing": {"TimeGenerated,ResponseCode\n2026-11-22T10:00:01Z,200\n", "looks like ApiManagementGatewayLogs, and has no column CorrelationId"},
+		"prose":          {"Dear reader\nthis is prose\n", "neither CSV nor JSON: the first line is \"Dear reader\""},
+		"other columns":  {"a,b\n1,2\n", "match no known log"},
+		"one is missing": {"TimeGenerated,ResponseCode\n2026-11-22T10:00:01Z,200\n", "look like ApiManagementGatewayLogs; missing: CorrelationId"},
 		"no rows":        {gatewayHead, "has no rows"},
-		"empty list":     {"[]", "it has no rows"},
-		"an error":       {`{"error":{"code":"Forbidden"}}`, "an error that the service answered"},
-		"too many bad":   {good + strings.Repeat(bad, 11), "11 of 41 rows cannot be read, too many to go on with:\n  line 32: ResponseCode: \"OK\" is not a number"},
-		"all bad":        {gatewayHead + bad, "1 of 1 rows cannot be read"},
-		"cut line":       {good + "2026-11-22T10:00:01Z,a,200", "breaks off at line 32, in row 31: it has too few columns"},
-		"cut quote":      {good + `2026-11-22T10:00:01Z,"a`, "breaks off at line 32, in row 31"},
-		"cut object":     {line + line + line[:20], "breaks off at line 3, in row 3: unexpected EOF"},
-		"cut list":       {"[" + line + "," + line, "breaks off"},
+		"empty list":     {"[]", "no rows"},
+		"an error":       {`{"error":{"code":"Forbidden"}}`, "an error response of the service"},
+		"too many bad":   {good + strings.Repeat(bad, 11), "11 of 41 rows are unreadable, too many to continue:\n  line 32: ResponseCode: \"OK\" is not a valid number"},
+		"all bad":        {gatewayHead + bad, "1 of 1 rows are unreadable"},
+		"cut line":       {good + "2026-11-22T10:00:01Z,a,200", "cannot read past line 32, row 31: too few columns"},
+		"cut quote":      {good + `2026-11-22T10:00:01Z,"a`, "cannot read past line 32, row 31"},
+		"cut object":     {line + line + line[:20], "cannot read past line 3, row 3: unexpected EOF"},
+		"cut list":       {"[" + line + "," + line, "unexpected EOF"},
 		"cut gzip":       {packed(good)[:len(packed(good))-12], "unexpected EOF"},
-		"cut answer":     {`{"tables":[{"columns":[{"name":"TimeGenerated"},{"name":"CorrelationId"},{"name":"ResponseCode"}],"rows":[["2026-11-22T10:00:01Z","a",200],["2026`, "breaks off at line 1, in row 2"},
-		"no JSON":        {line + "}{", "\"}\" stands where an object should begin"},
-		"metrics alone":  {"TimeGenerated,MetricName,Average\n2026-11-22T10:00:00Z,ProvisionedUtilization,50\n", "metrics alone hold no requests"},
-		"other metrics":  {`{"interval":"PT1M","value":[]}`, "metrics alone hold no requests"},
+		"cut answer":     {`{"tables":[{"columns":[{"name":"TimeGenerated"},{"name":"CorrelationId"},{"name":"ResponseCode"}],"rows":[["2026-11-22T10:00:01Z","a",200],["2026`, "cannot read past line 1, row 2"},
+		"no JSON":        {line + "}{", "expected the start of an object, got \"}\""},
+		"metrics alone":  {"TimeGenerated,MetricName,Average\n2026-11-22T10:00:00Z,ProvisionedUtilization,50\n", "metrics contain no requests"},
+		"other metrics":  {`{"interval":"PT1M","value":[]}`, "metrics contain no requests"},
 		"days and months": {
 			strings.ReplaceAll(gatewayHead+strings.Repeat(gatewayRow(1, "a", 200, 9, "200"), 12000), "2026-11-22T", "05/11/2026 ") + "13/11/2026 10:00:00,b,200,9,200,9,,,,\n",
-			"in row 12001: the time \"13/11/2026 10:00:00\" has day and month in another order",
+			"row 12001: time \"13/11/2026 10:00:00\": day and month are in a different order",
 		},
-		"half UTF-16":     {wide(good, true, false) + "x", "breaks off"},
-		"no time at all":  {gatewayHead + "x" + gatewayRow(1, "a", 200, 9, "200"), "the time \"x2026-11-22T10:00:01Z\" is not like"},
-		"beyond all time": {gatewayHead + strings.Replace(gatewayRow(1, "a", 200, 9, "200"), "2026", "1970", 1), "is of no time that had such services"},
+		"half UTF-16":     {wide(good, true, false) + "x", "unexpected EOF"},
+		"no time at all":  {gatewayHead + "x" + gatewayRow(1, "a", 200, 9, "200"), "time \"x2026-11-22T10:00:01Z\" is not like"},
+		"beyond all time": {gatewayHead + strings.Replace(gatewayRow(1, "a", 200, 9, "200"), "2026", "1970", 1), "is before these services existed, or in the future"},
 	} {
 		im, err := Read(t.Context(), write(t, c.text), Options{Dir: t.TempDir()})
 		if err == nil {
@@ -295,7 +295,7 @@ func TestBadRows(t *testing.T) {
 		t.Errorf("%d requests, want 40", n)
 	}
 	s := im.Sources()[0]
-	want := []string{"line 6: it has 3 columns, and the header 10", "line 9: bare \" in non-quoted-field", "line 12: it has no correlation id"}
+	want := []string{"line 6: the row has 3 columns, the header has 10", "line 9: bare \" in non-quoted-field", "line 12: no correlation id"}
 	if s.Bad != 4 || s.Rows != 44 || strings.Join(s.Samples, "|") != strings.Join(want, "|") {
 		t.Errorf("%d bad of %d, %q, want %q", s.Bad, s.Rows, s.Samples, want)
 	}

@@ -269,7 +269,7 @@ func TestUnmatched(t *testing.T) {
 		if im.Requests() != tc.requests || j.other != tc.other || j.unmatched[kindLLM] != tc.unmatched || j.limited != tc.limited || im.Blind() != tc.blind {
 			t.Errorf("%s: %+v, blind %t, want %+v", tc.name, j, im.Blind(), tc)
 		}
-		if tc.requests == 0 && !strings.Contains(im.Nothing().Error(), "addresses without /completions, /responses or /embeddings: 1") {
+		if tc.requests == 0 && !strings.Contains(im.Nothing().Error(), "without /completions, /responses or /embeddings in the URL: 1") {
 			t.Errorf("%s: %v", tc.name, im.Nothing())
 		}
 		if n := len(observed(t, im, time.Time{}, time.Time{})); n != tc.requests {

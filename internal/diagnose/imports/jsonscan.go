@@ -14,7 +14,7 @@ import (
 // maxRow bounds what one row may take.
 const maxRow = 64 << 20
 
-var errLong = fmt.Errorf("a row is longer than %d MiB: is a quotation mark or a bracket missing?", maxRow>>20)
+var errLong = fmt.Errorf("a row is longer than %d MiB; check for a missing quotation mark or bracket", maxRow>>20)
 
 // scanner finds the values of a JSON text one after the other, without
 // knowing what they mean.
@@ -105,7 +105,7 @@ func (at *nesting) end(b []byte) (n int, done bool) {
 	return len(b), false
 }
 
-var errObject = badRow("it is not a JSON object")
+var errObject = badRow("not a JSON object")
 
 // members calls visit with each member of a JSON object, the value as it is
 // written. What it is given must not be kept. The object's form is checked as
@@ -132,7 +132,7 @@ func elements(list []byte, visit func(value []byte)) error {
 		}
 	}
 	if c.Bad() {
-		return badRow("it is not a JSON list")
+		return badRow("not a JSON array")
 	}
 	return nil
 }

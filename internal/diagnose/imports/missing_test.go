@@ -14,13 +14,13 @@ func TestMissing(t *testing.T) {
 		want  []string // beginnings, in order
 	}{
 		{"the gateway's log alone", []string{"gateway.csv"}, []string{
-			"no token rows", "max_tokens is in no log", "no utilization", "requests of other APIs",
+			"no token rows", "max_tokens is not in these logs", "no utilization", "requests of other APIs",
 		}},
 		{"with tokens and metrics", []string{"gateway.csv", "llm.csv", "metrics.json"}, []string{
-			"4 of 107 answers have no token row", "max_tokens is in no log", "requests of other APIs",
+			"4 of 107 responses have no token row", "max_tokens is not in these logs", "requests of other APIs",
 		}},
-		{"tokens alone", []string{"llm.csv"}, []string{"no log of requests, only of tokens"}},
-		{"the service's log", []string{"diagnostics.json.gz"}, []string{"no gateway log", "max_tokens is in no log", "clients' retries and timeouts are not in AzureDiagnostics", "no utilization"}},
+		{"tokens alone", []string{"llm.csv"}, []string{"only token logs, no request log"}},
+		{"the service's log", []string{"diagnostics.json.gz"}, []string{"no gateway log", "max_tokens is not in these logs", "client retries and timeouts are not in AzureDiagnostics", "no utilization"}},
 	} {
 		var paths []string
 		for _, name := range tc.files {

@@ -38,7 +38,7 @@ func (f *file) readObjects(in *bufio.Reader, each func(*row, error) error) error
 		}
 		f.line = s.line
 		if b != '{' {
-			return fmt.Errorf("%s stands where an object should begin", quote(string(b)))
+			return fmt.Errorf("expected the start of an object, got %s", quote(string(b)))
 		}
 		object, err := s.value()
 		if err != nil {
@@ -119,7 +119,7 @@ func (f *file) readTable(d *json.Decoder, each func(*row, error) error) error {
 				one = row{}
 				err := elements(list, func(value []byte) { one.cells = append(one.cells, text(value)) })
 				if err == nil && len(one.cells) != len(f.header) {
-					err = badRow(fmt.Sprintf("it has %d columns, and the header %d", len(one.cells), len(f.header)))
+					err = badRow(fmt.Sprintf("the row has %d columns, the header has %d", len(one.cells), len(f.header)))
 				}
 				for c, i := range f.at {
 					if i >= 0 && i < len(one.cells) {
@@ -156,7 +156,7 @@ func bracket(d *json.Decoder, want json.Delim, visit func() error) error {
 	case err != nil:
 		return unexpectedEnd(err)
 	case first != want:
-		return fmt.Errorf("%v stands where %v should", first, want)
+		return fmt.Errorf("expected %v, got %v", want, first)
 	}
 	for d.More() {
 		if err := visit(); err != nil {

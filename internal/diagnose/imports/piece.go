@@ -92,7 +92,7 @@ func (p *piece) append(b []byte) []byte {
 	return b
 }
 
-var errDamaged = errors.New("the temporary file is damaged")
+var errDamaged = errors.New("the temporary file is corrupt")
 
 // decode reads a piece and returns what follows it.
 func (p *piece) decode(b []byte) ([]byte, error) {

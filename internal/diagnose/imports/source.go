@@ -51,7 +51,7 @@ func openSource(path string) (*source, error) {
 	if info, err := file.Stat(); err == nil {
 		s.size = info.Size()
 		if info.IsDir() {
-			err = fmt.Errorf("%s is a directory: name the files in it", path)
+			err = fmt.Errorf("%s is a directory: list the files in it", path)
 			s.close()
 			return nil, err
 		}
@@ -69,14 +69,14 @@ func (s *source) decode() error {
 	if head, _ := s.Peek(2); bytes.Equal(head, []byte{0x1f, 0x8b}) {
 		unpacked, err := gzip.NewReader(s.Reader)
 		if err != nil {
-			return fmt.Errorf("it begins like gzip and cannot be unpacked: %w", err)
+			return fmt.Errorf("invalid gzip: %w", err)
 		}
 		s.Reader = bufio.NewReaderSize(unpacked, bufferSize)
 	}
 	head, err := s.Peek(512)
 	if len(head) == 0 {
 		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("it cannot be unpacked: %w", err)
+			return fmt.Errorf("cannot decompress: %w", err)
 		}
 		return errors.New("the file is empty")
 	}
@@ -120,13 +120,13 @@ func textual(head []byte) error {
 	what := http.DetectContentType(head)
 	switch {
 	case what == "application/zip":
-		return errors.New("it is a ZIP, as .xlsx files are too: unpack it, or save the sheet as CSV UTF-8")
+		return errors.New("a ZIP or .xlsx file: unpack it, or save the sheet as CSV UTF-8")
 	case bytes.HasPrefix(head, []byte("PAR1")):
-		return errors.New("it is Parquet: export CSV or JSON")
+		return errors.New("a Parquet file: export CSV or JSON instead")
 	case bytes.IndexByte(head, 0) >= 0, !strings.HasPrefix(what, "text/"):
-		return fmt.Errorf("it is %s, not CSV or JSON", what)
+		return fmt.Errorf("the file is %s, not CSV or JSON", what)
 	case what == "text/html; charset=utf-8":
-		return errors.New("it is a web page, not CSV or JSON: was a sign-in page downloaded in its place?")
+		return errors.New("a web page, not CSV or JSON: was a sign-in page downloaded instead?")
 	}
 	return nil
 }

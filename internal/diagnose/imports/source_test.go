@@ -40,12 +40,12 @@ func TestSource(t *testing.T) {
 func TestSourceErrors(t *testing.T) {
 	for name, tc := range map[string]struct{ content, want string }{
 		"empty": {"", "the file is empty"}, "packed nothing": {packed(""), "the file is empty"},
-		"begins like gzip": {"\x1f\x8bnot gzip at all", "cannot be unpacked"},
-		"torn at once":     {packed("some text")[:10], "cannot be unpacked"},
-		"a zip":            {"PK\x03\x04\x14\x00\x06\x00", "it is a ZIP"},
-		"packed zip":       {packed("PK\x03\x04\x14\x00\x06\x00"), "it is a ZIP"},
+		"begins like gzip": {"\x1f\x8bnot gzip at all", "invalid gzip"},
+		"torn at once":     {packed("some text")[:10], "cannot decompress"},
+		"a zip":            {"PK\x03\x04\x14\x00\x06\x00", "a ZIP or .xlsx file"},
+		"packed zip":       {packed("PK\x03\x04\x14\x00\x06\x00"), "a ZIP or .xlsx file"},
 		"binary":           {"\x00\x01\x02\x03", "not CSV or JSON"},
-		"PDF":              {"%PDF-1.7\n", "it is application/pdf"},
+		"PDF":              {"%PDF-1.7\n", "the file is application/pdf"},
 	} {
 		path := write(t, tc.content)[0]
 		_, err := openSource(path)

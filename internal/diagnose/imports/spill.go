@@ -34,7 +34,7 @@ type block struct {
 func newSpill(dir string, divisions int) (*spill, error) {
 	file, err := os.CreateTemp(dir, "spillway-import-*")
 	if err != nil {
-		return nil, fmt.Errorf("making room for what is read: %w", err)
+		return nil, fmt.Errorf("creating a temporary file: %w", err)
 	}
 	_ = os.Remove(file.Name()) // where the system lets it be: so nothing stays, whatever happens
 	return &spill{file: file, divisions: make([]division, divisions)}, nil
@@ -49,7 +49,7 @@ func (s *spill) add(i int, p *piece) error {
 		return nil
 	}
 	if _, err := s.file.WriteAt(d.rest, s.end); err != nil {
-		return fmt.Errorf("keeping what was read in a temporary file (set TMPDIR to a place with more room): %w", err)
+		return fmt.Errorf("writing the temporary file (set TMPDIR to a directory with more space): %w", err)
 	}
 	d.blocks = append(d.blocks, block{s.end, len(d.rest)})
 	s.end += int64(len(d.rest))

@@ -166,13 +166,13 @@ func recognize(names []string) (table, error) {
 			continue
 		}
 		if missing := lacks(t); len(missing) > 0 {
-			return t, fmt.Errorf("it looks like %s, and has no column %s.\n  found:    %s\n  expected: %s",
-				t.name, strings.Join(missing, " and none "), listed(names), expected(t))
+			return t, fmt.Errorf("the columns look like %s; missing: %s.\n  found:    %s\n  expected: %s",
+				t.name, strings.Join(missing, ", "), listed(names), expected(t))
 		}
 		return t, nil
 	}
 	var text strings.Builder
-	text.WriteString("its columns are those of no log that is known.\n  found:    " + listed(names))
+	text.WriteString("the columns match no known log.\n  found:    " + listed(names))
 	for _, t := range tables() {
 		text.WriteString("\n  expected: " + expected(t))
 	}

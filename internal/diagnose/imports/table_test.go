@@ -24,13 +24,13 @@ func TestRecognize(t *testing.T) {
 		{"TimeGenerated Category CorrelationId ResultSignature", serviceTable, ""},
 		{"TimeGenerated MetricName Average", metricTable, ""},
 		{"TimeGenerated MetricName Average CorrelationId ResponseCode", metricTable, ""},
-		{"TimeGenerated ResponseCode", "", "it looks like ApiManagementGatewayLogs, and has no column CorrelationId."},
-		{"ResponseCode", "", "it looks like ApiManagementGatewayLogs, and has no column TimeGenerated and none CorrelationId."},
-		{"TimeGenerated CorrelationId PromptTokens", "", "it looks like ApiManagementGatewayLlmLog, and has no column CompletionTokens."},
-		{"CorrelationId properties time", "", "it looks like AzureDiagnostics, and has no column Category."},
-		{"TimeGenerated MetricName Maximum", "", "it looks like Azure Monitor metrics, and has no column Average."},
-		{"TimeGenerated CorrelationId", "", "its columns are those of no log that is known."},
-		{"", "", "its columns are those of no log that is known."},
+		{"TimeGenerated ResponseCode", "", "the columns look like ApiManagementGatewayLogs; missing: CorrelationId."},
+		{"ResponseCode", "", "the columns look like ApiManagementGatewayLogs; missing: TimeGenerated, CorrelationId."},
+		{"TimeGenerated CorrelationId PromptTokens", "", "the columns look like ApiManagementGatewayLlmLog; missing: CompletionTokens."},
+		{"CorrelationId properties time", "", "the columns look like AzureDiagnostics; missing: Category."},
+		{"TimeGenerated MetricName Maximum", "", "the columns look like Azure Monitor metrics; missing: Average."},
+		{"TimeGenerated CorrelationId", "", "the columns match no known log."},
+		{"", "", "the columns match no known log."},
 	} {
 		columns := strings.FieldsFunc(tc.columns, func(r rune) bool { return r == ' ' || r == ',' })
 		got, err := recognize(columns)
@@ -145,10 +145,10 @@ func TestHeader(t *testing.T) {
 		{"after a quoted hint", `"sep=;"` + "\n" + strings.ReplaceAll(header, ",", ";"), 1, ';', ""},
 		{"after empty lines", "\n\r\n" + header, 2, ',', ""},
 		{"as late as may be", strings.Repeat("x\n", maxPreamble) + header, maxPreamble, ',', ""},
-		{"too late", strings.Repeat("x\n", maxPreamble+1) + header, 0, 0, "it is neither CSV nor JSON: its first line is \"x\""},
+		{"too late", strings.Repeat("x\n", maxPreamble+1) + header, 0, 0, "neither CSV nor JSON: the first line is \"x\""},
 		{"quoted", `"TimeGenerated [UTC]","CorrelationId","ResponseCode"` + "\n", 0, ',', ""},
-		{"no lines", "\n\n\n", 0, 0, "it has no line that could name columns"},
-		{"no time", "a,b\n1,2\n", 0, 0, "its columns are those of no log"},
+		{"no lines", "\n\n\n", 0, 0, "no header line found"},
+		{"no time", "a,b\n1,2\n", 0, 0, "the columns match no known log"},
 	} {
 		f := &file{aliases: aliases()}
 		err := f.detectCSV([]byte(tc.text))

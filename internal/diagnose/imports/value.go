@@ -33,7 +33,7 @@ func number(text string, semicolons bool) (float64, error) {
 	}
 	v, err := strconv.ParseFloat(western(strings.TrimSuffix(s, "%"), semicolons), 64)
 	if err != nil || !(v >= 0) || v > maxNumber {
-		return 0, badRow(quote(text) + " is not a number that makes sense")
+		return 0, badRow(quote(text) + " is not a valid number")
 	}
 	return v, nil
 }
@@ -118,9 +118,9 @@ func (c *clock) parse(text string) (time.Time, error) {
 		}
 	}
 	if c.contradicts(s) {
-		return time.Time{}, fmt.Errorf("the time %s has day and month in another order than the file's first ones seemed to have; export times as 2026-11-22T10:00:00Z", quote(text))
+		return time.Time{}, fmt.Errorf("time %s: day and month are in a different order than in the first rows; export times as 2026-11-22T10:00:00Z", quote(text))
 	}
-	return time.Time{}, badRow("the time " + quote(text) + " is not like 2026-11-22T10:00:00Z or 11/22/2026, 10:00:00.000 AM")
+	return time.Time{}, badRow("time " + quote(text) + " is not like 2026-11-22T10:00:00Z or 11/22/2026, 10:00:00.000 AM")
 }
 
 // dates are the forms that a date may have, given how the file writes them.

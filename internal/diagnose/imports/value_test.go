@@ -113,7 +113,7 @@ func TestClockOrder(t *testing.T) {
 	if got, err := k.parse("05/11/2026 10:00"); err != nil || got.Month() != time.May || k.order != orderEither {
 		t.Errorf("%v (%v), order %d, want May, and a note of it", got, err, k.order)
 	}
-	if _, err := k.parse("22/11/2026 10:00"); err == nil || !strings.Contains(err.Error(), "another order") {
+	if _, err := k.parse("22/11/2026 10:00"); err == nil || !strings.Contains(err.Error(), "different order") {
 		t.Errorf("%v, want one that says what is wrong with the order", err)
 	}
 }

@@ -34,17 +34,17 @@ func plots(data *diagnose.Charts) []plot {
 		c := chart.Chart{ID: id, Title: title, Desc: caption, Panels: []chart.Panel{p}}
 		all = append(all, plot{title, caption, c.HTML()})
 	}
-	add("status", "What clients did not get", "The share of tries that failed, over time.", outcomes(data))
-	add("length", "How long answers took, by their length",
-		"Each field is a range of output tokens and of seconds; darker is more answers. Failures far right are too long; failures anywhere are something else. Those that left nothing to count are not drawn.",
+	add("status", "Failed tries", "Share of tries that failed, over time.", outcomes(data))
+	add("length", "Duration of responses, by length",
+		"Each cell is a range of output tokens and seconds; a darker cell holds more responses. Failures on the far right mean that responses are too long; failures spread over the chart have another cause. Responses without any token are not drawn.",
 		lengths(data))
 	if series := lines(data, data.Pace); len(series) > 0 {
-		add("pace", "Time between tokens", "Milliseconds between tokens, the mean of each interval, by deployment.", chart.Panel{
+		add("pace", "Time between tokens", "Mean per interval, by deployment.", chart.Panel{
 			X: timeAxis(), Y: chart.Axis{Label: "ms between tokens"}, Series: series,
 		})
 	}
 	if series := lines(data, data.Utilization); len(series) > 0 {
-		add("utilization", "Utilization of provisioned deployments", "The mean of each interval. At 100% the service refuses.", chart.Panel{
+		add("utilization", "Utilization of provisioned deployments", "Mean per interval. At 100% the service refuses requests.", chart.Panel{
 			X: timeAxis(), Y: chart.Axis{Label: "utilization", Least: 1, Format: numeral.Percent}, Series: series,
 		})
 	}
@@ -62,8 +62,8 @@ func at(c *diagnose.Charts, interval float64) float64 {
 // intervals where there are more than can be told apart.
 func outcomes(c *diagnose.Charts) chart.Panel {
 	series := []chart.Series{
-		{Name: "408, or cut at the deadline", Mark: chart.Bars, Color: chart.Bad},
-		{Name: "429: refused for want of capacity", Mark: chart.Bars, Color: chart.Warn},
+		{Name: "408 or cut at the deadline", Mark: chart.Bars, Color: chart.Bad},
+		{Name: "429: no capacity", Mark: chart.Bars, Color: chart.Warn},
 		{Name: "other failures", Mark: chart.Bars, Color: chart.Soft},
 	}
 	width := max(1, (c.Intervals-1+maxBars)/maxBars)

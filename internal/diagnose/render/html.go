@@ -39,16 +39,16 @@ func HTML(w io.Writer, d *diagnose.Diagnosis) error {
 		},
 	}).Parse(pageText)
 	if err != nil {
-		return fmt.Errorf("reading the page's template: %w", err)
+		return fmt.Errorf("parsing the page template: %w", err)
 	}
 	p := page{
 		Diagnosis: d, Style: chart.Style(), Period: period(d.From, d.To), Plots: plots(d.Charts), Looked: strings.Join(looked(), ", "),
 		Cards: []card{
 			{"calls", numeral.Whole(float64(d.Calls)), numeral.Whole(float64(d.Tries)) + " tries"},
 			{"408", numeral.Percent(d.Timeout), "of tries"},
-			{"cut at the deadline", numeral.Percent(d.Cut), "of tries, valid answers"},
+			{"cut at the deadline", numeral.Percent(d.Cut), "of tries; valid responses"},
 			{"429", numeral.Percent(d.Refused), "of tries"},
-			{"failed in any way", numeral.Percent(d.Failed), "of tries"},
+			{"failed, in total", numeral.Percent(d.Failed), "of tries"},
 		},
 	}
 	if err := t.Execute(w, p); err != nil {

@@ -32,18 +32,18 @@ func basis() diagnose.Diagnosis {
 func oversized() diagnose.Finding {
 	return diagnose.Finding{
 		Code: diagnose.OversizedRequests, Severity: diagnose.Critical, Confidence: 0.95, Subject: "ptu-eastus", Affected: 0.0176,
-		Title: "answers too long for their window: 1.76% run out of 60 s; 2,016 surely fit", From: noon, To: noon.Add(12 * time.Minute),
+		Title: "1.76% of tries ran out of their 60 s window; responses up to 2,016 tokens fit", From: noon, To: noon.Add(12 * time.Minute),
 		Evidence: []diagnose.Evidence{
-			{Name: "ran out of time writing", Value: 469, Unit: "count", Source: "outcome"},
-			{Name: "asked for by those, p50", Value: 16384, Unit: "tokens", Source: "ask_tokens"},
-			{Name: "between tokens, p50", Value: 9.2, Unit: "ms", Source: "tbt_mean_ms"},
+			{Name: "tries that ran out of time while generating", Value: 469, Unit: "count", Source: "outcome"},
+			{Name: "their token limit, p50 (0: none)", Value: 16384, Unit: "tokens", Source: "ask_tokens"},
+			{Name: "time between tokens, p50", Value: 9.2, Unit: "ms", Source: "tbt_mean_ms"},
 			{Name: "<b>correlation</b>", Value: -0.41, Unit: "r", Source: "regression"},
 		},
 		RuledOut: []diagnose.RuledOut{
 			{Code: diagnose.PTUSaturation, Text: "not capacity: utilization p95 27%, inverse to running out of time, r = −0.41"},
 		},
 		Remedy: diagnose.Remedy{
-			Text:      "grant what fits (2,016 tokens), and stream what is longer",
+			Text:      "limit responses to what fits (2,016 tokens), and stream longer ones",
 			Config:    "classes:\n  - {name: sync, window: 60s, budget: {mode: clamp, quantile: 0.99}}",
 			CapTokens: 2016, WindowS: 60,
 		},
@@ -77,16 +77,16 @@ func diagnoses() map[string]diagnose.Diagnosis {
 		d.Timeout, d.Failed = 0.0176, 0.0176
 		d.Findings = []diagnose.Finding{oversized()}
 		d.Coverage = []diagnose.Missing{
-			{Text: "time to first token unknown: slow prefill is not looked for there", Share: 1},
-			{Text: "4 of 107 answers have no token row: their work, length and speed are unknown", Share: 0.0374},
+			{Text: "time to first token unknown: not checked for slow prefill", Share: 1},
+			{Text: "4 of 107 responses have no token row: their work, length and speed are unknown", Share: 0.0374},
 		}
 		replay(d, true)
 	})
 	add("findings", func(d *diagnose.Diagnosis) {
 		retries := diagnose.Finding{
 			Code: diagnose.RetryAmplification, Severity: diagnose.Warning, Confidence: 0.7, Title: "retries multiply the load", Affected: 0.005,
-			From: noon.AddDate(0, 0, -1), To: noon, Evidence: []diagnose.Evidence{{Name: "tries for each call", Value: 2.4, Unit: "ratio", Source: "client_retry"}},
-			Remedy: diagnose.Remedy{Text: "two retries at most in the clients", FewRetries: true},
+			From: noon.AddDate(0, 0, -1), To: noon, Evidence: []diagnose.Evidence{{Name: "tries per call", Value: 2.4, Unit: "ratio", Source: "client_retry"}},
+			Remedy: diagnose.Remedy{Text: "allow at most two retries in the clients", FewRetries: true},
 		}
 		first := oversized()
 		first.Effect = nil
@@ -104,8 +104,8 @@ func diagnoses() map[string]diagnose.Diagnosis {
 		d.Sources = []diagnose.Source{
 			{
 				Name: "gateway.csv", Table: "ApiManagementGatewayLogs", Rows: 1210, Other: 7, Bad: 2, From: noon, To: noon.Add(time.Hour),
-				Samples: []string{"line 6: it has 3 columns, and the header 10", "line 9: it has no time"},
-				Notes:   []string{"dates are read day first, since some have no such month"},
+				Samples: []string{"line 6: the row has 3 columns, the header has 10", "line 9: it has no time"},
+				Notes:   []string{"dates are read day first, since some have a first number above 12"},
 			},
 			{Name: "métriques.json", Table: "Azure Monitor metrics", Rows: 13},
 		}
@@ -283,7 +283,7 @@ func TestNames(t *testing.T) {
 func TestWrap(t *testing.T) {
 	for _, tc := range []struct{ head, text string }{
 		{"", "short"},
-		{"   do    ", strings.Repeat("word ", 60)},
+		{"   fix    ", strings.Repeat("word ", 60)},
 		{"  100%  ", strings.Repeat("wörter−mit–zeichen ", 20)},
 		{"", strings.Repeat("x", 150) + " and more"},
 		{"head ", ""},

@@ -13,10 +13,10 @@ import (
 func sourceNotes(s *diagnose.Source) []string {
 	var all []string
 	if s.Other > 0 {
-		all = append(all, "rows left out as of no use here: "+numeral.Whole(float64(s.Other)))
+		all = append(all, "rows of no use here, skipped: "+numeral.Whole(float64(s.Other)))
 	}
 	if s.Bad > 0 {
-		all = append(all, fmt.Sprintf("rows that cannot be read: %s (%s)", numeral.Whole(float64(s.Bad)), strings.Join(s.Samples, "; ")))
+		all = append(all, fmt.Sprintf("unreadable rows: %s (%s)", numeral.Whole(float64(s.Bad)), strings.Join(s.Samples, "; ")))
 	}
 	return append(all, s.Notes...)
 }
@@ -38,7 +38,7 @@ func writeSources(b *bytes.Buffer, all []diagnose.Source) {
 		name, table = max(name, len([]rune(all[i].Name))), max(table, len(all[i].Table))
 		rows = max(rows, len(numeral.Whole(float64(all[i].Rows))))
 	}
-	b.WriteString("Read (rows may come in any order; times without a zone are UTC):\n")
+	b.WriteString("Files (rows may be in any order; times without a zone are UTC):\n")
 	for i := range all {
 		s := &all[i]
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %s  %s  %s rows  %s", padRight(s.Name, name), padRight(s.Table, table), pad(numeral.Whole(float64(s.Rows)), rows), sourcePeriod(s)), " ") + "\n")

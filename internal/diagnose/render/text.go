@@ -19,27 +19,27 @@ func Text(w io.Writer, d *diagnose.Diagnosis) error {
 	var b bytes.Buffer
 	writeSources(&b, d.Sources)
 	if d.Tries == 0 {
-		b.WriteString("No requests in that time.\n")
+		b.WriteString("No requests in that period.\n")
 		_, err := w.Write(b.Bytes())
 		return err
 	}
 	fmt.Fprintf(&b, "%s: %s calls, %s tries at %s\n", period(d.From, d.To), numeral.Whole(float64(d.Calls)), numeral.Whole(float64(d.Tries)), names(d.DeploymentNames))
 	if d.Blind {
-		b.WriteString("How they ended is not known.\n")
+		b.WriteString("Their outcomes are unknown.\n")
 	} else {
-		fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s, of tries\n", numeral.Percent(d.Timeout), numeral.Percent(d.Cut), numeral.Percent(d.Refused), numeral.Percent(d.Failed))
+		fmt.Fprintf(&b, "408 %s · cut at the deadline %s · 429 %s · failed %s of tries\n", numeral.Percent(d.Timeout), numeral.Percent(d.Cut), numeral.Percent(d.Refused), numeral.Percent(d.Failed))
 	}
 	switch {
 	case d.Healthy:
 		b.WriteByte('\n')
-		wrap(&b, "", "No problem found. Looked for, as far as what is known shows it: "+strings.Join(looked(), ", ")+".")
+		wrap(&b, "", "No problem found. Checked, as far as the data allows: "+strings.Join(looked(), ", ")+".")
 	case len(d.Findings) == 0 && d.Tries >= diagnose.MinTries && !d.Blind && d.Failed >= diagnose.Unexplained:
 		b.WriteByte('\n')
-		wrap(&b, "", "No cause was found for what failed. Looked for, as far as what is known shows it: "+strings.Join(looked(), ", ")+".")
+		wrap(&b, "", "No cause found for the failures. Checked, as far as the data allows: "+strings.Join(looked(), ", ")+".")
 	case len(d.Findings) == 0 && d.Tries >= diagnose.MinTries:
-		b.WriteString("\nNothing was found in what is known, which is too little to say that all is well.\n")
+		b.WriteString("\nNo problem found, but too much data is missing to call the traffic healthy.\n")
 	case len(d.Findings) == 0:
-		fmt.Fprintf(&b, "\nToo little to say anything: %d tries, and fewer than %d tell nothing.\n", d.Tries, diagnose.MinTries)
+		fmt.Fprintf(&b, "\nNot enough data: %d tries; a diagnosis needs at least %d.\n", d.Tries, diagnose.MinTries)
 	}
 	for i := range d.Findings {
 		writeFinding(&b, i+1, &d.Findings[i], d)
@@ -48,7 +48,7 @@ func Text(w io.Writer, d *diagnose.Diagnosis) error {
 		writeReplay(&b, r)
 	}
 	if len(d.Coverage) > 0 {
-		b.WriteString("\nNot known:\n")
+		b.WriteString("\nMissing data:\n")
 		for _, m := range d.Coverage {
 			wrap(&b, "  "+pad(numeral.Percent(m.Share), 5)+"  ", m.Text)
 		}
@@ -82,26 +82,26 @@ func writeFinding(b *bytes.Buffer, n int, f *diagnose.Finding, d *diagnose.Diagn
 		fmt.Fprintf(b, "   %s  %s  %s\n", padRight(e.Name, width), pad(value(e), 12), e.Source)
 	}
 	for _, r := range f.RuledOut {
-		wrap(b, "   it is ", r.Text)
+		wrap(b, "   it is  ", r.Text)
 	}
-	wrap(b, "   do    ", f.Remedy.Text)
+	wrap(b, "   fix    ", f.Remedy.Text)
 	for line := range strings.Lines(f.Remedy.Config) {
-		b.WriteString("           " + strings.TrimRight(line, "\n") + "\n")
+		b.WriteString("            " + strings.TrimRight(line, "\n") + "\n")
 	}
 	switch {
 	case f.Effect != nil:
-		wrap(b, "   then  ", f.Effect.Text)
+		wrap(b, "   effect ", f.Effect.Text)
 	case d.Replay != nil && d.Replay.Reproduced && f.Remedy.Simulable():
-		wrap(b, "   then  ", "this replay cannot tell")
+		wrap(b, "   effect ", "unknown: not simulated")
 	}
 }
 
 func writeReplay(b *bytes.Buffer, r *diagnose.Replay) {
-	text := fmt.Sprintf("%s, %s calls served again in virtual time: 408 and cut %s (observed %s), 429 %s (observed %s).",
+	text := fmt.Sprintf("%s, %s calls simulated: 408 and cut %s (observed %s), 429 %s (observed %s).",
 		period(r.From, r.To), numeral.Whole(float64(r.Calls)), numeral.Percent(r.Replayed.Timeout+r.Replayed.Cut), numeral.Percent(r.Observed.Timeout+r.Observed.Cut),
 		numeral.Percent(r.Replayed.Refused), numeral.Percent(r.Observed.Refused))
 	if !r.Reproduced {
-		text += " That is too far apart to predict what a remedy would do."
+		text += " The difference is too large to predict the effect of a fix."
 	}
 	b.WriteString("\n")
 	wrap(b, "Replay: ", text)

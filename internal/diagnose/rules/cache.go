@@ -45,16 +45,16 @@ func cacheLoss(f *facts) {
 		lost := (good - bad) * (total.cachable - joined(d.cells[:at+1]).cachable)
 		f.report(diagnose.Finding{
 			Code: diagnose.CacheLoss, Subject: d.name, Confidence: 0.65 + 0.35*(1-bad/good),
-			Title:    fmt.Sprintf("prompts at %s are cached no more: %s of long prompts, %s before %s", d.name, numeral.Percent(bad), numeral.Percent(good), f.begin(d.cells[at].at+1).Format("15:04")),
+			Title:    fmt.Sprintf("prompt caching at %s has dropped: %s of long prompts cached, %s before %s", d.name, numeral.Percent(bad), numeral.Percent(good), f.begin(d.cells[at].at+1).Format("15:04")),
 			Affected: 0.001 + 0.009*(good-bad),
 			Evidence: []diagnose.Evidence{
-				measured("cached before", good, "share", "usage.cached_tokens of prompts of 1,024 tokens and more"),
-				measured("cached since", bad, "share", "the same"),
-				measured("read again for it", lost, "tokens", "the same"),
+				measured("cached before", good, "share", "usage.cached_tokens, prompts of at least 1,024 tokens"),
+				measured("cached since", bad, "share", "as above"),
+				measured("prompt tokens processed again", lost, "tokens", "as above"),
 			},
-			RuledOut: []diagnose.RuledOut{ruledOut(diagnose.SlowPrefill, "not longer prompts: the same tokens are asked, and read again")},
+			RuledOut: []diagnose.RuledOut{ruledOut(diagnose.SlowPrefill, "not longer prompts: the same tokens are sent, and processed again")},
 			Remedy: diagnose.Remedy{
-				Text:   "see what changed at the head of the prompts (a date, an id, the order of tools), and keep callers at one deployment",
+				Text:   "check what changed at the start of the prompts (a date, an id, the order of tools), and send each caller to one deployment",
 				Config: "routing: {strategy: affinity}",
 			},
 		}, scope{cells: d.cells[at:], at: []*deployment{d}})

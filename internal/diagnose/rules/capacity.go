@@ -85,26 +85,26 @@ func provisionedCapacity(f *facts) {
 func (f *facts) saturated(d *deployment, cells []*cell, met, worked float64) {
 	s := joined(cells)
 	evidence := []diagnose.Evidence{
-		measured("met want of capacity", met, "count", "attempts.status 429, refused_capacity, refused_queue, queue_ms ≥ 2 s"),
-		measured("minutes of it", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
-		measured("work done then, of input-token equivalents", 60*share(s.work, float64(len(cells))*f.bucket.Seconds()), "per_minute", "usage"),
+		measured("requests refused or queued", met, "count", "attempts.status 429, refused_capacity, refused_queue, queue_ms ≥ 2 s"),
+		measured("minutes", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
+		measured("work in those minutes, input-token equivalents", 60*share(s.work, float64(len(cells))*f.bucket.Seconds()), "per_minute", "usage"),
 	}
 	if s.utilN > 0 {
-		evidence = append(evidence, measured("utilization then, mean", s.util/s.utilN, "share", "attempts.utilization_ratio"))
+		evidence = append(evidence, measured("mean utilization in those minutes", s.util/s.utilN, "share", "attempts.utilization_ratio"))
 	}
-	title := d.name + " is full"
+	title := d.name + " is saturated"
 	confidence := 0.8
 	if worked > 0 {
-		evidence = append(evidence, measured("work done, of the capacity", worked, "share", "usage, configuration"))
-		title = fmt.Sprintf("%s is full: %s of its %d PTU at work", d.name, numeral.Percent(min(worked, 1)), d.known.PTU)
+		evidence = append(evidence, measured("work, share of the capacity", worked, "share", "usage, configuration"))
+		title = fmt.Sprintf("%s is saturated: %s of its %d PTUs in use", d.name, numeral.Percent(min(worked, 1)), d.known.PTU)
 		confidence = 0.95
 	}
 	f.report(diagnose.Finding{
-		Code: diagnose.PTUSaturation, Subject: d.name, Title: title + fmt.Sprintf(", %s of requests refused or waiting", numeral.Percent(share(met, f.total.Tries))),
+		Code: diagnose.PTUSaturation, Subject: d.name, Title: title + fmt.Sprintf(", %s of requests refused or queued", numeral.Percent(share(met, f.total.Tries))),
 		Confidence: confidence, Affected: share(f.clientsRefused(d, met), f.total.Tries), Evidence: evidence,
-		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OverReservation, "not reservations: "+numeral.Percent(share(s.tokens, s.reserved))+" of what was reserved is used")},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OverReservation, "not reservations: "+numeral.Percent(share(s.tokens, s.reserved))+" of the reserved tokens are used")},
 		Remedy: diagnose.Remedy{
-			Text:   "add standard capacity behind it (or PTUs: spillway plan says how many)",
+			Text:   "add standard capacity as the next tier, or PTUs (spillway plan computes how many)",
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]], spill: {at: 0.97}}",
 			Spill:  true,
 		},
@@ -121,26 +121,26 @@ type reservation struct {
 
 func (f *facts) overReserved(d *deployment, cells []*cell, r reservation) {
 	evidence := []diagnose.Evidence{
-		measured("met want of capacity", r.met, "count", "attempts.status 429, refused_capacity, refused_queue, queue_ms ≥ 2 s"),
+		measured("requests refused or queued", r.met, "count", "attempts.status 429, refused_capacity, refused_queue, queue_ms ≥ 2 s"),
 		measured("reserved, p50", d.grants.quantile(0.5), "tokens", "attempts.grant_tokens"),
 		measured("used, p50", d.output.quantile(0.5), "tokens", "usage.completion_tokens"),
 		measured("used, p99", d.output.quantile(0.99), "tokens", "usage.completion_tokens"),
-		measured("reserved tokens that are used", r.used, "share", "usage / (prompt + grant)"),
+		measured("share of reserved tokens used", r.used, "share", "usage / (prompt + grant)"),
 	}
 	confidence := 0.6 + 0.3*min(1, r.held)
 	var not []diagnose.RuledOut
 	if r.worked > 0 {
-		evidence = append(evidence, measured("work done, of the capacity", r.worked, "share", "usage, configuration"))
+		evidence = append(evidence, measured("work, share of the capacity", r.worked, "share", "usage, configuration"))
 		not = append(not, ruledOut(diagnose.PTUSaturation, "not saturation: the work done is "+numeral.Percent(r.worked)+" of the capacity"))
 		confidence = 0.9
 	}
 	f.report(diagnose.Finding{
 		Code: diagnose.OverReservation, Subject: d.name, Confidence: confidence, RuledOut: not,
-		Title:    fmt.Sprintf("%s refuses for what is reserved and not used: %s of reserved tokens are used", d.name, numeral.Percent(r.used)),
+		Title:    fmt.Sprintf("%s refuses requests because of over-reservation: only %s of the reserved tokens are used", d.name, numeral.Percent(r.used)),
 		Affected: share(f.clientsRefused(d, r.met), f.total.Tries), Evidence: evidence,
 		Remedy: diagnose.Remedy{
-			Text:      "send the length that callers are known to need as the limit",
-			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # answers need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
+			Text:      "reserve the output length that callers are known to need, instead of their token limit",
+			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # responses need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
 			RightSize: true,
 		},
 	}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted}})

@@ -80,7 +80,7 @@ func TestOverReservationEvidence(t *testing.T) {
 		t.Fatalf("found %q", found(&d))
 	}
 	x := d.Findings[0]
-	want := map[string]float64{"met want of capacity": 200, "reserved, p50": 16384, "used, p50": 100, "work done, of the capacity": 0.8 * 50 * 700 / 60 / 2000}
+	want := map[string]float64{"requests refused or queued": 200, "reserved, p50": 16384, "used, p50": 100, "work, share of the capacity": 0.8 * 50 * 700 / 60 / 2000}
 	for _, e := range x.Evidence {
 		if v, ok := want[e.Name]; ok {
 			if e.Value < 0.98*v || e.Value > 1.02*v {

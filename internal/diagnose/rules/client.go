@@ -34,7 +34,7 @@ func clientTimeout(f *facts) {
 		}
 		short += here
 	}
-	patience, source := f.short.quantile(0.5), "window_ms of those that ran out"
+	patience, source := f.short.quantile(0.5), "window_ms of tries that ran out of time"
 	n := short
 	if short < clientShare*f.total.Tries || short < clientLeast {
 		n = 0
@@ -51,15 +51,15 @@ func clientTimeout(f *facts) {
 	p99 := f.whole.quantile(0.99)
 	f.report(diagnose.Finding{
 		Code: diagnose.ClientTimeout, Confidence: 0.8 + 0.15*min(1, n/50), Affected: share(n, f.total.Tries),
-		Title: fmt.Sprintf("clients wait %s, and the work takes longer: %s of tries lost", numeral.Seconds(patience), numeral.Percent(share(n, f.total.Tries))),
+		Title: fmt.Sprintf("client timeout of %s is too short: %s of tries lost", numeral.Seconds(patience), numeral.Percent(share(n, f.total.Tries))),
 		Evidence: []diagnose.Evidence{
-			measured("clients wait", patience, "s", source),
-			measured("lost to it", n, "count", "outcome in (client_gone, timeout, truncated_deadline)"),
-			measured("complete answers, p99", p99, "s", "e2e_ms"),
+			measured("client timeout", patience, "s", source),
+			measured("tries lost", n, "count", "outcome in (client_gone, timeout, truncated_deadline)"),
+			measured("duration of complete responses, p99", p99, "s", "e2e_ms"),
 		},
-		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the service's window: they end at "+numeral.Seconds(patience)+", far from 60 s")},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the service's limit: they end at "+numeral.Seconds(patience)+", far from 60 s")},
 		Remedy: diagnose.Remedy{
-			Text:   "raise the clients' timeout, or stream; where neither can be, grant what fits their time",
+			Text:   "raise the clients' timeout or stream; where neither is possible, limit responses to what fits the timeout",
 			Config: "classes:\n  - {name: " + f.className(lateTries) + ", window: 60s, budget: {mode: clamp, quantile: 0.99}}  # clients: timeout ≥ 60 s",
 		},
 	}, scope{cells: between(cells), at: at})

@@ -33,13 +33,13 @@ func slowDecode(f *facts) {
 		if usual[d] == 0 {
 			continue
 		}
-		reference, against := usual[d], "its own usual pace"
+		reference, against := usual[d], "its usual pace"
 		if contract := f.slowest(d); usual[d] >= contract {
-			reference, against = contract/1.3, "the contractual pace"
+			reference, against = contract/1.3, "the pace of its SLA"
 		}
 		for _, o := range f.all {
 			if o != d && f.alike(d, o) && usual[o] > 0 && usual[d] >= decodeFactor*usual[o] {
-				reference, against = usual[o], "that of "+o.name
+				reference, against = usual[o], "the pace of "+o.name
 			}
 		}
 		f.slowIn(d, reference, against)
@@ -100,17 +100,17 @@ func (f *facts) slowIn(d *deployment, reference float64, against string) {
 	factor := share(s.pace.value(), reference)
 	f.report(diagnose.Finding{
 		Code: diagnose.SlowDecode, Subject: d.name, Confidence: 0.5 + 0.35*(factor-1),
-		Title:    fmt.Sprintf("%s writes slowly: %s ms between tokens, %s times %s", d.name, numeral.Decimals(s.pace.value(), 1), numeral.Decimals(factor, 1), against),
+		Title:    fmt.Sprintf("%s generates slowly: %s ms between tokens, %s times %s", d.name, numeral.Decimals(s.pace.value(), 1), numeral.Decimals(factor, 1), against),
 		Affected: share(max(late, 0.01*s.pace.n), f.total.Tries),
 		Evidence: []diagnose.Evidence{
-			measured("between tokens, slow minutes", s.pace.value(), "ms", f.paceSource()),
-			measured("between tokens, otherwise", cmp.Or(u.pace.value(), reference), "ms", f.paceSource()),
+			measured("time between tokens, slow minutes", s.pace.value(), "ms", f.paceSource()),
+			measured("time between tokens, otherwise", cmp.Or(u.pace.value(), reference), "ms", f.paceSource()),
 			measured("slow minutes", float64(len(slow))*f.bucket.Minutes(), "count", "time"),
-			measured("ran out of time meanwhile", late, "count", "outcome"),
+			measured("tries that ran out of time meanwhile", late, "count", "outcome"),
 		},
 		RuledOut: append(f.notCapacity(d, cellPace, "the pace"), f.notLength(&s, &u)...),
 		Remedy: diagnose.Remedy{
-			Text:   "move what has little time left elsewhere: measured budgets, and a second tier",
+			Text:   "send requests with little time left to a second tier, and limit output by measured budgets",
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
 			Spill:  d.tier == 0 && len(f.all) == 1,
 		},
@@ -136,7 +136,7 @@ func (f *facts) notLength(slow, usual *cell) []diagnose.RuledOut {
 	if a > 1.3*b {
 		return nil
 	}
-	return []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the length: "+numeral.Whole(a)+" tokens an answer, "+numeral.Whole(b)+" otherwise")}
+	return []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the length: "+numeral.Whole(a)+" tokens per response, "+numeral.Whole(b)+" otherwise")}
 }
 
 func cellPace(c *cell) (float64, bool) { return c.pace.value(), c.pace.n >= decodePoints }

@@ -41,14 +41,14 @@ func quotaFragmentation(f *facts) {
 			}
 			f.report(diagnose.Finding{
 				Code: diagnose.QuotaFragmentation, Subject: d.name, Confidence: 0.7 + 0.25*oneIf(known),
-				Title:    fmt.Sprintf("%s refuses while %s, of the same model, has room", d.name, o.name),
+				Title:    fmt.Sprintf("%s refuses requests while %s, with the same model, has spare capacity", d.name, o.name),
 				Affected: share(met, f.total.Tries),
 				Evidence: []diagnose.Evidence{
-					measured("refused or waiting at "+d.name, share(met, all), "share", "attempts.status, outcome, in its short minutes"),
-					measured("the same minutes at "+o.name, share(otherMet, otherAll), "share", "the same"),
-					measured("room there", free, "share", "usage, configuration, or the best minute"),
+					measured("refused or queued at "+d.name, share(met, all), "share", "attempts.status, outcome, minutes short of capacity"),
+					measured("refused or queued at "+o.name, share(otherMet, otherAll), "share", "as above"),
+					measured("spare capacity at "+o.name, free, "share", "usage; capacity as configured, or of the best minute"),
 				},
-				RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not too little in all: "+o.name+" refuses "+numeral.Percent(share(otherMet, otherAll))+" meanwhile")},
+				RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not the total quota: "+o.name+" refuses or queues only "+numeral.Percent(share(otherMet, otherAll)))},
 				Remedy: diagnose.Remedy{
 					Text:    "put the deployments into one pool",
 					Config:  "pools:\n  - {name: " + d.model + ", tiers: [[" + d.name + ", " + o.name + "]]}",

@@ -83,17 +83,17 @@ func (f *facts) outage(name string, ds []*deployment, marks map[string]map[int64
 		ds = own
 	}
 	lost := f.lostIn(ds, cells)
-	title := fmt.Sprintf("%s is failing: %s of what it gets, or is kept from it, ends in 5xx, reset or cut", name, numeral.Percent(share(failed, tries)))
+	title := fmt.Sprintf("%s is failing: %s of its requests got a 5xx, a reset or a cut stream, or were held back by the breaker", name, numeral.Percent(share(failed, tries)))
 	if share(lost, failed) < 0.1 {
-		title += "; others took over"
+		title += "; other deployments took over"
 	}
 	f.report(diagnose.Finding{
 		Code: diagnose.RegionalOutage, Subject: name, Confidence: 0.6 + 0.4*share(failed, tries), Title: title,
 		Affected: share(lost, f.total.Tries),
 		Evidence: []diagnose.Evidence{
-			measured("attempts that broke", broken, "count", "attempts.failure, attempts.status"),
-			measured("requests kept from it by the breaker", failed-broken, "count", "spill broken, outcome upstream_error without an attempt"),
-			measured("requests lost meanwhile", lost, "count", "outcome"),
+			measured("failed attempts", broken, "count", "attempts.failure, attempts.status"),
+			measured("requests held back by the breaker", failed-broken, "count", "spill broken, outcome upstream_error without an attempt"),
+			measured("requests lost", lost, "count", "outcome"),
 			measured("minutes", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
 		},
 		RuledOut: f.othersHealthy(ds),
@@ -122,13 +122,13 @@ func (f *facts) takeOver(ds []*deployment) diagnose.Remedy {
 	for _, d := range f.all {
 		if d.pool == first.pool && !slices.Contains(ds, d) && d.name != unknownDeployment {
 			return diagnose.Remedy{
-				Text:   "others take over as configured; where requests are lost all the same, let the breaker open sooner",
+				Text:   "other deployments take over as configured; if requests are still lost, open the breaker sooner",
 				Config: "breaker: {consecutive_failures: 3}",
 			}
 		}
 	}
 	return diagnose.Remedy{
-		Text:   "let another region take over: a second tier, and the breaker as it comes",
+		Text:   "add a deployment in another region as the next tier; the default breaker settings are enough",
 		Config: "pools:\n  - {name: " + first.poolName() + ", tiers: [[" + first.name + "], [standard-elsewhere]]}",
 	}
 }
@@ -153,7 +153,7 @@ func (f *facts) othersHealthy(failing []*deployment) []diagnose.RuledOut {
 	if tries == 0 || share(broken, tries) > 0.05 {
 		return nil
 	}
-	return []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the requests: elsewhere "+numeral.Percent(share(broken, tries))+" of attempts break")}
+	return []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the requests: "+numeral.Percent(share(broken, tries))+" of attempts fail at other deployments")}
 }
 
 // outageCells are the buckets of a region's outages, in order.

@@ -117,14 +117,14 @@ func TestOutageTakenOver(t *testing.T) {
 		t.Fatalf("found %q", got)
 	}
 	x := d.Findings[0]
-	if !strings.HasSuffix(x.Title, "; others took over") || x.Affected != 0 || x.Severity != diagnose.Notice {
+	if !strings.HasSuffix(x.Title, "; other deployments took over") || x.Affected != 0 || x.Severity != diagnose.Notice {
 		t.Errorf("%q affects %v, %s", x.Title, x.Affected, x.Severity)
 	}
 	begin, end := noon.Add(20*time.Minute), noon.Add(24*time.Minute)
 	if !x.From.Equal(begin) || !x.To.Equal(end) {
 		t.Errorf("from %v to %v, want %v to %v", x.From, x.To, begin, end)
 	}
-	if len(x.RuledOut) != 1 || !strings.Contains(x.RuledOut[0].Text, "elsewhere 0% of attempts break") {
+	if len(x.RuledOut) != 1 || !strings.Contains(x.RuledOut[0].Text, "0% of attempts fail at other deployments") {
 		t.Errorf("ruled out %+v", x.RuledOut)
 	}
 }

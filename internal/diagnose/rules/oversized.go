@@ -49,26 +49,26 @@ func oversized(f *facts) {
 	if fits < 16 {
 		return // it is not the length
 	}
-	evidence := []diagnose.Evidence{measured("ran out of time writing", all, "count", "outcome in (timeout, truncated_deadline)")}
+	evidence := []diagnose.Evidence{measured("tries that ran out of time while generating", all, "count", "outcome in (timeout, truncated_deadline)")}
 	if f.lateAsks.count() > 0 || f.total.lateUnlimited > 0 {
 		evidence = append(
-			evidence, measured("asked for by those, p50; 0 is no limit", f.lateAsks.quantile(0.5), "tokens", "ask_tokens"),
-			measured("asked for by all, p50", f.asks.quantile(0.5), "tokens", "ask_tokens"),
+			evidence, measured("their token limit, p50 (0: none)", f.lateAsks.quantile(0.5), "tokens", "ask_tokens"),
+			measured("token limit of all requests, p50", f.asks.quantile(0.5), "tokens", "ask_tokens"),
 		)
 	}
 	f.report(diagnose.Finding{
 		Code: diagnose.OversizedRequests, Subject: worst.name,
-		Title:      fmt.Sprintf("answers too long for their window: %s run out of %s; %s surely fit", numeral.Percent(share(all, f.total.Tries)), numeral.Seconds(window), numeral.Whole(float64(fits))),
+		Title:      fmt.Sprintf("%s of tries ran out of their %s window; responses up to %s tokens fit", numeral.Percent(share(all, f.total.Tries)), numeral.Seconds(window), numeral.Whole(float64(fits))),
 		Confidence: 0.75 + 0.2*min(1, all/50), Affected: share(all, f.total.Tries),
 		Evidence: append(
-			evidence, measured("between tokens, p50", p50, "ms", f.paceSource()),
-			measured("between tokens, p99", p99, "ms", f.paceSource()),
-			measured("fit the window at that pace", float64(fits), "tokens", "(window − ttft p99) / the pace's p99"),
-			measured("an answer, p99", f.outputs.quantile(0.99), "tokens", "usage.completion_tokens"),
+			evidence, measured("time between tokens, p50", p50, "ms", f.paceSource()),
+			measured("time between tokens, p99", p99, "ms", f.paceSource()),
+			measured("tokens that fit the window", float64(fits), "tokens", "(window − ttft p99) / time between tokens p99"),
+			measured("output tokens, p99", f.outputs.quantile(0.99), "tokens", "usage.completion_tokens"),
 		),
 		RuledOut: append(f.notCapacity(worst, cellLate, "running out of time"), f.notDecode(worst)...),
 		Remedy: diagnose.Remedy{
-			Text:      fmt.Sprintf("grant what fits (%s tokens), and stream what is longer", numeral.Whole(float64(fits))),
+			Text:      fmt.Sprintf("limit responses to what fits (%s tokens), and stream longer ones", numeral.Whole(float64(fits))),
 			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: %ds, budget: {mode: clamp, quantile: 0.99}}  # or budget: {mode: clamp, max_output_tokens: %d}", f.className(lateTries), int(window+0.5), fits),
 			CapTokens: fits, WindowS: int(window + 0.5),
 		},

@@ -34,17 +34,17 @@ func slowPrefill(f *facts) {
 		p95 := d.ttft.quantile(0.95)
 		f.report(diagnose.Finding{
 			Code: diagnose.SlowPrefill, Subject: d.name,
-			Title:      fmt.Sprintf("%s reads prompts for long: %s of the first token's wait at %s prompt tokens", d.name, numeral.Seconds(wait/1000), numeral.Whole(long)),
+			Title:      fmt.Sprintf("%s processes prompts slowly: %s of the time to first token at %s prompt tokens", d.name, numeral.Seconds(wait/1000), numeral.Whole(long)),
 			Confidence: 0.45 + 0.5*r, Affected: max(0.001, share(s.lateSilent, f.total.Tries)),
 			Evidence: []diagnose.Evidence{
-				measured("first token, p95", p95, "ms", "attempts.ttft_ms"),
-				measured("reading 1,000 prompt tokens", 1000*b, "ms", "regression of attempts.ttft_ms on prompt tokens not cached"),
-				measured("an empty prompt", max(a, 0), "ms", "the same"),
-				measured("correlation", r, "r", "the same"),
+				measured("time to first token, p95", p95, "ms", "attempts.ttft_ms"),
+				measured("prefill of 1,000 prompt tokens", 1000*b, "ms", "regression of attempts.ttft_ms on uncached prompt tokens"),
+				measured("time to first token, empty prompt", max(a, 0), "ms", "as above"),
+				measured("correlation", r, "r", "as above"),
 			},
 			RuledOut: append(f.notCapacity(d, cellFirst, "the first token"), f.notDecode(d)...),
 			Remedy: diagnose.Remedy{
-				Text:   "shorten prompts, or put what repeats first so that it is cached, and keep callers at one deployment",
+				Text:   "shorten prompts, or put the repeated part first so that it is cached, and send each caller to one deployment",
 				Config: "routing: {strategy: affinity}",
 			},
 		}, scope{at: []*deployment{d}})

@@ -101,17 +101,17 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 	mean /= float64(len(cells))
 	f.report(diagnose.Finding{
 		Code: diagnose.RPMBursts, Subject: d.name, Confidence: 0.75 + 0.2*min(1, peak/limit-1),
-		Title:    fmt.Sprintf("%s refuses bursts: %s requests in 10 s where %s are let in; the minute would fit", d.name, numeral.Whole(peak), numeral.Whole(limit)),
+		Title:    fmt.Sprintf("%s refuses bursts: %s requests in 10 s, where %s are admitted; the per-minute limit would suffice", d.name, numeral.Whole(peak), numeral.Whole(limit)),
 		Affected: share(f.clientsRefused(d, met), f.total.Tries),
 		Evidence: []diagnose.Evidence{
-			measured("let in per 10 s while it refuses", limit, "count", "attempts.start_ms, attempts.status"),
-			measured("most first tries in 10 s", peak, "count", "time, client_retry 0"),
+			measured("admitted per 10 s while refusing", limit, "count", "attempts.start_ms, attempts.status"),
+			measured("maximum of first tries in 10 s", peak, "count", "time, client_retry 0"),
 			measured("first tries in those minutes", mean, "per_minute", "time, client_retry 0"),
 			measured("limit", parts*limit, "per_minute", "ten-second limit × 6"),
 		},
-		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not the quota: "+numeral.Whole(mean)+" first tries a minute, "+numeral.Whole(parts*limit)+" are allowed")},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not the quota: "+numeral.Whole(mean)+" first tries per minute, "+numeral.Whole(parts*limit)+" are allowed")},
 		Remedy: diagnose.Remedy{
-			Text:   "let requests wait for some seconds instead of refusing them",
+			Text:   "queue requests for some seconds instead of refusing them",
 			Config: "queue: {max_length: 1024}\nclasses:\n  - {name: " + f.className(allTries) + ", window: 60s, max_wait: 15s}", Queue: true,
 		},
 	}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.QuotaExhausted}})
@@ -121,14 +121,14 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota string) {
 	f.report(diagnose.Finding{
 		Code: diagnose.QuotaExhausted, Subject: d.name, Confidence: 0.8,
-		Title:    fmt.Sprintf("%s has used its quota up, about %s", d.name, quota),
+		Title:    fmt.Sprintf("%s has exhausted its quota of about %s", d.name, quota),
 		Affected: share(f.clientsRefused(d, met), f.total.Tries),
 		Evidence: []diagnose.Evidence{
-			measured("met want of capacity", met, "count", "attempts.status 429, refused_capacity, refused_queue"),
-			measured("minutes of it", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
+			measured("requests refused or queued", met, "count", "attempts.status 429, refused_capacity, refused_queue"),
+			measured("minutes", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
 		},
 		Remedy: diagnose.Remedy{
-			Text:   "raise the quota, or add another region's",
+			Text:   "raise the quota, or add a deployment in another region",
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + ", standard-elsewhere]]}", Spill: true,
 		},
 	}, scope{cells: cells, at: []*deployment{d}})

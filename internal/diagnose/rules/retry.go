@@ -44,16 +44,16 @@ func retryAmplification(f *facts) {
 	factor := share(sum.tries, max(sum.first, 1))
 	f.report(diagnose.Finding{
 		Code: diagnose.RetryAmplification, Confidence: 0.7 + 0.1*min(factor-1, 3), Affected: share(sum.tries-sum.first, f.total.Tries),
-		Title: fmt.Sprintf("retries multiply the load: %s tries for each call over %d min", numeral.Decimals(factor, 1), int(float64(n)*f.bucket.Minutes())),
+		Title: fmt.Sprintf("retries multiply the load: %s tries per call over %d min", numeral.Decimals(factor, 1), int(float64(n)*f.bucket.Minutes())),
 		Evidence: []diagnose.Evidence{
-			measured("tries for each call, those minutes", factor, "ratio", "client_retry"),
+			measured("tries per call in those minutes", factor, "ratio", "client_retry"),
 			measured("third retries and later", share(sum.deep, sum.tries), "share", "client_retry"),
-			measured("of them fail again", share(sum.failed, sum.tries), "share", "outcome"),
+			measured("share that fail again", share(sum.failed, sum.tries), "share", "outcome"),
 			measured("first tries", sum.first, "count", "client_retry 0"),
 		},
-		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.NoisyTenant, "not more work: "+numeral.Whole(sum.first/float64(n)/f.bucket.Minutes())+" calls a minute behind "+numeral.Whole(sum.tries/float64(n)/f.bucket.Minutes())+" tries")},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.NoisyTenant, "not more work: "+numeral.Whole(sum.first/float64(n)/f.bucket.Minutes())+" calls per minute make "+numeral.Whole(sum.tries/float64(n)/f.bucket.Minutes())+" tries")},
 		Remedy: diagnose.Remedy{
-			Text:       "two retries at most in the clients; a retry budget and waits in the gateway",
+			Text:       "allow at most two retries in the clients; set a retry budget and queueing in the gateway",
 			Config:     "retry: {ratio: 0.2, min_per_second: 10}  # clients: max_retries=2",
 			FewRetries: true,
 		},

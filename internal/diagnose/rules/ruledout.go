@@ -66,14 +66,14 @@ func (f *facts) notDecode(d *deployment) []diagnose.RuledOut {
 	if s.pace.n < 20 {
 		return nil
 	}
-	return []diagnose.RuledOut{ruledOut(diagnose.SlowDecode, "not decoding: "+numeral.Decimals(s.pace.value(), 1)+" ms between tokens, p95 "+numeral.Decimals(d.pace.quantile(0.95), 1)+" ms, steady")}
+	return []diagnose.RuledOut{ruledOut(diagnose.SlowDecode, "not decoding speed: "+numeral.Decimals(s.pace.value(), 1)+" ms between tokens, p95 "+numeral.Decimals(d.pace.quantile(0.95), 1)+" ms, steady")}
 }
 
 // paceSource says where the pace comes from: what was measured, or, where
 // little was, the length and the time of whole answers.
 func (f *facts) paceSource() string {
 	if f.total.paceDerived > f.total.paceKnown {
-		return "(e2e_ms − ttft_ms) / completion_tokens, of 256 and more"
+		return "(e2e_ms − ttft_ms) / completion_tokens, at least 256 tokens"
 	}
 	return "tbt_mean_ms"
 }

@@ -89,7 +89,7 @@ func TestSlowDecodeExplainsTimeouts(t *testing.T) {
 			length = r.Text
 		}
 	}
-	if !strings.HasPrefix(length, "not the length: 113 tokens an answer") {
+	if !strings.HasPrefix(length, "not the length: 113 tokens per response") {
 		t.Errorf("ruled out %+v, want the length", x.RuledOut)
 	}
 	if !x.Remedy.Spill {
@@ -135,9 +135,9 @@ func TestSlowPrefill(t *testing.T) {
 	d := f.diagnose(Config{})
 	for _, e := range d.Findings[0].Evidence {
 		switch {
-		case e.Name == "reading 1,000 prompt tokens" && (e.Value < 499 || e.Value > 501):
+		case e.Name == "prefill of 1,000 prompt tokens" && (e.Value < 499 || e.Value > 501):
 			t.Errorf("1,000 tokens take %v ms, want 500", e.Value)
-		case e.Name == "an empty prompt" && (e.Value < 99 || e.Value > 101):
+		case e.Name == "time to first token, empty prompt" && (e.Value < 99 || e.Value > 101):
 			t.Errorf("an empty prompt takes %v ms, want 100", e.Value)
 		}
 	}

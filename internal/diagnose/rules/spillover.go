@@ -35,16 +35,16 @@ func saturatedSpillover(f *facts) {
 			}
 			f.report(diagnose.Finding{
 				Code: diagnose.SaturatedSpillover, Subject: o.name, Confidence: 0.65 + 0.6*max(there, lost),
-				Title:    fmt.Sprintf("%s spills to %s, which refuses too: %s of what arrives there", d.name, o.name, numeral.Percent(there)),
+				Title:    fmt.Sprintf("%s spills to %s, which refuses %s of the requests", d.name, o.name, numeral.Percent(there)),
 				Affected: share(min(met, f.total.Refused), f.total.Tries),
 				Evidence: []diagnose.Evidence{
 					measured("requests spilled", s.n, "count", "spill, attempts.tier"),
 					measured("refused there", there, "share", "attempts.status 429"),
-					measured("refused in the end", lost, "share", "outcome"),
+					measured("refused by both", lost, "share", "outcome"),
 				},
-				RuledOut: []diagnose.RuledOut{ruledOut(diagnose.RegionalOutage, "not an outage: "+numeral.Percent(share(same.broken, same.tries))+" of attempts break there")},
+				RuledOut: []diagnose.RuledOut{ruledOut(diagnose.RegionalOutage, "not an outage: "+numeral.Percent(share(same.broken, same.tries))+" of attempts fail there")},
 				Remedy: diagnose.Remedy{
-					Text:   "spill to capacity of its own, in a region that others do not use, and let the rest wait",
+					Text:   "spill to dedicated capacity in a region that others do not use, and queue the rest",
 					Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [" + o.name + "], [standard-elsewhere]]}", Spill: true,
 				},
 			}, scope{cells: cells, at: []*deployment{d, o}, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.RPMBursts}})

@@ -77,18 +77,18 @@ func (f *facts) noisy(pool string) {
 		}
 		f.report(diagnose.Finding{
 			Code: diagnose.NoisyTenant, Subject: who.name, Confidence: 0.6 + 0.4*share(mine.short, sum.short),
-			Title: fmt.Sprintf("%s takes the capacity of all: %s of the work when it is short, %s otherwise",
+			Title: fmt.Sprintf("%s uses up the shared capacity: %s of the work while it is short, %s otherwise",
 				who.name, numeral.Percent(share(mine.short, sum.short)), numeral.Percent(share(mine.calm, sum.calm))),
 			Affected: share(sum.met, f.total.Tries),
 			Evidence: []diagnose.Evidence{
-				measured("its share of the work, short minutes", share(mine.short, sum.short), "share", "caller, tenant, usage"),
-				measured("its share otherwise", share(mine.calm, sum.calm), "share", "the same"),
-				measured("against its own usual", share(then, max(usual, 1)), "ratio", "the same"),
-				measured("others refused or waiting for it", sum.met-mine.met, "count", "outcome, queue_ms"),
+				measured("share of the work while capacity is short", share(mine.short, sum.short), "share", "caller, tenant, usage"),
+				measured("share otherwise", share(mine.calm, sum.calm), "share", "as above"),
+				measured("relative to its usual work", share(then, max(usual, 1)), "ratio", "as above"),
+				measured("requests of others refused or queued", sum.met-mine.met, "count", "outcome, queue_ms"),
 			},
-			RuledOut: []diagnose.RuledOut{ruledOut(diagnose.PTUSaturation, "not growth: the others do "+numeral.Decimals(share(rest, restUsual), 1)+" times their usual")},
+			RuledOut: []diagnose.RuledOut{ruledOut(diagnose.PTUSaturation, "not growth: other callers do "+numeral.Decimals(share(rest, restUsual), 1)+" times their usual work")},
 			Remedy: diagnose.Remedy{
-				Text:        "give it a class of low priority, and a deployment of its own if it must be fast",
+				Text:        "assign it a low-priority class, and a deployment of its own if it needs low latency",
 				Config:      "classes:\n  - {name: bulk, window: 60s, priority: low}\ncallers:\n  - {name: " + who.name + ", class: bulk}",
 				LowPriority: who.name,
 			},

@@ -2,9 +2,9 @@ package whatif
 
 import "time"
 
-// agenda is the calls under way, ordered by when each next wants to be looked
-// at: a binary heap in which a call knows its place, so that it has one entry
-// however often that instant changes.
+// agenda orders the running calls by their next instant: a binary heap in which
+// each call stores its index, so that it has one entry however often that
+// instant changes.
 type agenda struct{ entries []entry }
 
 type entry struct {
@@ -15,7 +15,7 @@ type entry struct {
 
 func (e *entry) before(o *entry) bool { return e.at < o.at || e.at == o.at && e.order < o.order }
 
-// first is when something is due; false when nothing is.
+// first returns the earliest entry; false when the agenda is empty.
 func (g *agenda) first() (time.Duration, *call, bool) {
 	if len(g.entries) == 0 {
 		return 0, nil, false
@@ -23,7 +23,7 @@ func (g *agenda) first() (time.Duration, *call, bool) {
 	return g.entries[0].at, g.entries[0].call, true
 }
 
-// schedule enters a call, or moves it.
+// schedule adds a call, or moves it to another instant.
 func (g *agenda) schedule(c *call, at time.Duration) {
 	if c.agendaIndex < 0 {
 		c.agendaIndex = len(g.entries)
@@ -39,7 +39,7 @@ func (g *agenda) schedule(c *call, at time.Duration) {
 	}
 }
 
-// remove takes a call out.
+// remove removes a call.
 func (g *agenda) remove(c *call) {
 	i, last := c.agendaIndex, len(g.entries)-1
 	if i < 0 {

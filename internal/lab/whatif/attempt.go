@@ -10,16 +10,16 @@ import (
 
 // attempt is one try at one deployment.
 type attempt struct {
-	server *server
-	sentAt     time.Duration // when it was sent
-	nextAt   time.Duration // when it has something to say
-	running   bool
-	// streamed says that the response comes as a stream: its first token is heard
-	// of, and its progress.
-	streamed bool
-	firstReported   bool // the core knows of its first token
-	reported    int  // tokens that the core knows of
-	broken  bool // a fault ended it
+	server  *server
+	sentAt  time.Duration // when it was sent
+	nextAt  time.Duration // when its next event is due
+	running bool
+	// streamed says that the deployment streams the response, so that the core
+	// learns its first token and its progress.
+	streamed      bool
+	firstReported bool // the core knows of its first token
+	reported      int  // tokens that the core knows of
+	broken        bool // a fault ended it
 
 	status     int
 	retryAfter time.Duration // of a refusal; -1 for none
@@ -28,7 +28,7 @@ type attempt struct {
 	produced   int        // output tokens, once it has ended
 }
 
-// send offers the request to a deployment.
+// send starts an attempt: it offers the request to a deployment.
 func (c *call) send(action spillway.Action) {
 	s := c.s
 	s.result.Attempts++
@@ -47,7 +47,7 @@ func (c *call) send(action spillway.Action) {
 		status: v.Status, retryAfter: -1, signals: spillway.NoSignals(), plan: v.Plan,
 	})
 	a := &c.attempts[len(c.attempts)-1]
-	if v.Status == 200 || v.Status == 429 { // other errors say nothing of capacity
+	if v.Status == 200 || v.Status == 429 { // other errors carry no capacity headers
 		a.signals = signals(&v.Limits)
 	}
 	if v.Status != 200 {
@@ -119,7 +119,7 @@ func signals(l *fleet.Limits) spillway.Signals {
 	return out
 }
 
-// onAttempt tells the core what an attempt has to say now.
+// onAttempt reports the due events of attempt i.
 func (c *call) onAttempt(i int) {
 	a := &c.attempts[i]
 	ev := spillway.Event{Attempt: i + 1, Status: a.status, RetryAfter: a.retryAfter, Signals: a.signals}
@@ -147,7 +147,7 @@ func (c *call) onAttempt(i int) {
 	switch _, fails := a.breakAt(); {
 	case fails:
 		c.setFailure(a, &ev)
-	case !a.streamed && a.plan.Status != 200: // a 408, which has no headers to speak of
+	case !a.streamed && a.plan.Status != 200: // a 408, which has no capacity headers
 		a.status = a.plan.Status
 		ev.Kind, ev.Status, ev.Signals = spillway.EventFailed, a.plan.Status, spillway.NoSignals()
 	default:
@@ -163,14 +163,14 @@ func (c *call) onAttempt(i int) {
 	c.reportEnd(ev)
 }
 
-// setFailure completes the event of a response that a fault broke off.
+// setFailure completes the event of a response that a fault interrupted.
 func (c *call) setFailure(a *attempt, ev *spillway.Event) {
 	a.broken = true
 	ev.Kind, ev.Class = spillway.EventFailed, spillway.FailureCut
 	switch brk := a.plan.Break; {
 	case brk.Kind == fleet.BreakMalformed && a.firstReported && c.req.Stream:
-		// The client has been reading: what does not parse is passed on, and
-		// only the end is missed.
+		// The client is already reading: the malformed event is forwarded, and only
+		// the missing end counts as a fault.
 	case brk.Kind == fleet.BreakMalformed:
 		ev.Class = spillway.FailureBroken
 	case brk.Kind == fleet.BreakReset && (brk.AtToken == 0 || !a.streamed):
@@ -179,7 +179,7 @@ func (c *call) setFailure(a *attempt, ev *spillway.Event) {
 	}
 }
 
-// addCounts completes an event with what the driver has read of a stream once n
+// addCounts sets an event's token count to what the driver has read of a stream once n
 // tokens of each choice have been generated: the text of complete chunks, the
 // newest of them at the instant at which it became complete.
 func (c *call) addCounts(a *attempt, n int, ev *spillway.Event) {
@@ -190,8 +190,8 @@ func (c *call) addCounts(a *attempt, n int, ev *spillway.Event) {
 	}
 }
 
-// deliveredTokens is how many of the produced tokens the client has got. What a cut
-// stream still held back is lost.
+// deliveredTokens returns how many of the produced tokens the client has received.
+// Tokens of a chunk that was incomplete when the stream was cut are lost.
 func (a *attempt) deliveredTokens() int {
 	if !a.streamed || a.plan.ID == 0 {
 		return a.produced
@@ -199,8 +199,7 @@ func (a *attempt) deliveredTokens() int {
 	return a.plan.Released(a.produced/a.plan.Choices) * a.plan.Choices
 }
 
-// reportEnd tells the core how an attempt ended, or, where there is no core, ends
-// the try.
+// reportEnd reports how an attempt ended. Without a gateway it settles the try.
 func (c *call) reportEnd(ev spillway.Event) {
 	if c.flight != nil {
 		c.handle(ev)
@@ -209,8 +208,8 @@ func (c *call) reportEnd(ev spillway.Event) {
 	c.settle(spillway.Action{Kind: spillway.ActionSettle, Attempt: 1})
 }
 
-// stopAttempt gives back what an attempt holds, with what it has produced so far. To
-// stopAttempt one twice is harmless.
+// stopAttempt ends an attempt at its deployment, with the tokens produced so
+// far. Stopping an attempt twice has no effect.
 func (c *call) stopAttempt(a *attempt) {
 	if !a.running {
 		return
@@ -230,7 +229,7 @@ func (c *call) stopAttempt(a *attempt) {
 	a.server.Complete(c.s.now(), a.plan.ID, a.produced)
 }
 
-// reportProgress tells the core how far the attempts under way are.
+// reportProgress reports how many tokens the running attempts have produced.
 func (c *call) reportProgress() {
 	for i := 0; i < len(c.attempts) && !c.settled; i++ {
 		a := &c.attempts[i]

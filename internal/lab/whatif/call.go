@@ -10,33 +10,33 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy"
 )
 
-// never is an instant that does not come.
+// never is later than any instant of a simulation.
 const never time.Duration = 1<<63 - 1
 
 // call is one call of the workload with its client, from its arrival to the
 // end of its last try.
 type call struct {
-	s     *sim
-	index uint64 // 1-based place in the workload
+	s           *sim
+	index       uint64 // 1-based place in the workload
 	agendaIndex int    // in the agenda; -1 outside
-	call  workload.Call
+	call        workload.Call
 
 	tries   int           // made, the one under way included
 	tryAt   time.Duration // when it began
 	retryAt time.Duration // when the next begins, while the client waits
 
-	req      spillway.Request
-	pool     *pool
-	flight   *policy.Flight // nil while the client waits, and in direct calls
-	wakeAt   time.Duration
-	goneAt   time.Duration // when the client loses patience
-	attempts []attempt
-	forwarded  bool // the client has begun to read a response as it comes
-	settled  bool
-	verdict  spillway.Action // the settle
+	req       spillway.Request
+	pool      *pool
+	flight    *policy.Flight // nil while the client waits, and in direct calls
+	wakeAt    time.Duration
+	goneAt    time.Duration // when the client times out
+	attempts  []attempt
+	forwarded bool // the client receives the response as it arrives
+	settled   bool
+	verdict   spillway.Action // the settle
 }
 
-// start begins the call's first try, or its next.
+// start starts the call's first or next try.
 func (c *call) start() {
 	s := c.s
 	c.tries++
@@ -65,7 +65,7 @@ func (c *call) start() {
 	s.wakeReady(p)
 }
 
-// prepareCall writes down what the core knows of the try.
+// prepareCall sets the request that the core sees for this try.
 func (c *call) prepareCall() {
 	p, from := &c.s.cfg.Policy, &c.call
 	stream := from.Stream || from.CanStream && p.StreamLong > 0 && (from.MaxTokens == 0 || from.MaxTokens > p.StreamLong)
@@ -85,8 +85,8 @@ func (c *call) prepareCall() {
 	}
 }
 
-// run does what is due: what the attempts have to say, the core's wake-up,
-// the end of the client's patience, the next try.
+// run processes what is due at the current instant: events of attempts, the
+// core's wake-up, the client's timeout, and the start of the next try.
 func (c *call) run() {
 	now := c.s.clock
 	if c.retryAt <= now {
@@ -111,7 +111,7 @@ func (c *call) run() {
 	}
 }
 
-// handle gives the core an event, and does what it answers.
+// handle reports an event to the core and performs the actions it returns.
 func (c *call) handle(ev spillway.Event) {
 	if c.flight == nil || c.settled {
 		return
@@ -119,13 +119,13 @@ func (c *call) handle(ev spillway.Event) {
 	c.perform(c.flight.On(c.s.now(), ev))
 }
 
-// onWake gives the core its wake-up, after the progress of what is under way.
+// onWake reports the progress of running attempts, and then the wake-up.
 func (c *call) onWake() {
 	c.reportProgress()
 	c.handle(spillway.Event{Kind: spillway.EventWake})
 }
 
-// onClientGone is the client's departure.
+// onClientGone handles the client's timeout.
 func (c *call) onClientGone() {
 	if c.flight == nil {
 		for i := range c.attempts {
@@ -138,7 +138,7 @@ func (c *call) onClientGone() {
 	c.handle(spillway.Event{Kind: spillway.EventGone})
 }
 
-// perform performs the core's actions.
+// perform performs the actions that the core returned.
 func (c *call) perform(step spillway.Step) {
 	c.wakeAt = never
 	if !step.WakeAt.IsZero() {
@@ -160,8 +160,8 @@ func (c *call) perform(step spillway.Step) {
 
 func (c *call) settle(verdict spillway.Action) { c.settled, c.verdict = true, verdict }
 
-// finishStep ends the try if it has settled, and enters what comes next into the
-// agenda.
+// finishStep finishes the try if it has settled, and otherwise schedules the
+// call's next instant.
 func (c *call) finishStep() {
 	if c.settled {
 		c.finish()
@@ -172,7 +172,7 @@ func (c *call) finishStep() {
 	}
 }
 
-// schedule enters the next instant at which something happens.
+// schedule enters the call's next instant into the agenda.
 func (c *call) schedule() {
 	at := min(c.wakeAt, c.goneAt)
 	for i := range c.attempts {
@@ -183,10 +183,10 @@ func (c *call) schedule() {
 	c.s.agenda.schedule(c, at)
 }
 
-// finish reports the try, and lets the client decide what comes next.
+// finish reports the try and schedules a retry if the client makes one.
 func (c *call) finish() {
 	s := c.s
-	for i := range c.attempts { // losers whose end the core left to us
+	for i := range c.attempts { // attempts that the core did not cancel
 		c.stopAttempt(&c.attempts[i])
 	}
 	if c.flight != nil && c.forwarded {
@@ -218,8 +218,8 @@ func (c *call) finish() {
 	}
 }
 
-// retry is what the client makes of how its try ended. What it has begun to
-// read it does not ask for again.
+// retry returns whether the client tries again, and after how long. A client
+// that has begun to read a response does not retry.
 func (c *call) retry(try *report.Try) (wait time.Duration, again bool) {
 	refusal := &c.verdict.Refusal
 	if c.forwarded || refusal.Code == spillway.RefusalDeadline || refusal.Code == spillway.RefusalLoop {
@@ -227,7 +227,7 @@ func (c *call) retry(try *report.Try) (wait time.Duration, again bool) {
 	}
 	status := try.Status
 	if try.Outcome == spillway.OutcomeClientGone {
-		status = 0 // as SDKs see it that have lost patience
+		status = 0 // SDKs see no status after their own timeout
 	}
 	retryAfter := wholeMillis(refusal.RetryAfter) // as the gateway's retry-after-ms has it
 	if k := c.verdict.Attempt; k > 0 && c.attempts[k-1].status != 200 {
@@ -236,7 +236,7 @@ func (c *call) retry(try *report.Try) (wait time.Duration, again bool) {
 	return c.s.cfg.Client.Retry(c.tries, status, retryAfter, c.s.rng)
 }
 
-// tryOf is the try as its client saw it.
+// tryOf returns the try as its client saw it.
 func (c *call) tryOf() report.Try {
 	t := report.Try{
 		At: c.tryAt, Retry: c.tries - 1, Stream: c.req.Stream,
@@ -266,13 +266,13 @@ func (c *call) tryOf() report.Try {
 	return t
 }
 
-// met reports whether a complete response kept every limb.
+// met reports whether a complete response satisfied every condition.
 func (o *Objective) met(t *report.Try) bool {
 	return (o.Window <= 0 || t.Stream || t.E2E <= o.Window) &&
 		(o.TTFT <= 0 || t.TTFT <= o.TTFT) && (o.TBT <= 0 || t.TBT <= o.TBT)
 }
 
-// directOutcome is what a client that calls a deployment itself gets.
+// directOutcome returns the status and outcome of a call without a gateway.
 func (c *call) directOutcome() (int, spillway.Outcome) {
 	switch {
 	case c.verdict.Attempt > 0:

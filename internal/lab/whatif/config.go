@@ -29,7 +29,7 @@ type Policy struct {
 	Callers map[string]*spillway.Class
 	Default *spillway.Class
 	// StreamLong makes clients that can read streams ask for them when they
-	// would accept more than StreamLong output tokens; 0 leaves them be.
+	// would accept more than StreamLong output tokens; 0 changes nothing.
 	StreamLong int
 	// Changes replace the pools' configuration at their instants, in order.
 	Changes []Change
@@ -42,7 +42,7 @@ type Change struct {
 }
 
 // Objective is what a complete response must keep to count as goodput, under
-// every policy alike. A zero limb is none.
+// every policy alike. A zero condition is not checked.
 type Objective struct {
 	Window time.Duration // of synchronous requests: to the last byte
 	TTFT   time.Duration
@@ -65,21 +65,21 @@ type Config struct {
 	// core estimates its tokens from; nil takes four bytes per token.
 	PromptBytes func(*workload.Call) int
 
-	// OnTry is told every try of a client when it ends; nil for nobody. It
-	// must not keep the try.
+	// OnTry, if not nil, receives each try of a client when it ends. It must
+	// not retain the try.
 	OnTry func(*report.Try)
-	// OnRecord is told the record of every request when it has settled; nil
-	// for nobody. It must not keep the record.
+	// OnRecord, if not nil, receives the record of each settled request. It
+	// must not retain the record.
 	OnRecord func(*spillway.Record)
-	// OnProgress is told the virtual time about once per virtual second; it
-	// returns false to end the simulation. nil for nobody.
+	// OnProgress, if not nil, receives the virtual time once per virtual second.
+	// It returns false to stop the simulation.
 	OnProgress func(time.Duration) bool
 }
 
-// ErrStopped is a simulation that OnProgress has ended.
+// ErrStopped reports that OnProgress stopped the simulation.
 var ErrStopped = errors.New("stopped")
 
-// Result is what a simulation comes to, besides its tries and records.
+// Result is the summary of a simulation; OnTry and OnRecord get the details.
 type Result struct {
 	Calls    int           // offered by the workload
 	Tries    int           // of clients: calls and their retries
@@ -107,7 +107,7 @@ type Usage struct {
 	MeterP95 float64
 }
 
-// bytesPerToken is the size of prompts when nobody says otherwise.
+// bytesPerToken is the size of prompts by default.
 const bytesPerToken = 4
 
 // promptBytes is the size of a call's prompt.

@@ -13,9 +13,8 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
-// Oracle returns how many of the calls could at most be answered in full
-// within the objective by the fleet: a bound that no policy can pass, with
-// which its goodput can be compared.
+// Oracle returns how many of the calls the fleet could at most serve in full
+// within the objective: an upper bound on the goodput of any policy.
 //
 // It knows the length of every response and the speed that each deployment would
 // have at each of the client's tries, and does not need to wait or to guess. A
@@ -132,7 +131,7 @@ func (o *oracle) cost(sv *fleet.Server, call *workload.Call, seed uint64) float6
 	return float64(call.PromptTokens + p.OutputTokens)
 }
 
-// completes reports whether a response keeps every limb.
+// completes reports whether a response satisfies every condition.
 func (o *oracle) completes(call *workload.Call, p *fleet.Plan) bool {
 	obj := &o.cfg.Objective
 	if at, breaks := p.BreakAt(); breaks && at <= p.End {

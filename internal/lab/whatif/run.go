@@ -24,12 +24,12 @@ type sim struct {
 	changes []Change
 	rng     *rand.Rand
 
-	start  time.Time
-	clock  time.Duration // since start
-	tick   time.Duration // the next instant at which the fleet is looked at
-	agenda agenda
-	freeCalls   []*call
-	result Result
+	start     time.Time
+	clock     time.Duration // since start
+	tick      time.Duration // the next instant at which the fleet is sampled
+	agenda    agenda
+	freeCalls []*call
+	result    Result
 }
 
 // pool is one engine.
@@ -38,7 +38,7 @@ type pool struct {
 	engine *policy.Engine
 }
 
-// epoch is where virtual time begins when nobody says otherwise.
+// epoch is the default start of virtual time.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Run simulates the workload to the end of its last call.
@@ -80,7 +80,7 @@ func newSim(cfg Config) (*sim, error) {
 	return s, s.apply(cfg.Policy.Pools)
 }
 
-// apply configures the pools, new ones or those that are there.
+// apply creates or reconfigures the pools.
 func (s *sim) apply(pools []policy.Config) error {
 	s.byModel = map[string]*pool{}
 	for _, cfg := range pools {
@@ -105,8 +105,8 @@ func (s *sim) apply(pools []policy.Config) error {
 	return nil
 }
 
-// run lets calls arrive and everything that follows from them happen, in the
-// order of time. At one instant, what was there comes before what arrives.
+// run processes arrivals and due calls in the order of time. At equal instants,
+// running calls come before new ones.
 func (s *sim) run(calls workload.Source) error {
 	next, err := calls.Next()
 	if errors.Is(err, io.EOF) {
@@ -129,7 +129,7 @@ func (s *sim) run(calls workload.Source) error {
 			if err := s.applyChange(arriving); err != nil {
 				return err
 			}
-			continue // what it woke may be due before what was
+			continue // a woken call may be due before the current one
 		}
 		if err := s.advance(at, arriving); err != nil {
 			return err
@@ -143,7 +143,7 @@ func (s *sim) run(calls workload.Source) error {
 	}
 }
 
-// applyChange moves the clock to the next change of the policy, and makes it.
+// applyChange advances the clock to the next policy change and applies it.
 func (s *sim) applyChange(offered bool) error {
 	next := s.changes[0]
 	s.changes = s.changes[1:]
@@ -153,7 +153,7 @@ func (s *sim) applyChange(offered bool) error {
 	return s.apply(next.Pools)
 }
 
-// advance moves the clock, and does on the way what is done once a second.
+// advance moves the clock, and samples the fleet once per second on the way.
 func (s *sim) advance(to time.Duration, offered bool) error {
 	for s.tick <= to {
 		if offered {
@@ -182,7 +182,7 @@ func (s *sim) arrive(from workload.Call) {
 	c.start()
 }
 
-// newCall returns a call to use.
+// newCall returns an unused call, recycled if possible.
 func (s *sim) newCall() *call {
 	last := len(s.freeCalls) - 1
 	if last < 0 {
@@ -211,7 +211,7 @@ func (s *sim) completeResult() {
 	}
 }
 
-// server is one deployment, and what is asked of it afterwards.
+// server is one deployment with its statistics.
 type server struct {
 	name string
 	*fleet.Server
@@ -225,10 +225,10 @@ func newServer(name string, f *fleet.Server) *server {
 	return &server{name: name, Server: f, meter: make([]int32, meterSteps)}
 }
 
-// meterSteps is the number of steps of 1% that utilization is told apart in.
+// meterSteps is the number of 1% steps in which utilization is counted.
 const meterSteps = 201
 
-// sample looks at the deployment, once a second.
+// sample records the deployment's load; it is called once per second.
 func (sv *server) sample(now time.Time) {
 	st := sv.State(now)
 	sv.samples++
@@ -236,7 +236,7 @@ func (sv *server) sample(now time.Time) {
 	sv.meter[min(int(st.Utilization*100), meterSteps-1)]++
 }
 
-// usage is what the deployment did for the calls of so long a time.
+// usage returns what the deployment did over the offered time.
 func (sv *server) usage(now time.Time, offered time.Duration) Usage {
 	d := sv.Deployment()
 	u := Usage{

@@ -22,7 +22,8 @@ type Study struct {
 	Objective Objective
 	Policies  []Policy
 	Seeds     []uint64 // at least one; each is one run of every policy
-	// OpenWorkload begins the workload anew: of one seed it is the same every time.
+	// OpenWorkload returns the workload from its beginning; the same seed gives the
+	// same calls.
 	OpenWorkload func(seed uint64) (workload.Source, error)
 	// Span is how much of the workload is to be expected, for progress; 0 is
 	// unknown.
@@ -34,28 +35,28 @@ type Study struct {
 	Sweep []Variant
 	// NoOracle leaves out the bound of what any policy could reach.
 	NoOracle bool
-	// OnRecord is told the records of the last policy at the first seed, by one
-	// goroutine; nil for nobody. They begin at Start, where it is not zero.
+	// OnRecord, if not nil, receives the records of the last policy at the first
+	// seed, from one goroutine. They begin at Start, unless it is zero.
 	OnRecord func(*spillway.Record)
 	Start    time.Time
 	// Workers bounds the simulations at one time; 0 takes one per processor.
 	Workers int
 	// Now measures how long things take; nil leaves that out.
 	Now func() time.Time
-	// OnProgress is told the share of the work that is done, 0–1, now and
-	// then, by one goroutine at a time. nil for nobody.
+	// OnProgress, if not nil, receives the share of work done, 0–1, from one
+	// goroutine at a time.
 	OnProgress func(share float64)
 }
 
-// task is one simulation of a study, and where its figures go.
+// task is one simulation of a study and its result.
 type task struct {
-	policy *Policy
-	fleet  fleet.Config
-	seed   uint64
-	oracle bool // the bound, instead of a policy
-	recorded   bool // its records are told
-	bound  int  // calls; 0 where it is not known
-	out    report.Summary
+	policy   *Policy
+	fleet    fleet.Config
+	seed     uint64
+	oracle   bool // the bound, instead of a policy
+	recorded bool // its records go to OnRecord
+	bound    int  // calls; 0 where it is not known
+	out      report.Summary
 }
 
 // Check reports what makes the study impossible to run, before any of it does.
@@ -120,7 +121,7 @@ func (s *Study) Run(ctx context.Context) (report.Comparison, error) {
 	return out, nil
 }
 
-// stopwatch returns a function that tells how long ago it was made.
+// stopwatch returns a function that returns the time since this call.
 func (s *Study) stopwatch() func() time.Duration {
 	if s.Now == nil {
 		return func() time.Duration { return 0 }
@@ -129,8 +130,8 @@ func (s *Study) stopwatch() func() time.Duration {
 	return func() time.Duration { return s.Now().Sub(begin) }
 }
 
-// tasks is one simulation for each policy and seed; those of a policy are
-// neighbors.
+// tasks returns one simulation per policy and seed; those of a policy are
+// adjacent.
 func (s *Study) tasks(policies []Policy, f fleet.Config) []*task {
 	var out []*task
 	for i := range policies {
@@ -141,7 +142,7 @@ func (s *Study) tasks(policies []Policy, f fleet.Config) []*task {
 	return out
 }
 
-// merge joins the seeds of each policy.
+// merge merges the seeds of each policy.
 func (s *Study) merge(tasks []*task) []report.Summary {
 	var out []report.Summary
 	for of := range slices.Chunk(tasks, len(s.Seeds)) {
@@ -154,7 +155,7 @@ func (s *Study) merge(tasks []*task) []report.Summary {
 	return out
 }
 
-// deep is the fleet with meters of another depth. The policies do not know.
+// deep is the fleet with meters of another depth. The policies keep the configured depth.
 func deep(f fleet.Config, depth time.Duration) fleet.Config {
 	f.Deployments = slices.Clone(f.Deployments)
 	for i := range f.Deployments {
@@ -236,8 +237,8 @@ func (s *Study) runOne(ctx context.Context, t *task, progress *progress) error {
 	return nil
 }
 
-// Totals is what a report needs of a simulation besides its tries. Provisioned
-// deployments that the policy has not used count too: they are paid for.
+// Totals returns what a report needs besides the tries. Provisioned deployments
+// that the policy did not use are included: they are paid for.
 func (r *Result) Totals(seed uint64, wall time.Duration) report.Totals {
 	t := report.Totals{Seed: seed, Duration: r.Offered, Wall: wall, Offered: int64(r.Calls)}
 	weight := 0.0
@@ -260,7 +261,7 @@ func (r *Result) Totals(seed uint64, wall time.Duration) report.Totals {
 	return t
 }
 
-// contextSource is a workload whose reading ends with a context.
+// contextSource is a workload source that stops when its context ends.
 type contextSource struct {
 	workload.Source
 	ctx context.Context
@@ -275,12 +276,12 @@ func (w *contextSource) Next() (workload.Call, error) {
 	return w.Source.Next()
 }
 
-// progress adds up what is done.
+// progress sums the finished work.
 type progress struct {
-	mu    sync.Mutex
-	total float64 // tasks
-	sum   float64
-	onProgress  func(float64)
+	mu         sync.Mutex
+	total      float64 // tasks
+	sum        float64
+	onProgress func(float64)
 }
 
 func (m *progress) add(tasks float64) {

@@ -8,7 +8,7 @@ import (
 )
 
 // errShutdown is why the gateway ends requests itself.
-var errShutdown = errors.New("the gateway is being shut down")
+var errShutdown = errors.New("the gateway is shutting down")
 
 // EndRequests ends the requests in flight that came through Server, and those that
 // still come: with what has arrived of their responses where that can be ended

@@ -14,7 +14,7 @@ import (
 func overloaded() wire.Error {
 	return wire.Error{
 		Status: http.StatusServiceUnavailable, Code: "overloaded", Type: "server_error", RetryAfter: time.Second,
-		Message: "The gateway serves as many requests as it is allowed to. Please retry after 1 second.",
+		Message: "The gateway has reached its limit of requests in flight. Please retry after 1 second.",
 	}
 }
 
@@ -27,28 +27,28 @@ func shuttingDown() wire.Error {
 func headerTooLarge(limit int) wire.Error {
 	return wire.Error{
 		Status: http.StatusRequestHeaderFieldsTooLarge, Code: "request_header_too_large", Type: "invalid_request_error",
-		Message: fmt.Sprintf("The request's header exceeds %d bytes.", limit),
+		Message: fmt.Sprintf("The request headers exceed the limit of %d bytes. Send fewer or shorter headers.", limit),
 	}
 }
 
 func slowBody() wire.Error {
 	return wire.Error{
 		Status: http.StatusRequestTimeout, Code: wire.CodeTimeout, Type: "timeout_error",
-		Message: "The request body arrived too slowly. Please send it again.",
+		Message: "Timed out while reading the request body. Please send the request again.",
 	}
 }
 
 func cutBody() wire.Error {
 	return wire.Error{
 		Status: http.StatusBadRequest, Code: "incomplete_body", Type: "invalid_request_error",
-		Message: "The request body ended before its announced length.",
+		Message: "The request body is shorter than its Content-Length. Please send the request again.",
 	}
 }
 
 func noModel() wire.Error {
 	return wire.Error{
 		Status: http.StatusBadRequest, Code: "missing_required_parameter", Type: "invalid_request_error", Param: "model",
-		Message: "The request names no model, and this gateway serves several. Name it in the path, as in " +
+		Message: "The request does not name a model, and there is no default. Name it in the path, as in " +
 			"/openai/deployments/{model}/..., or set routing.default_pool in the gateway's configuration.",
 	}
 }
@@ -56,6 +56,6 @@ func noModel() wire.Error {
 func internalError() wire.Error {
 	return wire.Error{
 		Status: http.StatusInternalServerError, Code: "internal_error", Type: "server_error",
-		Message: "The gateway failed on this request alone. Please report the request id.",
+		Message: "Internal gateway error. Please report the request id.",
 	}
 }

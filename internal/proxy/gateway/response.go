@@ -158,7 +158,7 @@ func (f *flight) writeWhole(status int, body []byte) {
 // interruptedError is the error for an upstream that failed without one of its own.
 func (f *flight) interruptedError() wire.Error {
 	e := wire.Refused(spillway.Refusal{Code: spillway.RefusalUpstream}, 0)
-	e.Message = "The deployment broke off its answer. Please retry."
+	e.Message = "The deployment ended its response early. Please retry."
 	e.RequestID = f.call.ID
 	return e
 }

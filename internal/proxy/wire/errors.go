@@ -140,28 +140,28 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 	switch r.Code {
 	case spillway.RefusalTooLarge:
 		e.Type, e.NoRetry, e.Param = typeInvalidRequest, true, "max_tokens"
-		e.Message = fmt.Sprintf("The requested output cannot be generated %s: about %d tokens fit. "+
-			"Lower the token limit to that, allow more time, or read a stream.", within, r.FitTokens)
+		e.Message = fmt.Sprintf("The requested output cannot be generated %s; about %d tokens can. "+
+			"Lower the token limit to that number, raise the deadline, or request a stream.", within, r.FitTokens)
 	case spillway.RefusalDeadline:
 		// The time that the client allows is over: its SDK's retries would be late.
 		e.Type, e.Code, e.NoRetry = typeTimeout, CodeTimeout, true
 		e.Message = fmt.Sprintf("The operation was timeout. No deployment produced a token %s. "+
-			"Allow more time, shorten the prompt, or read a stream.", within)
+			"Raise the deadline, shorten the prompt, or request a stream.", within)
 	case spillway.RefusalQueueFull:
 		e.Type = typeRateLimit
-		e.Message = "Too many requests are waiting already. " + retryAdvice(r.RetryAfter)
+		e.Message = "The queue is full. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalNoCapacity:
 		e.Type = typeRateLimit
-		e.Message = fmt.Sprintf("No deployment has the capacity to answer %s. %s", within, retryAdvice(r.RetryAfter))
+		e.Message = fmt.Sprintf("No deployment has capacity to complete the request %s. %s", within, retryAdvice(r.RetryAfter))
 	case spillway.RefusalUpstream:
-		e.Message = "Every deployment that was tried failed. " + retryAdvice(r.RetryAfter)
+		e.Message = "All attempts at the deployments failed. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalNoHealthy:
-		e.Message = "Every deployment of this model is broken or paused. " + retryAdvice(r.RetryAfter)
+		e.Message = "No deployment of this model is available: each has an open breaker or is paused. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalEnding:
-		e.Message = "The gateway is being shut down. " + retryAdvice(r.RetryAfter)
+		e.Message = "The gateway is shutting down. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalLoop:
 		e.NoRetry = true
-		e.Message = "The request has passed too many gateways: a deployment's endpoint leads back here. " +
+		e.Message = "Request loop: a deployment's endpoint points back to this gateway. " +
 			"Correct the endpoint in the gateway's configuration."
 	default:
 		e.Message = "The gateway could not serve the request."
@@ -183,7 +183,7 @@ func Unauthorized(f Family) Error {
 	if f == OpenAI {
 		return Error{
 			Status: http.StatusUnauthorized, Code: "invalid_api_key", Type: typeInvalidRequest,
-			Message: "The API key is missing or not known to this gateway. Send it as 'Authorization: Bearer KEY'.",
+			Message: "Missing or incorrect API key. Send a valid key as 'Authorization: Bearer KEY'.",
 		}
 	}
 	return Error{
@@ -218,7 +218,7 @@ func UnknownPath() Error {
 func WrongMethod(method string) Error {
 	return Error{
 		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Type: typeInvalidRequest,
-		Message: fmt.Sprintf("The method %.16s is not allowed here.", method),
+		Message: fmt.Sprintf("Method %.16s is not allowed for this path. Use POST.", method),
 	}
 }
 
@@ -227,7 +227,7 @@ func WrongMethod(method string) Error {
 func IncompleteResponse(status int, retryAfter time.Duration) Error {
 	e := Error{
 		Status: status, Code: strconv.Itoa(status), Type: typeServer, RetryAfter: retryAfter,
-		Message: fmt.Sprintf("The deployment answered with status %d and did not finish saying why.", status),
+		Message: fmt.Sprintf("The deployment returned status %d with an incomplete error body.", status),
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -244,6 +244,6 @@ func IncompleteResponse(status int, retryAfter time.Duration) Error {
 func BodyTooLarge(limit int64) Error {
 	return Error{
 		Status: http.StatusRequestEntityTooLarge, Code: CodeBodyTooLarge, Type: typeInvalidRequest,
-		Message: fmt.Sprintf("The request body is larger than the %d bytes that this gateway takes.", limit),
+		Message: fmt.Sprintf("The request body exceeds the gateway's limit of %d bytes. Send a smaller request.", limit),
 	}
 }

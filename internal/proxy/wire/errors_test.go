@@ -28,7 +28,7 @@ func TestAppendError(t *testing.T) {
 		{"azure 404", UnknownModel(Azure, "x"), `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again."}}`},
 		{"openai 404", UnknownModel(OpenAI, "x"), `{"error":{"code":"model_not_found","message":"The model 'x' does not exist or you do not have access to it.","type":"invalid_request_error","param":"model"}}`},
 		{"path", UnknownPath(), `{"error":{"code":"404","message":"Resource not found"}}`},
-		{"size", BodyTooLarge(1024), `{"error":{"code":"request_too_large","message":"The request body is larger than the 1024 bytes that this gateway takes.","type":"invalid_request_error","param":null}}`},
+		{"size", BodyTooLarge(1024), `{"error":{"code":"request_too_large","message":"The request body exceeds the gateway's limit of 1024 bytes. Send a smaller request.","type":"invalid_request_error","param":null}}`},
 	}
 	for _, tt := range tests {
 		if got := string(AppendError(nil, tt.e)); got != tt.want {
@@ -66,12 +66,12 @@ func TestRefused(t *testing.T) {
 		kind    string
 		message string
 	}{
-		{spillway.Refusal{Code: spillway.RefusalTooLarge, FitTokens: 1955}, 400, "output_exceeds_window", "invalid_request_error", "within 1m0s: about 1955 tokens fit"},
+		{spillway.Refusal{Code: spillway.RefusalTooLarge, FitTokens: 1955}, 400, "output_exceeds_window", "invalid_request_error", "within 1m0s; about 1955 tokens can"},
 		{spillway.Refusal{Code: spillway.RefusalDeadline}, 408, "Timeout", "timeout_error", "The operation was timeout."},
 		{spillway.Refusal{Code: spillway.RefusalQueueFull, RetryAfter: 1500 * time.Millisecond}, 429, "queue_full", "rate_limit_error", "Please retry after 1.5s."},
 		{spillway.Refusal{Code: spillway.RefusalNoCapacity}, 429, "no_capacity", "rate_limit_error", "Please retry later."},
 		{spillway.Refusal{Code: spillway.RefusalUpstream}, 502, "upstream_unavailable", "server_error", "failed"},
-		{spillway.Refusal{Code: spillway.RefusalNoHealthy}, 503, "no_healthy_deployment", "server_error", "broken or paused"},
+		{spillway.Refusal{Code: spillway.RefusalNoHealthy}, 503, "no_healthy_deployment", "server_error", "open breaker or is paused"},
 		{spillway.Refusal{Code: spillway.RefusalLoop}, 508, "gateway_loop", "server_error", "endpoint"},
 		{spillway.Refusal{Code: "new"}, 500, "new", "server_error", "gateway"},
 	}

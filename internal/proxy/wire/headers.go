@@ -155,7 +155,7 @@ func ClientHints(h http.Header) (Hints, error) {
 	if text := get(h, HeaderHops); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > 1000 {
-			return Hints{}, badHeader("x-spillway-hops", "a count")
+			return Hints{}, badHeader("x-spillway-hops", "a non-negative integer")
 		}
 		out.Hops = n
 	}

@@ -406,7 +406,7 @@ func explain(body []byte) *BadRequest {
 			line, column := position(body, offset)
 			return &BadRequest{
 				Code: CodeInvalidJSON, Param: name,
-				Message: fmt.Sprintf("The request body names %q twice in one object (line %d, column %d). Send it once.", name, line, column),
+				Message: fmt.Sprintf("The request body has a duplicate key %q (line %d, column %d). Send it once.", name, line, column),
 			}
 		}
 	} else if err == nil {

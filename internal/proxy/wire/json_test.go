@@ -100,7 +100,7 @@ func TestExplain(t *testing.T) {
 		{"", "not valid JSON: unexpected end (line 1, column 1)", ""},
 		{"{\n  \"model\": \"m\",\n  \"n\": 1,\n}", "(line 4, column 1)", ""},
 		{"{\"a\": tru}", "literal true", ""},
-		{"{\n\"model\":\"a\",\n\"model\":\"b\"}", `names "model" twice in one object (line 3, column 1)`, "model"},
+		{"{\n\"model\":\"a\",\n\"model\":\"b\"}", `duplicate key "model" (line 3, column 1)`, "model"},
 		{`{} x`, "(line 1, column 4)", ""},
 		{`{"a":1} {"b":2}`, "more than one value", ""},
 		{`{"a":"` + "\xff" + `"}`, "UTF-8", ""},

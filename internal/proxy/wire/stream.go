@@ -14,9 +14,9 @@ var (
 	// expected form.
 	ErrMalformed = errors.New("malformed JSON from upstream")
 	// ErrTooLarge is a response that outgrows MaxAnswerBytes.
-	ErrTooLarge = errors.New("answer exceeds the size limit")
+	ErrTooLarge = errors.New("response exceeds the size limit")
 	// ErrNoResponse is a stream that ended before it held any part of a response.
-	ErrNoResponse = errors.New("stream holds no answer")
+	ErrNoResponse = errors.New("stream contains no response")
 )
 
 // MaxAnswerBytes bounds the text that is kept of one response.
