@@ -180,7 +180,7 @@ func TestPieces(t *testing.T) {
 			w.upstream("east", "http://east.test")
 		})
 		began := time.Now()
-		conn, _ := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+		conn, _ := w.net.Dial(t.Context(), "tcp", "gateway.test:80")
 		defer conn.Close()
 		io.WriteString(conn, ask("HTTP/1.1", ""))
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
