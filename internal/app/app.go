@@ -38,8 +38,8 @@ type Options struct {
 	// Reload requests a reload, as a change of the file does; nil never does.
 	Reload <-chan os.Signal
 
-	// In tests, listen and dial are those of a network in memory, and lastExport
-	// is as long as only a hang takes.
+	// In tests, listen and dial are those of a network in memory, and lastExport,
+	// which bounds what is sent at the end, is as long as only a hang takes.
 	listen     func(address string) (net.Listener, error)
 	dial       upstream.DialFunc
 	lastExport time.Duration
