@@ -89,7 +89,7 @@ var rooms = []room{
 	{dir: "cmd/spillway-export", may: []string{"internal/observe/export", "internal/observe/export/sink"}},
 	{dir: "internal/archtest"},
 	{dir: "internal/memnet"}, // a network for tests in virtual time
-	{dir: "tests"}, // of the whole program: test files only
+	{dir: "tests"},           // of the whole program: test files only
 }
 
 // everywhere names the rooms that every other may import.

@@ -16,6 +16,17 @@ def window(milliseconds):
     return {"x-spillway-deadline-ms": str(milliseconds)}
 
 
+def cut(create, **request):
+    """What fits into 3 s. On a busy machine there may be no token in time, and more time is given."""
+    for milliseconds in (3000, 10_000):
+        try:
+            return create(**request, extra_headers=window(milliseconds))
+        except openai.APIStatusError as error:
+            if error.status_code != 408:
+                raise
+    return create(**request, extra_headers=window(40_000))
+
+
 def test_headers(client):
     raw = client.chat.completions.with_raw_response.create(
         model=MODEL, messages=says("Hi. [[tokens=3]]"), max_tokens=50
@@ -29,14 +40,8 @@ def test_headers(client):
 
 
 def test_cut_at_the_deadline(client):
-    """8,000 tokens take a minute and more, longer than the client waits: in 3 s the answer is what fits, and says so.
-
-    On a busy machine there may be no token in time, and it is tried again.
-    """
-    patient = client.with_options(max_retries=10)
-    raw = patient.chat.completions.with_raw_response.create(
-        model=MODEL, messages=LONG, max_tokens=8000, extra_headers=window(3000)
-    )
+    """8,000 tokens take a minute and more: in 3 s the answer is what fits, and says so."""
+    raw = cut(client.chat.completions.with_raw_response.create, model=MODEL, messages=LONG, max_tokens=8000)
     answer = raw.parse()
     assert raw.headers["x-spillway-truncated"] == "deadline"
     assert answer.choices[0].finish_reason == "length"
@@ -45,9 +50,7 @@ def test_cut_at_the_deadline(client):
 
 
 def test_response_cut_at_the_deadline(client):
-    raw = client.with_options(max_retries=10).responses.with_raw_response.create(
-        model=MODEL, input=LONG[0]["content"], extra_headers=window(2000)
-    )
+    raw = cut(client.responses.with_raw_response.create, model=MODEL, input=LONG[0]["content"])
     answer = raw.parse()
     assert raw.headers["x-spillway-truncated"] == "deadline"
     assert answer.status == "incomplete"
