@@ -12,6 +12,9 @@ MAKEFLAGS += --no-print-directory
 export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 export CGO_ENABLED := 0
 race queries analyst: export CGO_ENABLED := 1
+# By default each process waits for a second at its end, in case another thread
+# is about to report a race.
+race: export GORACE := atexit_sleep_ms=50
 
 # How the tests run. The time-out is one that only a hang exceeds, and vet is a
 # check of its own.
