@@ -19,6 +19,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/observe/genai"
 	"github.com/spillway-ai/spillway/internal/observe/telemetry"
 	"github.com/spillway-ai/spillway/internal/proxy/gateway"
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
 // Options are what a start needs besides the configuration.
@@ -36,6 +37,12 @@ type Options struct {
 	Log    *slog.Logger
 	// Reload requests a reload, as a change of the file does; nil never does.
 	Reload <-chan os.Signal
+
+	// In tests, listen and dial are those of a network in memory, and lastExport,
+	// which bounds what is sent at the end, is as long as only a hang takes.
+	listen     func(address string) (net.Listener, error)
+	dial       upstream.DialFunc
+	lastExport time.Duration
 }
 
 // App is a running gateway. Start makes it, Close ends it.
@@ -108,7 +115,7 @@ func (a *App) start() error {
 	if metrics != nil {
 		recorders = append(recorders, metrics)
 	}
-	a.gateway, err = gateway.New(settings, gateway.Deps{Recorder: recorders, Logger: a.opts.Log})
+	a.gateway, err = gateway.New(settings, gateway.Deps{Recorder: recorders, Logger: a.opts.Log, Dial: a.opts.dial})
 	if err != nil {
 		return fmt.Errorf("starting the gateway: %w", err)
 	}
@@ -154,12 +161,12 @@ func (a *App) listen(metrics *telemetry.Metrics) error {
 	if err != nil {
 		return err
 	}
-	a.data, err = newListener("data", cmp.Or(a.opts.Listen, a.cfg.Server.Listen), a.gateway.Server(a.serverTLS(certificate)))
+	a.data, err = a.newListener("data", cmp.Or(a.opts.Listen, a.cfg.Server.Listen), a.gateway.Server(a.serverTLS(certificate)))
 	if err != nil {
 		return err
 	}
 	if address := cmp.Or(a.opts.Admin, a.cfg.Server.Admin); address != "" {
-		a.admin, err = newListener("admin", address, a.adminServer(metrics))
+		a.admin, err = a.newListener("admin", address, a.adminServer(metrics))
 		if err != nil {
 			a.data.socket.Close()
 			return err
@@ -196,8 +203,12 @@ func (a *App) serverTLS(certificate *tls.Certificate) *tls.Config {
 }
 
 // newListener opens the socket of a server; name says which in an error.
-func newListener(name, address string, server *http.Server) (*listener, error) {
-	socket, err := net.Listen("tcp", address)
+func (a *App) newListener(name, address string, server *http.Server) (*listener, error) {
+	listen := a.opts.listen
+	if listen == nil {
+		listen = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	socket, err := listen(address)
 	if err != nil {
 		return nil, fmt.Errorf("opening the %s listener: %w", name, err)
 	}

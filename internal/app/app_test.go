@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,9 +16,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
+	"github.com/spillway-ai/spillway/internal/memnet"
 )
 
 // syncBuffer is a log that may be read while it is written.
@@ -45,6 +48,8 @@ type running struct {
 	path   string
 	fleet  string
 	log    *syncBuffer
+	client *http.Client
+	net    *memnet.Net // nil over sockets
 	cancel context.CancelFunc
 	ran    chan error
 }
@@ -63,15 +68,8 @@ server: {drain_timeout: 10s}
 records: {dir: "RECORDS"}
 `
 
-// start runs an app on a file in a temporary directory, against a fleet that
-// is twenty times as fast as a real one.
-func start(t *testing.T) *running {
-	t.Helper()
-	return startWith(t, func(text string) string { return text })
-}
-
-// startWith runs an app on a changed configuration.
-func startWith(t *testing.T, change func(text string) string) *running {
+// newFleet is a fleet that is twenty times as fast as a real one.
+func newFleet(t *testing.T) *azuresim.Server {
 	t.Helper()
 	sim, err := azuresim.New(azuresim.Config{
 		Deployments: azuresim.DefaultFleet(), Keys: []string{"azure"}, Seed: 1, TimeScale: 20,
@@ -79,26 +77,83 @@ func startWith(t *testing.T, change func(text string) string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(sim)
+	return sim
+}
+
+// start runs an app on a file in a temporary directory, against a fleet of its
+// own, over sockets.
+func start(t *testing.T) *running {
+	t.Helper()
+	return startWith(t, unchanged)
+}
+
+func unchanged(text string) string { return text }
+
+// startWith runs an app on a changed configuration.
+func startWith(t *testing.T, change func(text string) string) *running {
+	t.Helper()
+	server := httptest.NewServer(newFleet(t))
 	t.Cleanup(server.Close)
-	dir := t.TempDir()
-	r := &running{t: t, path: filepath.Join(dir, "spillway.yaml"), fleet: server.URL, log: &syncBuffer{}, ran: make(chan error, 1)}
-	r.write(change(strings.ReplaceAll(testConfig, "RECORDS", dir)))
-	r.App, err = Start(Options{
-		ConfigPath: r.path, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0",
-		Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(r.log, nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := &running{t: t, fleet: server.URL, client: http.DefaultClient}
+	r.configure(change)
+	r.open()
 	r.run()
 	return r
+}
+
+// startVirtual starts an app on a changed configuration in a bubble of
+// testing/synctest. The app, its fleet and its clients share a network in memory.
+// It does not watch its file, which no bubble can wait for: Reload reads it.
+func startVirtual(t *testing.T, change func(text string) string) *running {
+	t.Helper()
+	r := &running{t: t, fleet: "http://fleet.test", net: &memnet.Net{}}
+	transport := &http.Transport{DialContext: r.net.Dial}
+	r.client = &http.Client{Transport: transport}
+	fleet := &http.Server{Handler: newFleet(t)}
+	ended := make(chan error, 1)
+	socket := r.net.Listen("fleet.test")
+	go func() { ended <- fleet.Serve(socket) }()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = fleet.Close()
+		<-ended
+		time.Sleep(time.Second) // servers linger on connections that were cut off
+	})
+	r.configure(change)
+	r.open()
+	return r
+}
+
+// configure writes a changed configuration into a temporary directory.
+func (r *running) configure(change func(text string) string) {
+	r.t.Helper()
+	dir := r.t.TempDir()
+	r.path = filepath.Join(dir, "spillway.yaml")
+	r.write(change(strings.ReplaceAll(testConfig, "RECORDS", dir)))
+}
+
+// open starts an app on the files there are.
+func (r *running) open() {
+	r.t.Helper()
+	r.log = &syncBuffer{}
+	opts := Options{
+		ConfigPath: r.path, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0",
+		Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(r.log, nil)), lastExport: patience,
+	}
+	if r.net != nil {
+		opts.Listen, opts.Admin, opts.dial = "data.test", "admin.test", r.net.Dial
+		opts.listen = func(address string) (net.Listener, error) { return r.net.Listen(address), nil }
+	}
+	var err error
+	if r.App, err = Start(opts); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // run has the app do its work until stop.
 func (r *running) run() {
 	ctx, cancel := context.WithCancel(r.t.Context())
-	r.cancel = cancel
+	r.cancel, r.ran = cancel, make(chan error, 1)
 	go func() { r.ran <- r.Run(ctx) }()
 }
 
@@ -137,13 +192,17 @@ func (r *running) ask(stream bool, prompt string) (*http.Response, error) {
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer secret-key")
-	return http.DefaultClient.Do(req)
+	return r.client.Do(req)
 }
 
-// eventually waits for what another goroutine brings about.
+// patience is longer than anything takes that does not hang.
+const patience = 5 * time.Minute
+
+// eventually waits for what another goroutine brings about, for as long as only
+// a hang takes.
 func (r *running) eventually(what string, holds func() bool) {
 	r.t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -151,14 +210,14 @@ func (r *running) eventually(what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			r.t.Fatalf("not within 10 s: %s. Log:\n%s", what, r.log)
+			r.t.Fatalf("it does not come about: %s. Log:\n%s", what, r.log)
 		}
 	}
 }
 
 func (r *running) ready() (code int, body map[string]any) {
 	r.t.Helper()
-	resp, err := http.Get("http://" + r.AdminAddr() + "/readyz")
+	resp, err := r.client.Get("http://" + r.AdminAddr() + "/readyz")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -171,17 +230,21 @@ func (r *running) ready() (code int, body map[string]any) {
 
 func (r *running) stop() {
 	r.t.Helper()
-	r.cancel()
-	if err := <-r.ran; err != nil {
-		r.t.Error(err)
+	if r.ran != nil {
+		r.cancel()
+		if err := <-r.ran; err != nil {
+			r.t.Error(err)
+		}
 	}
 	if err := r.Close(); err != nil {
 		r.t.Error(err)
 	}
 }
 
-func TestReloadUnderStreams(t *testing.T) {
-	r := start(t)
+func TestReloadUnderStreams(t *testing.T) { synctest.Test(t, testReloadUnderStreams) }
+
+func testReloadUnderStreams(t *testing.T) {
+	r := startVirtual(t, unchanged)
 	const streams = 100
 	var wg sync.WaitGroup
 	var begun sync.WaitGroup
@@ -204,7 +267,10 @@ func TestReloadUnderStreams(t *testing.T) {
 	}
 	begun.Wait()
 	r.replace("tiers: [[ptu-eastus], [std-sweden]]", "tiers: [[std-sweden], [ptu-eastus]]")
-	r.eventually("reloaded", func() bool { return strings.Contains(r.log.String(), "configuration reloaded") })
+	r.Reload()
+	if !strings.Contains(r.log.String(), "configuration reloaded") {
+		t.Fatalf("not reloaded. Log:\n%s", r.log)
+	}
 	resp, err := r.ask(false, "[[tokens=20]]")
 	if err != nil {
 		t.Fatal(err)
@@ -253,8 +319,10 @@ func TestBrokenConfigurationKeepsTheOldOne(t *testing.T) {
 
 // TestDrain ends the app in the middle of a stream: the stream is finished,
 // and its record is on the disk.
-func TestDrain(t *testing.T) {
-	r := start(t)
+func TestDrain(t *testing.T) { synctest.Test(t, testDrain) }
+
+func testDrain(t *testing.T) {
+	r := startVirtual(t, unchanged)
 	resp, err := r.ask(true, "[[tokens=1000]]")
 	if err != nil {
 		t.Fatal(err)

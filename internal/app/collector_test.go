@@ -49,12 +49,14 @@ func TestCollectorAdjusts(t *testing.T) {
 	full := make([]byte, heapFloorBytes+1)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for tries := 0; percent() != usualPercent; tries++ {
-		if tries == 5000 {
+	hang := time.After(patience)
+	for percent() != usualPercent {
+		runtime.GC()
+		select {
+		case <-tick.C:
+		case <-hang:
 			t.Fatal("no collection was noticed")
 		}
-		runtime.GC()
-		<-tick.C
 	}
 	runtime.KeepAlive(full)
 	c.stop()

@@ -58,12 +58,12 @@ func TestDiagnoseIncident(t *testing.T) {
 	if d := os.Getenv("KEEP"); d != "" {
 		dir = d
 	}
-	incidentStore(t, dir, 0.1)
+	incidentStore(t, dir, 0.04)
 	all, err := StoreObservations(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := setup.IncidentConfig("watch", 0.1)
+	cfg, err := setup.IncidentConfig("watch", 0.04)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestDrainRunsOut ends the app with requests that do not end in time: each
 // client gets a valid answer, and each record says what happened.
-func TestDrainRunsOut(t *testing.T) {
-	r := startWith(t, func(text string) string {
+func TestDrainRunsOut(t *testing.T) { synctest.Test(t, testDrainRunsOut) }
+
+func testDrainRunsOut(t *testing.T) {
+	r := startVirtual(t, func(text string) string {
 		return strings.Replace(text, "drain_timeout: 10s", "drain_timeout: 300ms", 1)
 	})
 	var asked sync.WaitGroup
@@ -32,10 +36,9 @@ func TestDrainRunsOut(t *testing.T) {
 			}
 		})
 	}
-	r.eventually("two requests", func() bool { return r.gateway.InFlight() == 2 })
-	r.cancel()
-	if err := <-r.ran; err != nil {
-		t.Error(err)
+	time.Sleep(100 * time.Millisecond)
+	if n := r.gateway.InFlight(); n != 2 {
+		t.Fatalf("%d requests in flight, want 2", n)
 	}
 	if err := r.Close(); err == nil || !strings.Contains(err.Error(), "2 requests were cut off") {
 		t.Errorf("Close = %v, want 2 requests that were cut off", err)
@@ -61,9 +64,11 @@ func TestDrainRunsOut(t *testing.T) {
 
 // The time to drain is over while nothing but streams is under way: each gets
 // its end, and leaves its record.
-func TestDrainRunsOutOnStreams(t *testing.T) {
+func TestDrainRunsOutOnStreams(t *testing.T) { synctest.Test(t, testDrainRunsOutOnStreams) }
+
+func testDrainRunsOutOnStreams(t *testing.T) {
 	const n = 50
-	r := startWith(t, func(text string) string {
+	r := startVirtual(t, func(text string) string {
 		return strings.Replace(text, "drain_timeout: 10s", "drain_timeout: 300ms", 1)
 	})
 	var asked sync.WaitGroup
@@ -80,9 +85,10 @@ func TestDrainRunsOutOnStreams(t *testing.T) {
 			}
 		})
 	}
-	r.eventually("requests", func() bool { return r.gateway.InFlight() == n })
-	r.cancel()
-	<-r.ran
+	time.Sleep(100 * time.Millisecond)
+	if got := r.gateway.InFlight(); got != n {
+		t.Fatalf("%d requests in flight, want %d", got, n)
+	}
 	_ = r.Close() // it says how many were cut off
 	left := r.gateway.InFlight()
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(r.path), "records.jsonl"))

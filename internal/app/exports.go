@@ -29,13 +29,14 @@ type exportingStore struct {
 	*store.Writer
 	exports *export.Exports
 	process *export.Process
+	last    time.Duration // how long exports get in Close
 }
 
 // Close seals the last records, lets the exports send them, and closes the
 // store.
 func (s *exportingStore) Close() error {
 	err := s.End()
-	ctx, cancel := context.WithTimeout(context.Background(), lastExport)
+	ctx, cancel := context.WithTimeout(context.Background(), s.last)
 	defer cancel()
 	s.exports.Close(ctx)
 	s.process.Close()
@@ -63,7 +64,7 @@ func (a *App) startExports(w *store.Writer) (recordSink, error) {
 	for _, e := range a.cfg.Exports {
 		a.losses = append(a.losses, lossCounter{e.Name, w.Feed(e.Name).Lost})
 	}
-	a.exports = s.exports
+	a.exports, s.last = s.exports, cmp.Or(a.opts.lastExport, s.last)
 	return s, nil
 }
 
@@ -84,7 +85,7 @@ func startExporting(w *store.Writer, from []config.Export, log *slog.Logger) (*e
 			Name: e.Name, Sender: process.Sender(e.Name), Feed: w.Feed(e.Name), Timeout: e.Timeout, GiveUpAfter: e.GiveUpAfter,
 		})
 	}
-	return &exportingStore{Writer: w, exports: export.Start(exports, log, rand.Float64), process: process}, nil
+	return &exportingStore{Writer: w, exports: export.Start(exports, log, rand.Float64), process: process, last: lastExport}, nil
 }
 
 func startExportProcess(targets map[string]export.Target, log *slog.Logger) (*export.Process, error) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/observe/store"
@@ -39,7 +40,7 @@ func (r *running) grant() int {
 	}
 	req.Header.Set("Authorization", "Bearer secret-key")
 	req.Header.Set("X-Spillway-Deadline-Ms", "10000")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := r.client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -54,8 +55,7 @@ func (r *running) grant() int {
 	return n
 }
 
-// teach has it measure more answers than make a deployment known, each with many
-// tokens after its first read, however late that is on a busy machine.
+// teach has it measure more answers than make a deployment known.
 func (r *running) teach() {
 	r.t.Helper()
 	var wg sync.WaitGroup
@@ -74,28 +74,15 @@ func (r *running) teach() {
 	wg.Wait()
 }
 
-// again starts the app anew on the same files.
-func (r *running) again() {
-	r.t.Helper()
-	r.log = &syncBuffer{}
-	app, err := Start(Options{
-		ConfigPath: r.path, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0",
-		Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(r.log, nil)),
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.App = app
-	r.run()
-}
-
 // TestRestartIsNotAColdStart measures a deployment that is twenty times as fast
 // as its model's published speed. The first request after a restart is
 // budgeted by that, and not by the published speed; a state that is damaged
 // starts cold, and says so.
-func TestRestartIsNotAColdStart(t *testing.T) {
+func TestRestartIsNotAColdStart(t *testing.T) { synctest.Test(t, testRestartIsNotAColdStart) }
+
+func testRestartIsNotAColdStart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	r := startWith(t, storing(dir))
+	r := startVirtual(t, storing(dir))
 	cold := r.grant()
 	if cold > 300 { // (10 s - 2 s - margin) at 33 tokens/s
 		t.Fatalf("a fresh gateway grants %d: the test shows nothing", cold)
@@ -107,7 +94,7 @@ func TestRestartIsNotAColdStart(t *testing.T) {
 	}
 	r.stop()
 
-	r.again()
+	r.open()
 	if first := r.grant(); first < warm*9/10 || first > warm*11/10 {
 		t.Errorf("the first request after a restart is granted %d, want about %d. Log:\n%s", first, warm, r.log)
 	}
@@ -126,7 +113,7 @@ func TestRestartIsNotAColdStart(t *testing.T) {
 	if err := os.WriteFile(path, data[:len(data)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.again()
+	r.open()
 	if got := r.grant(); got > 300 {
 		t.Errorf("with half a state %d are granted, want what a fresh gateway grants", got)
 	}
@@ -138,14 +125,19 @@ func TestRestartIsNotAColdStart(t *testing.T) {
 
 // TestReloadKeepsWhatIsLearned changes the configuration after a restart:
 // engines stay, with what they took up.
-func TestReloadKeepsWhatIsLearned(t *testing.T) {
+func TestReloadKeepsWhatIsLearned(t *testing.T) { synctest.Test(t, testReloadKeepsWhatIsLearned) }
+
+func testReloadKeepsWhatIsLearned(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	r := startWith(t, storing(dir))
+	r := startVirtual(t, storing(dir))
 	r.teach()
 	r.stop()
-	r.again()
+	r.open()
 	r.replace("ptu: 50", "ptu: 75")
-	r.eventually("reloaded", func() bool { return strings.Contains(r.log.String(), "configuration reloaded") })
+	r.Reload()
+	if !strings.Contains(r.log.String(), "configuration reloaded") {
+		t.Fatalf("not reloaded. Log:\n%s", r.log)
+	}
 	if got := r.grant(); got < 600 {
 		t.Errorf("after a reload %d are granted", got)
 	}

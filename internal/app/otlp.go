@@ -19,7 +19,7 @@ func (a *App) openOTLP() (output, error) {
 		Endpoint: c.Endpoint, Protocol: c.Protocol, Headers: map[string]string{}, Plain: c.Compression == "none",
 		Traces: c.Traces, Metrics: c.Metrics, Logs: c.Logs, SampleRatio: c.SampleRatio,
 		Resource: map[string]string{}, Version: a.opts.Version,
-		Timeout: c.Timeout, Interval: c.Interval, Queue: c.Queue,
+		Timeout: c.Timeout, Interval: c.Interval, CloseWithin: a.opts.lastExport, Queue: c.Queue,
 		Gather: a.gather, Provider: a.provider, Log: a.opts.Log,
 	}
 	for _, h := range c.Headers {

@@ -88,7 +88,8 @@ var rooms = []room{
 	{dir: "cmd/spillway", may: []string{"internal/cli"}},
 	{dir: "cmd/spillway-export", may: []string{"internal/observe/export", "internal/observe/export/sink"}},
 	{dir: "internal/archtest"},
-	{dir: "tests"}, // of the whole program: test files only
+	{dir: "internal/memnet"}, // a network for tests in virtual time
+	{dir: "tests"},           // of the whole program: test files only
 }
 
 // everywhere names the rooms that every other may import.

@@ -10,7 +10,7 @@ import (
 func TestHarness(t *testing.T) {
 	pace := newPacer(t, 5*time.Millisecond)
 	up := newDeployment(t, pace.stream)
-	few := streams{count: 10, interval: pace.interval, window: 100 * time.Millisecond}
+	few := streams{count: 10, interval: pace.interval, window: time.Second}
 	f, u := few.run(t, startRole(t, roleProxy, up.base), pace)
 	if f.cpu <= 0 || f.rate <= 0 || u.in.quantile(0.99) <= 0 || f.grown <= 0 {
 		t.Errorf("streams through a proxy came to nothing: %+v", f)

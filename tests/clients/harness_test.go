@@ -25,10 +25,10 @@ import (
 )
 
 const (
-	startTimeout = time.Minute
+	startTimeout = 5 * time.Minute
 	// stopTimeout is longer than the gateway's drain_timeout, 30 s by default,
 	// which is how long it waits for a client that does not leave.
-	stopTimeout = time.Minute
+	stopTimeout = 5 * time.Minute
 )
 
 // Where the tests find the gateways and the upstream; set by TestMain.

@@ -15,8 +15,8 @@ const (
 	outputDelay  = 5 * time.Second  // time to read the output of a suite that was killed
 )
 
-// The suites run one after the other, and before the Go tests: they measure
-// time, and want the machine for themselves.
+// The suites run one after the other, and before the Go tests: they
+// start processes of their own, which need the processors.
 
 // TestPython runs the tests of openai-python.
 func TestPython(t *testing.T) {

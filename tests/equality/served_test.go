@@ -19,6 +19,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
+	"github.com/spillway-ai/spillway/internal/memnet"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/gateway"
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
@@ -63,7 +64,7 @@ func (c *test) served(t *testing.T) outcome {
 type world struct {
 	*testing.T
 	*test
-	net     *memoryNet
+	net     memnet.Net
 	azure   *azuresim.Server
 	gateway *gateway.Gateway
 	client  http.Client
@@ -87,7 +88,7 @@ func clone(rec *spillway.Record) spillway.Record {
 }
 
 func newWorld(t *testing.T, c *test) *world {
-	w := &world{T: t, test: c, net: newMemoryNet()}
+	w := &world{T: t, test: c}
 	var err error
 	w.azure, err = azuresim.New(azuresim.Config{
 		Deployments: c.fleet.Deployments, Faults: c.fleet.Faults, Seed: c.fleet.Seed,
@@ -97,14 +98,14 @@ func newWorld(t *testing.T, c *test) *world {
 	}
 	w.serve("azure.test", &http.Server{Handler: newStandIn(w.azure)})
 	w.gateway, err = gateway.New(w.config(c.pools), gateway.Deps{
-		Recorder: w, Dial: w.net.dial, Rand: rand.New(rand.NewPCG(c.seed, 0x5b111)).Float64, // as whatif does
+		Recorder: w, Dial: w.net.Dial, Rand: rand.New(rand.NewPCG(c.seed, 0x5b111)).Float64, // as whatif does
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.serve("gateway.test", w.gateway.Server(nil))
 	t.Cleanup(func() { time.Sleep(time.Second) }) // servers linger on connections that were cut off
-	transport := &http.Transport{DialContext: w.net.dial}
+	transport := &http.Transport{DialContext: w.net.Dial}
 	w.client.Transport = transport
 	t.Cleanup(transport.CloseIdleConnections)
 	return w
@@ -112,7 +113,7 @@ func newWorld(t *testing.T, c *test) *world {
 
 // serve answers for a host until the test ends.
 func (w *world) serve(host string, server *http.Server) {
-	l := w.net.listen(host)
+	l := w.net.Listen(host)
 	var done sync.WaitGroup
 	done.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -3,7 +3,6 @@ package azuresim
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -15,38 +14,8 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/memnet"
 )
-
-// pipeListener hands out in-memory connections, which a synctest bubble can
-// wait on.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-var errClosed = errors.New("listener closed")
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, errClosed
-	}
-}
-
-func (l *pipeListener) Close() error   { close(l.done); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
-
-func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.done:
-		return nil, errClosed
-	}
-}
 
 // rig is a server behind HTTP in memory.
 type rig struct {
@@ -62,11 +31,12 @@ func serve(t *testing.T, cfg Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	var network memnet.Net
+	l := network.Listen("sim")
 	h := &http.Server{Handler: s}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(l) }()
-	transport := &http.Transport{DialContext: l.dial}
+	transport := &http.Transport{DialContext: network.Dial}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = h.Close()

@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -14,20 +13,18 @@ import (
 // The emulator sees prompts and gives responses of the lengths that the workload
 // says, and its cache knows the prefixes that calls share.
 func TestAgainstAzuresim(t *testing.T) {
-	sim, err := azuresim.New(azuresim.Config{Deployments: azuresim.DefaultFleet(), Keys: []string{"azure"}, Seed: 1, TimeScale: 50})
+	sim, err := azuresim.New(azuresim.Config{Deployments: azuresim.DefaultFleet(), Keys: []string{"azure"}, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(sim)
-	t.Cleanup(server.Close)
 	prefix := fleet.PrefixChain(5, 1500)
 	src := calls{
 		{PromptTokens: 100, OutputTokens: 40},
 		{PromptTokens: 2000, OutputTokens: 60, Stream: true, Prefix: prefix},
-		{At: 500 * time.Millisecond, PromptTokens: 3000, OutputTokens: 50, MaxTokens: 20, Stream: true, Prefix: prefix},
-		{At: 500 * time.Millisecond, PromptTokens: 3000, OutputTokens: 70, MaxTokens: 80},
+		{At: 25 * time.Second, PromptTokens: 3000, OutputTokens: 50, MaxTokens: 20, Stream: true, Prefix: prefix},
+		{At: 25 * time.Second, PromptTokens: 3000, OutputTokens: 70, MaxTokens: 80},
 	}
-	report, err := run(t, Options{Endpoint: server.URL, Style: wire.Azure, Model: "ptu-eastus", Key: "azure"}, &src)
+	report, err := runVirtual(t, sim, Options{Style: wire.Azure, Model: "ptu-eastus", Key: "azure"}, &src)
 	if err != nil {
 		t.Fatal(err)
 	}

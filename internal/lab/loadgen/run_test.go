@@ -2,9 +2,13 @@ package loadgen
 
 import (
 	"io"
+	"net/http"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/spillway-ai/spillway/internal/lab/workload"
+	"github.com/spillway-ai/spillway/internal/memnet"
 )
 
 // run replays src.
@@ -15,6 +19,29 @@ func run(tb testing.TB, opt Options, src workload.Source) (*Report, error) {
 		tb.Fatal(err)
 	}
 	return r.Run(tb.Context(), src)
+}
+
+// runVirtual replays src in a bubble of testing/synctest against a server in
+// memory.
+func runVirtual(t *testing.T, h http.Handler, opt Options, src workload.Source) (report *Report, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var network memnet.Net
+		server := &http.Server{Handler: h}
+		socket := network.Listen("server.test")
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(socket) })
+		opt.Endpoint = "http://server.test"
+		r, newErr := New(opt)
+		if newErr != nil {
+			t.Fatal(newErr)
+		}
+		r.transport.DialContext = network.Dial
+		report, err = r.Run(t.Context(), src)
+		server.Close()
+		serving.Wait()
+	})
+	return report, err
 }
 
 // calls is a workload of the test's own.

@@ -17,7 +17,7 @@ import (
 
 const (
 	// openWithin is how long the program may take to start.
-	openWithin = 10 * time.Second
+	openWithin = time.Minute
 	// stopWithin is how long the program may take to cancel a send, and to end.
 	stopWithin = 2 * time.Second
 )

@@ -73,6 +73,9 @@ func one() prometheus.GathererFunc {
 	}
 }
 
+// patience is longer than anything takes that does not hang.
+const patience = 5 * time.Minute
+
 // sent sends two records and the metrics, and returns what was dropped.
 func sent(t *testing.T, cfg Config) uint64 {
 	t.Helper()
@@ -92,6 +95,7 @@ func TestHTTP(t *testing.T) {
 	c := startWeb(t, (*httptest.Server).StartTLS)
 	cfg := Config{
 		Endpoint: c.URL + "/base/", Protocol: HTTP, Headers: map[string]string{"api-key": "k"}, CAFile: authority(t, c.Server),
+		Timeout: patience, CloseWithin: patience,
 	}
 	if n := sent(t, cfg); n != 0 {
 		t.Errorf("%d dropped", n)
@@ -123,7 +127,7 @@ func TestHTTPAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := startWeb(t, (*httptest.Server).Start)
 			c.answers = tt.answers
-			if n := sent(t, Config{Endpoint: c.URL, Protocol: HTTP}); n != tt.dropped {
+			if n := sent(t, Config{Endpoint: c.URL, Protocol: HTTP, Timeout: patience, CloseWithin: patience}); n != tt.dropped {
 				t.Errorf("%d dropped, want %d", n, tt.dropped)
 			}
 		})
@@ -132,7 +136,7 @@ func TestHTTPAnswers(t *testing.T) {
 
 func TestStrangers(t *testing.T) {
 	c := startWeb(t, (*httptest.Server).StartTLS)
-	cfg := Config{Endpoint: c.URL, Protocol: HTTP, Timeout: time.Second}
+	cfg := Config{Endpoint: c.URL, Protocol: HTTP, CloseWithin: time.Second}
 	if n := sent(t, cfg); n != 2 {
 		t.Errorf("%d dropped before a certificate that nobody has signed, want 2", n)
 	}
@@ -215,14 +219,14 @@ func startRPC(t *testing.T) (c *rpcCollector, address, ca string) {
 
 func TestGRPC(t *testing.T) {
 	c, address, ca := startRPC(t)
-	if n := sent(t, Config{Endpoint: address, CAFile: ca, Headers: map[string]string{"Api-Key": "k"}}); n != 0 {
+	if n := sent(t, Config{Endpoint: address, CAFile: ca, Headers: map[string]string{"Api-Key": "k"}, Timeout: patience, CloseWithin: patience}); n != 0 {
 		t.Errorf("%d dropped", n)
 	}
 	if c.spans != 4 || c.events != 2 || strings.Join(c.keys, " ") != "k" {
 		t.Errorf("%d spans, %d events, keys %v", c.spans, c.events, c.keys)
 	}
 	c.partial = true
-	if n := sent(t, Config{Endpoint: address, CAFile: ca, Plain: true}); n != 2 {
+	if n := sent(t, Config{Endpoint: address, CAFile: ca, Plain: true, Timeout: patience, CloseWithin: patience}); n != 2 {
 		t.Errorf("%d dropped of a message that was taken in part, want all 2", n)
 	}
 }
@@ -266,7 +270,7 @@ func TestResource(t *testing.T) {
 func TestLargestMessage(t *testing.T) {
 	c, address, ca := startRPC(t)
 	c.got = make(chan struct{}, 2)
-	e, err := New(Config{Endpoint: address, CAFile: ca, Traces: true, Logs: true, Timeout: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	e, err := New(Config{Endpoint: address, CAFile: ca, Traces: true, Logs: true, Timeout: patience, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +290,7 @@ func TestLargestMessage(t *testing.T) {
 	for range 2 {
 		select {
 		case <-c.got:
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Fatal("no message has arrived")
 		}
 	}

@@ -26,7 +26,7 @@ const (
 	// firstPause and longestPause bound the pauses between these tries.
 	firstPause   = 500 * time.Millisecond
 	longestPause = 5 * time.Second
-	// closeWithin bounds what Close waits for the collector.
+	// closeWithin is the default of Config.CloseWithin.
 	closeWithin = 5 * time.Second
 )
 
@@ -63,6 +63,9 @@ type Config struct {
 	Timeout time.Duration
 	// Interval is how often metrics are sent; 0 takes defaults.OTLPInterval.
 	Interval time.Duration
+	// CloseWithin bounds how long Close waits for the collector; 0 takes five
+	// seconds.
+	CloseWithin time.Duration
 	// Queue bounds the records that wait; 0 takes defaults.Queue. Those beyond
 	// it are dropped and counted.
 	Queue int
@@ -86,6 +89,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Interval <= 0 {
 		c.Interval = defaults.OTLPInterval
+	}
+	if c.CloseWithin <= 0 {
+		c.CloseWithin = closeWithin
 	}
 	if c.Queue <= 0 {
 		c.Queue = defaults.Queue

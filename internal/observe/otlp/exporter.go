@@ -112,14 +112,14 @@ func (e *Exporter) Record(r *spillway.Record) {
 // Dropped is the number of records lost so far.
 func (e *Exporter) Dropped() uint64 { return e.queue.Dropped() }
 
-// Close sends what is queued, for five seconds at most, and ends the exporter.
+// Close sends what is queued, for CloseWithin at most, and ends the exporter.
 // What is then left is lost and counted, which the log tells. Close may be
 // called again.
 func (e *Exporter) Close() error {
 	var err error
 	e.once.Do(func() {
 		before := e.Dropped()
-		patience := time.AfterFunc(closeWithin, e.cancel)
+		patience := time.AfterFunc(e.cfg.CloseWithin, e.cancel)
 		defer patience.Stop()
 		close(e.closing)
 		e.queue.Close()

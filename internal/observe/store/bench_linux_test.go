@@ -15,6 +15,7 @@ const maxBytesPerRecord = 120
 
 // A record of the incident is small on disk.
 func TestSize(t *testing.T) {
+	oneGoroutine(t)
 	const n = 20_000
 	_, data := segmentOf(t, 1, traffic(t, n)...)
 	per := float64(len(data)) / n

@@ -252,6 +252,7 @@ func TestFeedRefusesBrokenState(t *testing.T) {
 // Whatever happens between, each feed is given every record in one segment
 // only, and that one under one key.
 func TestFeedsProperty(t *testing.T) {
+	oneGoroutine(t)
 	rapid.Check(t, func(t *rapid.T) {
 		dir := quickDir(t)
 		names := []string{"a", "b"}
@@ -304,6 +305,7 @@ func TestFeedsProperty(t *testing.T) {
 
 // A consumer that is away does not keep segments from being merged.
 func TestFeedThatIsBehindLetsMerge(t *testing.T) {
+	oneGoroutine(t)
 	s := newShop(t, quickDir(t), "a")
 	f := s.k.feeds[0]
 	s.receive(1)

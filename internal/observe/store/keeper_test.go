@@ -117,7 +117,8 @@ func TestPlanMerge(t *testing.T) {
 
 // Segments of one record each become few, and no record is lost or doubled.
 func TestMergeKeepsFilesFew(t *testing.T) {
-	dir := t.TempDir()
+	oneGoroutine(t)
+	dir := quickDir(t)
 	k := newKeeper(Config{Dir: dir}.withDefaults(), 1<<40)
 	const n = 200
 	for i := range n {

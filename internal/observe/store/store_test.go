@@ -282,6 +282,7 @@ func TestColumns(t *testing.T) {
 // More rows than a row group and than a page come back in order, from the
 // start and from the middle.
 func TestManyRows(t *testing.T) {
+	oneGoroutine(t)
 	dir := t.TempDir()
 	some := traffic(t, 3000)
 	const n = rowsPerGroup + 10_000

@@ -38,7 +38,7 @@ func TestBurst(t *testing.T) {
 					io.WriteString(rw, `{"id":"x","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
 				}))
 				up.Listener.Close()
-				up.Listener = w.net.listen("east.test")
+				up.Listener = w.net.Listen("east.test")
 				up.EnableHTTP2 = tt.limit > 0
 				up.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: tt.limit}
 				up.Config.ErrorLog = log.New(io.Discard, "", 0)

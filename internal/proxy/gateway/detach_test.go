@@ -95,7 +95,7 @@ func TestSecondRequestNotRead(t *testing.T) {
 		t.Run(fmt.Sprint(before, " before"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, one(), func(w *world) { w.cfg.Limits.WriteTimeout = 5 * time.Second })
-				conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+				conn, err := w.net.Dial(t.Context(), "tcp", "gateway.test:80")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -114,7 +114,7 @@ func TestBlackHole(t *testing.T) {
 		hole := &holeListener{}
 		w := newWorld(t, one(), func(w *world) {
 			w.class.Window = 3 * time.Second
-			hole.Listener = w.net.listen("east.test")
+			hole.Listener = w.net.Listen("east.test")
 			up := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				rw.Header().Set("Content-Type", "application/json")
@@ -179,7 +179,7 @@ func (c *holeConn) Read(p []byte) (int, error) {
 func (w *world) speakHTTP2() {
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{DialContext: w.net.dial, Protocols: &p}
+	transport := &http.Transport{DialContext: w.net.Dial, Protocols: &p}
 	w.Cleanup(transport.CloseIdleConnections)
 	w.client = &http.Client{Transport: transport}
 }

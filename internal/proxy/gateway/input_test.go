@@ -102,7 +102,7 @@ func TestEndlessBody(t *testing.T) {
 func TestSlowBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, one(), nil)
-		conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+		conn, err := w.net.Dial(t.Context(), "tcp", "gateway.test:80")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestUnreadBody(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, one(), nil)
-				conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+				conn, err := w.net.Dial(t.Context(), "tcp", "gateway.test:80")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -185,7 +185,7 @@ func TestCutBody(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, one(), nil)
-				conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+				conn, err := w.net.Dial(t.Context(), "tcp", "gateway.test:80")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -274,7 +274,7 @@ func TestHeaderBomb(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, one(), func(w *world) { w.cfg.Limits.WriteTimeout = 5 * time.Second })
-		conn, err := w.net.dial(t.Context(), "tcp", "gateway.test:80")
+		conn, err := w.net.Dial(t.Context(), "tcp", "gateway.test:80")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // pieces is a random stream in the pieces in which it is sent, most of them
@@ -108,9 +107,7 @@ func TestPlainPieces(t *testing.T) {
 				}
 			})
 		}
-		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
-		defer stop()
-		if err := f.gateway.Drain(ctx); err != nil {
+		if err := f.gateway.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for i := range f.rec.records {

@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,73 +14,11 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
+	"github.com/spillway-ai/spillway/internal/memnet"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
-
-// memoryNet is a network of named hosts in memory.
-type memoryNet struct {
-	mu    sync.Mutex
-	hosts map[string]*memoryListener
-}
-
-type memoryListener struct {
-	name   string
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (n *memoryNet) listen(host string) *memoryListener {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	l := &memoryListener{name: host, conns: make(chan net.Conn), closed: make(chan struct{})}
-	n.hosts[host] = l
-	return l
-}
-
-// dial connects to a host; one that nobody listens on refuses.
-func (n *memoryNet) dial(ctx context.Context, _, addr string) (net.Conn, error) {
-	host, _, _ := net.SplitHostPort(addr)
-	n.mu.Lock()
-	l := n.hosts[host]
-	n.mu.Unlock()
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: net.ErrClosed}
-	if l == nil {
-		return nil, refused
-	}
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.closed:
-		return nil, refused
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *memoryListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *memoryListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *memoryListener) Addr() net.Addr { return memoryAddr(l.name) }
-
-type memoryAddr string
-
-func (a memoryAddr) Network() string { return "memory" }
-func (a memoryAddr) String() string  { return string(a) }
 
 // recorder keeps copies of records.
 type recorder struct {
@@ -102,7 +38,7 @@ func (r *recorder) Record(rec *spillway.Record) {
 // memory. Everything in it ends with the test.
 type world struct {
 	*testing.T
-	net     memoryNet
+	net     memnet.Net
 	rec     recorder
 	gateway *Gateway
 	cfg     Config
@@ -129,7 +65,7 @@ func deployment(name string) fleet.Deployment {
 // newWorld starts a gateway in front of the stand-in, one tier for each
 // deployment. change may alter the configuration first.
 func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world)) *world {
-	w := &world{T: t, net: memoryNet{hosts: map[string]*memoryListener{}}}
+	w := &world{T: t}
 	w.class = &spillway.Class{Name: "interactive", Window: 60 * time.Second}
 	pc := policy.Config{Version: "test", Pool: spillway.Pool{Name: "gpt-4o-mini"}}
 	w.cfg = Config{
@@ -153,14 +89,14 @@ func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world))
 	if change != nil {
 		change(w)
 	}
-	w.gateway, err = New(w.cfg, Deps{Recorder: &w.rec, Dial: w.net.dial})
+	w.gateway, err = New(w.cfg, Deps{Recorder: &w.rec, Dial: w.net.Dial})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := w.gateway.Server(nil)
 	w.start("gateway.test", server)
 	t.Cleanup(func() { time.Sleep(time.Second) }) // the server lingers on connections that it refused
-	w.client = &http.Client{Transport: &http.Transport{DialContext: w.net.dial}}
+	w.client = &http.Client{Transport: &http.Transport{DialContext: w.net.Dial}}
 	t.Cleanup(w.client.CloseIdleConnections)
 	return w
 }
@@ -178,7 +114,7 @@ func (w *world) upstream(name, endpoint string) {
 func (w *world) serve(host string, h http.Handler) { w.start(host, &http.Server{Handler: h}) }
 
 func (w *world) start(host string, server *http.Server) {
-	l := w.net.listen(host)
+	l := w.net.Listen(host)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

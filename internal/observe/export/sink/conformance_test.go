@@ -168,6 +168,9 @@ func parquetIDs(t *testing.T, file io.ReaderAt, size int64) (ids []string) {
 	return ids
 }
 
+// patience is longer than anything takes that does not hang.
+const patience = 5 * time.Minute
+
 // conform holds a sender to what the worker relies on.
 func conform(t *testing.T, p place) {
 	sender, err := New(p.target)
@@ -176,7 +179,7 @@ func conform(t *testing.T, p place) {
 	}
 	segs := segments(t, 4)
 	send := func(s *store.Segment) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		return sender.Send(ctx, s)
 	}
@@ -264,7 +267,7 @@ func (p place) failures(t *testing.T, send func(*store.Segment) error, s *store.
 		if err == nil {
 			t.Error("a canceled send succeeds")
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Error("a canceled send goes on")
 	}
 }
@@ -277,7 +280,7 @@ func (p place) credentials(t *testing.T, s *store.Segment) {
 	}
 	sender, err := New(p.wrong)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		err = sender.Send(ctx, s)
 	}

@@ -96,7 +96,7 @@ func awaitServer(t *testing.T, url string, said fmt.Stringer) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
 		if r, err := http.Get(url); err == nil {
 			r.Body.Close()
 			return
