@@ -11,22 +11,22 @@ func TestHarness(t *testing.T) {
 	pace := newPacer(t, 5*time.Millisecond)
 	up := newDeployment(t, pace.stream)
 	few := streams{count: 10, interval: pace.interval, window: 100 * time.Millisecond}
-	f, u := few.run(t, startRole(t, roleProxy, up.base), pace)
+	f, u := few.run(t, startRole(t, roleProxy, up), pace)
 	if f.cpu <= 0 || f.rate <= 0 || u.in.quantile(0.99) <= 0 || f.grown <= 0 {
 		t.Errorf("streams through a proxy came to nothing: %+v", f)
 	}
 	shared := newSharedDeployment(t, pace)
-	f, u = few.run(t, startRole(t, roleProxy, shared.base), pace)
+	f, u = few.run(t, startRole(t, roleProxy, shared), pace)
 	if f.rate <= 0 || u.in.quantile(0.99) <= 0 {
 		t.Errorf("streams through a proxy over HTTP/2 came to nothing: %+v", f)
 	}
 	few.whole = true
-	f, _ = few.run(t, startRole(t, roleReader, up.base), pace)
+	f, _ = few.run(t, startRole(t, roleReader, up), pace)
 	if f.cpu <= 0 || f.rate <= 0 {
 		t.Errorf("streams through a reader came to nothing: %+v", f)
 	}
 
-	proxy := startRole(t, rolePooled, newDeployment(t, whole(1<<10)).base)
+	proxy := startRole(t, rolePooled, newDeployment(t, whole(1<<10)))
 	req := request(proxy.addr, 16<<10, false)
 	if err := each(dial(t, proxy.addr, 4), func(c *client) error { return c.exchange(req) }); err != nil {
 		t.Error(err)
