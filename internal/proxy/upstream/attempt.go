@@ -194,6 +194,10 @@ func (a *Attempt) Close() {
 	a.unlink()
 	a.head.Release()
 	a.head = nil
+	if a.streamReader != nil && a.asm != nil {
+		a.call.assemblers.Put(a.asm)
+		a.asm = nil
+	}
 	switch {
 	case a.trailing && !a.cancelled:
 		a.call.Trailers.Go(a.readTrailer)

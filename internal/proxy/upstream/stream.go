@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -78,7 +79,9 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 // assemble reads a stream to its end and builds the answer from it.
 func (a *Attempt) assemble() *spillway.Event {
 	a.openStream()
-	a.asm = new(wire.Assembler)
+	if a.asm, _ = a.call.assemblers.Get().(*wire.Assembler); a.asm == nil {
+		a.asm = new(wire.Assembler)
+	}
 	a.asm.Reset(a.call.API)
 	room := a.call.Buffers.Get(pieceBytes)
 	defer room.Release()
@@ -215,6 +218,16 @@ func (a *Attempt) repeats(now time.Time, p []byte) bool {
 // gather adds the next piece of the stream, which was read at now, to the answer.
 // It returns what is wrong with it.
 func (a *Attempt) gather(now time.Time, p []byte) error {
+	if !a.scanner.Between() { // the rest of an event, and whole ones behind it
+		end := bytes.Index(p, eventEnd) + len(eventEnd)
+		if end < len(eventEnd) {
+			end = len(p)
+		}
+		if err := a.scan(now, p[:end], nil); err != nil {
+			return err
+		}
+		p = p[end:]
+	}
 	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
 		tokens, left, err := a.asm.AddRepeats(&a.stream, p)
 		a.addTokens(now, tokens)
@@ -225,6 +238,9 @@ func (a *Attempt) gather(now time.Time, p []byte) error {
 	}
 	return a.scan(now, p, nil)
 }
+
+// eventEnd is how most deployments end an event.
+var eventEnd = []byte("\n\n") // constant
 
 // addTokens counts tokens that were read at now.
 func (a *Attempt) addTokens(now time.Time, n int) {
