@@ -19,34 +19,47 @@ const (
 
 // BenchmarkAssembled holds the CPU of a short answer that is not streamed, in
 // the default mode: the gateway asks for a stream and puts the answer together.
-// ReverseProxy passes the same stream on. AtOnce has the whole stream arrive in
-// one piece, Spread one chunk at a time, as deployments send them.
+// AtOnce has the whole stream arrive in one piece, Spread one chunk at a time,
+// as deployments send them.
 //
-// The target is 150 µs of CPU per request on the machine on which ReverseProxy
-// takes 140 µs for an answer of 1 KiB that is no stream. That is measured in
+// The target of AtOnce is 150 µs per request on a machine on which ReverseProxy
+// takes 140 µs for an answer of 1 KiB that is not a stream. That is measured in
 // the same run, so that the target is 1.07 of it, however fast the machine is.
+// Each chunk that comes by itself costs a system call or two more, so Spread is
+// held against ReverseProxy passing the same stream on.
 func BenchmarkAssembled(b *testing.B) {
-	b.Run("AtOnce", func(b *testing.B) { benchAssembled(b, "at once", late(streamAtOnce), proxiedClients, proxiedRequests) })
-	b.Run("Spread", func(b *testing.B) { benchAssembled(b, "spread", streamSpread, 64, 1280) })
+	b.Run("AtOnce", func(b *testing.B) {
+		for b.Loop() {
+			spent, detail := benchAssembled(b, late(streamAtOnce), proxiedClients, proxiedRequests)
+			board.add(b, score{
+				name:  "assembled, at once: CPU / ReverseProxy's without a stream",
+				value: spent[0].median() / spent[2].median(), limit: 150. / 140, unit: "x", detail: detail,
+			})
+		}
+	})
+	b.Run("Spread", func(b *testing.B) {
+		for b.Loop() {
+			spent, detail := benchAssembled(b, streamSpread, 64, 1280)
+			board.add(b, score{
+				name:  "assembled, spread: CPU / ReverseProxy's for the stream",
+				value: spent[0].median() / spent[1].median(), limit: 1, unit: "x", detail: detail,
+			})
+		}
+	})
 }
 
-func benchAssembled(b *testing.B, name string, answer func(net.Conn) error, clients, requests int) {
-	for b.Loop() {
-		streamed, plain := newDeployment(b, answer), newDeployment(b, late(whole(1<<10)))
-		mine, passing, wholes := startSpillway(b, streamed, "stream"), startRole(b, roleProxy, streamed), startRole(b, roleProxy, plain)
-		spent := takeTurns(assembledRounds, []func() float64{
-			closedLoop(b, mine, request(mine.addr, 1<<10, false), clients, requests),
-			closedLoop(b, passing, request(passing.addr, 1<<10, true), clients, requests),
-			closedLoop(b, wholes, request(wholes.addr, 1<<10, false), proxiedClients, proxiedRequests),
-		})
-		b.ReportMetric(spent[0].median(), "cpu-µs/req")
-		board.add(b, score{
-			name:  "assembled, " + name + ": CPU / ReverseProxy's",
-			value: spent[0].median() / spent[1].median(), limit: 1.07, unit: "x",
-			detail: fmt.Sprintf("µs per request: spillway %v, proxy %v, proxy without a stream %v; over that %.2f",
-				spent[0], spent[1], spent[2], spent[0].median()/spent[2].median()),
-		})
-	}
+// benchAssembled returns what the gateway spends on each request, ReverseProxy
+// on the same stream, and ReverseProxy on an answer that is not a stream.
+func benchAssembled(b *testing.B, answer func(net.Conn) error, clients, requests int) (spent []sample, detail string) {
+	streamed, plain := newDeployment(b, answer), newDeployment(b, late(whole(1<<10)))
+	mine, passing, wholes := startSpillway(b, streamed, "stream"), startRole(b, roleProxy, streamed), startRole(b, roleProxy, plain)
+	spent = takeTurns(assembledRounds, []func() float64{
+		closedLoop(b, mine, request(mine.addr, 1<<10, false), clients, requests),
+		closedLoop(b, passing, request(passing.addr, 1<<10, true), clients, requests),
+		closedLoop(b, wholes, request(wholes.addr, 1<<10, false), proxiedClients, proxiedRequests),
+	})
+	b.ReportMetric(spent[0].median(), "cpu-µs/req")
+	return spent, fmt.Sprintf("µs per request: spillway %v, proxy for the stream %v, proxy without a stream %v", spent[0], spent[1], spent[2])
 }
 
 // late has a deployment answer no sooner than ReverseProxy bears.

@@ -1,6 +1,9 @@
 package bench
 
 import (
+	"bytes"
+	"io"
+	"net"
 	"testing"
 	"time"
 )
@@ -24,6 +27,22 @@ func TestHarness(t *testing.T) {
 	f, _ = few.run(t, startRole(t, roleReader, up), pace)
 	if f.cpu <= 0 || f.rate <= 0 {
 		t.Errorf("streams through a reader came to nothing: %+v", f)
+	}
+
+	secure := startRole(t, roleProxy, newSharedDeployment(t, wholeHandler(1<<10)))
+	if err := dial(t, secure.addr, 1)[0].exchange(request(secure.addr, 1<<10, false)); err != nil {
+		t.Errorf("through a proxy over TLS: %v", err)
+	}
+	for _, answer := range []func(net.Conn) error{late(streamAtOnce), streamSpread} {
+		passing := startRole(t, roleProxy, newDeployment(t, answer))
+		resp, err := dial(t, passing.addr, 1)[0].ask(request(passing.addr, 1<<10, true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if n := bytes.Count(text, []byte(`"delta":{"content":"`+stampMark)); err != nil || n != assembledTokens {
+			t.Errorf("a short stream has %d tokens, %v", n, err)
+		}
 	}
 
 	proxy := startRole(t, rolePooled, newDeployment(t, whole(1<<10)))

@@ -218,25 +218,25 @@ func (a *Attempt) repeats(now time.Time, p []byte) bool {
 // gather adds the next piece of the stream, which was read at now, to the answer.
 // It returns what is wrong with it.
 func (a *Attempt) gather(now time.Time, p []byte) error {
-	if !a.scanner.Between() { // the rest of an event, and whole ones behind it
-		end := bytes.Index(p, eventEnd) + len(eventEnd)
-		if end < len(eventEnd) {
-			end = len(p)
+	for len(p) > 0 {
+		if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
+			tokens, left, err := a.asm.AddRepeats(&a.stream, p)
+			a.addTokens(now, tokens)
+			if err != nil {
+				return err
+			}
+			p = left
+		}
+		end := len(p)
+		if i := bytes.Index(p, eventEnd); i >= 0 {
+			end = i + len(eventEnd) // what follows may repeat
 		}
 		if err := a.scan(now, p[:end], nil); err != nil {
 			return err
 		}
 		p = p[end:]
 	}
-	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
-		tokens, left, err := a.asm.AddRepeats(&a.stream, p)
-		a.addTokens(now, tokens)
-		if err != nil {
-			return err
-		}
-		p = left
-	}
-	return a.scan(now, p, nil)
+	return nil
 }
 
 // eventEnd is how most deployments end an event.
