@@ -39,8 +39,8 @@ func benchAfterBurst(b *testing.B) {
 		return answerWhole(conn)
 	})
 	contestants := []*child{
-		startSpillway(b, up.base, "pass"), startSpillway(b, up.base, "pass"),
-		startRole(b, roleProxy, up.base), startRole(b, roleProxy, up.base),
+		startSpillway(b, up.base, "pass"), startSpillway(b, up, "pass"),
+		startRole(b, roleProxy, up.base), startRole(b, roleProxy, up),
 	}
 	runs := make([]func() float64, len(contestants))
 	for i, c := range contestants {

@@ -27,9 +27,9 @@ type child struct {
 // patience is how long a child may take for anything: only a hang takes longer.
 const patience = 5 * time.Minute
 
-// startRole starts this test binary as the contestant of that name. It says
-// where it listens on its standard output.
-func startRole(tb testing.TB, role, upstream string) *child {
+// startRole starts this test binary as the contestant of that name, before a
+// deployment. It says where it listens on its standard output.
+func startRole(tb testing.TB, role string, up *deployment) *child {
 	tb.Helper()
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -37,7 +37,7 @@ func startRole(tb testing.TB, role, upstream string) *child {
 	}
 	defer out.Close()
 	c := &child{cmd: exec.Command(os.Args[0]), name: role}
-	c.cmd.Env = append(os.Environ(), envRole+"="+role, envUpstream+"="+upstream)
+	c.cmd.Env = append(os.Environ(), envRole+"="+role, envUpstream+"="+up.base, envCA+"="+up.caFile)
 	c.cmd.Stdout = in
 	c.start(tb)
 	in.Close()
@@ -47,6 +47,15 @@ func startRole(tb testing.TB, role, upstream string) *child {
 	}
 	c.addr = strings.TrimSpace(line)
 	return c
+}
+
+// startContestant starts the contestant of that role, which may be the gateway.
+func startContestant(tb testing.TB, role string, up *deployment) *child {
+	tb.Helper()
+	if role == roleSpillway {
+		return startSpillway(tb, up, "stream")
+	}
+	return startRole(tb, role, up)
 }
 
 // start starts the process, which does not outlive tb or this process. That it

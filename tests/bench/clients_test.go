@@ -46,6 +46,19 @@ func (c *client) close() {
 	}
 }
 
+// redial replaces a connection that has broken off.
+func (c *client) redial() error {
+	to := c.conn.RemoteAddr()
+	c.conn.Close()
+	conn, err := net.Dial(to.Network(), to.String())
+	if err != nil {
+		return err
+	}
+	c.conn = conn
+	c.in.Reset(conn)
+	return nil
+}
+
 // dial opens n connections. They close when tb ends.
 func dial(tb testing.TB, addr string, n int) []*client {
 	tb.Helper()
@@ -55,8 +68,8 @@ func dial(tb testing.TB, addr string, n int) []*client {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		tb.Cleanup(func() { conn.Close() })
 		list[i] = &client{conn: conn, in: bufio.NewReaderSize(conn, 2<<10)}
+		tb.Cleanup(list[i].close)
 	}
 	return list
 }

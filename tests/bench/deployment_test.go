@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +25,7 @@ import (
 // same way. Answers are in Azure's form.
 type deployment struct {
 	base   string               // its URL
+	caFile string               // PEM certificate of its authority; "" without TLS
 	answer func(net.Conn) error // called by many goroutines
 	failed atomic.Pointer[error]
 }
@@ -59,8 +64,16 @@ func newSharedDeployment(tb testing.TB, answer http.Handler) *deployment {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that end with their contestant
 	s.StartTLS()
 	tb.Cleanup(s.Close)
-	return &deployment{base: s.URL}
+	ca := filepath.Join(tb.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return &deployment{base: s.URL, caFile: ca}
 }
+
+// addr returns where it listens.
+func (d *deployment) addr() string { return strings.TrimPrefix(d.base, "http://") }
 
 // accept serves connections until ln is closed. They end when their clients
 // close them, which the contestants do when they end.
@@ -135,6 +148,34 @@ func whole(size int) func(net.Conn) error {
 
 // wholeAnswer returns a response whose body has about size bytes.
 func wholeAnswer(size int) []byte {
+	body := wholeBody(size)
+	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s",
+		azureHeaders, len(body), body)
+}
+
+// wholeHandler is whole for a deployment that net/http serves.
+func wholeHandler(size int) http.Handler {
+	body := wholeBody(size)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return // the contestant left; its client tells
+		}
+		setHeaders(w, "content-type: application/json\r\n"+azureHeaders)
+		_, _ = io.WriteString(w, body) // likewise
+	})
+}
+
+// setHeaders sets the headers in lines, which are as HTTP/1.1 writes them.
+func setHeaders(w http.ResponseWriter, lines string) {
+	for line := range strings.Lines(lines) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			w.Header().Set(name, value)
+		}
+	}
+}
+
+// wholeBody returns an answer of about size bytes.
+func wholeBody(size int) string {
 	const frame = `{"id":"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWx","object":"chat.completion","created":1741000000,` +
 		`"model":"gpt-4o-mini-2024-07-18","system_fingerprint":"fp_0123456789","choices":[{"index":0,"message":` +
 		`{"role":"assistant","content":"%s","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop",` +
@@ -142,9 +183,7 @@ func wholeAnswer(size int) []byte {
 		`"sexual":{"filtered":false,"severity":"safe"},"violence":{"filtered":false,"severity":"safe"}}}],` +
 		`"usage":{"prompt_tokens":220,"completion_tokens":64,"total_tokens":284,"prompt_tokens_details":{"cached_tokens":0},` +
 		`"completion_tokens_details":{"reasoning_tokens":0}}}`
-	body := fmt.Sprintf(frame, prose(size-len(frame)))
-	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s",
-		azureHeaders, len(body), body)
+	return fmt.Sprintf(frame, prose(size-len(frame)))
 }
 
 // azureHeaders are what Azure's answers carry besides.

@@ -27,7 +27,7 @@ func BenchmarkLockstep(b *testing.B) {
 	for b.Loop() {
 		var gate atomic.Pointer[chan bool]
 		up := newDeployment(b, func(conn net.Conn) error { return lockstepAnswer(conn, *gate.Load()) })
-		mine, theirs := startSpillway(b, up.base, "stream"), startRole(b, roleProxy, up.base)
+		mine, theirs := startSpillway(b, up, "stream"), startRole(b, roleProxy, up)
 		var a, z sample
 		for range lockstepRounds {
 			took, err := lockstep(b, mine, &gate)

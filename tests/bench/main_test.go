@@ -14,10 +14,12 @@ import (
 )
 
 // The environment of a child process: which contestant it is, where its
-// deployment listens, and the gateway's configuration.
+// deployment listens and which authority it trusts for it, and the gateway's
+// configuration.
 const (
 	envRole     = "SPILLWAY_BENCH_ROLE"
 	envUpstream = "SPILLWAY_BENCH_UPSTREAM"
+	envCA       = "SPILLWAY_BENCH_CA"
 	envConfig   = "SPILLWAY_BENCH_CONFIG"
 )
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,9 +17,9 @@ import (
 // A stream's parts, framed for transfer-encoding chunked. The first event is
 // Azure's filter report, and the second sets the role; neither is a token.
 const (
-	streamHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n" + azureHeaders +
-		"transfer-encoding: chunked\r\n\r\n"
-	eventStart = `data: {"id":"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWx","object":"chat.completion.chunk","created":1741000000,` +
+	streamHeaders = "content-type: text/event-stream; charset=utf-8\r\n" + azureHeaders
+	streamHead    = "HTTP/1.1 200 OK\r\n" + streamHeaders + "transfer-encoding: chunked\r\n\r\n"
+	eventStart    = `data: {"id":"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWx","object":"chat.completion.chunk","created":1741000000,` +
 		`"model":"gpt-4o-mini-2024-07-18","system_fingerprint":"fp_0123456789",`
 	filterEvent = `data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,` +
 		`"content_filter_results":{"hate":{"filtered":false,"severity":"safe"},"violence":{"filtered":false,"severity":"safe"}}}]}` + "\n\n"
@@ -187,11 +186,7 @@ func (p *pacer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return // the contestant left; its client tells
 	}
-	for line := range strings.Lines(streamHead) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && name != "transfer-encoding" {
-			w.Header().Set(name, value)
-		}
-	}
+	setHeaders(w, streamHeaders)
 	if p.pour(sharedOutlet{w, http.NewResponseController(w)}) != nil {
 		panic(http.ErrAbortHandler)
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -65,27 +66,30 @@ func startRolePlay(role string) (addr string, end func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
+	transport, err := newTransport(os.Getenv(envCA))
+	if err != nil {
+		return "", nil, err
+	}
 	var handler http.Handler
 	switch role {
 	case roleSpillway:
 		return startInProcess()
 	case roleProxy:
-		handler = newReverseProxy(base, nil)
+		handler = newReverseProxy(base, transport, nil)
 	case roleSlowed:
-		proxy := newReverseProxy(base, nil)
+		proxy := newReverseProxy(base, transport, nil)
 		proxy.ModifyResponse = func(r *http.Response) error {
 			r.Body = slowed{r.Body}
 			return nil
 		}
 		handler = proxy
 	case rolePooled:
-		handler = newReverseProxy(base, make(bufferPool, 64))
+		handler = newReverseProxy(base, transport, make(bufferPool, 64))
 	case rolePump:
-		transport := newTransport()
 		transport.ReadBufferSize, transport.WriteBufferSize = pumpBytes, pumpBytes
 		handler = &pump{base: *base, transport: transport}
 	case roleReader:
-		handler = &reader{base: *base, transport: newTransport()}
+		handler = &reader{base: *base, transport: transport}
 	default:
 		return "", nil, fmt.Errorf("no role is called %q", role)
 	}
@@ -102,21 +106,32 @@ func startRolePlay(role string) (addr string, end func() error, err error) {
 }
 
 // newTransport returns a transport with the gateway's settings where they
-// matter: it keeps every connection, and leaves bodies as they are.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		MaxIdleConnsPerHost: 100_000, DisableCompression: true, ForceAttemptHTTP2: true,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // deployments on the loopback
+// matter: it keeps every connection, leaves bodies as they are, and speaks
+// HTTP/2 with deployments of TLS. It trusts the authority in caFile.
+func newTransport(caFile string) (*http.Transport, error) {
+	t := &http.Transport{MaxIdleConnsPerHost: 100_000, DisableCompression: true, ForceAttemptHTTP2: true}
+	if caFile == "" {
+		return t, nil
 	}
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", caFile)
+	}
+	t.TLSClientConfig = &tls.Config{RootCAs: authorities}
+	return t, nil
 }
 
 // newReverseProxy returns the least that proxies: everything goes to base. Of
 // itself it flushes each chunk of an event stream, as if FlushInterval were -1,
 // and nothing else.
-func newReverseProxy(base *url.URL, pool httputil.BufferPool) *httputil.ReverseProxy {
+func newReverseProxy(base *url.URL, transport *http.Transport, pool httputil.BufferPool) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(base) },
-		Transport:  newTransport(),
+		Transport:  transport,
 		BufferPool: pool,
 	}
 }

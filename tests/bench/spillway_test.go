@@ -25,8 +25,8 @@ const apiKey = "bench-0123456789abcdef0123456789abcdef"
 // routing over two tiers, metrics, and records on disk.
 const configuration = `
 deployments:
-  - {name: near, endpoint: "%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: eastus, auth: {api_key: upstream}, tls: {insecure_skip_verify: true}}
-  - {name: far, endpoint: "%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: westus, auth: {api_key: upstream}, tls: {insecure_skip_verify: true}}
+  - {name: near, endpoint: "%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: eastus, auth: {api_key: upstream}, tls: {ca_file: "%[5]s"}}
+  - {name: far, endpoint: "%[1]s", style: azure, deployment: chat, model: gpt-4o-mini, kind: standard, tpm: 2000000000, rpm: 100000000, region: westus, auth: {api_key: upstream}, tls: {ca_file: "%[5]s"}}
 pools:
   - {name: gpt-4o-mini, tiers: [[near], [far]]}
 classes:
@@ -71,17 +71,17 @@ func removeBuild() {
 
 // startSpillway starts the gateway before a deployment. Its class takes
 // requests that are not streamed as sync says.
-func startSpillway(tb testing.TB, upstream, sync string) *child {
+func startSpillway(tb testing.TB, up *deployment, sync string) *child {
 	tb.Helper()
 	dir := tb.TempDir()
 	config := filepath.Join(dir, "spillway.yaml")
-	text := fmt.Sprintf(configuration, upstream, sync, apiKey, filepath.Join(dir, "records"))
+	text := fmt.Sprintf(configuration, up.base, sync, apiKey, filepath.Join(dir, "records"), up.caFile)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	if os.Getenv(envProfile) != "" {
 		tb.Setenv(envConfig, config)
-		return startRole(tb, roleSpillway, upstream)
+		return startRole(tb, roleSpillway, up)
 	}
 	c := &child{name: roleSpillway, addr: freeAddr(tb)}
 	admin := freeAddr(tb)

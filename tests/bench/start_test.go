@@ -16,7 +16,7 @@ func BenchmarkStart(b *testing.B) {
 	for b.Loop() {
 		var took, idle sample
 		for range startRounds {
-			c := startSpillway(b, "http://127.0.0.1:9", "stream")
+			c := startSpillway(b, &deployment{base: "http://127.0.0.1:9"}, "stream")
 			took = append(took, millis(c.startup))
 			<-time.After(200 * time.Millisecond)
 			idle = append(idle, float64(c.memory(b).resident)/(1<<20))

@@ -138,14 +138,14 @@ func (s streams) run(b testing.TB, c *child, pace *pacer) (flow, *underWay) {
 // for as long as it lasts, and only one's have something to carry at a time: so
 // the windows that are held against each other are close together, and short
 // enough to be many. It returns what each came to, by round.
-func (s streams) turns(b *testing.B, start ...func(upstream string) *child) (flows [][]flow, ends []*underWay) {
+func (s streams) turns(b *testing.B, start ...func(up *deployment) *child) (flows [][]flow, ends []*underWay) {
 	b.Helper()
 	flows = make([][]flow, len(start))
 	for _, start := range start {
 		pace := newPacer(b, s.interval)
 		pace.single = s.single
 		up := newDeployment(b, pace.stream)
-		ends = append(ends, s.begin(b, start(up.base), pace))
+		ends = append(ends, s.begin(b, start(up), pace))
 		pace.set(paused)
 	}
 	<-time.After(s.settle)
@@ -172,7 +172,7 @@ type outcome struct {
 
 // starting takes turns after turns, each with contestants that have just been
 // started.
-func (s streams) starting(b *testing.B, start ...func(upstream string) *child) []outcome {
+func (s streams) starting(b *testing.B, start ...func(up *deployment) *child) []outcome {
 	b.Helper()
 	list := make([]outcome, len(start))
 	for range starts {
@@ -200,8 +200,8 @@ func BenchmarkAssemble(b *testing.B) {
 		count: 128, interval: 10 * time.Millisecond, window: 500 * time.Millisecond, settle: settleTime, rounds: 20, whole: true,
 	}
 	came := load.starting(b,
-		func(upstream string) *child { return startSpillway(b, upstream, "stream") },
-		func(upstream string) *child { return startRole(b, roleReader, upstream) })
+		func(up *deployment) *child { return startSpillway(b, up, "stream") },
+		func(up *deployment) *child { return startRole(b, roleReader, up) })
 	mine, reader := figures(came[0].flows, cpu), figures(came[1].flows, cpu)
 	board.add(b, score{
 		name:  "sync as stream: CPU beyond reading",
@@ -225,8 +225,8 @@ func BenchmarkStreams(b *testing.B) {
 	for _, way := range streamWays {
 		b.Run(way.name, func(b *testing.B) {
 			came := way.starting(b,
-				func(upstream string) *child { return startSpillway(b, upstream, "stream") },
-				func(upstream string) *child { return startRole(b, roleProxy, upstream) })
+				func(up *deployment) *child { return startSpillway(b, up, "stream") },
+				func(up *deployment) *child { return startRole(b, roleProxy, up) })
 			board.add(b, score{
 				name:  "1,000 streams " + strings.ToLower(way.name) + ": CPU / ReverseProxy's",
 				value: perToken(came[0].flows) / perToken(came[1].flows), limit: 1, unit: "x",
@@ -264,8 +264,8 @@ func BenchmarkHandicap(b *testing.B) {
 		way.rounds /= 4
 		b.Run(way.name, func(b *testing.B) {
 			came := way.starting(b,
-				func(upstream string) *child { return startRole(b, roleSlowed, upstream) },
-				func(upstream string) *child { return startRole(b, roleProxy, upstream) })
+				func(up *deployment) *child { return startRole(b, roleSlowed, up) },
+				func(up *deployment) *child { return startRole(b, roleProxy, up) })
 			b.Logf("%v wasted per read: %.3f x; %v; without %v", handicap, perToken(came[0].flows)/perToken(came[1].flows), came[0], came[1])
 		})
 	}
@@ -307,13 +307,7 @@ func benchManyStreams(b *testing.B, proto string, load streams) {
 				} else {
 					up = newDeployment(b, pace.stream)
 				}
-				c := (*child)(nil)
-				if role == roleSpillway {
-					c = startSpillway(b, up.base, "stream")
-				} else {
-					c = startRole(b, role, up.base)
-				}
-				flows[role], _ = load.run(b, c, pace)
+				flows[role], _ = load.run(b, startContestant(b, role, up), pace)
 				b.ReportMetric(flows[role].grown, "KiB/stream")
 				b.ReportMetric(0, "ns/op")
 			}

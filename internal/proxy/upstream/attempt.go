@@ -208,6 +208,10 @@ func (a *Attempt) Close() {
 	}
 	a.head.Release()
 	a.head = nil
+	if a.streamReader != nil && a.asm != nil {
+		a.call.assemblers.Put(a.asm)
+		a.asm = nil
+	}
 	switch {
 	case a.trailing && !a.canceled && a.form == Streamed:
 		a.readTrailer()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,35 @@ func TestCount(t *testing.T) {
 				}
 				p.finish(c, a)
 			})
+		})
+	}
+}
+
+// TestPieces assembles the same stream from pieces of every size: where they end
+// changes nothing.
+func TestPieces(t *testing.T) {
+	text := delta("") + strings.Repeat(delta("four words here, yes"), 7) + ": a comment\r\n\r\n" + strings.Repeat(delta("word"), 5) + stop + usage + doneMark
+	for size := 1; size <= len(text); size += 1 + size/8 {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeer(t, func(c *peerConn) {
+				c.head("200 OK", "text/event-stream")
+				for piece := range slices.Chunk([]byte(text), size) {
+					c.chunk(string(piece))
+				}
+				c.end()
+			})
+			c, a := p.attempt("", true)
+			done := next(c)
+			if done.Kind == spillway.EventFirstToken {
+				done = next(c)
+			}
+			c.Wait()
+			body, _, err := a.AppendResponse(nil, done.Usage)
+			want := `"content":"` + strings.Repeat("four words here, yes", 7) + strings.Repeat("word", 5) + `"`
+			if done.Kind != spillway.EventDone || done.Tokens != 7*5+5 || err != nil || !strings.Contains(string(body), want) {
+				t.Errorf("pieces of %d: kind %v, %d tokens, %v: %s", size, done.Kind, done.Tokens, err, body)
+			}
+			p.finish(c, a)
 		})
 	}
 }

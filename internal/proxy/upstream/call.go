@@ -40,7 +40,8 @@ type Call struct {
 	stream  streamReader // of the first attempt
 }
 
-// Settings are what calls have in common. They do not change.
+// Settings are what calls have in common. They do not change, and must not be
+// copied after the first call.
 type Settings struct {
 	// MaxResponseBytes bounds a response that is buffered or assembled,
 	// MaxErrorBytes the body of an error, and MaxEventBytes one event of a
@@ -54,6 +55,8 @@ type Settings struct {
 	// Trailers are the goroutines that read what follows a complete response, so
 	// that its connection can be used again: each is over within 100 ms.
 	Trailers *sync.WaitGroup
+
+	assemblers sync.Pool // of *wire.Assembler, with the memory of answers before
 }
 
 // Report says what happened to an attempt. A panic of its goroutine is reported

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -78,7 +79,9 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 // assemble reads a stream to its end and builds the response from it.
 func (a *Attempt) assemble() *spillway.Event {
 	a.openStream()
-	a.asm = new(wire.Assembler)
+	if a.asm, _ = a.call.assemblers.Get().(*wire.Assembler); a.asm == nil {
+		a.asm = new(wire.Assembler)
+	}
 	a.asm.Reset(a.call.API)
 	room := a.call.Buffers.Get(pieceBytes)
 	defer room.Release()
@@ -215,16 +218,29 @@ func (a *Attempt) countRepeats(now time.Time, p []byte) bool {
 // assemblePiece adds the next piece of the stream, which was read at now, to the response.
 // It returns what is wrong with it.
 func (a *Attempt) assemblePiece(now time.Time, p []byte) error {
-	if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
-		tokens, left, err := a.asm.AddRepeats(&a.stream, p)
-		a.addTokens(now, tokens)
-		if err != nil {
+	for len(p) > 0 {
+		if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
+			tokens, left, err := a.asm.AddRepeats(&a.stream, p)
+			a.addTokens(now, tokens)
+			if err != nil {
+				return err
+			}
+			p = left
+		}
+		end := len(p)
+		if i := bytes.Index(p, eventEnd); i >= 0 {
+			end = i + len(eventEnd) // what follows may repeat
+		}
+		if err := a.scan(now, p[:end], nil); err != nil {
 			return err
 		}
-		p = left
+		p = p[end:]
 	}
-	return a.scan(now, p, nil)
+	return nil
 }
+
+// eventEnd is how most deployments end an event.
+var eventEnd = []byte("\n\n") // constant
 
 // addTokens counts tokens that were read at now.
 func (a *Attempt) addTokens(now time.Time, n int) {
