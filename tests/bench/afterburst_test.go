@@ -39,12 +39,12 @@ func benchAfterBurst(b *testing.B) {
 		return answerWhole(conn)
 	})
 	contestants := []*child{
-		startSpillway(b, up.base, "pass"), startSpillway(b, up, "pass"),
-		startRole(b, roleProxy, up.base), startRole(b, roleProxy, up),
+		startSpillway(b, up, "pass"), startSpillway(b, up, "pass"),
+		startRole(b, roleProxy, up), startRole(b, roleProxy, up),
 	}
 	runs := make([]func() float64, len(contestants))
 	for i, c := range contestants {
-		runs[i] = proxiedRound(b, c, 1<<10)
+		runs[i] = closedLoop(b, c, request(c.addr, 1<<10, false), proxiedClients, proxiedRequests)
 		runs[i]() // warms up
 	}
 	bursting.Store(true)
