@@ -31,28 +31,24 @@ func (f *flight) dropRequest(a *upstream.Attempt, detached bool) {
 // serveDetached is the rest of a flight after its handler has returned. Its
 // goroutine owns the flight.
 func (f *flight) serveDetached() {
-	f.containPanic(f.complete)
+	f.complete()
 	f.out.EndResponse(!f.aborted)
-	f.containPanic(f.finish) // the client does not wait for what the deployment sends after the stream
 	f.g.inFlight.Leave() // before the client's next request can be served
 	f.out.ReleaseConn()
 }
 
-// containPanic calls step, and ends the flight if it panics.
-func (f *flight) containPanic(step func()) {
+// complete forwards the stream to its end and settles the flight. It contains what
+// panics on the way.
+func (f *flight) complete() {
 	defer func() {
 		if p := recover(); p != nil {
 			f.onPanic(p)
 		}
 	}()
-	step()
-}
-
-// complete forwards the stream to its end and settles the flight.
-func (f *flight) complete() {
 	f.forward(f.forwarded, nil)
 	for !f.settled {
 		f.wait()
 	}
 	f.writeResponse()
+	f.finish()
 }

@@ -220,9 +220,6 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 // finish ends what is still running, hands in the record, and gives the
 // flight back to the engine.
 func (f *flight) finish() {
-	if f.core == nil {
-		return // it panicked, and has ended
-	}
 	f.stopAttempts()
 	rec := f.core.Record()
 	if status := f.out.Status(); status != 0 {

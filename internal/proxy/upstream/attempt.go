@@ -88,14 +88,10 @@ func (a *Attempt) prepare(c *Call, s *Send) {
 		a.form = Assembled
 	}
 	a.started = c.Now()
-	if a.form == Streamed { // there are thousands: they make do with less memory
-		a.ctx, a.stop = context.WithCancel(c.Context)
-	} else {
-		// The attempt outlives the call's context when its response is complete, to
-		// read what follows.
-		a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))
-		a.unlinkContext = context.AfterFunc(c.Context, a.stop)
-	}
+	// The attempt outlives the call's context when its response is complete, to
+	// read what follows.
+	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))
+	a.unlinkContext = context.AfterFunc(c.Context, a.stop)
 	if s.Body != nil {
 		a.body = s.Body.Retain()
 		a.encode() // here, because the stack of run's goroutine would have to grow for it
@@ -199,13 +195,10 @@ func (a *Attempt) ReleaseHeader() {
 }
 
 // Close returns what the attempt holds. It has made its last report, or its
-// call's Wait has returned. Of a stream that is complete it waits up to 100 ms for
-// the end of the HTTP response, so that the connection can be used again; the
-// client should have its response by then.
+// call's Wait has returned. The end of the HTTP response of a stream that is
+// complete is awaited in the background.
 func (a *Attempt) Close() {
-	if a.unlinkContext != nil {
-		a.unlinkContext()
-	}
+	a.unlinkContext()
 	a.head.Release()
 	a.head = nil
 	if a.streamReader != nil && a.asm != nil {
@@ -213,9 +206,6 @@ func (a *Attempt) Close() {
 		a.asm = nil
 	}
 	switch {
-	case a.trailing && !a.canceled && a.form == Streamed:
-		a.readTrailer()
-		return
 	case a.trailing && !a.canceled:
 		a.call.Trailers.Go(a.readTrailer)
 		return
