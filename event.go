@@ -103,6 +103,8 @@ type Event struct {
 	// which says nothing about the deployment.
 	Blocked time.Duration
 	Usage   Usage
+	// Finish is why the response ended. In EventProgress it says that every choice
+	// has ended, although the end of the stream has not been read.
 	Finish  Finish
 	Signals Signals
 	// ServedBy is the deployment that Azure's own spillover moved the request

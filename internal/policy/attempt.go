@@ -34,7 +34,8 @@ type attempt struct {
 	tokens    int // output: read, or what the deployment reported at the end
 	hidden    int // part of tokens that was never sent: reasoning
 
-	assembled bool // streamed upstream for a client that does not stream
+	finish    spillway.Finish // known once every choice has ended
+	assembled bool            // streamed upstream for a client that does not stream
 	status    int
 	servedBy  string // the deployment that Azure's own spillover moved it to, if it did
 	failed    spillway.FailureClass
@@ -271,8 +272,8 @@ const (
 	minTTFTPatience = 5 * time.Second
 	maxTTFTPatience = time.Minute
 	tbtPatience     = 50
-	minTBTPatience  = 5 * time.Second
-	maxTBTPatience  = 15 * time.Second
+	minTBTPatience  = 15 * time.Second
+	maxTBTPatience  = time.Minute
 	batchPatience   = 3
 	// reasoningPatience is the least for reasoning requests, for which minutes
 	// without output are normal.

@@ -105,10 +105,32 @@ func (f *Flight) onEnd(now time.Time) {
 	}
 }
 
+// finishEnded ends the flight with a response whose choices have all ended, if there
+// is one: it is complete, although its usage and the end of its stream have not
+// come.
+func (f *Flight) finishEnded(now time.Time) bool {
+	for i := range f.n {
+		a := f.attempt(i)
+		if !a.live || a.finish == spillway.FinishUnknown || !f.monitored(a) {
+			continue
+		}
+		f.emit(spillway.Action{Kind: spillway.ActionCut, Attempt: a.number})
+		f.onDone(now, a, &spillway.Event{
+			Kind: spillway.EventDone, Attempt: a.number, At: a.lastAt, Tokens: a.read, Finish: a.finish,
+			Status: a.status, ServedBy: a.servedBy, Signals: spillway.NoSignals(), RetryAfter: -1, Blocked: a.blocked,
+		})
+		return true
+	}
+	return false
+}
+
 // cut ends every attempt under way; class returns why each one failed. When one
 // of them has output that makes a valid partial answer, cut settles the flight
 // with it and returns true.
 func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.FailureClass) bool {
+	if f.finishEnded(now) {
+		return true
+	}
 	var kept *attempt
 	for i := range f.n {
 		a := f.attempt(i)

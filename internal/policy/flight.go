@@ -241,6 +241,9 @@ func (f *Flight) cancelOthers(now time.Time, a *attempt) {
 // says when its last token was read.
 func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 	a.blocked = max(a.blocked, ev.Blocked)
+	if ev.Finish != spillway.FinishUnknown {
+		a.finish = ev.Finish
+	}
 	done := ev.Kind == spillway.EventDone
 	if !done && (ev.Tokens <= a.read || a.firstAt.IsZero()) {
 		return

@@ -294,6 +294,9 @@ func (s *stage) event(verb string, a args) {
 		}
 	case "progress":
 		ev.Kind = spillway.EventProgress
+		if a["finish"] == "stop" { // every choice has ended
+			ev.Finish = spillway.FinishStop
+		}
 	case "done":
 		ev.Kind, ev.Status, ev.Finish = spillway.EventDone, 200, spillway.FinishStop
 		if a["finish"] == "length" {

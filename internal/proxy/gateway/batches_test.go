@@ -75,6 +75,8 @@ func TestBatchesAreTokens(t *testing.T) {
 		{"sync, a large delta and then single tokens", "", append(every(time.Second, 1, 1000), every(time.Second/30, 300, 4)...), 550},
 		{"stream, 250 tokens four times a second", `,"stream":true`, every(250*time.Millisecond, 320, 1000), 80000},
 		{"stream, batches with long pauses", `,"stream":true`, every(4*time.Second, 20, 800), 4000},
+		{"sync, batches with long pauses", "", every(4*time.Second, 10, 800), 2000},
+		{"sync, a pause of twelve seconds", "", append(every(250*time.Millisecond, 10, 200), every(12*time.Second, 2, 200)...), 600},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

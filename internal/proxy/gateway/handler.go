@@ -33,7 +33,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		go f.serveDetached()
 		return
 	}
-	f.out.EndResponse(!f.aborted)
+	f.out.EndResponse(!f.aborted && f.out.Status() != 0) // a client that has left gets no empty 200
 }
 
 // serve serves the request and contains what panics on the way. It reports

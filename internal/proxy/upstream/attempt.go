@@ -38,7 +38,8 @@ type Attempt struct {
 	blocked       atomic.Int64 // nanoseconds in which the client held up reading
 	readAt        time.Time    // of the last Next that read
 	maxGap        time.Duration
-	complete      atomic.Bool // the response has been read to its end
+	complete      atomic.Bool   // the response has been read to its end
+	lastFinish    atomic.Uint32 // a spillway.Finish: that of the last choice, once every choice has one
 
 	call       *Call
 	deployment *Deployment
@@ -70,6 +71,7 @@ type Attempt struct {
 	fault    *wire.StreamError // the error that ended the stream
 	finish   spillway.Finish
 	usage    spillway.Usage
+	finishReported bool
 	reported int64            // tokens that were reported
 	signals  spillway.Signals // of the response's header
 	servedBy string           // likewise

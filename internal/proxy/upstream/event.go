@@ -36,16 +36,17 @@ func (a *Attempt) addCounts(ev *spillway.Event) {
 	}
 }
 
-// Progress returns the event that says how many tokens have arrived, if there
-// are more than were reported. It may be called while the response is read, by one
-// goroutine at a time.
+// Progress returns the event that says how many tokens have arrived, and whether
+// every choice has ended, if that is more than was reported. It may be called while
+// the response is read, by one goroutine at a time.
 func (a *Attempt) Progress() (ev spillway.Event, more bool) {
-	n := a.tokens.Load()
-	if a.canceled || n <= a.reported {
+	n, finish := a.tokens.Load(), spillway.Finish(a.lastFinish.Load())
+	ended := finish != spillway.FinishUnknown && !a.finishReported
+	if a.canceled || n <= a.reported && !ended {
 		return ev, false
 	}
-	a.reported = n
-	ev = spillway.Event{Kind: spillway.EventProgress, Attempt: a.number}
+	a.reported, a.finishReported = n, a.finishReported || ended
+	ev = spillway.Event{Kind: spillway.EventProgress, Attempt: a.number, Finish: finish}
 	a.addCounts(&ev)
 	return ev, true
 }

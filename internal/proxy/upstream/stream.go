@@ -113,16 +113,17 @@ func (a *Attempt) assemble() *spillway.Event {
 	}
 }
 
-// streamEnded reports whether the stream is complete. Some deployments close it
-// without a mark, once every choice has its finish.
+// streamEnded reports whether the stream is complete. Some deployments close it, or
+// their connection, without a mark, once every choice has its finish.
 func (a *Attempt) streamEnded(err error) bool {
-	return a.stream.Done() || errors.Is(err, io.EOF) && a.stream.Finished(a.call.Choices)
+	return a.stream.Done() || err != nil && a.stream.Finished(a.call.Choices)
 }
 
 // markComplete marks the response as complete, and returns io.EOF. err is the end of
 // the response, nil when that has not come yet.
 func (a *Attempt) markComplete(err error) error {
 	a.complete.Store(a.fault == nil)
+	a.unlinkContext() // nothing is lost when the client leaves now
 	a.trailing = err == nil
 	return io.EOF
 }
@@ -266,6 +267,9 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 	}
 	if sig.Finish != spillway.FinishUnknown {
 		a.finish = sig.Finish
+		if a.stream.Finished(a.call.Choices) {
+			a.lastFinish.Store(uint32(sig.Finish))
+		}
 	}
 	if sig.Err != nil {
 		a.fault = sig.Err

@@ -1,6 +1,9 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+)
 
 const (
 	// oneToken is the longest delta, in bytes, that counts as a single token.
@@ -27,8 +30,7 @@ func tokensIn(delta []byte) int {
 	return (n + bytesPerToken/2) / bytesPerToken
 }
 
-// textSize is the length in bytes of text that is escaped for JSON. A \u escape
-// counts as three bytes, which is what most characters that need one take.
+// textSize is the length in bytes of text that is escaped for JSON.
 func textSize(escaped []byte) int {
 	n := len(escaped)
 	for {
@@ -36,12 +38,27 @@ func textSize(escaped []byte) int {
 		if at < 0 || at+1 == len(escaped) {
 			return n
 		}
+		size := 2
 		n--
-		skip := 2
 		if escaped[at+1] == 'u' {
-			n -= 2
-			skip = 6
+			size = min(6, len(escaped)-at)
+			n += 1 - size + utf8Size(escaped[at+2:at+size])
 		}
-		escaped = escaped[min(at+skip, len(escaped)):]
+		escaped = escaped[at+size:]
 	}
+}
+
+// utf8Size is the length in UTF-8 of the character with these hexadecimal digits;
+// half of a pair of surrogates counts for half of its character.
+func utf8Size(digits []byte) int {
+	unit, err := strconv.ParseUint(string(digits), 16, 16)
+	switch {
+	case err != nil:
+		return 0
+	case unit < 0x80:
+		return 1
+	case unit < 0x800, 0xD800 <= unit && unit < 0xE000:
+		return 2
+	}
+	return 3
 }

@@ -22,6 +22,9 @@ func TestTokensIn(t *testing.T) {
 		{"escaped backslashes before a u", strings.Repeat(`\\u1234`, 4), 6},
 		{"a lone backslash at the end", strings.Repeat("word", 10) + `\`, 10},
 		{"half an escape at the end", strings.Repeat("word", 10) + `\u12`, 10},
+		{"escaped ASCII", strings.Repeat(`\u003c`, 20), 5},
+		{"escaped Cyrillic", strings.Repeat(`\u0436`, 10), 5},
+		{"escaped emoji", strings.Repeat(`\ud83d\ude00`, 6), 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tokensIn([]byte(tt.delta)); got != tt.want {
