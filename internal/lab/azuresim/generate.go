@@ -30,7 +30,7 @@ type dialect struct {
 	render func(x *exchange, g *generation) renderer
 }
 
-// generate responses a request for generated tokens.
+// generate answers a request for generated tokens.
 func (x *exchange) generate(body []byte, d dialect) error {
 	g, err := d.parse(x, body)
 	if err != nil {
@@ -113,7 +113,7 @@ const tick = time.Millisecond
 // maxBuffer bounds the chunks that travel together.
 const maxBuffer = 32 << 10
 
-// transmission is one stream on its way.
+// transmission is one stream in flight.
 type transmission struct {
 	x       *exchange
 	g       *generation

@@ -64,7 +64,7 @@ func TestCancelOnSocket(t *testing.T) {
 	if late := (<-ended).Sub(left); late > 100*time.Millisecond {
 		t.Errorf("noticed after %v", late)
 	}
-	if st, _ := s.Stats("ptu"); st.Cancelled != 1 || st.InFlight != 0 {
+	if st, _ := s.Stats("ptu"); st.Canceled != 1 || st.InFlight != 0 {
 		t.Errorf("stats %+v", st)
 	}
 }

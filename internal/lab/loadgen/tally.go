@@ -12,7 +12,7 @@ type outcome uint8
 
 const (
 	complete   outcome = iota
-	truncated          // a valid response that somebody else than its client cut short
+	truncated          // a valid response that was cut short, not by its client
 	throttled          // 429
 	timedOut           // 408
 	failed             // another status

@@ -16,7 +16,7 @@ type Try struct {
 
 	Status  int
 	Outcome spillway.Outcome
-	// Met says that a complete answer kept every limb of its objective and its
+	// Met says that a complete answer kept every condition of its objective and its
 	// window. It means nothing for other outcomes.
 	Met     bool
 	Stream  bool

@@ -49,10 +49,10 @@ type Bill struct {
 	// UnusedPTUUSD is what provisioned deployments cost that did nothing: it is
 	// in the total and in no line.
 	UnusedPTUUSD float64 `json:"unused_ptu_usd"`
-	// UnknownPTU are provisioned deployments whose PTUs nobody told.
+	// UnknownPTU are provisioned deployments without a configured PTU count.
 	UnknownPTU []string `json:"unknown_ptu"`
 	Checks     []Check  `json:"checks"`
-	// Prices says where prices come from that nobody configured.
+	// Prices names the source of prices that are not configured.
 	Prices string `json:"prices"`
 }
 

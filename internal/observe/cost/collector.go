@@ -31,7 +31,7 @@ func Dimensions() []Dimension {
 const maxLines = 10_000
 
 const (
-	nobody = "(none)"
+	noName = "(none)"
 	others = "(others)"
 )
 
@@ -233,7 +233,7 @@ func nameOf(d Dimension, r *spillway.Record) string {
 		name = cmp.Or(r.Model, r.Pool)
 	case ByDeployment:
 	}
-	return cmp.Or(name, nobody)
+	return cmp.Or(name, noName)
 }
 
 func (c *Collector) line(d Dimension, name string) *Line {

@@ -181,7 +181,7 @@ func TestProcessCancels(t *testing.T) {
 }
 
 // What was sent in the last moment counts as sent.
-func TestProcessSentWhileCancelled(t *testing.T) {
+func TestProcessSentWhileCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := startMachine(t, &machine{open: always(func(ctx context.Context, _ *store.Segment) error { <-ctx.Done(); return nil })})
 		defer p.Close()

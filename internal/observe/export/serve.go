@@ -58,7 +58,7 @@ func (e *remoteError) Unwrap() error { return e.failure }
 
 // Serve does what a gateway's Process asks for on in, and answers on out, until
 // in ends: then the gateway is gone or needs it no more. Sends under way are
-// cancelled. The senders come from open.
+// canceled. The senders come from open.
 func Serve(in io.Reader, out io.Writer, open func(Target) (Sender, error)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -38,7 +38,7 @@ type client struct {
 	close   func() error // what carries them
 }
 
-// newClient prepares the way; it connects to nobody yet.
+// newClient creates a client; it does not connect yet.
 func newClient(cfg Config) (*client, error) {
 	at, err := url.Parse(cfg.Endpoint)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
@@ -168,7 +168,7 @@ func (c *client) shutdown(ctx context.Context) error {
 }
 
 // transient makes an error of the answers after which OTLP has a client try
-// again, so that they are told from those that are final.
+// again, to distinguish them from permanent ones.
 type transient struct{ http.RoundTripper }
 
 // RoundTrip sends the request.

@@ -302,5 +302,5 @@ func (w *Writer) roll() {
 // finish seals what was written.
 func (w *Writer) finish() {
 	w.roll()
-	w.lastErr = errors.Join(w.lastErr, w.keeper.end())
+	w.lastErr = errors.Join(w.lastErr, w.keeper.close())
 }

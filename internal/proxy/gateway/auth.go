@@ -10,10 +10,10 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// errNoKey and errWrongKey are why a request is not served.
+// The reasons why identify fails.
 var (
-	errNoKey    = errors.New("no key was sent")
-	errWrongKey = errors.New("the key is not known")
+	errNoKey    = errors.New("missing key")
+	errWrongKey = errors.New("unknown key")
 )
 
 // anonymousName is the caller of requests without a key.
@@ -71,7 +71,7 @@ func (k keyring) identify(h http.Header) (identity, error) {
 	return identity{}, errWrongKey
 }
 
-// hasCaller reports whether requests can be of a caller of that name.
+// hasCaller reports whether a caller of that name is configured.
 func (k keyring) hasCaller(caller string) bool {
 	if k.names[caller] {
 		return true

@@ -104,6 +104,6 @@ func (f *flight) endStream(a *upstream.Attempt) {
 		return
 	}
 	if _, err := f.out.Write(tail); err == nil {
-		_ = f.out.Flush() // a client that is gone shows in f.out
+		_ = f.out.Flush() // f.out reports a disconnected client
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// trailerTruncated is the trailer that tells of a cut at the end of a stream,
-// whose headers are long gone.
+// trailerTruncated is the trailer that reports a cut at the end of a stream,
+// whose headers have been sent already.
 const trailerTruncated = http.TrailerPrefix + wire.HeaderTruncated
 
-// writeResponse gives the client the response that the settle names, or what is left
+// writeResponse writes the response that the settle action selects, or the rest
 // of it.
 func (f *flight) writeResponse() {
 	switch k := f.verdict.Attempt; {
@@ -151,11 +151,12 @@ func (f *flight) writeWhole(status int, body []byte) {
 	f.out.Set("Content-Length", strconv.Itoa(len(body)))
 	f.out.Start(status)
 	if f.r.Method != http.MethodHead {
-		_, _ = f.out.Write(body) // a client that is gone shows in f.out
+		_, _ = f.out.Write(body) // f.out reports a disconnected client
 	}
 }
 
-// interruptedError is the error for an upstream that failed without one of its own.
+// interruptedError is the error for a deployment that failed without sending an
+// error.
 func (f *flight) interruptedError() wire.Error {
 	e := wire.Refused(spillway.Refusal{Code: spillway.RefusalUpstream}, 0)
 	e.Message = "The deployment ended its response early. Please retry."
@@ -163,7 +164,7 @@ func (f *flight) interruptedError() wire.Error {
 	return e
 }
 
-// incompleteError is upstream's error whose body did not come whole.
+// incompleteError is the error for a deployment's error with an incomplete body.
 func (f *flight) incompleteError(a *upstream.Attempt) wire.Error {
 	wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now())
 	if asked {

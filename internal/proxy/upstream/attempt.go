@@ -166,7 +166,7 @@ func (a *Attempt) Cancel() {
 	a.stop()
 }
 
-// Canceled reports whether the attempt was cancelled or cut.
+// Canceled reports whether the attempt was canceled or cut.
 func (a *Attempt) Canceled() bool { return a.canceled }
 
 // Cut stops reading: what has arrived is the whole response.
@@ -185,7 +185,7 @@ func (a *Attempt) StopReading() { a.Cancel() }
 // says nothing about the deployment.
 func (a *Attempt) AddBlocked(d time.Duration) { a.blocked.Add(int64(d)) }
 
-// ReleaseHeader lets go of what a stream does not need once it has begun.
+// ReleaseHeader drops what a stream does not need once it has begun.
 func (a *Attempt) ReleaseHeader() { a.resp.Header, a.resp.Request = nil, nil }
 
 // Close returns what the attempt holds. It has made its last report, or its

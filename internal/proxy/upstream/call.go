@@ -52,7 +52,7 @@ type Settings struct {
 	Now     func() time.Time
 	Logger  *slog.Logger
 	// Trailers are the goroutines that read what follows a complete response, so
-	// that its connection can be used again: each is over within 100 ms.
+	// that its connection can be used again: each ends within 100 ms.
 	Trailers *sync.WaitGroup
 }
 
@@ -107,10 +107,10 @@ func (c *Call) Start(s Send) *Attempt {
 }
 
 // Wait waits for the goroutines of the attempts. It returns soon after each has
-// made its last report or was cancelled.
+// made its last report or was canceled.
 func (c *Call) Wait() { c.running.Wait() }
 
-// ReleaseRequest lets go of what only another attempt would need.
+// ReleaseRequest drops what only another attempt would need.
 func (c *Call) ReleaseRequest() {
 	c.Header, c.Ask, c.reports = nil, nil, nil
 }

@@ -72,7 +72,7 @@ func ParsePath(path, query string) (Path, bool) {
 	if p.Operation, ok = operation(rest); !ok {
 		return Path{}, false
 	}
-	if misspelt(p.Operation) {
+	if misspelled(p.Operation) {
 		return Path{}, false
 	}
 	p.API = operationAPI(p.Operation)
@@ -130,11 +130,11 @@ func operation(escaped string) (string, bool) {
 	return b.String(), true
 }
 
-// misspelt reports whether a lenient upstream could take operation for one with
+// misspelled reports whether a lenient upstream could take operation for one with
 // token logic, or for the path of another deployment. Such ones ignore case,
 // the blanks and dots at the end of a segment, and parameters within it.
 // Extensions are an older spelling of chat.
-func misspelt(operation string) bool {
+func misspelled(operation string) bool {
 	if operationAPI(operation) != spillway.APIOther {
 		return false
 	}

@@ -59,9 +59,9 @@ func (s *shape) add(start, end int, h hole) {
 	s.n++
 }
 
-// keep ends the recording: the event can be matched from now on, unless it
+// finishRecording ends the recording: the event can be matched from now on, unless it
 // was spoilt or nothing in it varies.
-func (s *shape) keep(doc []byte) {
+func (s *shape) finishRecording(doc []byte) {
 	s.valid = s.valid && s.n > 0
 	if !s.valid {
 		return
@@ -125,7 +125,7 @@ func (s *shape) alike(o *shape) bool {
 // keepBytes is the largest buffer that a Reset keeps for the next stream.
 const keepBytes = 64 << 10
 
-// trim empties a buffer for reuse, and lets go of a large one.
+// trim empties a buffer for reuse, and drops a large one.
 func trim(b []byte) []byte {
 	if cap(b) > keepBytes {
 		return nil

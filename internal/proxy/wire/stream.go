@@ -19,8 +19,8 @@ var (
 	ErrNoResponse = errors.New("stream contains no response")
 )
 
-// MaxAnswerBytes bounds the text that is kept of one response.
-const MaxAnswerBytes = 64 << 20
+// MaxResponseText bounds the text that is kept of one response.
+const MaxResponseText = 64 << 20
 
 // Signal is what one event of a stream says.
 type Signal struct {
@@ -129,7 +129,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	if sig.Usage.Known || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
 		s.shape.spoil()
 	}
-	s.shape.keep(data)
+	s.shape.finishRecording(data)
 	return sig, nil
 }
 
@@ -197,7 +197,7 @@ func (s *Stream) matched(got *[maxHoles][]byte) (tokens int) {
 
 // token reads a string that upstream generated.
 func (s *Stream) token(c *jsonwalk.Cursor, sig *Signal, target int32) {
-	sig.Tokens += holeTokens(target, hollow(c, &s.shape, target))
+	sig.Tokens += holeTokens(target, readHole(c, &s.shape, target))
 }
 
 // holeTokens counts the tokens that a hole of a Stream's shape holds.
@@ -211,9 +211,9 @@ func holeTokens(target int32, text []byte) int {
 	return 0
 }
 
-// hollow reads a value and, if it is a string, makes it a hole of the shape
+// readHole reads a value and, if it is a string, makes it a hole of the shape
 // and returns it.
-func hollow(c *jsonwalk.Cursor, sh *shape, target int32) []byte {
+func readHole(c *jsonwalk.Cursor, sh *shape, target int32) []byte {
 	if c.Peek() != '"' {
 		c.Value()
 		return nil
@@ -224,9 +224,9 @@ func hollow(c *jsonwalk.Cursor, sh *shape, target int32) []byte {
 	return text
 }
 
-// first keeps the first content of a field that is not empty and fits into a
+// keepFirst keeps the first content of a field that is not empty and fits into a
 // line of data.
-func first(kept *[]byte, text []byte) {
+func keepFirst(kept *[]byte, text []byte) {
 	if len(*kept) == 0 && !bytes.ContainsAny(text, "\r\n") {
 		*kept = append(*kept, text...)
 	}

@@ -76,7 +76,7 @@ func (s *Scanner) Feed(p []byte) {
 }
 
 // Next returns the next complete event of what was fed. After it has
-// reported false, Err says whether that is for want of bytes.
+// reported false, Err says whether that is because bytes are missing.
 func (s *Scanner) Next() (Event, bool) {
 	if s.err != nil || len(s.in) == 0 {
 		s.in = nil // whoever fed it may not want it kept
