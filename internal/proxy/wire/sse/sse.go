@@ -1,10 +1,10 @@
-// Package sse reads server-sent events as they pass through: it is fed the
-// bytes of a stream in whatever pieces they arrive and says which events they
-// complete, without copying those that arrive whole.
+// Package sse reads server-sent events from a stream that is forwarded. It
+// accepts the bytes in pieces of any size and returns the events that they
+// complete, without copying events that arrive whole.
 //
-// The grammar is the WHATWG one (lines end in LF, CRLF or CR; fields data and
-// event; comments; a leading byte order mark). The fields id and retry are
-// passed over, because nothing here reconnects.
+// The grammar is that of WHATWG: lines end in LF, CRLF or CR; fields data and
+// event; comments; a leading byte order mark. The fields id and retry are
+// ignored, because nothing here reconnects.
 package sse
 
 import (
