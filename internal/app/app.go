@@ -267,7 +267,7 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // lastWait is how long requests that are cut off at the end of the drain get
-// to finish their answers, and then again to write their records.
+// to finish their responses, and then again to write their records.
 const lastWait = time.Second
 
 // Close drains: /readyz returns 503, the listener stops accepting, requests in

@@ -12,7 +12,7 @@ import (
 )
 
 // TestDrainRunsOut ends the app with requests that do not end in time: each
-// client gets a valid answer, and each record says what happened.
+// client gets a valid response, and each record says what happened.
 func TestDrainRunsOut(t *testing.T) {
 	r := startWith(t, func(text string) string {
 		return strings.Replace(text, "drain_timeout: 10s", "drain_timeout: 300ms", 1)

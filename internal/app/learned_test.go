@@ -54,7 +54,7 @@ func (r *running) grant() int {
 	return n
 }
 
-// teach has it measure more answers than make a deployment known, each with many
+// teach has it measure more responses than make a deployment known, each with many
 // tokens after its first read, however late that is on a busy machine.
 func (r *running) teach() {
 	r.t.Helper()

@@ -9,7 +9,7 @@ const (
 	reasonOther   reason = iota
 	reasonGone           // the client left
 	reasonBackend        // no connection to the deployment
-	reasonTimeout        // no answer in the time that the gateway allows
+	reasonTimeout        // no response in the time that the gateway allows
 	reasonLimit          // the gateway's own limits
 )
 

@@ -24,7 +24,7 @@ type plot struct {
 }
 
 // plots draws what a reader checks first: what clients got over time, how long
-// answers took by their length, and how deployments did.
+// responses took by their length, and how deployments did.
 func plots(data *diagnose.Charts) []plot {
 	if data == nil {
 		return nil
@@ -91,7 +91,7 @@ func outcomes(c *diagnose.Charts) chart.Panel {
 	}
 }
 
-// lengths is the heat map of answers by length and duration.
+// lengths is the heat map of responses by length and duration.
 func lengths(c *diagnose.Charts) chart.Panel {
 	series := []chart.Series{
 		{Name: "complete", Mark: chart.Cells, Color: chart.Hue(0)},

@@ -119,7 +119,7 @@ func (o *Options) emptyPool(name string, attempts int) *policy.Config {
 
 // class is a class without a budget whose window is the median of windows, or
 // a minute where there is none. Requests are passed on without streaming where
-// the time to the first token of most answers is unknown: then nobody asked
+// the time to the first token of most responses is unknown: then nobody asked
 // the deployments for streams.
 func (t *traffic) class(name string, windows []time.Duration) *spillway.Class {
 	c := &spillway.Class{Name: name, Window: time.Minute, Budget: spillway.BudgetRule{Mode: spillway.BudgetObserve}}

@@ -88,17 +88,17 @@ func (c *Collector) end(t *Try) {
 	}
 }
 
-// complete reports whether an outcome is a whole answer.
+// complete reports whether an outcome is a whole response.
 func complete(o spillway.Outcome) bool {
 	return o == spillway.OutcomeOK || o == spillway.OutcomeOKClientCap
 }
 
-// truncated reports whether an outcome is an answer that the gateway ended.
+// truncated reports whether an outcome is a response that the gateway ended.
 func truncated(o spillway.Outcome) bool {
 	return o == spillway.OutcomeTruncatedBudget || o == spillway.OutcomeTruncatedDeadline
 }
 
-// answered reports whether the client got a valid answer, whole or in part.
+// answered reports whether the client got a valid response, whole or in part.
 func answered(o spillway.Outcome) bool { return complete(o) || truncated(o) }
 
 // Totals is what the driver of a run knows and no try tells. The zero value is

@@ -11,13 +11,13 @@ type Call struct {
 	Model  string        // model asked for; "" where the trace does not say
 
 	PromptTokens int
-	// OutputTokens is the length of the answer when nobody cuts it short.
+	// OutputTokens is the length of the response when nobody cuts it short.
 	OutputTokens int
 	// MaxTokens is the limit that the client sets; 0 is none.
 	MaxTokens int
 	Stream    bool // the client reads a stream
 	// CanStream says of a synchronous client that it would read a stream where
-	// its owner is asked to stream long answers.
+	// its owner is asked to stream long responses.
 	CanStream bool
 	// Prefix identifies the prompt's cacheable blocks, as fleet.Ask.Prefix
 	// does. It is shared and must not be changed.

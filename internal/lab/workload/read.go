@@ -22,14 +22,14 @@ const (
 	FormatRecords  Format = "records"  // the records that the gateway leaves
 )
 
-// Censored says what becomes of records whose answer was not seen to its end,
+// Censored says what becomes of records whose response was not seen to its end,
 // so that its true length is unknown.
 type Censored string
 
 // The treatments of unknown lengths.
 const (
 	// CensoredImpute, the default, takes the length of a recent complete
-	// answer of the same class that is longer than what was seen, or what was
+	// response of the same class that is longer than what was seen, or what was
 	// seen where there is none.
 	CensoredImpute Censored = ""
 	// CensoredLimit takes the client's own limit where it set one: the worst

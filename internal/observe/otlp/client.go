@@ -167,7 +167,7 @@ func (c *client) shutdown(ctx context.Context) error {
 	return errors.Join(append(errs, c.close())...)
 }
 
-// transient makes an error of the answers after which OTLP has a client try
+// transient makes an error of the responses after which OTLP has a client try
 // again, to distinguish them from permanent ones.
 type transient struct{ http.RoundTripper }
 
@@ -188,7 +188,7 @@ func (t transient) RoundTrip(r *http.Request) (*http.Response, error) {
 // or said so.
 func mayPass(err error) bool {
 	if _, ok := errors.AsType[*url.Error](err); ok {
-		return true // of HTTP: no answer, or one that is transient
+		return true // of HTTP: no response, or one that is transient
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return true

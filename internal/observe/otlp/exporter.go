@@ -218,7 +218,7 @@ func (e *Exporter) sendOnce(export func(context.Context) error) error {
 	return export(ctx)
 }
 
-// maxErrorBytes bounds what the log repeats of a collector's answer.
+// maxErrorBytes bounds what the log repeats of a collector's response.
 const maxErrorBytes = 512
 
 // logResult logs the first failure in a row and the recovery.

@@ -17,7 +17,7 @@ import (
 )
 
 // collector is one in memory: it takes spans unless it is told what else to
-// answer.
+// response.
 type collector struct {
 	mu     sync.Mutex
 	answer func(context.Context) error
