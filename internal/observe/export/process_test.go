@@ -193,7 +193,7 @@ func TestProcessSentWhileCanceled(t *testing.T) {
 	})
 }
 
-// A program that ends fails what is under way, and is started again by the next
+// A program that ends fails what is under way, and export process exited, restarting by the next
 // send.
 func TestProcessStartsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
