@@ -65,7 +65,7 @@ func (a *App) Reload() {
 			a.opts.Log.Error("configuration not reloaded, the old one stays active", "error", err)
 			return
 		}
-		a.reloads.failed = list.Brief() // whoever asks /readyz need not see the file
+		a.reloads.failed = list.Brief() // /readyz is public, the file is not
 		a.opts.Log.Error("configuration not reloaded, the old one stays active", "problems", len(list.Problems))
 		for _, p := range list.Problems {
 			at := fmt.Sprintf("%s:%d:%d", list.File, p.Line, p.Column)

@@ -59,7 +59,7 @@ func at(c *diagnose.Charts, interval float64) float64 {
 }
 
 // outcomes is the share of failed tries over time. A bar is of several
-// intervals where there are more than can be told apart.
+// intervals where there are too many to distinguish.
 func outcomes(c *diagnose.Charts) chart.Panel {
 	series := []chart.Series{
 		{Name: "408 or cut at the deadline", Mark: chart.Bars, Color: chart.Bad},

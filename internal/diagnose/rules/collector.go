@@ -36,7 +36,7 @@ const (
 	// shortWindow is below what services allow by themselves: about a minute.
 	shortWindow = 45 * time.Second
 	longWait    = 2 * time.Second
-	derivedFrom = 256 // output tokens from which on a whole response tells the pace
+	derivedFrom = 256 // output tokens from which a whole response gives the pace
 )
 
 // Collector adds observations up. It is not safe for concurrent use.

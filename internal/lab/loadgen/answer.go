@@ -146,7 +146,7 @@ func (x *exchange) endStream() error {
 	return nil
 }
 
-// ended tells a complete response from one that was cut short on the way. A limit
+// ended distinguishes a complete response from one that was cut short on the way. A limit
 // that the client set itself makes a complete one.
 func (x *exchange) ended() outcome {
 	if x.res.finish != spillway.FinishLength {

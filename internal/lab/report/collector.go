@@ -68,7 +68,7 @@ func (c *Collector) Add(t *Try) {
 		}
 	}
 	if answered(t.Outcome) || t.Outcome == spillway.OutcomeTimeout {
-		c.e2e.Add(float64(t.E2E)) // without timeouts, whoever fails most would look quickest
+		c.e2e.Add(float64(t.E2E)) // without timeouts, the policy with the most failures would look fastest
 	}
 	if t.Last {
 		c.end(t)
@@ -101,7 +101,7 @@ func truncated(o spillway.Outcome) bool {
 // answered reports whether the client got a valid response, whole or in part.
 func answered(o spillway.Outcome) bool { return complete(o) || truncated(o) }
 
-// Totals is what the driver of a run knows and no try tells. The zero value is
+// Totals is what the driver of a run knows besides the tries. The zero value is
 // a run of unknown length and cost.
 type Totals struct {
 	Seed     uint64

@@ -6,12 +6,12 @@ import "time"
 // calls: they are what a client makes of a call that fails.
 type Call struct {
 	At     time.Duration // intended start, after the workload's beginning
-	Client string        // who calls; "" where the trace does not say
+	Client string        // the caller; "" if the trace has none
 	Class  string        // kind of traffic; "" where the trace does not say
 	Model  string        // model asked for; "" where the trace does not say
 
 	PromptTokens int
-	// OutputTokens is the length of the response when nobody cuts it short.
+	// OutputTokens is the length of the response unless it is cut short.
 	OutputTokens int
 	// MaxTokens is the limit that the client sets; 0 is none.
 	MaxTokens int

@@ -80,7 +80,7 @@ type Tally struct {
 	Format Format `json:"format"`
 	// Rows that became calls.
 	Rows int `json:"rows"`
-	// Skipped rows are bad; Reasons tells of the first five.
+	// Skipped rows are bad; Reasons has those of the first five.
 	Skipped int      `json:"skipped,omitempty"`
 	Reasons []string `json:"reasons,omitempty"`
 	// Left out on purpose: attempts of a client to repeat a call, rows that
@@ -130,7 +130,7 @@ type Reader struct {
 }
 
 // Open reads a trace from r; name stands in errors. It returns an error where
-// the format cannot be told or columns are missing.
+// the format cannot be detected or columns are missing.
 func Open(r io.Reader, name string, opt ReadOptions) (*Reader, error) {
 	return OpenParts([]Part{{name, r}}, opt)
 }

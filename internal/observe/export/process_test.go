@@ -220,7 +220,7 @@ func TestProcessStartsAgain(t *testing.T) {
 		if err := p.Sender("lake").Send(t.Context(), described(t)); err != nil {
 			t.Error(err)
 		}
-		if m.started != 2 || strings.Count(log.String(), "started again") != 1 {
+		if m.started != 2 || strings.Count(log.String(), "export process exited, restarting") != 1 {
 			t.Errorf("started %d times, logged:\n%s", m.started, log)
 		}
 	})

@@ -19,7 +19,7 @@ var (
 // anonymousName is the caller of requests without a key.
 const anonymousName = "anonymous"
 
-// identity is who sent a request.
+// identity is the caller of a request.
 type identity struct {
 	name   string
 	tenant string
@@ -56,7 +56,8 @@ func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
 	return k, nil
 }
 
-// identify returns who sent h: by its api-key, else by its bearer token.
+// identify returns the caller of a request with headers h: by its api-key, else
+// by its bearer token.
 func (k keyring) identify(h http.Header) (identity, error) {
 	key := wire.ClientKey(h)
 	if key == "" {

@@ -79,7 +79,7 @@ func (f *flight) reportEnd(a *upstream.Attempt, err error) {
 }
 
 // endStream ends a committed response that upstream did not end: cut at the
-// deadline, or broken off. A body that is no stream of ours can only be
+// deadline, or broken off. A body that is not an event stream can only be
 // aborted, which the client sees as an error.
 func (f *flight) endStream(a *upstream.Attempt) {
 	rec := f.core.Record()

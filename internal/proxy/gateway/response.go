@@ -46,10 +46,10 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 	}
 }
 
-// responseBytes is the room for a response that is put together, before it grows.
+// responseBytes is the room for a response that is assembled, before it grows.
 const responseBytes = 4 << 10
 
-// writeAssembled writes the response that was put together from a stream. It
+// writeAssembled writes the response that was assembled from a stream. It
 // reports false where there is none.
 func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 	f.call.Wait() // an attempt that was cut may still be adding to the response
@@ -71,7 +71,7 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 	return true
 }
 
-// startResponse writes the headers of a response that goes out as it comes.
+// startResponse writes the headers of a response that is forwarded as it arrives.
 func (f *flight) startResponse(a *upstream.Attempt, status int) {
 	f.startHeaders(a)
 	if a.Response().ContentLength >= 0 && a.Form() != upstream.Streamed {

@@ -12,26 +12,26 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// Form is how an attempt's response is read, and how it reaches the client.
+// Form is how an attempt's response is read and forwarded.
 type Form uint8
 
 const (
-	// Whole is read to its end before it is written.
+	// Whole is read completely before it is written to the client.
 	Whole Form = iota
-	// Assembled comes as a stream and is put together.
+	// Assembled arrives as a stream and is written as one JSON response.
 	Assembled
-	// Streamed comes and goes as a stream.
+	// Streamed arrives and is forwarded as a stream.
 	Streamed
-	// Relayed goes to the client as it comes, whatever it is.
+	// Relayed is forwarded as it arrives, in any format.
 	Relayed
 )
 
-// Attempt is one try at one deployment. See the package comment for who may use
-// it when.
+// Attempt is one attempt at one deployment. The package comment describes its
+// ownership.
 type Attempt struct {
-	// What a chunk needs that passes as it is lies together, here and in
-	// streamReader: of a thousand streams that take turns, none has anything in
-	// the processor's cache, and each line that must be fetched shows.
+	// The fields that forwarding a chunk uses are adjacent, here and in
+	// streamReader: with a thousand streams, no field is in the CPU cache when a
+	// chunk arrives, and each cache line fetched is measurable.
 	*streamReader              // nil unless the response is read event by event
 	tokens        atomic.Int64 // read so far
 	tokenAt       atomic.Int64 // when the newest was read, in nanoseconds after started
@@ -104,7 +104,7 @@ func (a *Attempt) prepare(c *Call, s *Send) {
 func (a *Attempt) run() {
 	defer a.call.running.Done()
 	defer a.reportPanic()
-	resp, err := a.exchange() //nolint:bodyclose // whoever reads the response closes it
+	resp, err := a.exchange() //nolint:bodyclose // Close closes it
 	a.body.Release()
 	a.encoded.Release()
 	a.body, a.encoded = nil, nil

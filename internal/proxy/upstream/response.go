@@ -110,7 +110,7 @@ func (a *Attempt) Beginning() []byte {
 // limit.
 func (a *Attempt) Partial() bool { return a.partial }
 
-// AppendResponse appends the response that was put together from a stream to dst. The
+// AppendResponse appends the response that was assembled from a stream to dst. The
 // call's Wait must have returned. It reports false for an attempt whose response
 // did not come as a stream.
 func (a *Attempt) AppendResponse(dst []byte, usage spillway.Usage) (body []byte, assembled bool, err error) {
@@ -152,7 +152,7 @@ func (a *Attempt) nextHead() (*buffer.Buffer, error) {
 	return room, nil
 }
 
-// relayBytes is the room to relay a response that is no stream.
+// relayBytes is the buffer size for relaying a response that is not a stream.
 const relayBytes = 32 << 10
 
 // nextBytes reads more of a response of any kind.

@@ -82,7 +82,7 @@ func (a *Attempt) assemble() *spillway.Event {
 	a.asm.Reset(a.call.API)
 	room := a.call.Buffers.Get(pieceBytes)
 	defer room.Release()
-	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.call.Now // at hand: see Attempt
+	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.call.Now // local copies: see Attempt
 	for read := 0; ; {
 		before := a.tokens.Load()
 		n, err := body.Read(buf)

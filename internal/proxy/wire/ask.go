@@ -48,7 +48,7 @@ type Ask struct {
 	withUsage member    // stream_options.include_usage
 }
 
-// member is where one object member stands, as byte offsets; a zero key means
+// member is the position of one object member, as byte offsets; a zero key means
 // that it is absent.
 type member struct {
 	prev int // end of the preceding member's value, or after the brace
@@ -64,7 +64,7 @@ func (m member) present() bool { return m.key != 0 }
 const (
 	// maxCount bounds every count that a client can ask for.
 	maxCount = 1_000_000_000
-	// fileBytes stands for an embedded file in PromptBytes. A one-megapixel
+	// fileBytes is the size of an embedded file in PromptBytes. A one-megapixel
 	// image is 765 tokens at high detail, about four bytes each.
 	fileBytes = 3060
 	// prefixBytes is how much of a prompt makes its affinity. Prompt caches

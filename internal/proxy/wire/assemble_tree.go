@@ -24,7 +24,7 @@ type node struct {
 	key   []byte // name within an object, escaped
 	index int    // place within an array
 	text  []byte // raw value, inside of a string, or elements joined by commas
-	// Links to other nodes of the tree; 0 means none, as the root is nobody's.
+	// Links to other nodes of the tree; 0 means none: the root has no parent.
 	child, last, next int32
 }
 

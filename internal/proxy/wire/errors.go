@@ -58,7 +58,7 @@ type Error struct {
 	RequestID string
 	// RetryAfter is the hint for a retry; 0 means none.
 	RetryAfter time.Duration
-	// NoRetry tells the SDKs not to try again.
+	// NoRetry makes SDKs not retry.
 	NoRetry bool
 }
 

@@ -32,7 +32,7 @@ func (f Family) String() string {
 	return "unknown"
 }
 
-// Path is a request's path, taken apart.
+// Path is a parsed request path.
 type Path struct {
 	Family     Family
 	API        spillway.API
@@ -45,7 +45,7 @@ type Path struct {
 	APIVersion string // the api-version parameter; "" when absent
 }
 
-// ParsePath takes a client's path apart. path is the escaped path
+// ParsePath parses a client's path. path is the escaped path
 // (url.URL.EscapedPath), query the raw one. It reports false for a path outside
 // the families, or one that could mean something else upstream: with an empty
 // segment, a dot segment, or an escaped slash. One slash at the end is allowed.

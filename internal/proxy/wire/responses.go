@@ -203,7 +203,7 @@ func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
 func (r *responseLog) apply(ev *responseEvent, sig *Signal) (target int32, err error) {
 	if ev.err != nil {
 		sig.Err = ev.err
-		return -1, nil //nolint:nilerr // the event was read well; that it tells of an error is what it says
+		return -1, nil //nolint:nilerr // the event is valid; its content is an error
 	}
 	kind := string(ev.kind)
 	switch kind {

@@ -29,7 +29,7 @@ type hole struct {
 // Of what may not vary it has lengths and sums of 64 bits. The text itself
 // would have to be fetched for each event: nothing of a stream is in the
 // processor's cache when hundreds take turns. A deployment that forges sums
-// fools nobody but the clients of its own stream, whom it can tell anything.
+// affects only the clients of its own stream, to which it can send anything anyway.
 type shape struct {
 	n     uint8 // of holes
 	valid bool

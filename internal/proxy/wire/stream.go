@@ -136,7 +136,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 // Repeats reports whether p, which begins with an event, is nothing but whole
 // events of chat or completions that differ from one before in their deltas
 // alone, and how many tokens those hold. Observe need not see them. It reports
-// false for an empty p, and for events that it does not care to look at.
+// false for an empty p, and for kinds of events that it does not check.
 func (s *Stream) Repeats(p []byte) (tokens int, ok bool) {
 	var got [maxHoles][]byte
 	for ok = len(p) > 0; len(p) > 0; {
@@ -232,7 +232,7 @@ func keepFirst(kept *[]byte, text []byte) {
 	}
 }
 
-// finishOf names the end that a finish_reason stands for.
+// finishOf maps a finish_reason to a Finish.
 func finishOf(reason []byte) spillway.Finish {
 	switch string(reason) {
 	case "":

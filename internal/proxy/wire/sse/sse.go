@@ -79,7 +79,7 @@ func (s *Scanner) Feed(p []byte) {
 // reported false, Err says whether that is because bytes are missing.
 func (s *Scanner) Next() (Event, bool) {
 	if s.err != nil || len(s.in) == 0 {
-		s.in = nil // whoever fed it may not want it kept
+		s.in = nil // do not retain the caller's slice
 		return Event{}, false
 	}
 	n, found := s.blockEnd(s.in)
