@@ -78,7 +78,7 @@ func (x *exchange) perform() {
 		}
 	}
 	x.res.end = time.Now()
-	r.tally.settle(x)
+	r.tally.addResult(x)
 	x.gaps = x.gaps[:0]
 }
 

@@ -54,11 +54,11 @@ type flight struct {
 
 // decision is what the headers of a response say of the core's decisions.
 type decision struct {
-	spill     spillway.SpillReason
-	truncated spillway.Truncation
-	granted   int // output tokens; 0 when no limit was sent
-	queue     time.Duration
-	ttft      time.Duration
+	spill       spillway.SpillReason
+	truncated   spillway.Truncation
+	grantTokens int // output tokens; 0 when no limit was sent
+	queue       time.Duration
+	ttft        time.Duration
 }
 
 // action is one of the core's, and where a send goes.

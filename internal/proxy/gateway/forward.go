@@ -22,7 +22,7 @@ func (f *flight) beginResponse(a *upstream.Attempt) error {
 	if a.Form() != upstream.Streamed {
 		return nil
 	}
-	f.learnPin(a, a.Beginning())
+	f.rememberPin(a, a.Beginning())
 	begun, err := a.Next()
 	defer begun.Release()
 	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.Flush() != nil {

@@ -37,11 +37,11 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 		f.writeError(faultError(a.Fault()))
 	case a.Response() == nil:
 		f.writeError(f.interruptedError())
-	case a.Partial():
+	case a.BeginningTruncated():
 		f.writeError(f.incompleteError(a))
 	default:
 		f.startHeaders(a)
-		f.learnPin(a, a.Beginning())
+		f.rememberPin(a, a.Beginning())
 		f.writeWhole(a.Response().StatusCode, a.Beginning())
 	}
 }
@@ -64,7 +64,7 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 		f.writeError(f.interruptedError())
 		return true
 	}
-	f.learnPin(a, body)
+	f.rememberPin(a, body)
 	f.startHeaders(a)
 	f.out.Set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
@@ -93,7 +93,7 @@ func (f *flight) setFlightHeaders(a *upstream.Attempt) {
 	f.out.Set(wire.HeaderRequestID, f.id)
 	f.out.Set(wire.HeaderDeployment, a.Deployment().Name())
 	f.out.Set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
-	if granted := f.decision.granted; granted > 0 {
+	if granted := f.decision.grantTokens; granted > 0 {
 		f.out.Set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
 		if granted < f.req.AskTokens {
 			f.out.Set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))

@@ -51,7 +51,7 @@ type Attempt struct {
 	canceled     bool // nothing more is expected of it
 	cut          bool // the response ends where it was cut
 	forwarding   bool // the caller reads the response with Next
-	trailing     bool // the content is complete and the HTTP response has not ended
+	responseOpen bool // the content is complete and the HTTP response has not ended
 
 	ctx           context.Context
 	stop          context.CancelFunc
@@ -63,9 +63,9 @@ type Attempt struct {
 	resp *http.Response
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
-	head    *buffer.Buffer
-	partial bool // head was cut off at a limit
-	isSSE   bool // the response is a stream of events
+	head          *buffer.Buffer
+	headTruncated bool // head was cut off at a limit
+	isSSE         bool // the response is a stream of events
 
 	fault      *wire.StreamError // the error that ended the stream
 	finish     spillway.Finish
@@ -195,7 +195,7 @@ func (a *Attempt) Close() {
 	a.head.Release()
 	a.head = nil
 	switch {
-	case a.trailing && !a.canceled:
+	case a.responseOpen && !a.canceled:
 		a.call.Trailers.Go(a.readTrailer)
 		return
 	case a.resp != nil:

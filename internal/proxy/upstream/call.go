@@ -34,10 +34,10 @@ type Call struct {
 
 	*Settings
 
-	reports chan Report
-	running sync.WaitGroup
-	first   Attempt
-	stream  streamReader // of the first attempt
+	reports      chan Report
+	running      sync.WaitGroup
+	firstAttempt Attempt
+	stream       streamReader // of the first attempt
 }
 
 // Settings are what calls have in common. They do not change.
@@ -96,7 +96,7 @@ type Send struct {
 // Start begins an attempt.
 func (c *Call) Start(s Send) *Attempt {
 	c.Reports()
-	a := &c.first
+	a := &c.firstAttempt
 	if a.call != nil {
 		a = new(Attempt)
 	}

@@ -47,7 +47,7 @@ func (a *Attempt) readError(resp *http.Response) {
 	timer := time.AfterFunc(errorBodyTimeout, a.stop)
 	a.head = a.call.Buffers.Get(responseBytes)
 	within, err := a.head.ReadAtMost(resp.Body, a.call.MaxErrorBytes)
-	a.partial = !timer.Stop() || !within || err != nil
+	a.headTruncated = !timer.Stop() || !within || err != nil
 }
 
 // readErrorResponse reads an error's body, unless that is done, and returns its
@@ -106,9 +106,9 @@ func (a *Attempt) Beginning() []byte {
 	return a.head.B
 }
 
-// Partial reports whether Beginning is an error's body that was cut off at a
+// BeginningTruncated reports whether Beginning is an error's body that was cut off at a
 // limit.
-func (a *Attempt) Partial() bool { return a.partial }
+func (a *Attempt) BeginningTruncated() bool { return a.headTruncated }
 
 // AppendResponse appends the response that was assembled from a stream to dst. The
 // call's Wait must have returned. It reports false for an attempt whose response

@@ -34,7 +34,7 @@ type streamReader struct {
 
 // openStream makes the attempt ready to read a stream.
 func (a *Attempt) openStream() {
-	if a.streamReader = &a.call.stream; a != &a.call.first {
+	if a.streamReader = &a.call.stream; a != &a.call.firstAttempt {
 		a.streamReader = new(streamReader)
 	}
 	a.scanner.MaxEvent = a.call.MaxEventBytes
@@ -120,7 +120,7 @@ func (a *Attempt) streamEnded(err error) bool {
 // the response, nil when that has not come yet.
 func (a *Attempt) markComplete(err error) error {
 	a.complete.Store(a.fault == nil)
-	a.trailing = err == nil
+	a.responseOpen = err == nil
 	return io.EOF
 }
 

@@ -66,7 +66,7 @@ func (a *Assembler) Add(data []byte) error {
 		return a.extend(&got)
 	}
 	c := jsonwalk.Strict(data)
-	a.shape.begin()
+	a.shape.startRecording()
 	a.addChunk(&c)
 	if !c.Done() {
 		a.shape.spoil()

@@ -90,7 +90,7 @@ func (r *responseLog) read(data []byte) (Signal, error) {
 	}
 	var ev responseEvent
 	c := jsonwalk.Strict(data)
-	r.shape.begin()
+	r.shape.startRecording()
 	ev.read(&c, &r.shape)
 	if !c.Done() {
 		r.shape.spoil()
@@ -168,7 +168,7 @@ func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
 			raw := c.Value()
 			ev.sequence = jsonwalk.Atoi(raw)
 			if len(raw) > 0 && jsonwalk.Digits(raw) == len(raw) {
-				sh.add(c.Offset()-len(raw), c.Offset(), hole{digits: true, target: holeSequence})
+				sh.addHole(c.Offset()-len(raw), c.Offset(), hole{digits: true, target: holeSequence})
 			}
 		case "output_index":
 			ev.item = c.Number()

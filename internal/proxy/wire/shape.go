@@ -38,8 +38,8 @@ type shape struct {
 	holes [maxHoles]hole
 }
 
-// begin starts recording the holes of another event.
-func (s *shape) begin() {
+// startRecording starts recording the holes of another event.
+func (s *shape) startRecording() {
 	s.valid = true
 	s.n = 0
 }
@@ -47,9 +47,9 @@ func (s *shape) begin() {
 // spoil says that the event being recorded is not like any other.
 func (s *shape) spoil() { s.valid = false }
 
-// add records a hole, which begins at start. Holes come in the order of their
+// addHole records a hole, which begins at start. Holes come in the order of their
 // places.
-func (s *shape) add(start, end int, h hole) {
+func (s *shape) addHole(start, end int, h hole) {
 	if s.n == maxHoles || end > math.MaxInt32 {
 		s.spoil()
 		return

@@ -117,7 +117,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	}
 	var sig Signal
 	c := jsonwalk.Lax(data)
-	s.shape.begin()
+	s.shape.startRecording()
 	s.readChunk(&c, &sig)
 	if !c.Done() {
 		s.shape.spoil()
@@ -220,7 +220,7 @@ func readHole(c *jsonwalk.Cursor, sh *shape, target int32) []byte {
 	}
 	text := c.Str()
 	end := c.Offset() - 1
-	sh.add(end-len(text), end, hole{target: target})
+	sh.addHole(end-len(text), end, hole{target: target})
 	return text
 }
 
