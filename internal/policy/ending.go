@@ -34,7 +34,7 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.settle(now, ending{attempt: a.number, outcome: outcome, status: ev.Status})
 }
 
-// learnAnswer learns from a complete response: pace, length and prompt size. An
+// learnAnswer learns from a complete response: pace, length and prompt size. A
 // response that ended at a limit of ours or of the client would have been longer.
 func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event, outcome spillway.Outcome) {
 	if ev.Usage.Known {

@@ -7,7 +7,7 @@ import (
 
 // PrepareDetach returns the context for the work on a request whose response may
 // be detached. It ends when the client leaves or ServerOptions.Base ends, and
-// at End, but not when the handler returns after Detach. Where the response
+// at EndResponse, but not when the handler returns after Detach. Where the response
 // cannot be detached it is the context of the request.
 func (c *Conn) PrepareDetach() context.Context {
 	served := c.r.Context()
@@ -22,8 +22,8 @@ func (c *Conn) PrepareDetach() context.Context {
 
 // Detach takes the connection from the server, after PrepareDetach and once the
 // response has begun and was flushed. If it returns true, the handler must return
-// without using c again, and another goroutine finishes the response, with End
-// and Release.
+// without using c again, and another goroutine finishes the response, with
+// EndResponse and ReleaseConn.
 func (c *Conn) Detach() bool {
 	if c.cancel == nil {
 		return false
@@ -41,7 +41,7 @@ func (c *Conn) Detach() bool {
 }
 
 // EndResponse ends the response. One that is not whole is broken off, which the client
-// sees as an error: a detached connection is closed; otherwise End panics with
+// sees as an error: a detached connection is closed; otherwise EndResponse panics with
 // http.ErrAbortHandler, as the server wants it.
 func (c *Conn) EndResponse(whole bool) {
 	c.extendWriteDeadline(c.now()) // for what is still buffered, here or in the server
@@ -60,7 +60,7 @@ func (c *Conn) EndResponse(whole bool) {
 }
 
 // ReleaseConn has a detached connection wait for the client's next request, after
-// End. The request may be served before Release returns.
+// EndResponse. The request may be served before ReleaseConn returns.
 func (c *Conn) ReleaseConn() {
 	if c.hijacked != nil {
 		c.hijacked.awaitNextRequest()

@@ -17,7 +17,7 @@
 // to report, and for wake-ups and the client's departure.
 //
 // An attempt has a goroutine of its own from Send until it knows its response:
-// the headers of an error, the first token of a stream, the whole body of an
+// the headers of an error, the first token of a stream, the whole body of a
 // response that is buffered, or the whole stream of a response that is assembled.
 // It owns the fields of its attempt until it has sent its last notice; then
 // the handler does. Channel operations order the hand-over.

@@ -63,7 +63,7 @@ var responseMark = []byte(`"resp_`) // constant
 // markWithin is how far from its beginning a response names its identifier.
 const markWithin = 2 << 10
 
-// rememberPin remembers that the deployment of a holds the response that data, an
+// rememberPin remembers that the deployment of a holds the response that data, a
 // response or the beginning of a stream, describes. The identifier is the first
 // of its kind there.
 func (f *flight) rememberPin(a *upstream.Attempt, data []byte) {

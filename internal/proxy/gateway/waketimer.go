@@ -11,8 +11,9 @@ import (
 
 // wakeTimer wakes a flight's core while its handler forwards the response.
 //
-// on and timer are guarded by the pool's mutex. While on is set the flight's
-// actions and wakeAt belong to the timer; after stopWakeTimer they belong to the handler again.
+// active and timer are guarded by the pool's mutex. While active is set the flight's
+// actions and wakeAt belong to the timer; after stopWakeTimer they belong to the
+// handler again.
 type wakeTimer struct {
 	active   bool
 	timer    *time.Timer
@@ -46,7 +47,7 @@ func (w *wakeTimer) fireNow() {
 // never is longer than any stream.
 const never = 365 * 24 * time.Hour
 
-// wakeIn is how long the core wants to be left alone. pool.mu is held.
+// wakeIn is the time until the next wake-up. pool.mu is held.
 func (f *flight) wakeIn() time.Duration {
 	if f.wakeAt.IsZero() {
 		return never

@@ -23,7 +23,7 @@ const (
 // errNoToken is a stream that goes on and on without a token.
 var errNoToken = errors.New("stream exceeds the size limit before its first token")
 
-// streamReader is what it takes to read a stream event by event, and to put an
+// streamReader is what it takes to read a stream event by event, and to put a
 // response together from it.
 type streamReader struct {
 	stream    wire.Stream
