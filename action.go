@@ -10,12 +10,12 @@ const (
 	ActionSend ActionKind = iota
 	// ActionForward commits the flight: the attempt's bytes go to the client.
 	ActionForward
-	// ActionCut ends the attempt's answer where it is: what has arrived is
-	// delivered as a valid answer that ended for length.
+	// ActionCut ends the attempt's response where it is: what has arrived is
+	// delivered as a valid response that ended for length.
 	ActionCut
 	// ActionCancel ends an attempt whose bytes never reach the client.
 	ActionCancel
-	// ActionSettle ends the flight: the client gets its answer, if it has not
+	// ActionSettle ends the flight: the client gets its response, if it has not
 	// had it, and the record is complete.
 	ActionSettle
 )
@@ -28,7 +28,7 @@ func (k ActionKind) String() string { return name(actionNames[:], uint8(k)) }
 // Action is one thing to do. Which fields count depends on Kind.
 type Action struct {
 	Kind    ActionKind
-	Attempt int // 1-based; for a settle, the attempt whose answer is delivered, or 0
+	Attempt int // 1-based; for a settle, the attempt whose response is delivered, or 0
 
 	// Of a send.
 	Deployment string
@@ -81,7 +81,7 @@ func (c RefusalCode) Status() int {
 }
 
 // StatusClientGone is the status in records of a client that left before its
-// answer: nginx's code for it. No client receives it.
+// response: nginx's code for it. No client receives it.
 const StatusClientGone = 499
 
 // Bounds of a wait that an upstream asks for in a retry-after header. Azure is
@@ -98,7 +98,7 @@ type Refusal struct {
 	FitTokens  int           // of RefusalTooLarge: what would fit
 }
 
-// Step is the core's answer to an event. Actions is valid until the next call
+// Step is the core's response to an event. Actions is valid until the next call
 // on the same engine; copy what must live longer.
 type Step struct {
 	Actions []Action

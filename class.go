@@ -27,7 +27,7 @@ func (p Priority) String() string {
 // limb is not an objective.
 type Objective struct {
 	TTFT time.Duration // time to first token
-	TBT  time.Duration // mean time between tokens of one answer
+	TBT  time.Duration // mean time between tokens of one response
 }
 
 // Class is a kind of traffic: its priority, window, objectives and budget
@@ -58,7 +58,7 @@ type Class struct {
 type SyncMode uint8
 
 const (
-	// SyncStream asks upstream for a stream and assembles the answer.
+	// SyncStream asks upstream for a stream and assembles the response.
 	SyncStream SyncMode = iota
 	// SyncPass sends the request as it is.
 	SyncPass
@@ -75,7 +75,7 @@ type BudgetMode uint8
 
 const (
 	// BudgetWindow sends the client's ask, lowered only to what could
-	// possibly fit, and cuts the answer at the deadline.
+	// possibly fit, and cuts the response at the deadline.
 	BudgetWindow BudgetMode = iota
 	// BudgetClamp grants at most the budget.
 	BudgetClamp
@@ -102,7 +102,7 @@ type BudgetRule struct {
 	// Margin is kept free before the deadline for the reply itself; 0 takes
 	// budget.DefaultMargin, and never more than a tenth of the window.
 	Margin time.Duration
-	// ClampStructured lets clamp and reject also lower requests whose answer
+	// ClampStructured lets clamp and reject also lower requests whose response
 	// is worthless when cut short: structured output, tools, reasoning.
 	// Without it they are treated as BudgetWindow.
 	ClampStructured bool

@@ -41,7 +41,7 @@ type Deployment struct {
 	Scope Scope
 	Price TokenPrice
 
-	// TokensPerSecond is the contractual speed of one answer, used while
+	// TokensPerSecond is the contractual speed of one response, used while
 	// measurements are thin; 0 takes the model's published latency target.
 	TokensPerSecond float64
 	// Weight is the share within a tier, relative to its neighbors; 0 is 1.

@@ -13,7 +13,7 @@ const (
 	FailureOversized              // too much output for the window, at normal speed
 	FailureSlow                   // far beyond the learned latency
 	FailureBroken                 // connect, TLS, reset, 5xx, malformed
-	FailureCut                    // the answer ended early
+	FailureCut                    // the response ended early
 	FailureInvalid                // the request itself is refused (4xx)
 	FailureGone                   // the client left
 )
@@ -30,26 +30,26 @@ const (
 	// EventWake is the passing of Step.WakeAt. Report pending progress first.
 	EventWake EventKind = iota
 	// EventFirstToken is the first output of an attempt: the first non-empty
-	// delta of a stream, or the start of an answer that is passed through.
+	// delta of a stream, or the start of a response that is passed through.
 	EventFirstToken
 	// EventProgress says how many output tokens an attempt has produced.
 	EventProgress
-	// EventDone is the complete end of an attempt's answer.
+	// EventDone is the complete end of an attempt's response.
 	EventDone
 	// EventFailed is the failure of an attempt: Class says which, or Status
 	// does.
 	EventFailed
 	// EventGone is the client's departure. Report pending progress first.
 	EventGone
-	// EventEnd is the driver's own end: what has arrived of the answer has to
+	// EventEnd is the driver's own end: what has arrived of the response has to
 	// do. Report pending progress first.
 	EventEnd
 )
 
-// Finish is why an answer ended.
+// Finish is why a response ended.
 type Finish uint8
 
-// The ends of an answer. FinishOther covers every reason that needs no decision.
+// The ends of a response. FinishOther covers every reason that needs no decision.
 const (
 	FinishUnknown Finish = iota
 	FinishStop
@@ -99,7 +99,7 @@ type Event struct {
 	// Tokens is how many output tokens have been read so far, over all choices.
 	// The reader of the stream counts them, once: it never shrinks.
 	Tokens int
-	// Blocked is how long reading the answer has waited for the client so far,
+	// Blocked is how long reading the response has waited for the client so far,
 	// which says nothing about the deployment.
 	Blocked time.Duration
 	Usage   Usage

@@ -9,7 +9,7 @@ const (
 	OutcomeOK                        // complete
 	OutcomeOKClientCap               // ended at the limit that the client itself set
 	OutcomeTruncatedBudget           // ended at a limit that we set
-	OutcomeTruncatedDeadline         // cut at the deadline, valid partial answer
+	OutcomeTruncatedDeadline         // cut at the deadline, valid partial response
 	OutcomeRefusedBudget             // mode reject: cannot finish in its window
 	OutcomeRefusedQueue              // queue full, shed or evicted
 	OutcomeRefusedCapacity           // no deployment could take it in time
@@ -65,7 +65,7 @@ type BudgetBasis uint8
 const (
 	BudgetUnbounded BudgetBasis = iota
 	BudgetFixed                 // the class's cap
-	BudgetPublished             // the time left, and a speed that too few answers have confirmed: published, or taken on trust
+	BudgetPublished             // the time left, and a speed that too few responses have confirmed: published, or taken on trust
 	BudgetMeasured              // the time left, and the measured speed
 )
 
@@ -74,7 +74,7 @@ var budgetBasisNames = [...]string{"", "fixed", "published", "measured"}
 // String returns the name used in records; "" for a budget that nothing bounds.
 func (b BudgetBasis) String() string { return name(budgetBasisNames[:], uint8(b)) }
 
-// Truncation is why an answer is shorter than the client allowed.
+// Truncation is why a response is shorter than the client allowed.
 type Truncation uint8
 
 // The truncations that the gateway causes.

@@ -5,7 +5,7 @@ import "time"
 // MaxAttempts bounds the attempts of one request.
 const MaxAttempts = 8
 
-// Record is what one request leaves behind: no prompt, no answer, no secret.
+// Record is what one request leaves behind: no prompt, no response, no secret.
 // Durations count from acceptance where not said otherwise.
 type Record struct {
 	ID     string

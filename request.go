@@ -3,7 +3,7 @@ package spillway
 import "time"
 
 // API is the operation that a request asks for. It decides which fields carry
-// the token limit and what an answer looks like.
+// the token limit and what a response looks like.
 type API uint8
 
 // The operations that Spillway knows. APIOther is any other path: it is
@@ -21,7 +21,7 @@ var apiNames = [...]string{"other", "chat", "completions", "embeddings", "respon
 // String returns the name used in records, metrics and configuration.
 func (a API) String() string { return name(apiNames[:], uint8(a)) }
 
-// Generates reports whether answers of this operation are made of output
+// Generates reports whether responses of this operation are made of output
 // tokens, so that a token budget means something.
 func (a API) Generates() bool {
 	return a == APIChat || a == APICompletions || a == APIResponses
@@ -40,8 +40,8 @@ type Request struct {
 	Class  *Class // never nil
 
 	Stream     bool // the client reads a stream
-	CanStream  bool // the driver can ask for a stream and assemble the answer
-	Choices    int  // answers asked for (n, best_of); at least 1
+	CanStream  bool // the driver can ask for a stream and assemble the response
+	Choices    int  // responses asked for (n, best_of); at least 1
 	AskTokens  int  // output tokens asked for; 0 when the client set none
 	BodyBytes  int  // size of the part of the body that holds the prompt
 	Structured bool // response_format or a text format that must parse
@@ -67,7 +67,7 @@ type Request struct {
 	TraceParent string
 }
 
-// Usage is what an answer consumed, in tokens. Known is false when the
+// Usage is what a response consumed, in tokens. Known is false when the
 // deployment reported none and the figures are our own counts.
 type Usage struct {
 	Prompt     int

@@ -32,8 +32,8 @@ have_prometheus() {
 	[ -x .cache/prometheus/usr/bin/promtool ] || { command -v prometheus && command -v promtool; } >/dev/null
 }
 
-# unpack_prometheus takes the programs out of Debian's package without
-# installing it, which would start a service.
+# unpack_prometheus extracts the programs from Debian's package; installing the
+# package would start a service.
 unpack_prometheus() {
 	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
 	local dir
@@ -49,15 +49,15 @@ unpack_prometheus() {
 	mv "$dir/unpacked/usr/bin/"* .cache/prometheus/usr/bin/
 }
 
-# missing prints one line for each thing that is not there: the Debian
-# packages that bring it, a tab, and what it is.
+# missing prints one line per missing tool: its Debian packages, a tab, and its
+# description.
 missing() {
 	have_cc || printf 'gcc libc6-dev\ta C compiler with the C library headers, for go test -race\n'
 	have_cxx || printf 'g++\ta C++ compiler with its library, for DuckDB\n'
 	have_python || printf 'python3 python3-venv\tPython 3.10 or newer with venv and pip\n'
 }
 
-# as_root runs a command as root, where it can.
+# as_root runs a command as root, if possible.
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
@@ -82,17 +82,17 @@ if [ -n "$need" ]; then
 fi
 if [ -n "$need" ]; then
 	{
-		echo 'setup: the tests need what this machine does not have:'
+		echo 'setup: missing on this machine, required by the tests:'
 		cut -f2 <<<"$need" | sed 's/^/  - /'
-		echo "On Debian and its relatives: apt-get install $(cut -f1 <<<"$need" | xargs)"
+		echo "On Debian or Ubuntu: apt-get install $(cut -f1 <<<"$need" | xargs)"
 	} >&2
 	exit 1
 fi
 
 if ! have_prometheus; then
-	echo 'setup: Prometheus'
+	echo 'setup: installing Prometheus'
 	if ! unpack_prometheus; then
-		echo 'setup: the tests need prometheus and promtool, which this machine does not have' >&2
+		echo 'setup: prometheus and promtool are missing, required by the tests' >&2
 		exit 1
 	fi
 fi
@@ -106,7 +106,7 @@ pip_install() {
 # The stamps are copies of what was installed.
 requirements=tests/clients/python/requirements.txt
 if ! cmp -s "$requirements" .cache/venv/requirements.txt; then
-	echo 'setup: the Python client'
+	echo 'setup: installing the Python client'
 	rm -rf .cache/venv
 	python3 -m venv .cache/venv
 	pip_install .cache/venv/bin/python -r "$requirements"
@@ -115,10 +115,10 @@ fi
 
 requirements=internal/observe/export/testdata/servers/requirements.txt
 if ! cmp -s "$requirements" .cache/servers/requirements.txt; then
-	echo "setup: ClickHouse's engine and an S3 server"
+	echo "setup: installing the ClickHouse engine and an S3 server"
 	rm -rf .cache/servers
 	python3 -m venv .cache/servers
-	# The engine asks for pandas and pyarrow, which the tests do without.
+	# The engine asks for pandas and pyarrow, which the tests do not use.
 	pip_install .cache/servers/bin/python --no-deps -r "${requirements%/*}/engine.txt"
 	pip_install .cache/servers/bin/python -r "$requirements"
 	cp "$requirements" .cache/servers/requirements.txt
@@ -132,7 +132,7 @@ if have_node; then
 	ln -sf "$(command -v node)" "$(command -v npm)" .cache/bin/
 else
 	if [ "$(cat .cache/nodejs/wheel 2>/dev/null)" != "$node_wheel" ]; then
-		echo 'setup: Node.js'
+		echo 'setup: installing Node.js'
 		rm -rf .cache/nodejs
 		pip_install .cache/venv/bin/python --no-deps --target .cache/nodejs "$node_wheel"
 		echo "$node_wheel" >.cache/nodejs/wheel
@@ -145,7 +145,7 @@ PATH=$PWD/.cache/bin:$PATH
 # npm_packages DIR WHAT: those of a lock file.
 npm_packages() {
 	if ! cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock.json"; then
-		echo "setup: $2"
+		echo "setup: installing $2"
 		(cd "$1" && npm ci --silent --no-audit --no-fund </dev/null)
 		cp "$1/package-lock.json" "$1/node_modules/.installed-lock.json"
 	fi

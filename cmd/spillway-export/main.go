@@ -1,6 +1,7 @@
 // Command spillway-export sends segments of the record store to Azure Data
-// Explorer, ClickHouse and object storage. The gateway starts it where exports
-// are configured, and tells it what to send; it is not for people to start.
+// Explorer, ClickHouse and object storage. The gateway starts it if exports are
+// configured and controls it over stdin and stdout; it has no interface for
+// people.
 package main
 
 import (

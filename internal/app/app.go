@@ -278,7 +278,7 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // lastWait is how long requests that are cut off at the end of the drain get
-// to finish their answers, and then again to write their records.
+// to finish their responses, and then again to write their records.
 const lastWait = time.Second
 
 // Close drains: /readyz returns 503, the listener stops accepting, requests in
@@ -313,10 +313,10 @@ func (a *App) drain(ctx context.Context) error {
 		records, cancel := context.WithTimeout(context.Background(), lastWait)
 		defer cancel()
 		if a.gateway.Drain(records) != nil {
-			a.opts.Log.Error("requests have not ended", "in_flight", a.gateway.InFlight())
+			a.opts.Log.Error("requests still in flight at exit", "in_flight", a.gateway.InFlight())
 		}
 	}
-	return fmt.Errorf("%d requests were cut off at the end of drain_timeout (%v)", n, a.cfg.Server.DrainTimeout)
+	return fmt.Errorf("drain_timeout (%[2]v) expired: %[1]d requests were cut off", n, a.cfg.Server.DrainTimeout)
 }
 
 // closeBackends closes what the gateway depends on.

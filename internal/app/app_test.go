@@ -292,7 +292,7 @@ func tail(b []byte) []byte { return b[max(0, len(b)-80):] }
 func TestBrokenConfigurationKeepsTheOldOne(t *testing.T) {
 	r := start(t)
 	r.replace("ptu: 50", "ptuu: 50")
-	r.eventually("refused", func() bool { return strings.Contains(r.log.String(), "was not reloaded") })
+	r.eventually("refused", func() bool { return strings.Contains(r.log.String(), "configuration not reloaded") })
 	for _, want := range []string{"spillway.yaml:3:", "ptuu", `ptu`} {
 		if !strings.Contains(r.log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, r.log)

@@ -13,7 +13,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 )
 
-// demoYAML is the configuration of the embedded fleet, for reading too.
+// demoYAML is the configuration of the embedded fleet; users read it too.
 //
 //go:embed demo.yaml
 var demoYAML []byte
@@ -24,8 +24,8 @@ const (
 	demoFleetURL = "SPILLWAY_DEMO_FLEET"
 )
 
-// demo is the embedded fleet: Azure's stand-in on a loopback port, so that the
-// gateway talks to it over a real connection.
+// demo is the embedded fleet: the Azure emulator on a loopback port, so that the
+// gateway connects to it over a real socket.
 type demo struct {
 	server *http.Server
 	url    string

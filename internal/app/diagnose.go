@@ -62,7 +62,7 @@ func (o Diagnosis) DiagnoseFiles(ctx context.Context, paths []string) (d diagnos
 	}
 	if d.Tries == 0 {
 		from, to := im.Span()
-		return d, fmt.Errorf("no requests in that time: the files have them from %s to %s, in UTC", from.Format(time.DateTime), to.Format(time.DateTime))
+		return d, fmt.Errorf("no requests in that period; the files cover %s to %s UTC", from.Format(time.DateTime), to.Format(time.DateTime))
 	}
 	d.SetImport(im.Sources(), im.Missing(), im.Blind())
 	return d, nil

@@ -135,7 +135,7 @@ func TestDiagnoseFiles(t *testing.T) {
 		t.Errorf("tokens alone: blind %t, healthy %t, %v", d.Blind, d.Healthy, err)
 	}
 	_, err = Diagnosis{From: noon.AddDate(10, 0, 0)}.DiagnoseFiles(t.Context(), samples("gateway.csv"))
-	if err == nil || !strings.Contains(err.Error(), "the files have them from 2026-11-22 10:00:0") {
+	if err == nil || !strings.Contains(err.Error(), "the files cover 2026-11-22 10:00:0") {
 		t.Errorf("%v, want the time that the files have", err)
 	}
 	if _, err = (Diagnosis{}).DiagnoseFiles(t.Context(), samples("none.csv")); err == nil {

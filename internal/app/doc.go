@@ -1,11 +1,11 @@
-// Package app wires the program's parts together from a configuration, and
-// decides nothing itself.
+// Package app assembles the program from a configuration. It contains no policy
+// and no statistics.
 //
 // [App] is the running gateway. Start opens the outputs of records, makes the
 // metrics, builds the gateway, restores what it has learned, and opens the
 // listeners, in this order. Run reloads the configuration when its file
-// changes. Close takes the same way back, so that no accepted request is lost:
-// it drains, closes the listeners, saves what was learned, and flushes the
+// changes. Close undoes these steps in reverse order, so that no accepted request is
+// lost: it drains, closes the listeners, saves what was learned, and flushes the
 // records. While the gateway runs, [collector] and [trimmer] keep the cost of
 // garbage collection and the memory of past bursts low.
 //

@@ -14,7 +14,7 @@ import (
 )
 
 // TestDrainRunsOut ends the app with requests that do not end in time: each
-// client gets a valid answer, and each record says what happened.
+// client gets a valid response, and each record says what happened.
 func TestDrainRunsOut(t *testing.T) { synctest.Test(t, testDrainRunsOut) }
 
 func testDrainRunsOut(t *testing.T) {

@@ -106,11 +106,11 @@ func ExportRest(ctx context.Context, path, dir string, log *slog.Logger) error {
 		return err
 	}
 	if dir = cmp.Or(dir, cfg.Store.Dir); dir == "" || len(cfg.Exports) == 0 {
-		return errors.New("there is nothing to export: the configuration needs a store.dir and exports")
+		return errors.New("nothing to export: set store.dir and exports in the configuration")
 	}
 	w, err := store.NewWriter(store.Config{Dir: dir, Log: log, Feeds: feeds(cfg.Exports)})
 	if errors.Is(err, store.ErrLocked) {
-		return fmt.Errorf("%w: a gateway that runs exports its records itself (%s)", err, dir)
+		return fmt.Errorf("%w: a running gateway exports its own records (%s)", err, dir)
 	}
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func ExportRest(ctx context.Context, path, dir string, log *slog.Logger) error {
 	for _, e := range all {
 		log.Info("exported", slog.String("export", e.Name), slog.Uint64("records", e.Sent), slog.Int64("left", e.LagRecords))
 		if e.LagRecords > 0 {
-			err = errors.Join(err, fmt.Errorf("export %s: records not sent: %d", e.Name, e.LagRecords))
+			err = errors.Join(err, fmt.Errorf("export %s: %d records not sent", e.Name, e.LagRecords))
 		}
 	}
 	s.process.Close()
@@ -143,7 +143,7 @@ type lossCounter struct {
 func (a *App) exportStatus() []telemetry.ExportStatus {
 	all, err := a.exports.Status()
 	if err != nil {
-		a.opts.Log.Warn("the lag of exports is not known", slog.Any("error", err))
+		a.opts.Log.Warn("export lag unknown", slog.Any("error", err))
 	}
 	out := make([]telemetry.ExportStatus, len(all))
 	for i, s := range all {

@@ -124,7 +124,7 @@ func TestExportRest(t *testing.T) {
 		t.Errorf("beside a gateway: %v", err)
 	}
 	r.stop()
-	if err := ExportRest(t.Context(), r.path, "", discard); err == nil || !strings.Contains(err.Error(), "export house: records not sent: 1") {
+	if err := ExportRest(t.Context(), r.path, "", discard); err == nil || !strings.Contains(err.Error(), "export house: 1 records not sent") {
 		t.Errorf("to a place that is down: %v", err)
 	}
 	h.mu.Lock()
@@ -149,7 +149,7 @@ func TestExportsThatCannotOpen(t *testing.T) {
 		name, key, want string
 		install         func(*testing.T)
 	}{
-		{"no program", "aHVudGVyMg==", "start exports: spillway-export is neither beside spillway nor in PATH: build it with make build", func(t *testing.T) { t.Setenv("PATH", t.TempDir()) }},
+		{"no program", "aHVudGVyMg==", "start exports: spillway-export is not in the directory of spillway or in PATH; build it with make build", func(t *testing.T) { t.Setenv("PATH", t.TempDir()) }},
 		{"wrong key", "hunter2", "opening the export lake: auth.account_key", installExportProgram},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -37,7 +37,7 @@ type learner struct {
 }
 
 // startLearner has the gateway take up what was learned before, and keeps what
-// it learns until stop. What cannot be taken up is told and does no harm.
+// it learns until stop. State that cannot be restored is logged and ignored.
 func startLearner(g *gateway.Gateway, dir string, log *slog.Logger) *learner {
 	l := &learner{gateway: g, dir: dir, log: log, end: make(chan struct{}), done: make(chan struct{})}
 	l.restore()
@@ -45,7 +45,7 @@ func startLearner(g *gateway.Gateway, dir string, log *slog.Logger) *learner {
 	return l
 }
 
-// restore takes up what was saved last.
+// restore restores the last saved state.
 func (l *learner) restore() {
 	data, err := store.LoadState(l.dir, learnedName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -56,19 +56,19 @@ func (l *learner) restore() {
 		restored, err = learn(l.gateway, data)
 	}
 	if err != nil {
-		l.log.Warn("learned state is left out: what is not known is learned anew", "error", err)
+		l.log.Warn("ignoring unreadable learned state, starting from defaults", "error", err)
 	}
 	if restored != (policy.Restored{}) {
 		l.log.Info("learned state restored", "age", restored.Age.Round(time.Second).String(), "deployments", restored.Deployments,
-			"of_them_measured", restored.Measured, "callers_and_routes", restored.Keys, "left_out", restored.Left)
+			"measured", restored.Measured, "callers_and_routes", restored.Keys, "skipped", restored.Left)
 	}
 }
 
-// learn has g take up what encodeLearned wrote.
+// learn restores into g the state that encodeLearned wrote.
 func learn(g *gateway.Gateway, data []byte) (policy.Restored, error) {
 	var f learnedFile
 	if err := json.Unmarshal(data, &f); err != nil {
-		return policy.Restored{}, fmt.Errorf("decode it: %w", err)
+		return policy.Restored{}, fmt.Errorf("decoding: %w", err)
 	}
 	return g.Learn(f.Pools)
 }
@@ -94,7 +94,7 @@ func (l *learner) run() {
 	}
 }
 
-// save keeps what is known now. A failure is told when it begins and when it
+// save saves the learned state. A failure is logged when it begins and when it
 // ends.
 func (l *learner) save() {
 	data, err := encodeLearned(l.gateway)
@@ -103,9 +103,9 @@ func (l *learner) save() {
 	}
 	switch {
 	case err != nil && !l.failed:
-		l.log.Error("learned state is not saved; it is tried again", "error", err)
+		l.log.Error("saving learned state failed, will retry", "error", err)
 	case err == nil && l.failed:
-		l.log.Info("learned state is saved again")
+		l.log.Info("saving learned state recovered")
 	}
 	l.failed = err != nil
 }

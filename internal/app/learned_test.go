@@ -55,7 +55,7 @@ func (r *running) grant() int {
 	return n
 }
 
-// teach has it measure more answers than make a deployment known.
+// teach has it measure more responses than make a deployment known.
 func (r *running) teach() {
 	r.t.Helper()
 	var wg sync.WaitGroup
@@ -98,7 +98,7 @@ func testRestartIsNotAColdStart(t *testing.T) {
 	if first := r.grant(); first < warm*9/10 || first > warm*11/10 {
 		t.Errorf("the first request after a restart is granted %d, want about %d. Log:\n%s", first, warm, r.log)
 	}
-	for _, want := range []string{"learned state restored", "deployments=2", "of_them_measured=1", "callers_and_routes=1", "age="} {
+	for _, want := range []string{"learned state restored", "deployments=2", "measured=1", "callers_and_routes=1", "age="} {
 		if !strings.Contains(r.log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, r.log)
 		}
@@ -117,7 +117,7 @@ func testRestartIsNotAColdStart(t *testing.T) {
 	if got := r.grant(); got > 300 {
 		t.Errorf("with half a state %d are granted, want what a fresh gateway grants", got)
 	}
-	if !strings.Contains(r.log.String(), "learned state is left out") {
+	if !strings.Contains(r.log.String(), "ignoring unreadable learned state") {
 		t.Errorf("the log does not say that the state is left out:\n%s", r.log)
 	}
 	r.stop()
@@ -178,15 +178,15 @@ func newLearningGateway(tb testing.TB) *gateway.Gateway {
 // and what is of no use is told.
 func TestForeignStatesDoNoHarm(t *testing.T) {
 	for _, tt := range []struct{ data, log string }{
-		{"", "left out"},
+		{"", "ignoring unreadable learned state"},
 		{"{}", ""},
-		{"garbage", "left out"},
+		{"garbage", "ignoring unreadable learned state"},
 		{`{"pools":null}`, ""},
 		{`{"pools":{"gpt-4o-mini":null}}`, ""},
 		{`{"pools":{"gpt-4o-mini":{"version":7}}}`, "has version 7"},
 		{`{"pools":{"another":{"version":7}}}`, ""},
 		{`{"pools":{"gpt-4o-mini":{"version":1,"at":"2999-01-01T00:00:00Z"}}}`, "from now"},
-		{`{"pools":{"gpt-4o-mini":{"version":1,"at":"yesterday"}}}`, "left out"},
+		{`{"pools":{"gpt-4o-mini":{"version":1,"at":"yesterday"}}}`, "ignoring unreadable learned state"},
 	} {
 		dir := t.TempDir()
 		if err := store.SaveState(dir, learnedName, []byte(tt.data)); err != nil {
@@ -215,7 +215,7 @@ func TestSavingThatFailsIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.save()
-	if got := log.String(); strings.Count(got, "not saved") != 1 || strings.Count(got, "saved again") != 1 {
+	if got := log.String(); strings.Count(got, "learned state failed") != 1 || strings.Count(got, "learned state recovered") != 1 {
 		t.Errorf("the log says:\n%s", got)
 	}
 }

@@ -18,7 +18,7 @@ func FindProgram(name, target string) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("%s is neither beside spillway nor in PATH: build it with %s, or copy it there", name, target)
+		return "", fmt.Errorf("%s is not in the directory of spillway or in PATH; build it with %s, or copy it there", name, target)
 	}
 	return path, nil
 }

@@ -59,7 +59,7 @@ func (a *App) openFile() (output, error) {
 	}
 	w, err := telemetry.NewWriter(open, telemetry.WriterConfig{Queue: r.Queue, Log: a.opts.Log})
 	if errors.Is(err, lockfile.ErrHeld) {
-		return output{}, fmt.Errorf("another process writes to these records: give each gateway a records.dir of its own (%s)", r.Dir)
+		return output{}, fmt.Errorf("another process writes to %s; set a separate records.dir for each gateway", r.Dir)
 	}
 	if err != nil {
 		return output{}, fmt.Errorf("opening the records: %w", err)
@@ -79,7 +79,7 @@ func (a *App) openStore() (output, error) {
 		Feeds: feeds(a.cfg.Exports),
 	})
 	if errors.Is(err, store.ErrLocked) {
-		return output{}, fmt.Errorf("%w: give each gateway a store.dir of its own (%s)", err, dir)
+		return output{}, fmt.Errorf("%w; set a separate store.dir for each gateway", err)
 	}
 	if err != nil {
 		return output{}, err

@@ -51,7 +51,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("a second gateway in the same place got %v, want to be told of %s", err, want)
 		}
 	}
-	second(r.path, "a records.dir of its own")
+	second(r.path, "a separate records.dir")
 	text, err := os.ReadFile(r.path)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestStore(t *testing.T) {
 	if err := os.WriteFile(apart, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	second(apart, "a store.dir of its own")
+	second(apart, "a separate store.dir")
 	resp, err := http.Get("http://" + r.AdminAddr() + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +99,6 @@ func TestReloadLeavesTheStore(t *testing.T) {
 	defer r.stop()
 	r.replace("store: {", "store: {max_age: 24h, ")
 	r.eventually("the log names the setting", func() bool {
-		return strings.Contains(r.log.String(), "at the next start only") && strings.Contains(r.log.String(), "settings=store")
+		return strings.Contains(r.log.String(), "need a restart") && strings.Contains(r.log.String(), "settings=store")
 	})
 }

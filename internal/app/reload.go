@@ -62,14 +62,14 @@ func (a *App) Reload() {
 		a.reloads.failed = err.Error()
 		list, ok := errors.AsType[*config.Errors](err)
 		if !ok {
-			a.opts.Log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
+			a.opts.Log.Error("configuration not reloaded, the old one stays active", "error", err)
 			return
 		}
-		a.reloads.failed = list.Brief() // whoever asks /readyz need not see the file
-		a.opts.Log.Error("the configuration was not reloaded; the old one stays in force", "problems", len(list.Problems))
+		a.reloads.failed = list.Brief() // /readyz is public, the file is not
+		a.opts.Log.Error("configuration not reloaded, the old one stays active", "problems", len(list.Problems))
 		for _, p := range list.Problems {
 			at := fmt.Sprintf("%s:%d:%d", list.File, p.Line, p.Column)
-			a.opts.Log.Error("problem in the configuration", "at", at, "option", p.Path, "problem", p.Message, "cure", p.Cure)
+			a.opts.Log.Error("configuration problem", "at", at, "option", p.Path, "problem", p.Message, "fix", p.Fix)
 		}
 		return
 	}
@@ -99,7 +99,7 @@ func (a *App) reload() error {
 		a.certificate.Store(certificate)
 	}
 	if waiting := waitForStart(a.cfg, cfg); len(waiting) > 0 {
-		a.opts.Log.Warn("some settings change at the next start only", "settings", strings.Join(waiting, ", "))
+		a.opts.Log.Warn("some changed settings need a restart", "settings", strings.Join(waiting, ", "))
 	}
 	return nil
 }

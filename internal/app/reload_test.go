@@ -75,7 +75,7 @@ func TestReloadReadsTheCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Reload()
-	if got := r.serial(); got != 2 || !strings.Contains(r.log.String(), "was not reloaded") {
+	if got := r.serial(); got != 2 || !strings.Contains(r.log.String(), "configuration not reloaded") {
 		t.Errorf("with half a key certificate %d, want 2. Log:\n%s", got, r.log)
 	}
 	r.stop()
@@ -85,7 +85,7 @@ func TestReloadReadsTheCertificate(t *testing.T) {
 func TestReloadNamesWhatWaits(t *testing.T) {
 	r := start(t)
 	r.replace("{drain_timeout: 10s}", "{drain_timeout: 11s, idle_timeout: 1m, header_timeout: 1s, max_header_bytes: 32KiB}")
-	r.eventually("warned", func() bool { return strings.Contains(r.log.String(), "at the next start only") })
+	r.eventually("warned", func() bool { return strings.Contains(r.log.String(), "need a restart") })
 	for _, want := range []string{"server.drain_timeout", "server.idle_timeout", "server.header_timeout", "server.max_header_bytes"} {
 		if !strings.Contains(r.log.String(), want) {
 			t.Errorf("the log does not name %s:\n%s", want, r.log)

@@ -89,7 +89,7 @@ func (t *trimmer) run() {
 	}
 }
 
-// trim collects twice: pools let go of what they hold at the second time.
+// trim collects twice: pools release their contents in the second collection.
 func trim() {
 	runtime.GC()
 	debug.FreeOSMemory()

@@ -15,17 +15,17 @@ func TestTree(t *testing.T) {
 		t.Fatalf("load: %v", err)
 	}
 	if len(src.packages) < 2 {
-		t.Fatalf("found %d packages: the tree is not the module's", len(src.packages))
+		t.Fatalf("found only %d packages; run the test inside the module", len(src.packages))
 	}
 	for _, name := range vacant(src) {
-		t.Errorf("the tables name what the tree does not have, remove it: %s", name)
+		t.Errorf("listed in a table but not in the source tree, remove it: %s", name)
 	}
 	left, stale := excuse(checkTree(src), exceptions)
 	for _, f := range left {
 		t.Error(f)
 	}
 	for _, e := range stale {
-		t.Errorf("exception covers nothing, remove it: %s in %s: %s", e.rule, e.path, e.name)
+		t.Errorf("unused exception, remove it: %s in %s: %s", e.rule, e.path, e.name)
 	}
 	for _, e := range exceptions {
 		if e.reason == "" {
@@ -39,18 +39,18 @@ func TestRooms(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range rooms {
 		if seen[r.dir] {
-			t.Errorf("%s is in the table twice", r.dir)
+			t.Errorf("%s is listed twice in the table", r.dir)
 		}
 		seen[r.dir] = true
 		if r.pure && r.clock {
-			t.Errorf("%s is pure and has a clock", r.dir)
+			t.Errorf("%s is marked as pure and as having a clock", r.dir)
 		}
 	}
 	for _, r := range rooms {
 		for _, m := range r.may {
 			dir := strings.TrimSuffix(m, "/...")
 			if dir != "internal" && !seen[dir] {
-				t.Errorf("%s may import %s, which is no room", r.dir, m)
+				t.Errorf("%s may import %s, which is not in the table", r.dir, m)
 			}
 		}
 	}

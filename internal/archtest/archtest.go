@@ -1,7 +1,7 @@
-// Package archtest holds the project's structure as tests: which room may
-// import which, what a pure room may touch, how large things may grow, and
-// what is documented. The tables are in rooms.go and limits.go; the rest
-// checks them against the source tree without building it.
+// Package archtest enforces the project's structure as tests: which package may
+// import which, what a pure package may use, size limits, and what must be
+// documented. The tables are in rooms.go and limits.go; the rest checks the
+// source tree against them without building it.
 package archtest
 
 import (

@@ -17,7 +17,7 @@ func Style() template.CSS { return template.CSS(style) } //nolint:gosec // a con
 // Chart is one figure of a page.
 type Chart struct {
 	ID          string // unique in the page
-	Title, Desc string // what it shows, for those who do not see it
+	Title, Desc string // what it shows, for screen readers
 	Panels      []Panel
 	Columns     int // panels beside each other where there is room; 0 is 1
 }

@@ -1,4 +1,6 @@
-// Package cli is the command line: one file per subcommand.
+// Package cli is the command line, with one file per subcommand. It parses
+// flags, calls the package that does the work, and writes the result. Exit
+// statuses and error output are the same for all subcommands.
 package cli
 
 import (

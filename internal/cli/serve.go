@@ -53,14 +53,15 @@ func (c *serveCommand) greet(w *world, a *app.App) {
 // is: everything but commands is a comment. scripts/fresh.sh runs each command.
 // %[1]s is the data address, %[2]s the admin address, %[3]s the fleet's.
 const demoText = `
-# Spillway serves an embedded demo fleet: gpt-4o-mini on one provisioned deployment and two
-# standard ones in other regions. Nothing leaves this machine. Paste into another terminal:
+# Spillway is serving an embedded demo fleet: gpt-4o-mini on one provisioned deployment and
+# two standard deployments in other regions. Nothing leaves this machine.
+# Paste these commands into another terminal:
 
-# One request
+# Send one request
 curl -i %[1]s/v1/chat/completions -H 'Authorization: Bearer demo' -H 'Content-Type: application/json' \
   -d '{"model":"gpt-4o-mini","max_tokens":60,"messages":[{"role":"user","content":"Why do timeouts happen?"}]}'
 
-# The same with the OpenAI SDK, in a virtual environment (Debian: python3-venv)
+# Send it with the OpenAI SDK, in a virtual environment (Debian package: python3-venv)
 python3 -m venv .venv && .venv/bin/pip install openai && .venv/bin/python - <<'EOF'
 from openai import AzureOpenAI
 client = AzureOpenAI(azure_endpoint="%[1]s", api_key="demo", api_version="2024-10-21")
@@ -69,15 +70,15 @@ answer = client.chat.completions.create(model="gpt-4o-mini", max_tokens=60,
 print(answer.choices[0].message.content)
 EOF
 
-# An answer that cannot be complete in time is cut to a valid one (finish_reason "length")
+# Request more than fits the deadline: you get a valid partial response (finish_reason "length")
 curl -i %[1]s/v1/chat/completions -H 'Authorization: Bearer demo' -H 'Content-Type: application/json' \
   -H 'x-spillway-deadline-ms: 5000' \
   -d '{"model":"gpt-4o-mini","max_tokens":8000,"messages":[{"role":"user","content":"A long report, please. [[tokens=8000]]"}]}'
 
-# Make the provisioned deployment fail: the first request is now answered by another region
+# Make the provisioned deployment fail: repeat the first request, another region serves it
 curl -X PUT %[3]s/admin/faults -d '[{"kind":"reset","deployment":"ptu-eastus"}]'
 
-# Repair it
+# Remove the fault
 curl -X DELETE %[3]s/admin/faults
 
 # Health and metrics: %[2]s/readyz %[2]s/metrics

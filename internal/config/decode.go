@@ -63,9 +63,9 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path string) {
 				ast.Walk(hider{d}, e.value)
 			}
 			d.hideUnder(v.Type(), e.value)
-			cure := suggest(e.key, names(list))
-			meant[cure] = true
-			d.add(e.at, at, "unknown option", cure)
+			fix := suggest(e.key, names(list))
+			meant[fix] = true
+			d.add(e.at, at, "unknown option", fix)
 			continue
 		}
 		d.paths[at] = e.at
@@ -134,12 +134,12 @@ func (d *decoder) value(n ast.Node, v reflect.Value, o option, path string) {
 func (d *decoder) list(n ast.Node, v reflect.Value, o option, path string) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		cure := "put it in [ ]"
+		fix := "put it in [ ]"
 		if v.Type().Elem().Kind() == reflect.Struct {
-			cure = "start each element with a dash"
+			fix = "start each element with a dash"
 		}
 		d.hideUnder(v.Type().Elem(), n)
-		d.add(position(n), path, "must be a list", cure)
+		d.add(position(n), path, "must be a list", fix)
 		return
 	}
 	if o.required && len(seq.Values) == 0 {
@@ -179,7 +179,7 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, o option, path string) {
 		if v.Type() == secretType {
 			shown = ""
 		}
-		d.add(at, path, shown+err.message, err.cure)
+		d.add(at, path, shown+err.message, err.fix)
 	}
 	expanded, err := d.expand(text)
 	if err != nil {

@@ -104,7 +104,7 @@ func (d *decoder) syntax(err error) {
 			at = place{t.Position.Line, t.Position.Column}
 		}
 	}
-	d.add(at, "", "invalid YAML: "+message, syntaxCure(d.lines, at, message))
+	d.add(at, "", "invalid YAML: "+message, syntaxFix(d.lines, at, message))
 }
 
 // unreadable says what keeps data from being parsed at all, and where.

@@ -17,7 +17,7 @@ type Problem struct {
 	Line, Column int    // 1-based; 0 when the problem has no place
 	Path         string // of the option, such as deployments[0].ptu; "" for the file
 	Message      string // what is wrong
-	Cure         string // what to do; may be ""
+	Fix          string // what to do; may be ""
 
 	excerpt string // the line, without secrets
 	caret   int    // runes of excerpt before the place
@@ -29,7 +29,7 @@ type Errors struct {
 	Problems []Problem
 }
 
-// Error tells every problem with its place, the line in question and the cure.
+// Error tells every problem with its place, the line in question and the fix.
 func (e *Errors) Error() string { return e.each((*Problem).write) }
 
 // Brief tells every problem in one line with its place: no part of the file but
@@ -73,8 +73,8 @@ func (p *Problem) write(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "\n%6d | %s\n       | %s^", p.Line, p.excerpt, string(before))
 	}
-	if p.Cure != "" {
-		b.WriteString("\n       = " + p.Cure)
+	if p.Fix != "" {
+		b.WriteString("\n       = " + p.Fix)
 	}
 }
 
@@ -94,9 +94,9 @@ type place struct{ line, column int }
 type span struct{ from, to int }
 
 // add notes a problem at a place.
-func (p *problems) add(at place, path, message, cure string) {
+func (p *problems) add(at place, path, message, fix string) {
 	if len(p.list) < 10*maxProblems {
-		p.list = append(p.list, Problem{Line: at.line, Column: at.column, Path: path, Message: message, Cure: cure})
+		p.list = append(p.list, Problem{Line: at.line, Column: at.column, Path: path, Message: message, Fix: fix})
 	}
 }
 
@@ -104,13 +104,13 @@ func (p *problems) add(at place, path, message, cure string) {
 // nearest part around it was given. A path that has a problem already gets no
 // second, nor one that is part of it or has it as its part: it would be the
 // same one again.
-func (p *problems) addAt(path, message, cure string) {
+func (p *problems) addAt(path, message, fix string) {
 	for _, known := range p.list {
 		if within(path, known.Path) || within(known.Path, path) {
 			return
 		}
 	}
-	p.add(p.placeOf(path), path, message, cure)
+	p.add(p.placeOf(path), path, message, fix)
 }
 
 // within reports whether path is outer or a part of it.
@@ -224,7 +224,7 @@ func (p *problems) hideLines() {
 	}
 }
 
-// suggest returns a cure that names the candidate most like word, or lists the
+// suggest returns a fix that names the candidate most like word, or lists the
 // candidates when none is like it and they are few.
 func suggest(word string, candidates []string) string {
 	best, least := "", max(2, len(word)/3)+1
@@ -244,7 +244,7 @@ func suggest(word string, candidates []string) string {
 	return ""
 }
 
-// didYouMean is the cure that suggests a word.
+// didYouMean is the fix that suggests a word.
 func didYouMean(word string) string { return "did you mean " + word + "?" }
 
 // distance is the number of letters to insert, delete, replace, or swap with

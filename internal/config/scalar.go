@@ -13,7 +13,7 @@ import (
 
 // scalarError is why a text is not a value of its type. The message follows
 // the text itself in print.
-type scalarError struct{ message, cure string }
+type scalarError struct{ message, fix string }
 
 // setScalar parses text as v's type and sets v to it.
 func setScalar(v reflect.Value, text string) *scalarError {
@@ -41,13 +41,13 @@ func setScalar(v reflect.Value, text string) *scalarError {
 	case reflect.Int:
 		n, err := strconv.Atoi(strings.ReplaceAll(text, "_", ""))
 		if err != nil {
-			return &scalarError{"is not a whole number", wholeCure(text)}
+			return &scalarError{"is not a whole number", wholeNumberFix(text)}
 		}
 		v.SetInt(int64(n))
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return &scalarError{"is not a number", percentCure(text)}
+			return &scalarError{"is not a number", percentFix(text)}
 		}
 		v.SetFloat(f)
 	default:
@@ -83,8 +83,8 @@ func setBool(v reflect.Value, text string) *scalarError {
 	return &scalarError{"is not true or false", ""}
 }
 
-// wholeCure suggests the whole number that was meant, as in 2e6 or 2M.
-func wholeCure(text string) string {
+// wholeNumberFix suggests the whole number that was meant, as in 2e6 or 2M.
+func wholeNumberFix(text string) string {
 	factor := 1.0
 	switch digits := strings.TrimRight(text, "kKmM"); text[len(digits):] {
 	case "k", "K":
@@ -99,8 +99,8 @@ func wholeCure(text string) string {
 	return fmt.Sprintf("did you mean %.0f?", f)
 }
 
-// percentCure suggests the fraction of a percentage.
-func percentCure(text string) string {
+// percentFix suggests the fraction of a percentage.
+func percentFix(text string) string {
 	if digits, ok := strings.CutSuffix(text, "%"); ok {
 		if f, err := strconv.ParseFloat(strings.TrimSpace(digits), 64); err == nil {
 			return fmt.Sprintf("did you mean %s?", formatFloat(f/100))
@@ -192,13 +192,13 @@ func (o option) check(v reflect.Value) *scalarError {
 		return &scalarError{"is less than " + o.min, ""}
 	}
 	if o.max != "" && compare(v, o.max) > 0 {
-		return &scalarError{"is more than " + o.max, o.fractionCure(v)}
+		return &scalarError{"is more than " + o.max, o.fractionFix(v)}
 	}
 	return nil
 }
 
-// fractionCure suggests the fraction where a percentage was given.
-func (o option) fractionCure(v reflect.Value) string {
+// fractionFix suggests the fraction where a percentage was given.
+func (o option) fractionFix(v reflect.Value) string {
 	if v.Kind() == reflect.Float64 && v.Float() <= 100 {
 		return fmt.Sprintf("this is a fraction: did you mean %s?", formatFloat(v.Float()/100))
 	}

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// syntaxCure says how to mend what keeps a file from being YAML, as far as the
+// syntaxFix says how to mend what keeps a file from being YAML, as far as the
 // parser's message and the lines around its place tell; "" where they do not.
-func syntaxCure(lines []string, at place, message string) string {
+func syntaxFix(lines []string, at place, message string) string {
 	if at.line <= 0 || at.line > len(lines) {
 		return ""
 	}
@@ -32,9 +32,9 @@ func syntaxCure(lines []string, at place, message string) string {
 	case unspaced.MatchString(line):
 		return "put a space after the colon"
 	case says("mapping value is not allowed"):
-		return mappingCure(lines, at)
+		return mappingFix(lines, at)
 	case says("not allowed"), says("unexpected key"):
-		return placeCure(lines, at)
+		return placeFix(lines, at)
 	}
 	return ""
 }
@@ -45,9 +45,9 @@ var (
 	twoColons = regexp.MustCompile(`: .*: `)                                  // constant
 )
 
-// mappingCure is the cure for a value that reads like the beginning of a
+// mappingFix is the fix for a value that reads like the beginning of a
 // mapping.
-func mappingCure(lines []string, at place) string {
+func mappingFix(lines []string, at place) string {
 	if twoColons.MatchString(lines[at.line-1]) {
 		return "put the value in quotes if its colon belongs to it"
 	}
@@ -61,8 +61,8 @@ func mappingCure(lines []string, at place) string {
 	return ""
 }
 
-// placeCure is the cure for what cannot be where it is.
-func placeCure(lines []string, at place) string {
+// placeFix is the fix for what cannot be where it is.
+func placeFix(lines []string, at place) string {
 	line := lines[at.line-1]
 	if c, _ := utf8.DecodeRuneInString(line[offset(line, at.column):]); c == ']' || c == '}' {
 		return fmt.Sprintf("remove this %c, which closes nothing", c)

@@ -1,7 +1,7 @@
-// Package defaults holds the values of options that the configuration names
-// none for, where two rooms need them that do not know each other: the
-// configuration's reference and the edge that has the option. Policies have
-// Defaults of their own, which the configuration reads.
+// Package defaults holds default values that two packages need which do not
+// import each other: the configuration's reference and the component that has
+// the option. The policy packages export their own defaults, which the
+// configuration reads.
 package defaults
 
 import "time"

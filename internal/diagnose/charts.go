@@ -9,7 +9,7 @@ type Charts struct {
 	Interval  time.Duration // length
 	Intervals int
 	Outcomes  []Outcomes // of the intervals with traffic, in order
-	// Complete and Late count answers by their output tokens and duration, Late
+	// Complete and Late count responses by their output tokens and duration, Late
 	// those that ran out of time.
 	Complete, Late Heatmap
 	// Pace is the time between tokens in ms, Utilization that of provisioned
@@ -32,7 +32,7 @@ const (
 	HeatSeconds = 1.0 / 8
 )
 
-// Heatmap counts answers by duration (row) and output tokens (column).
+// Heatmap counts responses by duration (row) and output tokens (column).
 type Heatmap [HeatRows][HeatColumns]uint32
 
 // Series is a deployment's value over time.

@@ -161,7 +161,7 @@ func TestSimulable(t *testing.T) {
 	}
 }
 
-// Predict asks for the remedies that can be simulated, and keeps the answers.
+// Predict asks for the remedies that can be simulated, and keeps the responses.
 func TestPredict(t *testing.T) {
 	d := Diagnosis{Findings: []Finding{
 		{Code: CacheLoss}, {Code: RPMBursts, Remedy: Remedy{Queue: true}}, {Code: PTUSaturation, Remedy: Remedy{Spill: true}},

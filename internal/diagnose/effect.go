@@ -13,7 +13,7 @@ import (
 // generated; Generated is 0 where it is unknown.
 type Rates struct {
 	Timeout       float64 `json:"rate_408"`
-	Cut           float64 `json:"rate_cut"` // valid answers, cut at the deadline
+	Cut           float64 `json:"rate_cut"` // valid responses, cut at the deadline
 	Refused       float64 `json:"rate_429"`
 	Truncated     float64 `json:"truncated"` // by a budget
 	Failed        float64 `json:"failed_calls"`

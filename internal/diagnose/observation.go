@@ -76,7 +76,7 @@ func (o *Observation) Who() string {
 	return o.Caller
 }
 
-// Complete reports whether the answer was generated to its end.
+// Complete reports whether the response was generated to its end.
 func (o *Observation) Complete() bool {
 	switch o.Outcome {
 	case spillway.OutcomeOK, spillway.OutcomeOKClientCap, spillway.OutcomeTruncatedBudget:
@@ -85,7 +85,7 @@ func (o *Observation) Complete() bool {
 	return false
 }
 
-// Late reports whether the time ran out before the answer was complete.
+// Late reports whether the time ran out before the response was complete.
 func (o *Observation) Late() bool {
 	return o.Outcome == spillway.OutcomeTimeout || o.Outcome == spillway.OutcomeTruncatedDeadline
 }
@@ -99,7 +99,7 @@ func (o *Observation) Refused() bool {
 	return false
 }
 
-// Failed reports whether the client got no complete answer, for a reason other
+// Failed reports whether the client got no complete response, for a reason other
 // than its own request.
 func (o *Observation) Failed() bool {
 	switch o.Outcome {

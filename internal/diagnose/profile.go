@@ -16,7 +16,7 @@ type Profile struct {
 	// it.
 	Known spillway.Deployment
 	// FirstMedian is the time to the first token, PaceMedian that between
-	// tokens, over complete answers; the sigmas are of their logarithms. Zero
+	// tokens, over complete responses; the sigmas are of their logarithms. Zero
 	// is unknown.
 	FirstMedian, PaceMedian time.Duration
 	FirstSigma, PaceSigma   float64

@@ -1,7 +1,7 @@
-// Package jsonwalk walks JSON texts in place, without building anything: for
-// streams of events, logs and records, of which a few members are wanted. It
-// decodes neither strings nor numbers, and does not look for names that stand
-// twice in one object.
+// Package jsonwalk walks JSON texts in place and builds nothing. It is for
+// callers that need a few members of many texts: stream events, logs, records.
+// It decodes neither strings nor numbers, and does not check for duplicate names
+// in an object.
 package jsonwalk
 
 import (

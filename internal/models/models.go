@@ -55,9 +55,9 @@ var table = [...]Model{
 	{"o1", 230, 4, 25, Purchase{15, 5}, Purchase{25, 50}},
 }
 
-// standIn is the model whose figures meter one that is not in the table: among
+// defaultModel is the model whose figures meter one that is not in the table: among
 // the dearest and slowest of those in common use.
-const standIn = "gpt-4o"
+const defaultModel = "gpt-4o"
 
 // Find returns what is published about a model. A dated name is the model
 // without its date: gpt-4o-mini-2024-07-18 is gpt-4o-mini. A name that only
@@ -87,7 +87,7 @@ func dated(rest string) bool {
 func Fill(d spillway.Deployment) spillway.Deployment {
 	facts, known := Find(d.Model)
 	if !known {
-		facts, _ = Find(standIn)
+		facts, _ = Find(defaultModel)
 		facts.TokensPerSecond = 0
 	}
 	if d.InputTPMPerPTU <= 0 {

@@ -79,7 +79,7 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	})
 }
 
-// canAssemble reports whether a synchronous answer is to be built from a
+// canAssemble reports whether a synchronous response is to be built from a
 // stream.
 func (f *Flight) canAssemble() bool {
 	return f.req.CanStream && f.req.Class.Sync == spillway.SyncStream
@@ -121,7 +121,7 @@ func (f *Flight) consumed(now time.Time, a *attempt) *capacity.Cost {
 	return used
 }
 
-// cancel ends an attempt whose answer is not used. class is why; FailureNone means
+// cancel ends an attempt whose response is not used. class is why; FailureNone means
 // that another attempt was faster.
 func (f *Flight) cancel(now time.Time, a *attempt, class spillway.FailureClass) {
 	a.failed = class
@@ -147,7 +147,7 @@ func (a *attempt) readAt(now time.Time, ev *spillway.Event) time.Time {
 }
 
 // learnFailure ends the permit of an attempt that failed or was canceled, and
-// learns from what was read of its answer.
+// learns from what was read of its response.
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
 	f.learnCutLength(now, a)
 	if a.failed != spillway.FailureNone && a.failed != spillway.FailureGone {
@@ -191,7 +191,7 @@ func (f *Flight) hung(now time.Time, a *attempt) bool {
 	return now.Sub(a.lastAt) >= f.tokenPatience(now, a)
 }
 
-// learnPace learns the mean time between the tokens of one answer. Answers that
+// learnPace learns the mean time between the tokens of one response. Responses that
 // were cut count too: without the slow ones, the deployment would look fast.
 func (f *Flight) learnPace(now time.Time, a *attempt) {
 	if mean, tokens := f.pace(a); tokens > 0 && a.servedBy == "" {
@@ -199,8 +199,8 @@ func (f *Flight) learnPace(now time.Time, a *attempt) {
 	}
 }
 
-// learnCutLength learns the length so far of an answer that was cut, as a lower
-// bound. Without these answers, which are the long ones, all would look short. An
+// learnCutLength learns the length so far of a response that was cut, as a lower
+// bound. Without these responses, which are the long ones, all would look short. An
 // attempt without output says nothing about length.
 func (f *Flight) learnCutLength(now time.Time, a *attempt) {
 	if f.req.API.Generates() && f.monitored(a) && !a.firstAt.IsZero() {
@@ -214,7 +214,7 @@ func (f *Flight) learnCutLength(now time.Time, a *attempt) {
 // The time starts at the first delta, so the tokens of that delta do not count:
 // content filters release text in batches. Nor does the time during which reading
 // waited for the client, nor do hidden tokens, which were generated before the
-// first output. When the answer was not read as it came, the start is estimated.
+// first output. When the response was not read as it came, the start is estimated.
 func (f *Flight) pace(a *attempt) (mean time.Duration, tokens int) {
 	from, total, first := a.firstAt, a.tokens-a.hidden, a.firstRead
 	switch {
@@ -245,7 +245,7 @@ func (f *Flight) timeoutClass(now time.Time, a *attempt) spillway.FailureClass {
 	mean, _ := f.pace(a)
 	if all := a.tokens / max(f.req.Choices, 1); all > 0 {
 		// After a large first delta, a few more tokens are too few for a mean.
-		// Never call an answer slower than it was as a whole.
+		// Never call a response slower than it was as a whole.
 		mean = min(mean, a.lastAt.Sub(a.start)/time.Duration(all))
 	}
 	return retry.Timeout{
@@ -265,7 +265,7 @@ func (f *Flight) attempt(i int) *attempt {
 
 // How long an attempt may be silent: before the first token a multiple of the
 // learned TTFT, after it the time of a number of tokens at the learned TBT, within
-// bounds. An answer in batches is silent while the next batch fills, so it is also
+// bounds. A response in batches is silent while the next batch fills, so it is also
 // a multiple of the time of as many tokens as the first delta had.
 const (
 	ttftPatience    = 3

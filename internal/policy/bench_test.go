@@ -42,7 +42,7 @@ func warmEngineOf(tb testing.TB, ptu int) (*Engine, *spillway.Request, time.Time
 	return e, req, now
 }
 
-// serve takes one request through an answer of 100 tokens.
+// serve takes one request through a response of 100 tokens.
 func serve(e *Engine, req *spillway.Request, now time.Time) time.Time {
 	f, _ := e.Begin(now, req)
 	f.On(now.Add(200*time.Millisecond), firstToken)

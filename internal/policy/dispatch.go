@@ -21,12 +21,12 @@ type plan struct {
 	hedge    bool
 }
 
-// defaultCharge is what we assume that the service reserves for an answer without
+// defaultCharge is what we assume that the service reserves for a response without
 // a token limit, until lengths are learned. Azure documents no figure.
 const defaultCharge = 512
 
-// A learned length is sent as the limit once minLearned answers were complete, and
-// times rightSizeRoom: a limit that is too low truncates answers.
+// A learned length is sent as the limit once minLearned responses were complete, and
+// times rightSizeRoom: a limit that is too low truncates responses.
 const (
 	minLearned    = 300
 	rightSizeRoom = 2
@@ -161,7 +161,7 @@ func spillFor(class spillway.FailureClass) spillway.SpillReason {
 }
 
 // compute budgets an attempt at d that starts now. When not strict, mode clamp acts
-// as mode window: the ask is sent, and the answer cut at the deadline. A retry
+// as mode window: the ask is sent, and the response cut at the deadline. A retry
 // never rejects the ask, since the first attempt did not.
 func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant {
 	if !f.req.API.Generates() {
@@ -196,7 +196,7 @@ func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant
 	return budget.Compute(in)
 }
 
-// fragile reports whether an answer from d is worthless when it is cut short.
+// fragile reports whether a response from d is worthless when it is cut short.
 func (f *Flight) fragile(d *deployment) bool {
 	return f.req.Structured || f.req.Tools || f.req.Reasoning || d.Reasoning
 }
@@ -337,7 +337,7 @@ const minAnswer = 16
 // DefaultMaxWait is the longest wait of a class that sets none.
 const DefaultMaxWait = 30 * time.Second
 
-// mayWait reports whether waiting for d until ready leaves time for an answer.
+// mayWait reports whether waiting for d until ready leaves time for a response.
 func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
 	ttft, tbt := d.speed.Typical(now, d.meter.Level(now))
 	need := ttft + minAnswer*tbt

@@ -9,13 +9,13 @@ import (
 
 // ending is how a flight ends.
 type ending struct {
-	attempt int // whose answer the client gets; 0 means none
+	attempt int // whose response the client gets; 0 means none
 	outcome spillway.Outcome
 	status  int
 	refusal spillway.Refusal
 }
 
-// onDone ends the flight with a complete answer.
+// onDone ends the flight with a complete response.
 func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.updateOutput(now, a, ev)
 	used := capacity.Cost{Prompt: f.prompt, Output: a.tokens}
@@ -34,8 +34,8 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.settle(now, ending{attempt: a.number, outcome: outcome, status: ev.Status})
 }
 
-// learnAnswer learns from a complete answer: pace, length and prompt size. An
-// answer that ended at a limit of ours or of the client would have been longer.
+// learnAnswer learns from a complete response: pace, length and prompt size. A
+// response that ended at a limit of ours or of the client would have been longer.
 func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event, outcome spillway.Outcome) {
 	if ev.Usage.Known {
 		f.lengths.ObservePrompt(now, f.req.BodyBytes, ev.Usage.Prompt)
@@ -56,7 +56,7 @@ func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event, outc
 	}
 }
 
-// outcome returns the outcome of a complete answer: whether a limit ended it, and
+// outcome returns the outcome of a complete response: whether a limit ended it, and
 // whose.
 func (f *Flight) outcome(a *attempt, ev *spillway.Event) spillway.Outcome {
 	switch {
@@ -71,7 +71,7 @@ func (f *Flight) outcome(a *attempt, ev *spillway.Event) spillway.Outcome {
 	return spillway.OutcomeOK
 }
 
-// onDeadline ends the flight: with a valid partial answer when tokens have
+// onDeadline ends the flight: with a valid partial response when tokens have
 // arrived, with upstream's own refusal when that was the only result, and with a
 // timeout otherwise.
 func (f *Flight) onDeadline(now time.Time) {
@@ -88,8 +88,8 @@ func (f *Flight) onDeadline(now time.Time) {
 	}
 }
 
-// onEnd ends the flight because the driver shuts down: with the answer so far, or
-// with a refusal. The deployment is not judged by it; the length of the answer so
+// onEnd ends the flight because the driver shuts down: with the response so far, or
+// with a refusal. The deployment is not judged by it; the length of the response so
 // far is learned as a lower bound.
 func (f *Flight) onEnd(now time.Time) {
 	committed := f.committed
@@ -125,7 +125,7 @@ func (f *Flight) finishEnded(now time.Time) bool {
 }
 
 // cut ends every attempt under way; class returns why each one failed. When one
-// of them has output that makes a valid partial answer, cut settles the flight
+// of them has output that makes a valid partial response, cut settles the flight
 // with it and returns true.
 func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.FailureClass) bool {
 	if f.finishEnded(now) {
@@ -155,7 +155,7 @@ func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.Fai
 	return true
 }
 
-// giveUp ends the flight without an answer: with upstream's own error when the last
+// giveUp ends the flight without a response: with upstream's own error when the last
 // failure concerns the client, else with an error of ours.
 func (f *Flight) giveUp(now time.Time) {
 	if f.last == nil {

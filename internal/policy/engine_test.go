@@ -24,7 +24,7 @@ func testConfig() Config {
 	}
 }
 
-// TestBudgetFollowsMeasuredSpeed feeds answers at the reference incident's
+// TestBudgetFollowsMeasuredSpeed feeds responses at the reference incident's
 // pace: the grant comes to about 1,955 tokens of 60 s, and follows when the
 // deployment becomes twice as fast.
 func TestBudgetFollowsMeasuredSpeed(t *testing.T) {

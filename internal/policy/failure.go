@@ -83,7 +83,7 @@ func unusable(ev *spillway.Event) bool {
 }
 
 // next decides what follows a failed attempt: nothing while another is under way;
-// the end of the answer when the client has already read some of it; another
+// the end of the response when the client has already read some of it; another
 // attempt where that can help; and otherwise the failure itself.
 func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	f.last = a

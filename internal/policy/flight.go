@@ -147,7 +147,7 @@ func (f *Flight) wakeAt() time.Time {
 	return at
 }
 
-// cuttable reports whether the deadline still applies: an answer that is passed
+// cuttable reports whether the deadline still applies: a response that is passed
 // through as it comes cannot be cut to a valid one, unless it is a stream of
 // tokens.
 func (f *Flight) cuttable() bool { return !f.committed || f.req.API.Generates() && f.req.Stream }
@@ -199,7 +199,7 @@ func (f *Flight) onAttempt(now time.Time, a *attempt, ev *spillway.Event) {
 }
 
 // onFirstToken keeps this attempt and cancels the others. It commits the flight
-// when the client reads the answer as it comes; an answer that is assembled is
+// when the client reads the response as it comes; a response that is assembled is
 // not committed.
 func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	if !a.firstAt.IsZero() {
@@ -237,7 +237,7 @@ func (f *Flight) cancelOthers(now time.Time, a *attempt) {
 }
 
 // updateOutput records what an event says of the output so far. A count that is
-// not larger than the last one is ignored, except that the end of an answer also
+// not larger than the last one is ignored, except that the end of a response also
 // says when its last token was read.
 func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 	a.blocked = max(a.blocked, ev.Blocked)
@@ -256,7 +256,7 @@ func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 }
 
 // onGone cancels everything: the client has left. The deployment is not judged by
-// it; the length of the answer so far is learned as a lower bound.
+// it; the length of the response so far is learned as a lower bound.
 func (f *Flight) onGone(now time.Time) {
 	for i := range f.n {
 		if a := f.attempt(i); a.live {

@@ -25,7 +25,7 @@ const maxAge = 365 * 24 * time.Hour
 // ErrLearned means that an engine cannot use a state at all.
 var ErrLearned = errors.New("not a usable state")
 
-// Learned is what an engine has learned, as plain data: speeds, lengths of answers
+// Learned is what an engine has learned, as plain data: speeds, lengths of responses
 // and sizes of prompts, and what meters have learned about their deployments. It
 // does not hold short-lived state: levels of meters, breakers, the queue and the
 // retry budget.
@@ -86,7 +86,7 @@ func (e *Engine) Learned(now time.Time, l *Learned) (more bool) {
 type Restored struct {
 	Age         time.Duration // of the state
 	Deployments int           // restored
-	Measured    int           // of them, those with enough answers to budget with
+	Measured    int           // of them, those with enough responses to budget with
 	Keys        int           // callers' routes restored
 	Left        int           // deployments and keys not restored
 }

@@ -70,7 +70,7 @@ func teach(e *Engine, rnd *rand.Rand, now time.Time, n int) time.Time {
 }
 
 // asking is a request that is budgeted at a quantile. Quantiles that were not
-// asked for before are computed anew; others may be a few answers behind.
+// asked for before are computed anew; others may be a few responses behind.
 func asking(caller string, ask int, quantile float64) *spillway.Request {
 	return &spillway.Request{
 		Caller: caller, Route: "openai/chat", API: spillway.APIChat, CanStream: true, Choices: 1, AskTokens: ask, BodyBytes: 2000,

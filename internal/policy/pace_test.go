@@ -15,7 +15,7 @@ type read struct {
 	at, report time.Duration
 }
 
-// TestPace is the mean time per token of answers whose deltas differ. Each ends
+// TestPace is the mean time per token of responses whose deltas differ. Each ends
 // as ok, at its only deployment, and its record says the pace.
 func TestPace(t *testing.T) {
 	const ms = time.Millisecond

@@ -424,7 +424,7 @@ func (w *world) affordable(cfg retry.Config) float64 {
 
 // TestLongerDeadlineNeverLowersTheGrant sends one request to the same pool
 // twice, the second time with more time. As long as anything fits at the
-// budget's quantile, more time grants no less. (Where nothing does, an answer
+// budget's quantile, more time grants no less. (Where nothing does, a response
 // is sent to be cut at the deadline, whose limit is what the best could give.)
 func TestLongerDeadlineNeverLowersTheGrant(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -463,7 +463,7 @@ func TestLongerDeadlineNeverLowersTheGrant(t *testing.T) {
 	})
 }
 
-// taught is an engine whose first deployment has given that many answers at
+// taught is an engine whose first deployment has given that many responses at
 // that pace, in seconds per token.
 func taught(t *rapid.T, cfg Config, answers int, pace float64) (*Engine, time.Time) {
 	rnd := rand.New(rand.NewPCG(1, 2))

@@ -90,7 +90,7 @@ func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
 	}
 }
 
-// recordPartial records the size and pace of an answer by our own count. The pace is
+// recordPartial records the size and pace of a response by our own count. The pace is
 // the mean time per token after the first delta.
 func (f *Flight) recordPartial(a *attempt) {
 	f.record.Usage = spillway.Usage{Prompt: f.prompt, Completion: a.tokens}

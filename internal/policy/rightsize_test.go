@@ -58,7 +58,7 @@ func TestRightSize(t *testing.T) {
 	}
 }
 
-// TestChargeOfUnlimited is what is reserved for an answer without a limit.
+// TestChargeOfUnlimited is what is reserved for a response without a limit.
 func TestChargeOfUnlimited(t *testing.T) {
 	for _, tc := range []struct {
 		name                 string

@@ -148,7 +148,7 @@ func (s *stage) status() {
 	}
 }
 
-// answers plays requests that are answered one after the other: the first
+// responses plays requests that are answered one after the other: the first
 // output after 200 ms, the rest at a pace, up to a length or to the limit that
 // was sent, unless the engine cuts it before. It says how they ended.
 func (s *stage) answers(a args) {
@@ -184,7 +184,7 @@ func (s *stage) answers(a args) {
 	}
 }
 
-// lengths says what is known of the lengths of answers.
+// lengths says what is known of the lengths of responses.
 func (s *stage) lengths() {
 	source := s.engine.lengths.Of(length.Key{Caller: "caller", Route: "openai/chat"})
 	for _, q := range []float64{0.5, 0.99} {

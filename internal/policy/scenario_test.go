@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the scenario files with what the engine answers")
 
 // TestScenarios plays every file of testdata. A line that starts in the first
-// column is a command; the indented lines below it are the engine's answer,
+// column is a command; the indented lines below it are the engine's response,
 // which -update rewrites. See testdata/README.md for the commands.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.scenario")
@@ -57,7 +57,7 @@ type stage struct {
 	flights map[string]*Flight
 	names   []string // in order of arrival
 	wakes   map[string]time.Time
-	paces   map[string]pace // of answers that continue by themselves
+	paces   map[string]pace // of responses that continue by themselves
 	out     bytes.Buffer
 }
 

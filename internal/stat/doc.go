@@ -1,9 +1,9 @@
-// Package stat holds running statistics: sums over a sliding span and
-// quantiles that forget, which the policy core learns with, and the log-linear
-// histogram that every distribution is kept in. Mix hashes a number.
+// Package stat holds running statistics: sums over a sliding window and
+// quantiles that decay, with which the policy core learns, and the log-linear
+// histogram of every distribution. Mix hashes a number.
 //
-// Every method that needs the time gets it as now; nothing reads a clock.
-// Nothing allocates after construction, and nothing is safe for concurrent
-// use: the holder of the pool's lock may use them. A now that goes slightly
-// backwards, as happens between readings of several connections, is harmless.
+// Methods that need the time take it as a parameter; nothing reads a clock.
+// Nothing allocates after construction. Nothing is safe for concurrent use: the
+// caller holds the pool's lock. A time slightly before the last one, as happens
+// between readings for several connections, is harmless.
 package stat

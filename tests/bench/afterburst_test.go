@@ -63,8 +63,8 @@ func benchAfterBurst(b *testing.B) {
 		slices.Reverse(order) // who follows a pause or another contestant pays for it
 	}
 	board.add(b, score{
-		name: "1 KiB after a burst: CPU / a fresh gateway's", value: spent[0].mean() / spent[1].mean(), limit: 1.1, unit: "x",
-		detail: fmt.Sprintf("µs per request: %.1f, fresh %.1f; ReverseProxy %.1f, fresh %.1f; the burst has left %d MiB resident, of %d",
+		name: "1 KiB after a burst: CPU / fresh gateway", value: spent[0].mean() / spent[1].mean(), limit: 1.1, unit: "x",
+		detail: fmt.Sprintf("µs per request: %.1f, fresh %.1f; ReverseProxy %.1f, fresh %.1f; resident after the burst %d MiB of %d",
 			spent[0].mean(), spent[1].mean(), spent[2].mean(), spent[3].mean(), held.resident>>20, held.peak>>20),
 	})
 }

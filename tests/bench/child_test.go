@@ -43,7 +43,7 @@ func startRole(tb testing.TB, role string, up *deployment) *child {
 	in.Close()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		tb.Fatalf("%s did not say where it listens: %v", role, err)
+		tb.Fatalf("%s did not print its listen address: %v", role, err)
 	}
 	c.addr = strings.TrimSpace(line)
 	return c
@@ -75,7 +75,7 @@ func (c *child) start(tb testing.TB) {
 	tb.Cleanup(func() {
 		select {
 		case <-ended:
-			tb.Errorf("%s ended before its time: %v", c.name, c.cmd.ProcessState)
+			tb.Errorf("%s exited early: %v", c.name, c.cmd.ProcessState)
 		default:
 			_ = c.cmd.Process.Signal(syscall.SIGTERM)
 		}
@@ -83,7 +83,7 @@ func (c *child) start(tb testing.TB) {
 		defer kill.Stop()
 		<-ended
 		if tb.Failed() {
-			tb.Logf("%s said:\n%s", c.name, c.stderr.Bytes())
+			tb.Logf("stderr of %s:\n%s", c.name, c.stderr.Bytes())
 		}
 	})
 }

@@ -150,7 +150,7 @@ func each(clients []*client, do func(*client) error) error {
 	wg.Wait()
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if len(errs) > 0 {
-		return fmt.Errorf("%d of %d clients failed, such as: %w", len(errs), len(clients), errs[0])
+		return fmt.Errorf("%d of %d clients failed; the first: %w", len(errs), len(clients), errs[0])
 	}
 	return nil
 }

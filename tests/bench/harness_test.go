@@ -16,17 +16,17 @@ func TestHarness(t *testing.T) {
 	few := streams{count: 10, interval: pace.interval, window: time.Second}
 	f, u := few.run(t, startRole(t, roleProxy, up), pace)
 	if f.cpu <= 0 || f.rate <= 0 || u.in.quantile(0.99) <= 0 || f.grown <= 0 {
-		t.Errorf("streams through a proxy came to nothing: %+v", f)
+		t.Errorf("no chunks through a proxy: %+v", f)
 	}
 	shared := newSharedDeployment(t, pace)
 	f, u = few.run(t, startRole(t, roleProxy, shared), pace)
 	if f.rate <= 0 || u.in.quantile(0.99) <= 0 {
-		t.Errorf("streams through a proxy over HTTP/2 came to nothing: %+v", f)
+		t.Errorf("no chunks through a proxy over HTTP/2: %+v", f)
 	}
 	few.whole = true
 	f, _ = few.run(t, startRole(t, roleReader, up), pace)
 	if f.cpu <= 0 || f.rate <= 0 {
-		t.Errorf("streams through a reader came to nothing: %+v", f)
+		t.Errorf("no chunks through a reader: %+v", f)
 	}
 
 	secure := startRole(t, roleProxy, newSharedDeployment(t, wholeHandler(1<<10)))

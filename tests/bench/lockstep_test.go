@@ -32,21 +32,21 @@ func BenchmarkLockstep(b *testing.B) {
 		for range lockstepRounds {
 			took, err := lockstep(b, mine, &gate)
 			if err != nil {
-				b.Fatalf("%s held a token back: %v", mine.name, err)
+				b.Fatalf("%s delayed a token: %v", mine.name, err)
 			}
 			a = append(a, took)
 			if took, err = lockstep(b, theirs, &gate); err != nil {
-				b.Logf("%s broke off, and misses a round: %v", theirs.name, err)
+				b.Logf("%s failed, round skipped: %v", theirs.name, err)
 				continue
 			}
 			z = append(z, took)
 		}
 		if len(z) == 0 {
-			b.Fatalf("%s finished no round", theirs.name)
+			b.Fatalf("%s completed no round", theirs.name)
 		}
 		board.add(b, score{
-			name: "no chunk held back: time of one / ReverseProxy's", value: a.median() / z.median(), limit: 1.1, unit: "x",
-			detail: fmt.Sprintf("µs from write to read, and back by a channel: spillway %v, proxy %v", a, z),
+			name: "time per chunk / ReverseProxy's", value: a.median() / z.median(), limit: 1.1, unit: "x",
+			detail: fmt.Sprintf("µs from write to read, plus the reply over a channel: spillway %v, proxy %v", a, z),
 		})
 	}
 }

@@ -91,7 +91,7 @@ func startRolePlay(role string) (addr string, end func() error, err error) {
 	case roleReader:
 		handler = &reader{base: *base, transport: transport}
 	default:
-		return "", nil, fmt.Errorf("no role is called %q", role)
+		return "", nil, fmt.Errorf("unknown role %q", role)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

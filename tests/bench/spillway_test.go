@@ -96,7 +96,7 @@ func startSpillway(tb testing.TB, up *deployment, sync string) *child {
 	c.startup = time.Since(began)
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		tb.Fatalf("/readyz answered %s", resp.Status)
+		tb.Fatalf("/readyz returned %s", resp.Status)
 	}
 	return c
 }

@@ -204,7 +204,7 @@ func BenchmarkAssemble(b *testing.B) {
 		func(up *deployment) *child { return startRole(b, roleReader, up) })
 	mine, reader := figures(came[0].flows, cpu), figures(came[1].flows, cpu)
 	board.add(b, score{
-		name:  "sync as stream: CPU beyond reading",
+		name:  "non-streaming, assembled: CPU beyond reading",
 		value: mine.beyond(reader).median(), limit: 3, unit: "µs/chunk",
 		detail: fmt.Sprintf("µs per chunk: spillway %v, reader %v; pairwise %v", mine, reader, mine.beyond(reader)),
 	})
@@ -230,7 +230,7 @@ func BenchmarkStreams(b *testing.B) {
 			board.add(b, score{
 				name:  "1,000 streams " + strings.ToLower(way.name) + ": CPU / ReverseProxy's",
 				value: perToken(came[0].flows) / perToken(came[1].flows), limit: 1, unit: "x",
-				detail: fmt.Sprintf("spillway %v; proxy %v; %.0f chunks/s asked for", came[0], came[1], way.asked()),
+				detail: fmt.Sprintf("spillway %v; proxy %v; %.0f chunks/s offered", came[0], came[1], way.asked()),
 			})
 		})
 	}
@@ -318,8 +318,8 @@ func benchManyStreams(b *testing.B, proto string, load streams) {
 		proto += ", clients too"
 	}
 	board.add(b, score{
-		name: "5,000 streams, deployment with " + proto + ": memory of each", value: mine.grown, limit: 40, unit: "KiB/stream",
-		detail: fmt.Sprintf("at its highest %.1f; proxy %.1f, at its highest %.1f; a mere pump %.1f; no errors; %.0f chunks/s",
+		name: "5,000 streams, deployment with " + proto + ": memory per stream", value: mine.grown, limit: 40, unit: "KiB/stream",
+		detail: fmt.Sprintf("peak %.1f; proxy %.1f, peak %.1f; bare copy loop %.1f; no errors; %.0f chunks/s",
 			mine.peak, theirs.grown, theirs.peak, least.grown, mine.rate),
 	})
 }

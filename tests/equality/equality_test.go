@@ -126,8 +126,8 @@ func (c *test) simulated(t *testing.T) outcome {
 // compare fails the test where the two differ.
 func compare(t *testing.T, simulated, served *outcome) {
 	t.Helper()
-	normalise(simulated.records)
-	normalise(served.records)
+	normalize(simulated.records)
+	normalize(served.records)
 	if a, b := len(simulated.records), len(served.records); a != b {
 		t.Errorf("%d records simulated, %d served", a, b)
 	}
@@ -153,8 +153,8 @@ func compare(t *testing.T, simulated, served *outcome) {
 	}
 }
 
-// normalise takes out of records what need not be equal, and sorts them.
-func normalise(records []spillway.Record) {
+// normalize takes out of records what need not be equal, and sorts them.
+func normalize(records []spillway.Record) {
 	slices.SortFunc(records, func(a, b spillway.Record) int { return a.Time.Compare(b.Time) })
 	for i := range records {
 		r := &records[i]

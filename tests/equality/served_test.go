@@ -96,7 +96,7 @@ func newWorld(t *testing.T, c *test) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.serve("azure.test", &http.Server{Handler: newStandIn(w.azure)})
+	w.serve("azure.test", &http.Server{Handler: newEmulator(w.azure)})
 	w.gateway, err = gateway.New(w.config(c.pools), gateway.Deps{
 		Recorder: w, Dial: w.net.Dial, Rand: rand.New(rand.NewPCG(c.seed, 0x5b111)).Float64, // as whatif does
 	})

@@ -42,7 +42,7 @@ otlp: %[2]s
 `, fleet, otlp)
 }
 
-// serveBefore starts the stand-in for Azure and a gateway that sends to a
+// serveBefore starts the Azure emulator and a gateway that sends to a
 // collector as the section otlp says.
 func serveBefore(t *testing.T, otlp string) *gateway {
 	t.Helper()
@@ -59,7 +59,7 @@ func serveBefore(t *testing.T, otlp string) *gateway {
 		t.Fatal(err)
 	}
 	start(t, binary(), "azuresim", "--fleet", write("fleet.yaml", fleetYAML), "--listen", address)
-	eventually(t, "the stand-in listens", func() bool { return listens(address) })
+	eventually(t, "the emulator listens", func() bool { return listens(address) })
 	t.Setenv("COLLECTOR_KEY", secret)
 	return serve(t, "--config", write("spillway.yaml", gatewayYAML("http://"+address, otlp)))
 }

@@ -1,16 +1,15 @@
-// Package imports reads the logs of other gateways and of Azure as observations
-// for a diagnosis: exports of
-// ApiManagementGatewayLogs, ApiManagementGatewayLlmLog, AzureDiagnostics and
-// Azure Monitor metrics, as CSV, JSON or JSON lines, packed or not. A file is
-// recognized by its columns.
+// Package imports reads logs of Azure and of other gateways as observations for
+// a diagnosis: exports of ApiManagementGatewayLogs, ApiManagementGatewayLlmLog,
+// AzureDiagnostics and Azure Monitor metrics, as CSV, JSON or JSON lines,
+// compressed or not. A file is recognized by its columns.
 //
-// A row takes this way: [source] unpacks and decodes the file, [file] finds its
-// layout and its table and yields each [row], [extractor] turns the row into a
-// [piece], a few numbers under the request's correlation id. A [spill] holds
-// the pieces in a temporary file, divided by id. One division at a time is
-// sorted, the pieces of each request are joined, and the requests are divided
-// again, by time. So memory is bounded whatever the files' sizes, and
-// observations come in the order of time.
+// The steps of an import: [source] decompresses and decodes a file; [file]
+// detects its layout and table and yields each [row]; [extractor] turns a row
+// into a [piece], a few numbers under the request's correlation id; [spill]
+// writes the pieces to a temporary file, partitioned by id. Then one partition
+// at a time is sorted, the pieces of each request are joined, and the requests
+// are partitioned again, by time. So memory is bounded for files of any size,
+// and observations are ordered by time.
 //
-// docs/IMPORT.md says how to export the tables, and what each column gives.
+// docs/IMPORT.md describes how to export the tables, and what each column gives.
 package imports

@@ -9,7 +9,7 @@ const (
 	reasonOther   reason = iota
 	reasonGone           // the client left
 	reasonBackend        // no connection to the deployment
-	reasonTimeout        // no answer in the time that the gateway allows
+	reasonTimeout        // no response in the time that the gateway allows
 	reasonLimit          // the gateway's own limits
 )
 
@@ -197,7 +197,7 @@ func (t *extractor) gateway() bool {
 	t.p.know(factRegion, t.names.id(r.values[colBackendRegion]))
 	t.p.know(factReason, int64(reasonOf(r.values[colReason])))
 	if !t.backend {
-		t.p.know(factBackendStatus, t.p.get(factStatus)) // nobody said that it was another
+		t.p.know(factBackendStatus, t.p.get(factStatus)) // unless logged otherwise
 	}
 	t.p.know(factCaller, t.names.id(t.first(colSubscription, colProduct, colUser, colAddress)))
 	t.headers()

@@ -28,8 +28,8 @@ type layout uint8
 const (
 	asCSV     layout = iota
 	asObjects        // objects, in a list or one after the other
-	asTables         // {"tables":[{"columns":[…],"rows":[…]}]}, a query's answer
-	asMetrics        // {"value":[{"timeseries":[…]}]}, the metrics API's answer
+	asTables         // {"tables":[{"columns":[…],"rows":[…]}]}, a query's response
+	asMetrics        // {"value":[{"timeseries":[…]}]}, the metrics API's response
 )
 
 // row is one row's values by column; "" for what it lacks. It is valid until

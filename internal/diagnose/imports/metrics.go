@@ -52,7 +52,7 @@ func wideSeries(names []string, time int, above string) []series {
 	return all
 }
 
-// answer is that of the metrics API.
+// response is that of the metrics API.
 type answer struct {
 	ResourceRegion string
 	Value          []struct {
@@ -72,7 +72,7 @@ type answer struct {
 	}
 }
 
-// readMetrics reads the metrics API's answer, or several one after the other,
+// readMetrics reads the metrics API's response, or several one after the other,
 // a row for each point in time.
 func (f *file) readMetrics(in *bufio.Reader, each func(*row, error) error) error {
 	d := json.NewDecoder(in)

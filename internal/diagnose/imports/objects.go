@@ -78,7 +78,7 @@ func (f *file) member(one *row, below string, name, value []byte) {
 	}
 }
 
-// readTables reads the answer of a query.
+// readTables reads the response of a query.
 func (f *file) readTables(in *bufio.Reader, each func(*row, error) error) error {
 	d := json.NewDecoder(in)
 	return objectOf(d, func(name string) error {

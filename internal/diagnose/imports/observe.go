@@ -14,7 +14,7 @@ import (
 // which say nothing about a deployment.
 const ownLimits = "(limits of the gateway)"
 
-// slow504 tells a 504 that is a timeout from a quicker one that is a fault.
+// slow504 distinguishes a 504 that is a timeout from a faster one that is a fault.
 const slow504 = 20 * time.Second
 
 // Observations yields the requests with from ≤ time < to, in the order of

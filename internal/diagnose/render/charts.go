@@ -24,7 +24,7 @@ type plot struct {
 }
 
 // plots draws what a reader checks first: what clients got over time, how long
-// answers took by their length, and how deployments did.
+// responses took by their length, and how deployments did.
 func plots(data *diagnose.Charts) []plot {
 	if data == nil {
 		return nil
@@ -59,7 +59,7 @@ func at(c *diagnose.Charts, interval float64) float64 {
 }
 
 // outcomes is the share of failed tries over time. A bar is of several
-// intervals where there are more than can be told apart.
+// intervals where there are too many to distinguish.
 func outcomes(c *diagnose.Charts) chart.Panel {
 	series := []chart.Series{
 		{Name: "408 or cut at the deadline", Mark: chart.Bars, Color: chart.Bad},
@@ -91,7 +91,7 @@ func outcomes(c *diagnose.Charts) chart.Panel {
 	}
 }
 
-// lengths is the heat map of answers by length and duration.
+// lengths is the heat map of responses by length and duration.
 func lengths(c *diagnose.Charts) chart.Panel {
 	series := []chart.Series{
 		{Name: "complete", Mark: chart.Cells, Color: chart.Hue(0)},

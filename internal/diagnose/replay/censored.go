@@ -12,17 +12,17 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
-// censored estimates the lengths of answers that ran out of time before a
+// censored estimates the lengths of responses that ran out of time before a
 // client or the gateway saw any token. They are censored observations, drawn
-// from the lengths of complete answers to similar requests: where a share p of
-// the answers of some length runs out of time, there are p/(1−p) of them for
+// from the lengths of complete responses to similar requests: where a share p of
+// the responses of some length runs out of time, there are p/(1−p) of them for
 // each complete one.
 type censored struct {
-	lengths  map[requestKind][]int // of complete answers, in tokens
+	lengths  map[requestKind][]int // of complete responses, in tokens
 	timeouts map[timeoutKind][]int // indices of calls
 }
 
-// requestKind is what is known of a request before its answer.
+// requestKind is what is known of a request before its response.
 type requestKind struct {
 	class string
 	limit int // output tokens asked for
@@ -53,11 +53,11 @@ func (c *censored) add(x *diagnose.Observation, index int) {
 	}
 }
 
-// timeoutOdds is how many answers of a length run out of a window for each one
+// timeoutOdds is how many responses of a length run out of a window for each one
 // that does not, at the speed of a deployment.
 func timeoutOdds(tokens int, window time.Duration, p *diagnose.Profile) float64 {
 	const (
-		most     = 50 // more complete answers than that are needed to learn from one
+		most     = 50 // more complete responses than that are needed to learn from one
 		minSigma = 0.05
 	)
 	left := float64(window - p.FirstMedian)
@@ -70,7 +70,7 @@ func timeoutOdds(tokens int, window time.Duration, p *diagnose.Profile) float64 
 }
 
 // estimate sets the output tokens of the calls that ran out of time. Where the
-// complete answers cannot explain that many timeouts, the other calls keep the
+// complete responses cannot explain that many timeouts, the other calls keep the
 // length that they have.
 func (c *censored) estimate(calls []workload.Call, profiles map[string]*diagnose.Profile) {
 	kinds := make([]timeoutKind, 0, len(c.timeouts))
@@ -88,7 +88,7 @@ func (c *censored) estimate(calls []workload.Call, profiles map[string]*diagnose
 		}
 		lengths := c.lengths[k.requestKind]
 		cumulative := make([]float64, len(lengths))
-		sum := 0.0 // timeouts that the complete answers explain
+		sum := 0.0 // timeouts that the complete responses explain
 		for i, n := range lengths {
 			sum += timeoutOdds(n, k.window, p)
 			cumulative[i] = sum

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 )
 
-// Answers of two kinds, of which the long ones often run out of time: what is
+// Responses of two kinds, of which the long ones often run out of time: what is
 // guessed of those that nobody saw has their mean and spread.
 func TestCensoredLengths(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
@@ -55,7 +55,7 @@ func at(values []float64, q float64) float64 {
 	return values[int(q*float64(len(values)-1))]
 }
 
-// Where complete answers cannot explain what ran out of time, the calls keep
+// Where complete responses cannot explain what ran out of time, the calls keep
 // what they asked for.
 func TestCensoredWithoutAnExplanation(t *testing.T) {
 	d := &diagnose.Profile{Name: "ptu", FirstMedian: 300 * time.Millisecond, PaceMedian: 8 * time.Millisecond, PaceSigma: 0.5}

@@ -119,8 +119,8 @@ func (o *Options) emptyPool(name string, attempts int) *policy.Config {
 
 // class is a class without a budget whose window is the median of windows, or
 // a minute where there is none. Requests are passed on without streaming where
-// the time to the first token of most answers is unknown: then nobody asked
-// the deployments for streams.
+// the time to the first token of most responses is unknown: then the
+// deployments were not asked for streams.
 func (t *traffic) class(name string, windows []time.Duration) *spillway.Class {
 	c := &spillway.Class{Name: name, Window: time.Minute, Budget: spillway.BudgetRule{Mode: spillway.BudgetObserve}}
 	if 2*t.withFirstToken < t.answers {

@@ -50,7 +50,7 @@ func capped() *diagnose.Diagnosis {
 	}}
 }
 
-// Timeouts of long answers are reproduced, and a cap does away with them.
+// Timeouts of long responses are reproduced, and a cap does away with them.
 func TestPredict(t *testing.T) {
 	d := capped()
 	if err := Predict(d, options(), yield(requests(40))); err != nil {
@@ -87,7 +87,7 @@ func TestPredictIsDeterministic(t *testing.T) {
 func TestPredictNotReproduced(t *testing.T) {
 	all := requests(0)
 	for i, o := range all {
-		if i%10 == 0 { // answers that time out without being long
+		if i%10 == 0 { // responses that time out without being long
 			*o = *timedOut(o.Time, 100)
 			o.AskTokens = 100
 		}

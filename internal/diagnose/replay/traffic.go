@@ -23,7 +23,7 @@ type traffic struct {
 	// clientRetries is the most retries of a client, attempts the most attempts
 	// of one request.
 	clientRetries, attempts int
-	// answers are complete ones that were not streamed to the client;
+	// responses are complete ones that were not streamed to the client;
 	// withFirstToken are those of them whose time to the first token is known.
 	answers, withFirstToken int
 
@@ -72,7 +72,7 @@ func (t *traffic) complete() {
 	slices.SortStableFunc(t.calls, func(a, b workload.Call) int { return cmp.Compare(a.At, b.At) })
 }
 
-// length is the answer's, or an estimate where the answer was not complete. One
+// length is the response's, or an estimate where the response was not complete. One
 // that ran out of time gets a recent length of its class beyond what its
 // deployment writes in that time, or the limit of the request where there is
 // none.
@@ -93,7 +93,7 @@ func (t *traffic) length(x *diagnose.Observation) int {
 	return n
 }
 
-// whole reports whether the answer has the length that the model chose or the
+// whole reports whether the response has the length that the model chose or the
 // client asked for.
 func whole(x *diagnose.Observation) bool {
 	return x.Outcome == spillway.OutcomeOK || x.Outcome == spillway.OutcomeOKClientCap

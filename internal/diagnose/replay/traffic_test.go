@@ -52,7 +52,7 @@ func gather(profiles []diagnose.Profile, all ...*diagnose.Observation) *traffic 
 }
 
 // Each call carries what its first try said, and nothing of how it ended but
-// the length of its answer.
+// the length of its response.
 func TestCall(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -116,7 +116,7 @@ func TestCallsSorted(t *testing.T) {
 	}
 }
 
-// What an answer would have come to, had it had its time.
+// What a response would have come to, had it had its time.
 func TestLength(t *testing.T) {
 	earlier := func(tokens ...int) (all []*diagnose.Observation) {
 		for i, n := range tokens {
@@ -170,7 +170,7 @@ func TestLength(t *testing.T) {
 }
 
 // What says how requests were served is kept by class, of requests that wait
-// for the whole answer.
+// for the whole response.
 func TestWindows(t *testing.T) {
 	var all []*diagnose.Observation
 	for i, w := range []time.Duration{20, 60, 40, 0} {
@@ -192,7 +192,7 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// Requests pass through without streaming where most answers have no time to
+// Requests pass through without streaming where most responses have no time to
 // the first token.
 func TestPassedThrough(t *testing.T) {
 	for _, tc := range []struct {

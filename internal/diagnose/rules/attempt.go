@@ -118,7 +118,7 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 	}
 }
 
-// speed adds how fast a complete answer was.
+// speed adds how fast a complete response was.
 func (c *Collector) speed(o *diagnose.Observation, a *spillway.Attempt, d *deployment, at *cell) {
 	if o.CompletionTokens > 0 {
 		d.output.add(float64(o.CompletionTokens))
@@ -178,8 +178,8 @@ func (c *Collector) late(o *diagnose.Observation) {
 	}
 }
 
-// ttftUsual reports whether the time to the first token of most answers is
-// known, so that an answer without one says that no token came.
+// ttftUsual reports whether the time to the first token of most responses is
+// known, so that a response without one says that no token came.
 func (c *Collector) ttftUsual() bool { return c.total.ttftKnown > 0.5*c.total.Complete }
 
 func millis(d time.Duration) float64 { return float64(d) / 1e6 }

@@ -61,7 +61,7 @@ func TestAttemptCounts(t *testing.T) {
 	}
 }
 
-// The work of an answer is its uncached prompt and its weighed output; the
+// The work of a response is its uncached prompt and its weighed output; the
 // reservation is the prompt and the limit.
 func TestAcceptedWork(t *testing.T) {
 	for _, tc := range []struct {
@@ -89,7 +89,7 @@ func TestAcceptedWork(t *testing.T) {
 	}
 }
 
-// An answer that ran out of time without a token seen was written all the
+// A response that ran out of time without a token seen was written all the
 // same: at the pace of the interval.
 func TestAcceptedUnseenOutput(t *testing.T) {
 	var f feed
@@ -105,8 +105,8 @@ func TestAcceptedUnseenOutput(t *testing.T) {
 	}
 }
 
-// Speeds are learned from complete answers, from what was measured or, of long
-// answers, from the whole time.
+// Speeds are learned from complete responses, from what was measured or, of long
+// responses, from the whole time.
 func TestSpeed(t *testing.T) {
 	for _, tc := range []struct {
 		name        string

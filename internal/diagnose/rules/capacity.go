@@ -19,7 +19,7 @@ const (
 	pressedBucket = 0.03
 	reservedMost  = 0.5  // of the full mark
 	workedMost    = 0.78 // of the capacity
-	meterSeconds  = 60.0 // the meter's depth that is assumed where nobody told
+	meterSeconds  = 60.0 // the meter's depth that is assumed if not configured
 )
 
 // pressedEnough returns the buckets in which capacity was short, if it was.

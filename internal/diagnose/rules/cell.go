@@ -14,9 +14,9 @@ type cell struct {
 	// waited long, count at the pool's first deployment.
 	unsent, unsentBroken, waited float64
 	skipped                      float64 // sent elsewhere because the deployment is broken
-	lost                         float64 // requests whose client got no whole answer, at the pool's first deployment
+	lost                         float64 // requests whose client got no whole response, at the pool's first deployment
 
-	work     float64 // input-token equivalents of answers
+	work     float64 // input-token equivalents of responses
 	tokens   float64 // prompt and output tokens used
 	reserved float64 // prompt and output tokens that were reserved
 	excess   float64 // reserved and not used, times the seconds that it was held

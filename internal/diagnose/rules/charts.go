@@ -8,7 +8,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/diagnose"
 )
 
-// heatmaps count answers by output tokens and duration, as they are added.
+// heatmaps count responses by output tokens and duration, as they are added.
 type heatmaps struct{ complete, late diagnose.Heatmap }
 
 func (h *heatmaps) add(o *diagnose.Observation) {
@@ -25,7 +25,7 @@ func (h *heatmaps) add(o *diagnose.Observation) {
 	}
 }
 
-// seriesPoints is how few answers give no mean for a chart.
+// seriesPoints is how few responses give no mean for a chart.
 const seriesPoints = 3
 
 // charts are the data of the page's charts; nil where there is too little.

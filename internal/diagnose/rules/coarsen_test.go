@@ -161,7 +161,7 @@ func TestCallers(t *testing.T) {
 	}{
 		{"chat", "a", 2, 800, 0}, // pools that share a deployment are one
 		{"chat", "acme", 1, 400, 0},
-		{"chat", "b", 1, 400, 1}, // its answer counts as long as others are
+		{"chat", "b", 1, 400, 1}, // its response counts as long as others are
 		{"chat", unknownDeployment, 1, 400, 0},
 	} {
 		who := c.callers[callerKey{tc.pool, tc.name}]

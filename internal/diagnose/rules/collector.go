@@ -36,7 +36,7 @@ const (
 	// shortWindow is below what services allow by themselves: about a minute.
 	shortWindow = 45 * time.Second
 	longWait    = 2 * time.Second
-	derivedFrom = 256 // output tokens from which on a whole answer tells the pace
+	derivedFrom = 256 // output tokens from which a whole response gives the pace
 )
 
 // Collector adds observations up. It is not safe for concurrent use.
@@ -55,13 +55,13 @@ type Collector struct {
 	windows  sketch  // of what ran out of a long window, s
 	gone     sketch  // s after which clients left
 	short    sketch  // s of the short windows that ran out
-	whole    sketch  // s of complete answers
+	whole    sketch  // s of complete responses
 	asks     choices // output tokens asked for
 	classes  map[string]*classCount
-	outputs  sketch  // output tokens of complete answers
+	outputs  sketch  // output tokens of complete responses
 	lateAsks choices // asked for by those that ran out of time
 	heat     heatmaps
-	answered struct{ n, tokens float64 } // complete answers
+	answered struct{ n, tokens float64 } // complete responses
 }
 
 // totals are over all observations.

@@ -9,12 +9,12 @@ import (
 	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
-// Thresholds. A bucket with at least decodePoints answers is slow when its
+// Thresholds. A bucket with at least decodePoints responses is slow when its
 // mean is decodeFactor times the usual one of the deployment, which is the
 // lower quartile of its buckets, or the deployment is slow throughout when the
 // lower quartile itself is decodeFactor times that of another deployment of
 // its kind, or worse than decodeLimit. Slow buckets must be at least two and
-// hold a fiftieth of the answers.
+// hold a fiftieth of the responses.
 const (
 	decodePoints  = 10
 	decodeFactor  = 1.9
@@ -117,7 +117,7 @@ func (f *facts) slowIn(d *deployment, reference float64, against string) {
 	}, scope{cells: slow, at: []*deployment{d}})
 }
 
-// spreadSlow marks cells between slow ones that have too few answers to tell.
+// spreadSlow marks cells between slow ones that have too few responses to tell.
 func spreadSlow(d *deployment) {
 	for i, c := range d.cells {
 		if c.pace.n < decodePoints && (i > 0 && d.cells[i-1].slow || i+1 < len(d.cells) && d.cells[i+1].slow) {

@@ -1,29 +1,29 @@
 // Package rules finds the causes of 408s and 429s in observations.
 //
-// A Collector adds observations up in bounded memory, one for every try of a
-// client: by interval and deployment ([cell]), by caller, and over all. Where
-// the sums grow too many, the intervals double. Diagnose then runs the rules
-// over the sums. Each rule stands in a file of its own, with its thresholds:
+// A Collector aggregates observations, one per try of a client, in bounded
+// memory: by interval and deployment ([cell]), by caller, and in total. When
+// there are too many cells, the intervals double. Diagnose then runs the rules
+// on the aggregates. Each rule has its own file, with its thresholds:
 //
-//	oversized       answers too long for their window
-//	capacity        provisioned deployments that are full of work, or of reservations
+//	oversized       responses too long for their window
+//	capacity        provisioned deployments saturated by work or reservations
 //	quota           standard deployments that refuse for tokens, requests or bursts
-//	fragmentation   quota that is unused beside quota that is exhausted
-//	spillover       overflow to a deployment that is full too
-//	prefill, decode slow first tokens, slow tokens
-//	outage          regions or deployments that fail
+//	fragmentation   unused quota beside exhausted quota
+//	spillover       spillover to a deployment that is saturated too
+//	prefill, decode slow first tokens, slow generation
+//	outage          failing regions or deployments
 //	retry           clients whose retries multiply the load
-//	client          clients that wait for less time than answers take
+//	client          client timeouts shorter than responses take
 //	cache           prompts that are no longer cached
-//	tenant          one caller that takes the capacity of all
+//	tenant          one caller that uses up the shared capacity
 //
-// Rules run in a fixed order: outages and slowness first, since they mark the
-// intervals that they explain. A finding may cover others, which are then its
-// consequences and are dropped. Profiles describes the deployments for a
-// replay, and Span the part of the time that is worth one.
+// Rules run in a fixed order: outages and slowness first, because they mark the
+// intervals that they explain. A finding can cover others, which are its
+// consequences and are dropped. Profiles returns the deployments for a replay,
+// and Span the period that a replay should simulate.
 //
-// The package is pure, and nothing in it is safe for concurrent use. The
-// capacity of a deployment is inferred unless the configuration says it; a
-// gateway that refuses requests by itself hides the upstream refusals that it
-// avoids.
+// The package is pure, and nothing in it is safe for concurrent use. Known
+// limitations: the capacity of a deployment is inferred unless the configuration
+// states it; a gateway that refuses requests itself hides the refusals of
+// deployments that it avoids.
 package rules

@@ -115,7 +115,7 @@ func gone(after time.Duration) option {
 	})
 }
 
-// answer is the prompt, the answer and the limit, in tokens.
+// response is the prompt, the response and the limit, in tokens.
 func answer(prompt, output, limit int) option {
 	return set(func(o *diagnose.Observation) {
 		o.PromptTokens, o.CompletionTokens, o.AskTokens = prompt, output, limit
@@ -128,7 +128,7 @@ func cached(tokens int) option {
 	return set(func(o *diagnose.Observation) { o.CachedTokens = tokens })
 }
 
-// pace is the time between tokens; the answer takes as long as that says.
+// pace is the time between tokens; the response takes as long as that says.
 func pace(ms float64) option {
 	return set(func(o *diagnose.Observation) {
 		o.TBT = time.Duration(ms * float64(time.Millisecond))

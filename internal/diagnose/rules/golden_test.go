@@ -147,7 +147,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// The charts hold every try, every answer and every deployment.
+// The charts hold every try, every response and every deployment.
 func TestCharts(t *testing.T) {
 	f := troubles()
 	d := f.diagnose(Config{})
@@ -197,7 +197,7 @@ func TestCharts(t *testing.T) {
 	}
 }
 
-// Where an answer lies in the heat map.
+// Where a response lies in the heat map.
 func TestHeatmap(t *testing.T) {
 	for _, tc := range []struct {
 		tokens      int

@@ -15,7 +15,7 @@ const (
 	oversizedShare = 0.0005
 )
 
-// oversized looks for answers that are too long for their window.
+// oversized looks for responses that are too long for their window.
 func oversized(f *facts) {
 	var worst *deployment
 	most, all := 0.0, 0.0

@@ -17,7 +17,7 @@ func (f *feed) collect(cfg Config) *Collector {
 	return c
 }
 
-// A profile has the speed that complete answers showed.
+// A profile has the speed that complete responses showed.
 func TestProfileSpeed(t *testing.T) {
 	var f feed
 	f.minutes(0, 20, 30, func(i int, o *diagnose.Observation) {

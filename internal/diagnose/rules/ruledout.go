@@ -70,7 +70,7 @@ func (f *facts) notDecode(d *deployment) []diagnose.RuledOut {
 }
 
 // paceSource says where the pace comes from: what was measured, or, where
-// little was, the length and the time of whole answers.
+// little was, the length and the time of whole responses.
 func (f *facts) paceSource() string {
 	if f.total.paceDerived > f.total.paceKnown {
 		return "(e2e_ms − ttft_ms) / completion_tokens, at least 256 tokens"

@@ -42,7 +42,7 @@ func (s *sketch) quantile(q float64) float64 {
 	return s.values.Quantile(q)
 }
 
-// maxChoices bounds the values that choices tells apart.
+// maxChoices bounds the distinct values of choices.
 const maxChoices = 256
 
 // choices is a distribution of numbers that people choose, such as limits:

@@ -69,7 +69,7 @@ func TestSlowDecode(t *testing.T) {
 	})
 }
 
-// What runs out of time in slow minutes is a consequence, and the answers'
+// What runs out of time in slow minutes is a consequence, and the responses'
 // length is ruled out as the cause.
 func TestSlowDecodeExplainsTimeouts(t *testing.T) {
 	var f feed

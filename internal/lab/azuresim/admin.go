@@ -90,7 +90,7 @@ type deploymentState struct {
 	Refused      int         `json:"refused"`
 	Faulted      int         `json:"faulted"`
 	Completed    int         `json:"completed"`
-	Cancelled    int         `json:"cancelled"`
+	Canceled     int         `json:"cancelled"`
 	Broken       int         `json:"broken"`
 	PromptTokens int         `json:"prompt_tokens"`
 	OutputTokens int         `json:"output_tokens"`
@@ -156,7 +156,7 @@ func (s *Server) getState(w http.ResponseWriter, _ *http.Request) {
 			Name: name, Kind: d.Kind.String(), Region: d.Region,
 			Utilization: st.Utilization, Load: st.Load, InFlight: st.InFlight,
 			Offered: n.Offered, Accepted: n.Accepted, Refused: n.Refused, Faulted: n.Faulted, Completed: n.Completed,
-			Cancelled: st.Cancelled, Broken: st.Broken, PromptTokens: n.PromptTokens, OutputTokens: n.OutputTokens,
+			Canceled: st.Canceled, Broken: st.Broken, PromptTokens: n.PromptTokens, OutputTokens: n.OutputTokens,
 			Status: st.Status,
 		})
 	}

@@ -50,6 +50,6 @@ func BenchmarkChunk(b *testing.B) {
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = out.chunk(buf[:0], 0, []piece{{text: p.next()}})
+		buf = out.appendChunk(buf[:0], 0, []piece{{text: p.next()}})
 	}
 }

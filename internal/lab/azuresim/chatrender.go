@@ -43,14 +43,14 @@ func (x *exchange) ident(prefix string) []byte {
 	return appendQuoted(b, display(modelVersions, x.dep.config.Model))
 }
 
-func (c *chat) open(b []byte) []byte {
+func (c *chat) appendStart(b []byte) []byte {
 	if !c.filters {
 		return b
 	}
 	return append(b, `data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":`+promptFilter+"}\n\n"...)
 }
 
-func (c *chat) chunk(b []byte, choice int, tokens []piece) []byte {
+func (c *chat) appendChunk(b []byte, choice int, tokens []piece) []byte {
 	p := &tokens[0]
 	if !c.opened[choice] {
 		b = c.role(b, choice, p.kind)
@@ -125,7 +125,7 @@ func (c *chat) role(b []byte, choice int, kind pieceKind) []byte {
 	return c.end(b)
 }
 
-func (c *chat) close(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte {
+func (c *chat) appendEnd(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte {
 	for i := range answers {
 		if !c.opened[i] {
 			b = c.role(b, i, pieceText)
@@ -157,7 +157,7 @@ func (a *answer) reason(end spillway.Finish) string {
 	return end.String()
 }
 
-func (c *chat) whole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
+func (c *chat) appendWhole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
 	b = append(b, `{"choices":[`...)
 	for i := range answers {
 		if i > 0 {

@@ -90,7 +90,7 @@ func newCompletions(x *exchange, g *generation) renderer {
 	return &completions{g: g, filters: x.s.cfg.Filters, ident: x.ident("cmpl-")}
 }
 
-func (c *completions) open(b []byte) []byte {
+func (c *completions) appendStart(b []byte) []byte {
 	if !c.filters {
 		return b
 	}
@@ -99,7 +99,7 @@ func (c *completions) open(b []byte) []byte {
 	return append(b, `,"object":"text_completion","prompt_filter_results":`+promptFilter+`,"choices":[]}`+"\n\n"...)
 }
 
-func (c *completions) chunk(b []byte, choice int, tokens []piece) []byte {
+func (c *completions) appendChunk(b []byte, choice int, tokens []piece) []byte {
 	b = append(b, `data: {`...)
 	b = append(b, c.ident...)
 	b = append(b, `,"object":"text_completion","choices":[`...)
@@ -133,7 +133,7 @@ func (c *completions) choice(b []byte, index int, tokens []piece, reason string)
 	return append(b, '}')
 }
 
-func (c *completions) close(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte {
+func (c *completions) appendEnd(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte {
 	for i := range answers {
 		b = append(b, `data: {`...)
 		b = append(b, c.ident...)
@@ -151,7 +151,7 @@ func (c *completions) close(b []byte, answers []answer, end spillway.Finish, u s
 	return append(b, "data: [DONE]\n\n"...)
 }
 
-func (c *completions) whole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
+func (c *completions) appendWhole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
 	b = append(b, '{')
 	b = append(b, c.ident...)
 	b = append(b, `,"object":"text_completion","choices":[`...)

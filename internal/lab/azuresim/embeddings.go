@@ -23,7 +23,7 @@ var vectorSizes = map[string]int{
 // maxInputs bounds the texts of one embeddings request, as the service does.
 const maxInputs = 2048
 
-// embeddings responses an embeddings request.
+// embeddings answers an embeddings request.
 func (x *exchange) embeddings(body []byte) error {
 	var r struct {
 		Input          json.RawMessage `json:"input"`

@@ -22,7 +22,7 @@ const (
 	bodyBusy         = `{"error":{"code":"ServiceUnavailable","message":"The service is temporarily unable to process your request. Please try again later."}}`
 )
 
-// reject responses a request that is itself wrong.
+// reject answers a request that is itself wrong.
 func (x *exchange) reject(err error) {
 	if x.dep != nil {
 		x.writeServed()
@@ -89,7 +89,7 @@ func writeBody(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// refuse responses a request that the fleet did not accept.
+// refuse answers a request that the fleet did not accept.
 func (x *exchange) refuse(v *fleet.Verdict) {
 	if !x.pace.until(v.Delay) {
 		x.dep.count(spillway.StatusClientGone)

@@ -12,16 +12,16 @@ import (
 
 // renderer writes one API's responses. Its methods append to b and return it.
 type renderer interface {
-	// open is what a stream says before its first token.
-	open(b []byte) []byte
-	// chunk is the stream's chunk for visible tokens of a choice, at least one,
+	// appendStart appends what a stream sends before its first token.
+	appendStart(b []byte) []byte
+	// appendChunk appends the chunk for visible tokens of a choice, at least one,
 	// all of the same kind and call.
-	chunk(b []byte, choice int, tokens []piece) []byte
-	// close ends the stream.
-	close(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte
-	// whole is the response of a synchronous request, with n visible tokens in
+	appendChunk(b []byte, choice int, tokens []piece) []byte
+	// appendEnd ends the stream.
+	appendEnd(b []byte, answers []answer, end spillway.Finish, u spillway.Usage) []byte
+	// appendWhole appends the response of a non-streaming request, with n visible tokens in
 	// each choice.
-	whole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte
+	appendWhole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte
 }
 
 // dialect is how one API is read and written.
@@ -30,7 +30,7 @@ type dialect struct {
 	render func(x *exchange, g *generation) renderer
 }
 
-// generate responses a request for generated tokens.
+// generate answers a request for generated tokens.
 func (x *exchange) generate(body []byte, d dialect) error {
 	g, err := d.parse(x, body)
 	if err != nil {
@@ -68,7 +68,7 @@ func (x *exchange) synchronous(g *generation, answers []answer, out renderer) {
 			x.finish(spillway.StatusClientGone, p.TokensAt(x.pace.elapsed()))
 			return
 		}
-		x.breakSync(p.Break.Kind, out.whole(nil, answers, p.OutputTokens-p.ReasoningTokens, p.Finish, x.usage(g, p.OutputTokens)))
+		x.breakSync(p.Break.Kind, out.appendWhole(nil, answers, p.OutputTokens-p.ReasoningTokens, p.Finish, x.usage(g, p.OutputTokens)))
 		return
 	}
 	if !x.pace.until(p.End) {
@@ -82,7 +82,7 @@ func (x *exchange) synchronous(g *generation, answers []answer, out renderer) {
 	}
 	u := x.usage(g, p.OutputTokens)
 	u.Known = !p.NoUsage
-	body := out.whole(nil, answers, p.OutputTokens-p.ReasoningTokens, p.Finish, u)
+	body := out.appendWhole(nil, answers, p.OutputTokens-p.ReasoningTokens, p.Finish, u)
 	x.finish(http.StatusOK, p.OutputTokens)
 	writeBody(x.w, http.StatusOK, body)
 }
@@ -113,7 +113,7 @@ const tick = time.Millisecond
 // maxBuffer bounds the chunks that travel together.
 const maxBuffer = 32 << 10
 
-// transmission is one stream on its way.
+// transmission is one stream in flight.
 type transmission struct {
 	x       *exchange
 	g       *generation
@@ -144,7 +144,7 @@ func (t *transmission) run() (sent int, done bool) {
 	h.Set("Cache-Control", "no-cache, must-revalidate")
 	h.Set("x-accel-buffering", "no")
 	x.w.WriteHeader(http.StatusOK)
-	t.buf = t.out.open(t.buf)
+	t.buf = t.out.appendStart(t.buf)
 	if !t.send() {
 		return 0, false
 	}
@@ -174,7 +174,7 @@ func (t *transmission) run() (sent int, done bool) {
 		t.broken = t.write()
 		return sent, false
 	}
-	t.buf = t.out.close(t.buf, t.answers, p.Finish, u)
+	t.buf = t.out.appendEnd(t.buf, t.answers, p.Finish, u)
 	return sent, t.write()
 }
 
@@ -194,7 +194,7 @@ func (t *transmission) emit(from, to int) {
 		for i := from; i < to; i++ {
 			token := t.answers[c].take(i == p.OutputTokens-1 && p.Finish == spillway.FinishStop)
 			if n := len(t.batch); n > 0 && (apart || !token.joins(&t.batch[n-1])) {
-				t.buf = t.out.chunk(t.buf, c, t.batch)
+				t.buf = t.out.appendChunk(t.buf, c, t.batch)
 				t.batch = t.batch[:0]
 			}
 			start := len(t.text)
@@ -203,7 +203,7 @@ func (t *transmission) emit(from, to int) {
 			t.batch = append(t.batch, token)
 		}
 		if len(t.batch) > 0 {
-			t.buf = t.out.chunk(t.buf, c, t.batch)
+			t.buf = t.out.appendChunk(t.buf, c, t.batch)
 		}
 	}
 }

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden transcripts")
 // volatile matches what differs between runs without meaning anything.
 var volatile = regexp.MustCompile(`("created(?:_at)?":)[1-9]\d*|\b(chatcmpl|cmpl|resp|msg|fc|call|rs)[-_][0-9A-Za-z]{20,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}`)
 
-func normalise(s string) string {
+func normalize(s string) string {
 	return volatile.ReplaceAllStringFunc(s, func(m string) string {
 		if name, _, ok := strings.Cut(m, ":"); ok {
 			return name + ":1"
@@ -47,7 +47,7 @@ func transcript(resp *http.Response, body string) string {
 		fmt.Fprintf(&b, "%s: %s\n", strings.ToLower(name), resp.Header.Get(name))
 	}
 	fmt.Fprintf(&b, "\n%s\n", body)
-	return normalise(b.String())
+	return normalize(b.String())
 }
 
 // checkJSON checks that a body, or each event of a stream, is JSON.

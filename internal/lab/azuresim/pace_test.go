@@ -191,7 +191,7 @@ func TestCancel(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			synctest.Wait()
 			st, _ := r.server.Stats("ptu")
-			if st.Cancelled != 1 || st.InFlight != 0 || st.Counts.OutputTokens < 49 || st.Counts.OutputTokens > 53 {
+			if st.Canceled != 1 || st.InFlight != 0 || st.Counts.OutputTokens < 49 || st.Counts.OutputTokens > 53 {
 				t.Errorf("1 ms after the client left: %+v", st)
 			}
 		})

@@ -45,7 +45,7 @@ func (r *responses) event(b []byte, name string) []byte {
 	return b
 }
 
-func (r *responses) open(b []byte) []byte {
+func (r *responses) appendStart(b []byte) []byte {
 	for _, name := range []string{"response.created", "response.in_progress"} {
 		b = r.event(b, name)
 		b = append(b, `,"response":`...)
@@ -87,7 +87,7 @@ func (r *responses) partEvent(b []byte, name string) []byte {
 	return append(b, `","content_index":0`...)
 }
 
-func (r *responses) chunk(b []byte, _ int, tokens []piece) []byte {
+func (r *responses) appendChunk(b []byte, _ int, tokens []piece) []byte {
 	p := &tokens[0]
 	if !r.active || p.of != r.call {
 		b = r.closeItem(b, "completed")
@@ -194,7 +194,7 @@ func (r *responses) callItem(status string) []byte {
 	return append(b, '}')
 }
 
-func (r *responses) close(b []byte, _ []answer, end spillway.Finish, u spillway.Usage) []byte {
+func (r *responses) appendEnd(b []byte, _ []answer, end spillway.Finish, u spillway.Usage) []byte {
 	status := "completed"
 	if end == spillway.FinishLength {
 		status = "incomplete"
@@ -208,12 +208,12 @@ func (r *responses) close(b []byte, _ []answer, end spillway.Finish, u spillway.
 	return append(b, "}\n\n"...)
 }
 
-// whole says everything to itself as a stream and keeps the last object.
-func (r *responses) whole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
-	scratch := r.open(nil)
+// appendWhole says everything to itself as a stream and keeps the last object.
+func (r *responses) appendWhole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
+	scratch := r.appendStart(nil)
 	for i := range n {
 		token := answers[0].take(end == spillway.FinishStop && i == n-1)
-		scratch = r.chunk(scratch[:0], 0, []piece{token})
+		scratch = r.appendChunk(scratch[:0], 0, []piece{token})
 	}
 	status := "completed"
 	if end == spillway.FinishLength {

@@ -83,9 +83,9 @@ func (s *Server) Faults() []fleet.Fault {
 // Stats is what a deployment has done and how full it is.
 type Stats struct {
 	fleet.State
-	Status    map[int]int // responses by status, without those below
-	Cancelled int         // clients that left before their response was complete
-	Broken    int         // responses that a fault broke off
+	Status   map[int]int // responses by status, without those below
+	Canceled int         // clients that left before their response was complete
+	Broken   int         // responses that a fault broke off
 }
 
 // Stats returns the statistics of the named deployment.
@@ -99,7 +99,7 @@ func (s *Server) Stats(name string) (Stats, bool) {
 	st := Stats{State: d.server.State(s.clock.now()), Status: map[int]int{}, Broken: d.cut}
 	for status, n := range d.status {
 		if status == spillway.StatusClientGone {
-			st.Cancelled = n
+			st.Canceled = n
 			continue
 		}
 		st.Status[status] = n

@@ -60,7 +60,7 @@ func TestCancelOnSocket(t *testing.T) {
 	cancel()
 	resp.Body.Close()
 	<-ended // otherwise it would not end at all
-	if st, _ := s.Stats("ptu"); st.Cancelled != 1 || st.InFlight != 0 {
+	if st, _ := s.Stats("ptu"); st.Canceled != 1 || st.InFlight != 0 {
 		t.Errorf("stats %+v", st)
 	}
 }

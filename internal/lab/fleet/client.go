@@ -18,8 +18,8 @@ type Client struct {
 	Timeout time.Duration
 }
 
-// maxHonoured is the longest wait of a server that SDKs honor.
-const maxHonoured = time.Minute
+// maxHonored is the longest wait of a server that SDKs honor.
+const maxHonored = time.Minute
 
 // OpenAISDK is the behavior of the OpenAI SDKs for Python, Node and Go as they
 // come: two retries after 0.5 s and 1 s, up to a quarter shorter, or after what
@@ -35,7 +35,7 @@ func (c *Client) Retry(tries, status int, retryAfter time.Duration, rng *rand.Ra
 	if tries > c.Retries || !retryable(status) {
 		return 0, false
 	}
-	if retryAfter > 0 && retryAfter <= maxHonoured {
+	if retryAfter > 0 && retryAfter <= maxHonored {
 		return retryAfter, true
 	}
 	base, most := c.BaseDelay, c.MaxDelay

@@ -28,7 +28,7 @@ type Deployment struct {
 	// takes 20, which stands for the default filter.
 	ChunkTokens int
 	// OutputMedian and OutputSigma describe the lognormal length of responses
-	// whose length nobody asked for; 0 takes 220 tokens and 0.8.
+	// without a requested length; 0 takes 220 tokens and 0.8.
 	OutputMedian float64
 	OutputSigma  float64
 	// RetryRound is what the waits in refusals are rounded up to; 0 takes 1 ms

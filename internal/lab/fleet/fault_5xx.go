@@ -1,6 +1,6 @@
 package fleet
 
-// status5xx responses with a server error.
+// status5xx responds with a server error.
 type status5xx struct{}
 
 func (status5xx) strike(f *Fault, _ *Deployment, v *Verdict) {

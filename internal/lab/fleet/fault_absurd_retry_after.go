@@ -2,7 +2,7 @@ package fleet
 
 import "time"
 
-// absurdRetryAfter refuses with a wait that nobody can mean, as Azure has been
+// absurdRetryAfter refuses with an absurd wait, as Azure has been
 // seen to do with 86,400 s.
 type absurdRetryAfter struct{}
 

@@ -49,7 +49,7 @@ func (x *exchange) readWhole(body io.Reader) error {
 	for {
 		n, err := body.Read(x.buf)
 		x.answer = append(x.answer, x.buf[:n]...)
-		if len(x.answer) > wire.MaxAnswerBytes {
+		if len(x.answer) > wire.MaxResponseText {
 			return wire.ErrTooLarge
 		}
 		if errors.Is(err, io.EOF) {
@@ -146,7 +146,7 @@ func (x *exchange) endStream() error {
 	return nil
 }
 
-// ended tells a complete response from one that somebody else cut short. A limit
+// ended distinguishes a complete response from one that was cut short on the way. A limit
 // that the client set itself makes a complete one.
 func (x *exchange) ended() outcome {
 	if x.res.finish != spillway.FinishLength {

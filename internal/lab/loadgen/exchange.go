@@ -15,7 +15,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/stat"
 )
 
-// exchange is one call on its way, with all its attempts. It belongs to the
+// exchange is one call in flight, with all its attempts. It belongs to the
 // call's goroutine and is used again for another call.
 type exchange struct {
 	run    *Runner
@@ -65,7 +65,7 @@ var errTimeout = errors.New("timeout")
 // perform makes the call and counts it.
 func (x *exchange) perform() {
 	r := x.run
-	defer r.give(x)
+	defer r.releaseExchange(x)
 	x.res = result{sent: time.Now()}
 	x.random.Seed(r.opt.Seed, x.number)
 	r.tally.start(x.res.sent, x.res.sent.Sub(x.due))
@@ -78,7 +78,7 @@ func (x *exchange) perform() {
 		}
 	}
 	x.res.end = time.Now()
-	r.tally.settle(x)
+	r.tally.addResult(x)
 	x.gaps = x.gaps[:0]
 }
 

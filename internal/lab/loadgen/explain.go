@@ -16,7 +16,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
-// Misconfigured says that no call can succeed, and the cure.
+// Misconfigured says that no call can succeed, and the fix.
 type Misconfigured struct{ Text string }
 
 // Error returns the text.
@@ -28,7 +28,7 @@ func (r *Runner) misconfigured(x *exchange) bool {
 	if r.answered.Load() {
 		return false
 	}
-	if text := x.mistake(); text != "" {
+	if text := x.misconfiguration(); text != "" {
 		x.res.outcome = unfinished
 		r.stop(&Misconfigured{text})
 		return true
@@ -36,8 +36,8 @@ func (r *Runner) misconfigured(x *exchange) bool {
 	return false
 }
 
-// mistake words the command's mistake; "" when it need not be one.
-func (x *exchange) mistake() string {
+// misconfiguration words the command's mistake; "" when it need not be one.
+func (x *exchange) misconfiguration() string {
 	o, res := &x.run.opt, &x.res
 	url := x.to.url.Scheme + "://" + x.to.url.Host
 	said := func() string {

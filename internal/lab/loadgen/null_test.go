@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 const nullAnswer = `{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}],` +
 	`"usage":{"prompt_tokens":10,"completion_tokens":1,"total_tokens":11}}`
 
-// serveNull responses every request on sight. It does less than any real server
+// serveNull answers every request on sight. It does less than any real server
 // can: it looks for the end of the head and the length of the body.
 func serveNull(ln net.Listener) {
 	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(nullAnswer), nullAnswer)

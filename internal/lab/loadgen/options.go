@@ -23,7 +23,7 @@ const (
 	StreamNever
 )
 
-// Objective is what makes a complete response a good one. A zero limb is not an
+// Objective is what makes a complete response a good one. A zero condition is not an
 // objective.
 type Objective struct {
 	TTFT   time.Duration // intended start to first token; streams only

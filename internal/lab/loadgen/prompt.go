@@ -43,8 +43,8 @@ func newFiller(seed uint64) filler {
 }
 
 // appendPrompt appends the text of a message that costs that many tokens, at
-// least one word. Its cacheable blocks are told by prefix alone: two calls
-// whose prefixes agree have the same text there. What follows them is told by
+// least one word. Its cacheable blocks are determined by prefix alone: two calls
+// whose prefixes agree have the same text there. What follows them is determined by
 // unique, so a call without a prefix shares no block with any other.
 func (f filler) appendPrompt(dst []byte, tokens int, prefix []uint64, unique uint64) []byte {
 	left := max(tokens-messageTokens, 1)

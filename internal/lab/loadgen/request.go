@@ -14,7 +14,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// headerOutputTokens tells the emulator, behind any gateway, how long the
+// headerOutputTokens sets, through any gateway, how long the emulator's
 // response would be. Services ignore it.
 const headerOutputTokens = "X-Azuresim-Output-Tokens"
 

@@ -134,7 +134,7 @@ func (r *Runner) schedule(ctx context.Context, src workload.Source, start time.T
 				return nil
 			}
 		}
-		x := r.take(ctx)
+		x := r.acquireExchange(ctx)
 		if x == nil {
 			return nil
 		}
@@ -144,9 +144,9 @@ func (r *Runner) schedule(ctx context.Context, src workload.Source, start time.T
 	}
 }
 
-// take returns an exchange for another call, once there is room for one; nil
+// acquireExchange returns an exchange for another call, once there is room for one; nil
 // says that the run has ended.
-func (r *Runner) take(ctx context.Context) *exchange {
+func (r *Runner) acquireExchange(ctx context.Context) *exchange {
 	if ctx.Err() != nil || r.work.Err() != nil {
 		return nil
 	}
@@ -192,8 +192,8 @@ func (r *Runner) drain(ctx context.Context) {
 	}
 }
 
-// give takes an exchange back whose call has ended.
-func (r *Runner) give(x *exchange) {
+// releaseExchange takes an exchange back whose call has ended.
+func (r *Runner) releaseExchange(x *exchange) {
 	if cap(x.answer) > keptBytes {
 		x.answer = nil
 	}

@@ -12,7 +12,7 @@ type outcome uint8
 
 const (
 	complete   outcome = iota
-	truncated          // a valid response that somebody else than its client cut short
+	truncated          // a valid response that was cut short, not by its client
 	throttled          // 429
 	timedOut           // 408
 	failed             // another status
@@ -145,8 +145,8 @@ func (t *tally) attempted(res *result) {
 	}
 }
 
-// settle counts a call that has ended.
-func (t *tally) settle(x *exchange) {
+// addResult counts a call that has ended.
+func (t *tally) addResult(x *exchange) {
 	res := &x.res
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -159,10 +159,10 @@ func (t *tally) settle(x *exchange) {
 		t.tbt.add(g)
 	}
 	good := res.good(x.due, x.run.opt.Objective)
-	t.total.settle(res, x.due, good)
+	t.total.addResult(res, x.due, good)
 	class := t.class(x.call.Class)
 	class.offered++
-	class.settle(res, x.due, good)
+	class.addResult(res, x.due, good)
 	if !res.first.IsZero() {
 		t.ttftFromSend.add(res.first.Sub(res.sent))
 	}
@@ -204,7 +204,7 @@ func (t *tally) class(name string) *group {
 	return g
 }
 
-func (g *group) settle(res *result, due time.Time, good bool) {
+func (g *group) addResult(res *result, due time.Time, good bool) {
 	g.by[res.outcome]++
 	if good {
 		g.good++

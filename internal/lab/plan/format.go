@@ -45,8 +45,8 @@ func span(seconds float64) string {
 	return strconv.FormatFloat(math.Round(seconds), 'f', 0, 64) + " s"
 }
 
-// format writes a value of the limb.
-func (l *Limb) format(v float64) string {
+// format writes a value of the condition.
+func (l *Condition) format(v float64) string {
 	switch {
 	case l.timed() && v == 0:
 		return "no responses"

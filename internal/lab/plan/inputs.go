@@ -68,7 +68,7 @@ func DefaultFleet(standard, tpm int) fleet.Config {
 	return f
 }
 
-// DefaultPolicy is the measured clamp: synchronous answers get as many tokens
+// DefaultPolicy is the measured clamp: synchronous responses get as many tokens
 // as fit 60 s at the speed that 99 of 100 have been seen to keep.
 func DefaultPolicy() whatif.Policy {
 	return whatif.Policy{

@@ -109,12 +109,12 @@ func (p *planner) option(s setup) Option {
 	mean := report.MergeSeeds(all...)
 	o.Rate408, o.Rate429, o.Truncated, o.Errors = mean.Rate408, mean.Rate429, mean.TruncatedRate, mean.ErrorRate
 	o.Attainment, o.Spilled, o.E2EP99 = mean.Attainment, mean.SpilledRate, mean.E2E.P99
-	o.Limbs, _ = p.in.SLO.Check(summaries(runs)...)
+	o.Conditions, _ = p.in.SLO.Check(summaries(runs)...)
 	return o
 }
 
 // noPolicy is what clients get that call the provisioned deployment
-// themselves. Where no size meets the service level, the limbs that no size
+// themselves. Where no size meets the service level, the conditions that no size
 // meets are left aside, so that there is something to compare with.
 func (p *planner) noPolicy() (NoPolicy, error) {
 	s := setup{direct: true, depth: p.in.Depth}
@@ -162,7 +162,7 @@ func (p *planner) reasons(s setup) []string {
 	return out
 }
 
-func (p *planner) reason(l *Limb, h *Holding, s setup) string {
+func (p *planner) reason(l *Condition, h *ConditionResult, s setup) string {
 	best := fmt.Sprintf("%s: %s at best", l.Text, l.format(h.Value))
 	o := p.option(s)
 	switch l.term {

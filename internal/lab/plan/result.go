@@ -40,7 +40,7 @@ type Plan struct {
 	Simulations     int     `json:"simulations"`
 }
 
-// Option is one candidate. Rates are means over seeds, limbs the worst.
+// Option is one candidate. Rates are means over seeds, conditions the worst.
 type Option struct {
 	PTU      int  `json:"ptu"`
 	Spill    bool `json:"spill"` // standard deployments take what is too much
@@ -52,28 +52,28 @@ type Option struct {
 	USD         *Monthly `json:"usd_per_month,omitempty"`
 	StandardUSD float64  `json:"standard_usd_per_month"`
 
-	Rate408    float64   `json:"rate_408"`
-	Rate429    float64   `json:"rate_429"`
-	Truncated  float64   `json:"truncated_rate"`
-	Errors     float64   `json:"error_rate"`
-	Attainment float64   `json:"attainment"`
-	Spilled    float64   `json:"spilled_rate"`
-	E2EP99     float64   `json:"e2e_p99_ms"`
-	Work       float64   `json:"ptu_utilization"` // tokens charged over capacity; 0 without PTUs
-	Limbs      []Holding `json:"limbs"`
+	Rate408    float64           `json:"rate_408"`
+	Rate429    float64           `json:"rate_429"`
+	Truncated  float64           `json:"truncated_rate"`
+	Errors     float64           `json:"error_rate"`
+	Attainment float64           `json:"attainment"`
+	Spilled    float64           `json:"spilled_rate"`
+	E2EP99     float64           `json:"e2e_p99_ms"`
+	Work       float64           `json:"ptu_utilization"` // tokens charged over capacity; 0 without PTUs
+	Conditions []ConditionResult `json:"limbs"`
 }
 
 // NoPolicy is the fewest PTUs when clients call the deployment themselves.
 type NoPolicy struct {
 	// Option is nil when no size meets even what is left of the level.
 	Option *Option `json:"option,omitempty"`
-	// Aside are the limbs that no size meets, with what the largest reaches,
+	// Aside are the conditions that no size meets, with what the largest reaches,
 	// and Reasons why. Option is without them.
-	Aside   []Holding `json:"aside,omitempty"`
-	Reasons []string  `json:"reasons,omitempty"`
+	Aside   []ConditionResult `json:"aside,omitempty"`
+	Reasons []string          `json:"reasons,omitempty"`
 }
 
-// Saving is against NoPolicy's option, which may be allowed to miss limbs.
+// Saving is against NoPolicy's option, which may be allowed to miss conditions.
 // USD are of a month, by the plan's way of buying.
 type Saving struct {
 	// PTU and USD are of PTUs alone; 0 where none meet the level.

@@ -14,7 +14,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/models"
 )
 
-// What is simulated when nobody says: the busiest part of the workload, of at
+// The default part to simulate: the busiest part of the workload, of at
 // most this length and so many calls.
 const (
 	defaultSample = 10 * time.Minute
@@ -48,7 +48,7 @@ type survey struct {
 
 // Bounds of what a survey remembers.
 const (
-	maxModels = 64 // models that are told apart
+	maxModels = 64 // distinct models
 	maxSpan   = 366 * 24 * time.Hour
 )
 

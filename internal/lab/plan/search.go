@@ -72,7 +72,7 @@ func (p *planner) seedsThatHold(s setup, slo SLO) int {
 }
 
 // roomy is how many times the fluid estimate counts as more than enough: at
-// so little load an answer is as fast as it gets.
+// so little load a response is as fast as it gets.
 const roomy = 32
 
 // largest is the place of the largest size that is tried.
@@ -97,7 +97,7 @@ func (p *planner) holdAt(s setup, slo SLO, places ...int) ([]bool, error) {
 }
 
 // enough is the place of a size that keeps a service level with the first
-// seed; -1 for none. More is not always better: an answer that is not slowed
+// seed; -1 for none. More is not always better: a response that is not slowed
 // down by load is granted more tokens.
 func (p *planner) enough(s setup, slo SLO) (int, error) {
 	fluid := p.fluid(&p.samples[0].part)

@@ -11,25 +11,25 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/report"
 )
 
-// SLO is a service level: every limb has to hold.
-type SLO []Limb
+// SLO is a service level: every condition has to hold.
+type SLO []Condition
 
-// Limb is one demand on a summary, such as "408<0.1%" or "p99_e2e<30s".
-type Limb struct {
+// Condition is one demand on a summary, such as "408<0.1%" or "p99_e2e<30s".
+type Condition struct {
 	Text string
 	term string  // canonical: rate_408, ttft_p95
 	op   string  // < <= > >=
 	at   float64 // the bound: a share, or milliseconds
 }
 
-// Holding is how a limb did: the worst value of several runs.
-type Holding struct {
+// ConditionResult is how a condition did: the worst value of several runs.
+type ConditionResult struct {
 	Text  string  `json:"text"`
 	Bound float64 `json:"bound"` // a share, or milliseconds
 	Value float64 `json:"value"`
 	Met   bool    `json:"met"`
-	// Margin is how much of what the limb allows was left, 1 for all of it;
-	// it is negative where the limb was missed. A lower bound of a share
+	// Margin is how much of what the condition allows was left, 1 for all of it;
+	// it is negative where the condition was missed. A lower bound of a share
 	// allows what is missing from the whole.
 	Margin float64 `json:"margin"`
 }
@@ -65,23 +65,23 @@ var timings = [...]timing{
 	{"call_e2e", func(s *report.Summary) report.Percentiles { return s.CallE2E }},
 }
 
-// terms says what a limb can be about.
+// terms says what a condition can be about.
 const terms = "408, 429, errors, truncated, spilled, complete, attainment, or p50, p95, p99 of ttft, tbt, e2e, call_e2e such as p99_e2e"
 
-// ParseSLO reads limbs separated by commas. Each is a term, one of < <= > >=,
+// ParseSLO reads conditions separated by commas. Each is a term, one of < <= > >=,
 // and a bound: a percentage or a number within 0 and 1 for shares, a duration
-// for times. The error names every bad limb and the column where it begins.
+// for times. The error names every bad condition and the column where it begins.
 func ParseSLO(text string) (SLO, error) {
 	var slo SLO
 	var errs []error
 	column := 1
 	for part := range strings.SplitSeq(text, ",") {
-		limb, err := parseLimb(strings.TrimSpace(part))
+		condition, err := parseCondition(strings.TrimSpace(part))
 		if err != nil {
 			indent := len(part) - len(strings.TrimLeft(part, " \t"))
 			errs = append(errs, fmt.Errorf("column %d: %w", column+indent, err))
 		}
-		slo = append(slo, limb)
+		slo = append(slo, condition)
 		column += len(part) + 1
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -90,12 +90,12 @@ func ParseSLO(text string) (SLO, error) {
 	return slo, nil
 }
 
-func parseLimb(text string) (Limb, error) {
+func parseCondition(text string) (Condition, error) {
 	at := strings.IndexAny(text, "<>")
 	if at < 0 {
-		return Limb{}, fmt.Errorf("%q has no < or >: write it as in 408<0.1%%", text)
+		return Condition{}, fmt.Errorf("%q has no < or >: write it as in 408<0.1%%", text)
 	}
-	l := Limb{Text: text, op: text[at : at+1]}
+	l := Condition{Text: text, op: text[at : at+1]}
 	bound := text[at+1:]
 	if rest, ok := strings.CutPrefix(bound, "="); ok {
 		l.op, bound = l.op+"=", rest
@@ -118,7 +118,7 @@ func parseLimb(text string) (Limb, error) {
 	return l, nil
 }
 
-func (l *Limb) setShare(text, bound string) error {
+func (l *Condition) setShare(text, bound string) error {
 	number, percent := strings.CutSuffix(bound, "%")
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if percent {
@@ -144,8 +144,8 @@ func timingTerm(name string) string {
 	return ""
 }
 
-// value is what a summary has of the limb; false where there are no data.
-func (l *Limb) value(s *report.Summary) (float64, bool) {
+// value is what a summary has of the condition; false where there are no data.
+func (l *Condition) value(s *report.Summary) (float64, bool) {
 	for _, share := range shares {
 		if share.name == l.term {
 			return share.of(s), s.Calls > 0
@@ -163,14 +163,14 @@ func (l *Limb) value(s *report.Summary) (float64, bool) {
 	return 0, false
 }
 
-// timed reports whether the limb is about a time.
-func (l *Limb) timed() bool { return timingTerm(l.term) != "" }
+// timed reports whether the condition is about a time.
+func (l *Condition) timed() bool { return timingTerm(l.term) != "" }
 
 // upper reports whether the bound is an upper one.
-func (l *Limb) upper() bool { return l.op[0] == '<' }
+func (l *Condition) upper() bool { return l.op[0] == '<' }
 
-// holds reports whether a value keeps the bound.
-func (l *Limb) holds(v float64) bool {
+// satisfied reports whether a value keeps the bound.
+func (l *Condition) satisfied(v float64) bool {
 	switch l.op {
 	case "<":
 		return v < l.at
@@ -182,10 +182,10 @@ func (l *Limb) holds(v float64) bool {
 	return v >= l.at
 }
 
-// hold holds the limb against a summary.
-func (l *Limb) hold(s *report.Summary) Holding {
+// check holds the condition against a summary.
+func (l *Condition) check(s *report.Summary) ConditionResult {
 	v, measured := l.value(s)
-	h := Holding{Text: l.Text, Bound: l.at, Value: v, Met: measured && l.holds(v)}
+	h := ConditionResult{Text: l.Text, Bound: l.at, Value: v, Met: measured && l.satisfied(v)}
 	allowed, used := l.at, v
 	if !l.upper() && !l.timed() {
 		allowed, used = 1-l.at, 1-v
@@ -204,14 +204,14 @@ func (l *Limb) hold(s *report.Summary) Holding {
 	return h
 }
 
-// Check holds the service level against summaries of several runs: each limb
+// Check holds the service level against summaries of several runs: each condition
 // against the worst of them.
-func (slo SLO) Check(runs ...*report.Summary) ([]Holding, bool) {
-	out := make([]Holding, len(slo))
+func (slo SLO) Check(runs ...*report.Summary) ([]ConditionResult, bool) {
+	out := make([]ConditionResult, len(slo))
 	met := true
 	for i := range slo {
 		for k, s := range runs {
-			if h := slo[i].hold(s); k == 0 || h.Margin < out[i].Margin || out[i].Met && !h.Met {
+			if h := slo[i].check(s); k == 0 || h.Margin < out[i].Margin || out[i].Met && !h.Met {
 				out[i] = h
 			}
 		}

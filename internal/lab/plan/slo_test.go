@@ -54,7 +54,7 @@ func TestParseSLOErrors(t *testing.T) {
 		}
 	}
 	if _, err := ParseSLO("x<1,408<1%,y<2"); err == nil || strings.Count(err.Error(), "column") != 2 {
-		t.Errorf("not every bad limb is told: %v", err)
+		t.Errorf("not every bad condition is told: %v", err)
 	}
 }
 

@@ -155,22 +155,22 @@ func (p *Plan) writeFrontier(b *strings.Builder) {
 	b.WriteString("USD a month by how PTUs are bought, standard tokens included; * is the cheapest that meets the SLO.\n\n")
 }
 
-// tightest is the limb with the least margin.
+// tightest is the condition with the least margin.
 func (o *Option) tightest() string {
-	if len(o.Limbs) == 0 {
+	if len(o.Conditions) == 0 {
 		return ""
 	}
-	h := slices.MinFunc(o.Limbs, func(a, b Holding) int { return cmp.Compare(a.Margin, b.Margin) })
+	h := slices.MinFunc(o.Conditions, func(a, b ConditionResult) int { return cmp.Compare(a.Margin, b.Margin) })
 	if !o.Met {
 		return o.missed() + " missed"
 	}
 	return fmt.Sprintf("%s, %.0f%% left", h.Text, 100*h.Margin)
 }
 
-// missed is the limbs that some seed missed.
+// missed is the conditions that some seed missed.
 func (o *Option) missed() string {
 	var out []string
-	for _, h := range o.Limbs {
+	for _, h := range o.Conditions {
 		if !h.Met {
 			out = append(out, h.Text)
 		}

@@ -107,7 +107,7 @@ func latencyChart(policies []Summary) *chart.Chart {
 	return c
 }
 
-// frontierChart shows what a parameter trades: truncated answers against
+// frontierChart shows what a parameter trades: truncated responses against
 // errors, with tokens as size. The compared policies are marked among its
 // points.
 func frontierChart(c Comparison) *chart.Chart {

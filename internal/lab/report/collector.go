@@ -68,7 +68,7 @@ func (c *Collector) Add(t *Try) {
 		}
 	}
 	if answered(t.Outcome) || t.Outcome == spillway.OutcomeTimeout {
-		c.e2e.Add(float64(t.E2E)) // without timeouts, whoever fails most would look quickest
+		c.e2e.Add(float64(t.E2E)) // without timeouts, the policy with the most failures would look fastest
 	}
 	if t.Last {
 		c.end(t)
@@ -88,20 +88,20 @@ func (c *Collector) end(t *Try) {
 	}
 }
 
-// complete reports whether an outcome is a whole answer.
+// complete reports whether an outcome is a whole response.
 func complete(o spillway.Outcome) bool {
 	return o == spillway.OutcomeOK || o == spillway.OutcomeOKClientCap
 }
 
-// truncated reports whether an outcome is an answer that the gateway ended.
+// truncated reports whether an outcome is a response that the gateway ended.
 func truncated(o spillway.Outcome) bool {
 	return o == spillway.OutcomeTruncatedBudget || o == spillway.OutcomeTruncatedDeadline
 }
 
-// answered reports whether the client got a valid answer, whole or in part.
+// answered reports whether the client got a valid response, whole or in part.
 func answered(o spillway.Outcome) bool { return complete(o) || truncated(o) }
 
-// Totals is what the driver of a run knows and no try tells. The zero value is
+// Totals is what the driver of a run knows besides the tries. The zero value is
 // a run of unknown length and cost.
 type Totals struct {
 	Seed     uint64

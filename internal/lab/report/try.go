@@ -16,7 +16,7 @@ type Try struct {
 
 	Status  int
 	Outcome spillway.Outcome
-	// Met says that a complete answer kept every limb of its objective and its
+	// Met says that a complete response kept every condition of its objective and its
 	// window. It means nothing for other outcomes.
 	Met     bool
 	Stream  bool
@@ -24,7 +24,7 @@ type Try struct {
 
 	// Of tries that were answered, in whole or in part.
 	TTFT time.Duration // first output, as upstream made it
-	TBT  time.Duration // mean over the answer; 0 when it has fewer than two tokens
+	TBT  time.Duration // mean over the response; 0 when it has fewer than two tokens
 	E2E  time.Duration // to the last byte; also of tries that ran out of time
 	// CallE2E is from the call's intended start to the try's end: with the
 	// tries before it and the waits between them.

@@ -2,7 +2,7 @@
 // predict what a policy would do with a workload on a fleet.
 //
 // It is the second driver beside the gateway. Calls come from a workload, the
-// fleet model responses attempts, and policy.Engine runs unchanged between them:
+// fleet model responds to attempts, and policy.Engine runs unchanged between them:
 // it gets the events that the gateway gives it, at the instants at which the
 // gateway would have read them on a network without delay. Equal seeds give
 // equal records.

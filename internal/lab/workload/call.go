@@ -6,18 +6,18 @@ import "time"
 // calls: they are what a client makes of a call that fails.
 type Call struct {
 	At     time.Duration // intended start, after the workload's beginning
-	Client string        // who calls; "" where the trace does not say
+	Client string        // the caller; "" if the trace has none
 	Class  string        // kind of traffic; "" where the trace does not say
 	Model  string        // model asked for; "" where the trace does not say
 
 	PromptTokens int
-	// OutputTokens is the length of the answer when nobody cuts it short.
+	// OutputTokens is the length of the response unless it is cut short.
 	OutputTokens int
 	// MaxTokens is the limit that the client sets; 0 is none.
 	MaxTokens int
 	Stream    bool // the client reads a stream
 	// CanStream says of a synchronous client that it would read a stream where
-	// its owner is asked to stream long answers.
+	// its owner is asked to stream long responses.
 	CanStream bool
 	// Prefix identifies the prompt's cacheable blocks, as fleet.Ask.Prefix
 	// does. It is shared and must not be changed.

@@ -229,7 +229,7 @@ func (d *csvDecoder) quoted(line []byte, c *Call) (verdict, error) {
 	return d.verdict(c), nil
 }
 
-// verdict tells BurstGPT's failures, which have no output, from calls.
+// verdict distinguishes BurstGPT's failures, which have no output, from calls.
 func (d *csvDecoder) verdict(c *Call) verdict {
 	if d.format == FormatBurstGPT && c.OutputTokens == 0 {
 		return isFailed

@@ -12,8 +12,8 @@ import (
 
 // Bounds of what Describe remembers.
 const (
-	maxClients = 100_000 // clients told apart
-	maxClasses = 64      // classes told apart; others count as one
+	maxClients = 100_000 // distinct clients
+	maxClasses = 64      // distinct classes; others count as one
 )
 
 // longOutput is the output above which a call counts as long: what fits into
@@ -32,12 +32,12 @@ type Description struct {
 	// that of each client's own gaps, weighted by its calls.
 	CV       float64 `json:"cv"`
 	ClientCV float64 `json:"client_cv"`
-	// Bursts tells of the counts of calls in windows of one and ten seconds.
+	// Bursts describes the counts of calls in windows of one and ten seconds.
 	Bursts []Burstiness `json:"bursts"`
 
 	InputTokens  Tokens `json:"input_tokens"`
 	OutputTokens Tokens `json:"output_tokens"`
-	// MaxTokens tells of the calls that set a limit, Limited of their share.
+	// MaxTokens describes the calls that set a limit, Limited of their share.
 	MaxTokens Tokens  `json:"max_tokens"`
 	Limited   float64 `json:"limited_share"`
 
@@ -72,14 +72,14 @@ type Tokens struct {
 	Max  int     `json:"max"`
 }
 
-// Clients tells of who calls. Shares are of the calls.
+// Clients describes the callers. Shares are of the calls.
 type Clients struct {
 	Count int     `json:"count"` // at least, where More
 	Top1  float64 `json:"top1_share"`
 	Top10 float64 `json:"top10_share"`
 	// Zipf is the exponent that fits the shares, 0 for fewer than 3 clients.
 	Zipf float64 `json:"zipf"`
-	More bool    `json:"more,omitempty"` // more clients than are told apart
+	More bool    `json:"more,omitempty"` // more clients than the maximum
 }
 
 // Segment is one class or one model of a workload.
@@ -129,7 +129,7 @@ type survey struct {
 	long, stream, can, prefixed int
 	longTokens                  float64
 	clients                     map[string]*client
-	strangers                   int // calls of clients that are not told apart
+	strangers                   int // calls of clients beyond the maximum
 	classes, models             map[string]*segment
 }
 

@@ -22,14 +22,14 @@ const (
 	FormatRecords  Format = "records"  // the records that the gateway leaves
 )
 
-// Censored says what becomes of records whose answer was not seen to its end,
+// Censored says what becomes of records whose response was not seen to its end,
 // so that its true length is unknown.
 type Censored string
 
 // The treatments of unknown lengths.
 const (
 	// CensoredImpute, the default, takes the length of a recent complete
-	// answer of the same class that is longer than what was seen, or what was
+	// response of the same class that is longer than what was seen, or what was
 	// seen where there is none.
 	CensoredImpute Censored = ""
 	// CensoredLimit takes the client's own limit where it set one: the worst
@@ -80,7 +80,7 @@ type Tally struct {
 	Format Format `json:"format"`
 	// Rows that became calls.
 	Rows int `json:"rows"`
-	// Skipped rows are bad; Reasons tells of the first five.
+	// Skipped rows are bad; Reasons has those of the first five.
 	Skipped int      `json:"skipped,omitempty"`
 	Reasons []string `json:"reasons,omitempty"`
 	// Left out on purpose: attempts of a client to repeat a call, rows that
@@ -130,7 +130,7 @@ type Reader struct {
 }
 
 // Open reads a trace from r; name stands in errors. It returns an error where
-// the format cannot be told or columns are missing.
+// the format cannot be detected or columns are missing.
 func Open(r io.Reader, name string, opt ReadOptions) (*Reader, error) {
 	return OpenParts([]Part{{name, r}}, opt)
 }

@@ -80,7 +80,7 @@ func (row *recordRow) set(key string, value []byte) (err error) {
 	return err
 }
 
-// usage takes what the answer consumed.
+// usage takes what the response consumed.
 func (row *recordRow) usage(value []byte) (err error) {
 	c := jsonwalk.Lax(value)
 	for c.Enter('{'); err == nil && c.More('}'); {
@@ -175,7 +175,7 @@ func (d *recordDecoder) decode(line []byte, c *Call) (verdict, error) {
 	return d.length(&row, c), nil
 }
 
-// length finds the output's length, which is known only where the answer came
+// length finds the output's length, which is known only where the response came
 // to its own end or to the client's limit.
 func (d *recordDecoder) length(row *recordRow, c *Call) verdict {
 	seen := max(row.completion, row.seen)
@@ -199,11 +199,11 @@ func (d *recordDecoder) length(row *recordRow, c *Call) verdict {
 	return isCall
 }
 
-// Lookback finds the lengths of answers that were cut off among those of
-// answers that were not. The zero value has seen none.
+// Lookback finds the lengths of responses that were cut off among those of
+// responses that were not. The zero value has seen none.
 type Lookback struct{ classes map[string]*recentLengths }
 
-// Length is the output tokens of an answer of that class: of a whole one what
+// Length is the output tokens of a response of that class: of a whole one what
 // was seen, which is remembered; else a recent length of its class beyond what
 // was seen, within the limit that its client set, where there is one.
 func (l *Lookback) Length(class string, seen, limit int, whole bool) int {
@@ -230,7 +230,7 @@ func (l *Lookback) of(class string) *recentLengths {
 	return recent
 }
 
-// recentLengths remembers the lengths of recent complete answers.
+// recentLengths remembers the lengths of recent complete responses.
 type recentLengths struct {
 	ring [256]int
 	n    int // added so far

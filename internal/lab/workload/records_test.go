@@ -52,7 +52,7 @@ func TestReadRecords(t *testing.T) {
 	}
 }
 
-// An answer that was cut at 300 tokens was longer; how long, other answers of
+// A response that was cut at 300 tokens was longer; how long, other responses of
 // the class say.
 func TestCensored(t *testing.T) {
 	cut := recorded(30, func(r *spillway.Record) { r.Outcome, r.Usage.Completion = spillway.OutcomeTruncatedDeadline, 300 })

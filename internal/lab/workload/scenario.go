@@ -44,7 +44,7 @@ func burst() Spec {
 	return s
 }
 
-// chatDiurnal is a day of streamed chat, with long answers that reason.
+// chatDiurnal is a day of streamed chat, with long responses that reason.
 func chatDiurnal() Spec {
 	return Spec{
 		Rate: 20, Duration: 24 * time.Hour, Clients: 200, Zipf: 1.1, Model: "gpt-4o-mini",

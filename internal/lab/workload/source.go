@@ -87,7 +87,7 @@ func (s *limit) Next() (Call, error) {
 const maxBatch = 1 << 16
 
 // Spread returns src with calls of the same instant spread evenly at random
-// over the time to the next instant: the cure for timestamps that were rounded
+// over the time to the next instant: the fix for timestamps that were rounded
 // to seconds. The last instant takes the distance of the one before. More than
 // 65,536 calls of one instant are an error.
 func Spread(src Source, seed uint64) Source {

@@ -17,7 +17,7 @@ type Capacity struct {
 	USD      float64 `json:"usd"`
 	// Used is the work done, as a share of what the PTUs can do.
 	Used float64 `json:"used"`
-	// AllTokensUSD is what its answers would have cost at the model's price by
+	// AllTokensUSD is what its responses would have cost at the model's price by
 	// the token; 0 where that is unknown.
 	AllTokensUSD float64 `json:"at_token_price_usd"`
 }
@@ -49,10 +49,10 @@ type Bill struct {
 	// UnusedPTUUSD is what provisioned deployments cost that did nothing: it is
 	// in the total and in no line.
 	UnusedPTUUSD float64 `json:"unused_ptu_usd"`
-	// UnknownPTU are provisioned deployments whose PTUs nobody told.
+	// UnknownPTU are provisioned deployments without a configured PTU count.
 	UnknownPTU []string `json:"unknown_ptu"`
 	Checks     []Check  `json:"checks"`
-	// Prices says where prices come from that nobody configured.
+	// Prices names the source of prices that are not configured.
 	Prices string `json:"prices"`
 }
 
@@ -122,7 +122,7 @@ func (c *Collector) capacities(b *Bill) {
 	}
 }
 
-// atTokenPrice is what the answers of a provisioned deployment would have cost
+// atTokenPrice is what the responses of a provisioned deployment would have cost
 // by the token.
 func (c *Collector) atTokenPrice(name string) float64 {
 	u := c.answers[name]

@@ -26,7 +26,7 @@ const (
 const maxLines = 10_000
 
 const (
-	nobody = "(none)"
+	noName = "(none)"
 	others = "(others)"
 )
 
@@ -42,7 +42,7 @@ type Line struct {
 	Name     string `json:"name"`
 	Requests int    `json:"requests"` // at a deployment: those that it answered
 	Attempts int    `json:"attempts"`
-	// Tokens are of answers; those that the deployment reported, or our own
+	// Tokens are of responses; those that the deployment reported, or our own
 	// counts.
 	PromptTokens     int64 `json:"prompt_tokens"`
 	CachedTokens     int64 `json:"cached_tokens"`
@@ -51,7 +51,7 @@ type Line struct {
 	Unreported       int   `json:"unreported"` // requests whose tokens are our own counts
 	Unpriced         int   `json:"unpriced"`   // attempts whose price is unknown
 	// TokenUSD is what standard deployments charge; EstimatedUSD the part of it
-	// that rests on our own counts, UnusedUSD the part of attempts whose answer
+	// that rests on our own counts, UnusedUSD the part of attempts whose response
 	// nobody got.
 	TokenUSD     float64 `json:"token_usd"`
 	EstimatedUSD float64 `json:"estimated_usd"`
@@ -73,11 +73,11 @@ type Collector struct {
 	total    Line
 	from, to time.Time
 	used     map[string]*usage
-	// answers are those of provisioned deployments.
+	// responses are those of provisioned deployments.
 	answers map[string]*usage
 }
 
-// usage is what a deployment reported of answers that it bills by the token.
+// usage is what a deployment reported of responses that it bills by the token.
 type usage struct {
 	model                      string
 	prompt, cached, completion int64
@@ -144,7 +144,7 @@ func (c *Collector) linesOf(r *spillway.Record, a *spillway.Attempt) []*Line {
 	return all
 }
 
-// request adds an answer's tokens.
+// request adds a response's tokens.
 func (l *Line) request(r *spillway.Record) {
 	l.Requests++
 	l.PromptTokens += int64(r.Usage.Prompt)
@@ -228,7 +228,7 @@ func nameOf(d Dimension, r *spillway.Record) string {
 		name = cmp.Or(r.Model, r.Pool)
 	case ByDeployment:
 	}
-	return cmp.Or(name, nobody)
+	return cmp.Or(name, noName)
 }
 
 func (c *Collector) line(d Dimension, name string) *Line {

@@ -41,7 +41,7 @@ func answered(d string, kind spillway.Kind, u spillway.Usage) *spillway.Record {
 	return r
 }
 
-// One standard answer, one provisioned one, one that failed and was tried
+// One standard response, one provisioned one, one that failed and was tried
 // again, one that nobody can price, for an hour.
 func TestBill(t *testing.T) {
 	c := NewCollector(fleet(), allDimensions())

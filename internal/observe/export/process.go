@@ -23,7 +23,7 @@ const (
 )
 
 // ErrClosed is the error of a send after Close.
-var ErrClosed = errors.New("the export program is closed")
+var ErrClosed = errors.New("the export process is closed")
 
 // Process sends segments by a program of its own, spillway-export, which links
 // the libraries of the places. When the program ends, the sends under way
@@ -73,7 +73,7 @@ func run(path string) (*child, error) {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the export program: %w", err)
+		return nil, fmt.Errorf("start the export process: %w", err)
 	}
 	kill := func() { _ = cmd.Process.Kill() } // it fails when the program has ended
 	return &child{in: in, out: out, wait: cmd.Wait, kill: kill}, nil
@@ -118,7 +118,7 @@ func (p *Process) connect() (*conn, error) {
 	case p.conn != nil && !p.conn.isOver():
 		return p.conn, nil
 	case p.conn != nil:
-		p.log.Warn("the export program has ended and is started again", slog.Any("error", p.conn.err))
+		p.log.Warn("export process exited, restarting", slog.Any("error", p.conn.err))
 		p.conn = nil
 	}
 	running, err := p.launch()
@@ -202,7 +202,7 @@ func (c *conn) call(ctx context.Context, r request) error {
 	case a := <-answers:
 		return a.err()
 	case <-c.over:
-		return fmt.Errorf("the export program has ended: %w", c.err)
+		return fmt.Errorf("the export process exited: %w", c.err)
 	case <-ctx.Done():
 	}
 	c.mu.Lock()
@@ -217,7 +217,7 @@ func (c *conn) call(ctx context.Context, r request) error {
 	case <-patience.C:
 		c.child.kill()
 	}
-	return fmt.Errorf("the export program did not answer in time: %w", ctx.Err())
+	return fmt.Errorf("the export process did not respond in time: %w", ctx.Err())
 }
 
 // close ends the program and waits for it.

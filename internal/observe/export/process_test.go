@@ -181,7 +181,7 @@ func TestProcessCancels(t *testing.T) {
 }
 
 // What was sent in the last moment counts as sent.
-func TestProcessSentWhileCancelled(t *testing.T) {
+func TestProcessSentWhileCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := startMachine(t, &machine{open: always(func(ctx context.Context, _ *store.Segment) error { <-ctx.Done(); return nil })})
 		defer p.Close()
@@ -193,7 +193,7 @@ func TestProcessSentWhileCancelled(t *testing.T) {
 	})
 }
 
-// A program that ends fails what is under way, and is started again by the next
+// A program that ends fails what is under way, and export process exited, restarting by the next
 // send.
 func TestProcessStartsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestProcessStartsAgain(t *testing.T) {
 		if err := p.Sender("lake").Send(t.Context(), described(t)); err != nil {
 			t.Error(err)
 		}
-		if m.started != 2 || strings.Count(log.String(), "started again") != 1 {
+		if m.started != 2 || strings.Count(log.String(), "export process exited, restarting") != 1 {
 			t.Errorf("started %d times, logged:\n%s", m.started, log)
 		}
 	})

@@ -58,7 +58,7 @@ func (e *remoteError) Unwrap() error { return e.failure }
 
 // Serve does what a gateway's Process asks for on in, and answers on out, until
 // in ends: then the gateway is gone or needs it no more. Sends under way are
-// cancelled. The senders come from open.
+// canceled. The senders come from open.
 func Serve(in io.Reader, out io.Writer, open func(Target) (Sender, error)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -68,7 +68,7 @@ func Serve(in io.Reader, out io.Writer, open func(Target) (Sender, error)) error
 		if err := requests.Decode(&r); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("reading what to do: %w", err)
+			return fmt.Errorf("reading a command: %w", err)
 		}
 		switch {
 		case r.Open != nil:
@@ -107,7 +107,7 @@ func (s *server) openAll(targets map[string]Target) error {
 func (s *server) start(ctx context.Context, r request) {
 	to, ok := s.senders[r.Export]
 	if !ok {
-		s.answer(r.ID, fmt.Errorf("there is no export %q", r.Export))
+		s.answer(r.ID, fmt.Errorf("unknown export %q", r.Export))
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)

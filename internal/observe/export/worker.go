@@ -18,8 +18,8 @@ const (
 	maxDelay  = 5 * time.Minute
 	// maxRetryAfter bounds what a sink may ask for.
 	maxRetryAfter = 15 * time.Minute
-	// tellEvery is how often a sink that stays down is logged.
-	tellEvery = time.Hour
+	// logEvery is how often a sink that stays down is logged.
+	logEvery = time.Hour
 )
 
 // Sender sends one segment to one place, whole: when it returns nil, the place
@@ -53,7 +53,7 @@ type worker struct {
 
 	// Owned by the goroutine.
 	failed      int // tries in a row
-	told        time.Time
+	loggedAt    time.Time
 	refusedFrom time.Time // when the segment that is out was first refused
 	refusedLast int64     // and which it is
 }
@@ -67,7 +67,7 @@ func (w *worker) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			if !w.pause(ctx, w.note(err)) {
+			if !w.pause(ctx, w.logFailure(err)) {
 				return
 			}
 		case !more:
@@ -120,7 +120,7 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 
 // hopeless reports whether a segment has been refused for long enough. What a
 // sink refuses is more likely a table or a mapping that is wrong than the
-// segment, and there must be time to mend that.
+// segment, and operators need time to fix that.
 func (w *worker) hopeless(s *store.Segment, err error) bool {
 	now := time.Now()
 	switch {
@@ -140,14 +140,14 @@ func (w *worker) giveUp(s *store.Segment, err error) error {
 	return w.Feed.GiveUp(s)
 }
 
-// note counts a failure, tells of the first of a row and then now and again,
+// logFailure counts a failure, logs the first in a row and then one per logEvery,
 // and returns how long to wait.
-func (w *worker) note(err error) time.Duration {
+func (w *worker) logFailure(err error) time.Duration {
 	w.failures.Add(1)
 	w.failed++
 	delay := max(backoff(w.failed, w.random()), min(retryAfter(err), maxRetryAfter))
-	if now := time.Now(); w.failed == 1 || now.Sub(w.told) >= tellEvery {
-		w.told = now
+	if now := time.Now(); w.failed == 1 || now.Sub(w.loggedAt) >= logEvery {
+		w.loggedAt = now
 		w.log.Warn("export failed, will retry", slog.Any("error", err),
 			slog.Int("failed_tries", w.failed), slog.Duration("next_try", delay.Round(time.Millisecond)), slog.Bool("refused", Refused(err)))
 	}

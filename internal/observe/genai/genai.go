@@ -36,7 +36,7 @@ const (
 
 // The values of ProviderName and TokenType.
 const (
-	// DefaultProvider is the provider where nothing else is known.
+	// DefaultProvider is the provider if no other is known.
 	DefaultProvider = "azure.ai.openai"
 	// ProviderOpenAI is that of deployments that speak OpenAI's own dialect.
 	ProviderOpenAI = "openai"

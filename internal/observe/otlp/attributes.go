@@ -51,7 +51,7 @@ func (a *attributes) ms(name string, d time.Duration) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// request adds what a record tells of a request.
+// request adds the attributes of a request.
 func (a *attributes) request(r *spillway.Record, provider string) {
 	a.str(genai.OperationName, genai.Operation(r.API))
 	a.str(genai.ProviderName, provider)
@@ -117,7 +117,7 @@ func (a *attributes) end(r *spillway.Record) {
 	}
 }
 
-// attempt adds what a record tells of an attempt, besides what the conventions
+// attempt adds the attributes of an attempt, besides what the conventions
 // name, each name after the prefix.
 func (a *attributes) attempt(prefix string, t *spillway.Attempt) {
 	a.str(prefix+"deployment", t.Deployment)

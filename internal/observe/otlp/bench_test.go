@@ -45,7 +45,7 @@ func BenchmarkConvert(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			e := &Exporter{cfg: cfg, tracer: newTracer(resource.Empty(), 1), logger: newLogger(resource.Empty())}
 			var it item
-			it.keep(plain())
+			it.copyRecord(plain())
 			batch := []*item{&it}
 			measure(b, func() { e.convert(batch) })
 		})
@@ -82,7 +82,7 @@ func BenchmarkSend(b *testing.B) {
 			r := plain()
 			n := 0
 			measure(b, func() {
-				batch[n%maxBatch].keep(r)
+				batch[n%maxBatch].copyRecord(r)
 				if n++; n%maxBatch != 0 {
 					return
 				}

@@ -38,7 +38,7 @@ type client struct {
 	close   func() error // what carries them
 }
 
-// newClient prepares the way; it connects to nobody yet.
+// newClient creates a client; it does not connect yet.
 func newClient(cfg Config) (*client, error) {
 	at, err := url.Parse(cfg.Endpoint)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
@@ -167,8 +167,8 @@ func (c *client) shutdown(ctx context.Context) error {
 	return errors.Join(append(errs, c.close())...)
 }
 
-// transient makes an error of the answers after which OTLP has a client try
-// again, so that they are told from those that are final.
+// transient makes an error of the responses after which OTLP has a client try
+// again, to distinguish them from permanent ones.
 type transient struct{ http.RoundTripper }
 
 // RoundTrip sends the request.
@@ -188,7 +188,7 @@ func (t transient) RoundTrip(r *http.Request) (*http.Response, error) {
 // or said so.
 func mayPass(err error) bool {
 	if _, ok := errors.AsType[*url.Error](err); ok {
-		return true // of HTTP: no answer, or one that is transient
+		return true // of HTTP: no response, or one that is transient
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return true

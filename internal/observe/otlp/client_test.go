@@ -26,7 +26,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-// webCollector takes OTLP over HTTP, and answers what it is told.
+// webCollector takes OTLP over HTTP, and responses what it is told.
 type webCollector struct {
 	*httptest.Server
 	mu      sync.Mutex

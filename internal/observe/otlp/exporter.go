@@ -104,7 +104,7 @@ func describe(cfg Config) (*resource.Resource, error) {
 func (e *Exporter) Record(r *spillway.Record) {
 	if e.cfg.Traces || e.cfg.Logs {
 		it := e.queue.Get()
-		it.keep(r)
+		it.copyRecord(r)
 		e.queue.Put(it, 0)
 	}
 }
@@ -113,7 +113,7 @@ func (e *Exporter) Record(r *spillway.Record) {
 func (e *Exporter) Dropped() uint64 { return e.queue.Dropped() }
 
 // Close sends what is queued, for CloseWithin at most, and ends the exporter.
-// What is then left is lost and counted, which the log tells. Close may be
+// Items that are left then are dropped, counted and logged. Close may be
 // called again.
 func (e *Exporter) Close() error {
 	var err error
@@ -128,7 +128,7 @@ func (e *Exporter) Close() error {
 			e.cfg.Log.Warn("records not sent before shutdown", slog.Uint64("lost", lost))
 		}
 		e.cancel()
-		// What is left to do waits for nobody.
+		// Nothing waits for the rest.
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		err = e.client.shutdown(ctx)
@@ -176,7 +176,7 @@ func (e *Exporter) convert(batch []*item) ([]sdktrace.ReadOnlySpan, []sdklog.Rec
 			e.logger.log(r, id, sampled, e.provider)
 		}
 	}
-	return e.tracer.ended.take(), e.logger.emitted.take()
+	return e.tracer.ended.drain(), e.logger.emitted.drain()
 }
 
 func (e *Exporter) provider(deployment string) string {
@@ -194,8 +194,8 @@ func (e *Exporter) deliver(signal string, export func(context.Context) error) bo
 	defer pause.Stop()
 	<-pause.C
 	for wait := firstPause; ; wait = min(2*wait, longestPause) {
-		err := e.try(export)
-		e.tell(signal, err)
+		err := e.sendOnce(export)
+		e.logResult(signal, err)
 		if err == nil {
 			return true
 		}
@@ -211,18 +211,18 @@ func (e *Exporter) deliver(signal string, export func(context.Context) error) bo
 	}
 }
 
-// try sends one message once.
-func (e *Exporter) try(export func(context.Context) error) error {
+// sendOnce sends one message once.
+func (e *Exporter) sendOnce(export func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Timeout)
 	defer cancel()
 	return export(ctx)
 }
 
-// maxErrorBytes bounds what the log repeats of a collector's answer.
+// maxErrorBytes bounds what the log repeats of a collector's response.
 const maxErrorBytes = 512
 
-// tell tells of the first failure in a row, and of its end.
-func (e *Exporter) tell(signal string, err error) {
+// logResult logs the first failure in a row and the recovery.
+func (e *Exporter) logResult(signal string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	was := e.failed[signal]
@@ -250,7 +250,7 @@ func (e *Exporter) sendMetrics(m *meter) {
 		case <-e.closing:
 			ending = true
 		}
-		e.tell("metrics", e.try(func(ctx context.Context) error {
+		e.logResult("metrics", e.sendOnce(func(ctx context.Context) error {
 			now, err := m.read(ctx)
 			if err != nil {
 				return err

@@ -17,7 +17,7 @@ import (
 )
 
 // collector is one in memory: it takes spans unless it is told what else to
-// answer.
+// response.
 type collector struct {
 	mu     sync.Mutex
 	answer func(context.Context) error
@@ -237,7 +237,7 @@ func TestMayPass(t *testing.T) {
 func TestRecordDoesNotAllocate(t *testing.T) {
 	r := plain()
 	var it item
-	keep := func() { it.keep(r) }
+	keep := func() { it.copyRecord(r) }
 	keep()
 	if got := testing.AllocsPerRun(1000, keep); got > 0 {
 		t.Errorf("recording allocates %v times", got)

@@ -9,7 +9,7 @@ import (
 // maxTextBytes bounds the strings that come from clients and deployments.
 const maxTextBytes = 256
 
-// item is a record of which nothing belongs to anybody else: records are valid
+// item is a deep copy of a record: records are valid
 // only while they are handed over, and some of their strings are parts of
 // requests. Items are used again, and with them their buffers.
 type item struct {
@@ -19,8 +19,8 @@ type item struct {
 	model    int    // bytes of the model
 }
 
-// keep makes the item a copy of r.
-func (it *item) keep(r *spillway.Record) {
+// copyRecord makes the item a deep copy of r.
+func (it *item) copyRecord(r *spillway.Record) {
 	model, tenant := short(r.Model), short(r.Tenant)
 	it.text = append(append(it.text[:0], model...), tenant...)
 	it.model = len(model)

@@ -61,7 +61,7 @@ func (l *logger) log(r *spillway.Record, id identity, sampled bool, provider fun
 	l.logger.Emit(trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(at)), e)
 }
 
-// severity is how much an outcome should trouble somebody.
+// severity maps an outcome to a log severity.
 func severity(o spillway.Outcome) log.Severity {
 	switch o {
 	case spillway.OutcomeOK, spillway.OutcomeOKClientCap, spillway.OutcomeClientGone:
@@ -76,8 +76,8 @@ func severity(o spillway.Outcome) log.Severity {
 // eventBatch gathers events.
 type eventBatch struct{ events []sdklog.Record }
 
-// take returns the events gathered so far, and begins anew.
-func (b *eventBatch) take() []sdklog.Record {
+// drain returns the events gathered so far, and begins anew.
+func (b *eventBatch) drain() []sdklog.Record {
 	taken := b.events
 	b.events = nil
 	return taken

@@ -76,7 +76,7 @@ func providers(deployment string) string { return "provider of " + deployment }
 func spansOf(r *spillway.Record) []sdktrace.ReadOnlySpan {
 	t := newTracer(resource.Empty(), 1)
 	t.trace(r, identify(r), providers)
-	return t.ended.take()
+	return t.ended.drain()
 }
 
 func TestSpans(t *testing.T) {
@@ -209,7 +209,7 @@ func TestEvent(t *testing.T) {
 	l := newLogger(resource.Empty())
 	r := whole()
 	l.log(r, identify(r), true, providers)
-	e := l.emitted.take()[0]
+	e := l.emitted.drain()[0]
 	if e.EventName() != "spillway.request" || e.Body().AsString() != "chat gpt-4o-mini: truncated_budget" || e.Severity() != log.SeverityWarn ||
 		e.TraceID().String() != ownTrace || !e.TraceFlags().IsSampled() || !e.Timestamp().Equal(accepted.Add(r.E2E)) {
 		t.Errorf("event %q %v %v in %v: %v", e.EventName(), e.Timestamp(), e.Severity(), e.TraceID(), e.Body())
@@ -281,7 +281,7 @@ func TestItemsBelongToNobody(t *testing.T) {
 	r := whole()
 	r.Tenant, r.Attempts[1].ServedBy = strings.Repeat("t", 1000), strings.Repeat("s", 1000)
 	var it item
-	it.keep(r)
+	it.copyRecord(r)
 	r.Attempts[0].Deployment = "changed"
 	got := it.record()
 	if got.Attempts[0].Deployment != "ptu-eastus" || got.Model != "gpt-4o-mini" || len(got.Tenant) != maxTextBytes || len(got.Attempts[1].ServedBy) != maxTextBytes {
@@ -291,7 +291,7 @@ func TestItemsBelongToNobody(t *testing.T) {
 		t.Error("the record itself was changed")
 	}
 	r = plain()
-	it.keep(r)
+	it.copyRecord(r)
 	if got := it.record(); len(got.Attempts) != 1 || got.Tenant != "acme" {
 		t.Errorf("the item used again is %+v", got)
 	}

@@ -169,8 +169,8 @@ func (g *givenIDs) NewSpanID(context.Context, trace.TraceID) trace.SpanID { retu
 // spanBatch gathers the spans that have ended.
 type spanBatch struct{ spans []sdktrace.ReadOnlySpan }
 
-// take returns the spans gathered so far, and begins anew.
-func (b *spanBatch) take() []sdktrace.ReadOnlySpan {
+// drain returns the spans gathered so far, and begins anew.
+func (b *spanBatch) drain() []sdktrace.ReadOnlySpan {
 	taken := b.spans
 	b.spans = nil
 	return taken

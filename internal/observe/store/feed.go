@@ -17,7 +17,7 @@ import (
 // feedPrefix begins the names of the states that hold the cursors of feeds.
 const feedPrefix = "feed-"
 
-// Segment is a sealed file on its way to somebody else. It is open: what
+// Segment is a sealed file that is being exported. It is open: what
 // becomes of its name does not matter. Close gives it up. As JSON it describes
 // itself to another process, which opens it with Reopen.
 type Segment struct {

@@ -111,7 +111,7 @@ type coveredFile struct {
 }
 
 // writeNumber keeps the next number in the lock file: when all segments have
-// become too old, nothing else tells where the numbers were.
+// become too old, no other file says where the numbers were.
 func writeNumber(lock *os.File, next int64) error {
 	_, err := lock.WriteAt(fmt.Appendf(nil, "%020d\n", next), 0)
 	return err

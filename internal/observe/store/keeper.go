@@ -22,7 +22,7 @@ const (
 	writeBufferBytes = 256 << 10
 )
 
-// errStopped ends a merge that nobody waits for.
+// errStopped ends a merge when the store closes.
 var errStopped = errors.New("the store is closing")
 
 // keeper seals tails, merges segments and removes what is too old or too much.
@@ -73,8 +73,8 @@ func newFedKeeper(cfg Config, next int64) (*keeper, error) {
 	return k, nil
 }
 
-// end waits for the last tails to be sealed.
-func (k *keeper) end() error {
+// close waits for the last tails to be sealed.
+func (k *keeper) close() error {
 	close(k.stop)
 	<-k.done
 	return k.lastErr
@@ -86,7 +86,7 @@ func (k *keeper) run() {
 	timer := time.NewTimer(keepEvery)
 	defer timer.Stop()
 	for {
-		k.note(k.work(steady(began, time.Now(), time.Since(began))))
+		k.logError(k.work(steady(began, time.Now(), time.Since(began))))
 		pause := keepEvery
 		if k.failed {
 			pause = retryEvery
@@ -96,7 +96,7 @@ func (k *keeper) run() {
 		case <-k.wake:
 		case <-timer.C:
 		case <-k.stop:
-			k.note(k.seal())
+			k.logError(k.seal())
 			for _, f := range k.feeds {
 				notify(f.sealed)
 			}
@@ -115,8 +115,8 @@ func steady(began, now time.Time, passed time.Duration) time.Time {
 	return now
 }
 
-// note remembers an error and tells of the first of a row.
-func (k *keeper) note(err error) {
+// logError stores an error and logs the first in a row.
+func (k *keeper) logError(err error) {
 	if errors.Is(err, errStopped) {
 		return
 	}
@@ -145,7 +145,7 @@ func (k *keeper) work(now time.Time) error {
 	return err
 }
 
-// remove removes segments, and tells those who may have wanted them.
+// remove removes segments, and notifies the exports that still needed them.
 func (k *keeper) remove(segments []segmentFile) error {
 	k.moving.Lock()
 	defer k.moving.Unlock()
@@ -243,7 +243,7 @@ func (k *keeper) sealTail(t tailFile) error {
 	parsed, err := parseTail(data)
 	switch {
 	case err != nil && len(data) > 0:
-		return k.putAside(path, err)
+		return k.quarantine(path, err)
 	case err != nil || len(parsed.rows) == 0:
 		return os.Remove(path)
 	}
@@ -269,7 +269,7 @@ func (k *keeper) sealTail(t tailFile) error {
 		return nil
 	})
 	if errors.Is(err, errTail) {
-		return k.putAside(path, errRow)
+		return k.quarantine(path, errRow)
 	}
 	if err != nil {
 		return err
@@ -280,8 +280,8 @@ func (k *keeper) sealTail(t tailFile) error {
 	return os.Remove(path)
 }
 
-// putAside gives a tail a name that nothing looks at.
-func (k *keeper) putAside(path string, why error) error {
+// quarantine renames an unreadable tail, so that no reader opens it.
+func (k *keeper) quarantine(path string, why error) error {
 	k.cfg.Log.Error("unreadable tail renamed", slog.String("path", path), slog.Any("error", why))
 	return os.Rename(path, path+unreadableSuffix)
 }

@@ -26,10 +26,10 @@ const (
 // between.
 func planMerge(segments []segmentFile, full int64, cuts []int64) []segmentFile {
 	for i := 0; i+mergeFiles <= len(segments); i++ {
-		neighbours := segments[i : i+mergeFiles]
+		adjacent := segments[i : i+mergeFiles]
 		var rows, largest int64
-		from, to := neighbours[0].from, neighbours[0].to
-		for _, s := range neighbours {
+		from, to := adjacent[0].from, adjacent[0].to
+		for _, s := range adjacent {
 			rows += s.rows()
 			largest = max(largest, s.rows())
 			if s.from.Before(from) {
@@ -39,8 +39,8 @@ func planMerge(segments []segmentFile, full int64, cuts []int64) []segmentFile {
 				to = s.to
 			}
 		}
-		if largest < full && largest <= rows/2 && to.Sub(from) <= mergeSpan && !cut(neighbours, cuts) {
-			return neighbours
+		if largest < full && largest <= rows/2 && to.Sub(from) <= mergeSpan && !cut(adjacent, cuts) {
+			return adjacent
 		}
 	}
 	return nil
@@ -48,8 +48,8 @@ func planMerge(segments []segmentFile, full int64, cuts []int64) []segmentFile {
 
 // cut reports whether one of the cuts would be in the midst of the neighbors
 // as one segment.
-func cut(neighbours []segmentFile, cuts []int64) bool {
-	first, last := neighbours[0].first, neighbours[len(neighbours)-1].last
+func cut(adjacent []segmentFile, cuts []int64) bool {
+	first, last := adjacent[0].first, adjacent[len(adjacent)-1].last
 	return slices.ContainsFunc(cuts, func(n int64) bool { return first <= n && n < last })
 }
 
@@ -68,14 +68,14 @@ func (k *keeper) merge() error {
 		if err != nil {
 			return err
 		}
-		neighbours := k.planMerge(l.segments, between)
-		if neighbours == nil {
+		adjacent := k.planMerge(l.segments, between)
+		if adjacent == nil {
 			return nil
 		}
-		if fits, err := k.fits(neighbours); err != nil || !fits {
+		if fits, err := k.fits(adjacent); err != nil || !fits {
 			return err
 		}
-		err = k.mergeThese(neighbours)
+		err = k.mergeThese(adjacent)
 		if bad, ok := errors.AsType[*segmentError](err); ok {
 			// Whoever reads it will get the same error. It is not merged, so
 			// that the others can be.
@@ -93,13 +93,13 @@ func (k *keeper) merge() error {
 
 // fits reports whether a merge leaves room for the records that come meanwhile:
 // on a disk that is nearly full it would take the last of it, for a time.
-func (k *keeper) fits(neighbours []segmentFile) (bool, error) {
+func (k *keeper) fits(adjacent []segmentFile) (bool, error) {
 	free, err := freeBytes(k.cfg.Dir)
 	if err != nil {
 		return false, fmt.Errorf("read the free disk space: %w", err)
 	}
 	var bytes int64
-	for _, s := range neighbours {
+	for _, s := range adjacent {
 		bytes += s.bytes
 	}
 	return free >= 2*bytes, nil
@@ -123,11 +123,11 @@ func (k *keeper) planMerge(segments []segmentFile, cuts []int64) []segmentFile {
 // mergeThese writes one segment with the records of the neighbors and removes
 // those. Between the two the new one covers the old ones, for readers and
 // after a crash.
-func (k *keeper) mergeThese(neighbours []segmentFile) error {
+func (k *keeper) mergeThese(adjacent []segmentFile) error {
 	v := &view{bounds: bounds{math.MinInt64, math.MaxInt64}}
 	defer v.close()
-	names := make([]string, len(neighbours))
-	for i, s := range neighbours {
+	names := make([]string, len(adjacent))
+	for i, s := range adjacent {
 		names[i] = s.name
 		f, err := os.Open(filepath.Join(k.cfg.Dir, s.name))
 		if err != nil {
@@ -140,7 +140,7 @@ func (k *keeper) mergeThese(neighbours []segmentFile) error {
 	if err != nil {
 		return err
 	}
-	err = k.writeSegment(neighbours[0].first, neighbours[len(neighbours)-1].last, func(w *segmentWriter) error {
+	err = k.writeSegment(adjacent[0].first, adjacent[len(adjacent)-1].last, func(w *segmentWriter) error {
 		for r, err := range v.records(all) {
 			if err != nil {
 				return err

@@ -103,10 +103,10 @@ func feedStateName(file string) (state string, ok bool) {
 	return state, ok && strings.HasPrefix(state, feedPrefix) && stateName.MatchString(state)
 }
 
-// originState names the state that holds what tells this store from others.
+// originState names the state that holds the identity of this store.
 const originState = "origin"
 
-// origin returns what tells the store in dir from others, and makes it up the
+// origin returns the identity of the store in dir, and creates it the
 // first time.
 func origin(dir string) (string, error) {
 	data, err := LoadState(dir, originState)

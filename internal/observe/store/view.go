@@ -136,7 +136,7 @@ func (v *view) records(c choice) iter.Seq2[*spillway.Record, error] {
 		var open sources
 		defer func() {
 			for _, s := range open {
-				_ = s.end() // of columns that nobody wants the rest of
+				_ = s.end() // columns the query does not need
 			}
 		}()
 		in := interner{}
@@ -184,7 +184,7 @@ func (s *sources) addSegment(o openFile, c choice, b bounds, in interner) error 
 	return s.add(&source{next: next, end: scan.close})
 }
 
-// add puts a source in its place, unless it is empty.
+// add inserts a source in order, unless it is empty.
 func (s *sources) add(from *source) error {
 	r, err := from.next()
 	if errors.Is(err, io.EOF) {
@@ -225,7 +225,7 @@ func (t *tailData) source(c choice, in interner) *source {
 		next: func() (*spillway.Record, error) {
 			for ; at < len(t.rows); at++ {
 				if t.layout.decode(t.rows[at].body, &decoded) != nil {
-					continue // of another version; sealing tells of it
+					continue // of another version; sealing logs it
 				}
 				at++
 				decoded.record(&r, c, in)

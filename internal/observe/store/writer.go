@@ -111,7 +111,7 @@ func NewWriter(cfg Config) (*Writer, error) {
 	}
 	w := &Writer{cfg: cfg, lock: lock, next: next, keeper: keeper}
 	w.queue = batch.Start(batch.Config[[]byte]{
-		Limit: cfg.Queue, MaxBytes: maxPendingBytes, Every: flushEvery, Flush: w.flush, End: w.finish,
+		Limit: cfg.Queue, MaxBytes: maxPendingBytes, Every: flushEvery, Flush: w.flush, End: w.sealLast,
 	})
 	go w.keeper.run()
 	return w, nil
@@ -299,8 +299,8 @@ func (w *Writer) roll() {
 	notify(w.keeper.wake)
 }
 
-// finish seals what was written.
-func (w *Writer) finish() {
+// sealLast seals the last tail and waits for it.
+func (w *Writer) sealLast() {
 	w.roll()
-	w.lastErr = errors.Join(w.lastErr, w.keeper.end())
+	w.lastErr = errors.Join(w.lastErr, w.keeper.close())
 }

@@ -28,7 +28,7 @@ type FileConfig struct {
 
 // File returns the Open of a rotated file. The file is appended to, readable by
 // its owner and group alone. One that was renamed or removed is made anew at
-// the next write. While it is open nobody else opens it, in another process
+// the next write. While it is open it is locked against other openers, in another process
 // either: that is lockfile.ErrHeld.
 func File(cfg FileConfig) Open {
 	return func() (io.WriteCloser, error) {
@@ -75,15 +75,15 @@ func (f *file) open() error {
 		return fmt.Errorf("open the records file: %w", err)
 	}
 	f.f = opened
-	if err := f.mend(); err != nil {
+	if err := f.endTornLine(); err != nil {
 		_ = opened.Close()
 		return fmt.Errorf("seek in the records file: %w", err)
 	}
 	return nil
 }
 
-// mend ends the line that a crash tore, so that the next one starts fresh.
-func (f *file) mend() error {
+// endTornLine ends a line that a crash left incomplete, so that the next one starts fresh.
+func (f *file) endTornLine() error {
 	info, err := f.f.Stat()
 	if err != nil {
 		return err

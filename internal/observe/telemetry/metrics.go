@@ -136,11 +136,11 @@ func (m *Metrics) Record(r *spillway.Record) {
 	m.recordCall(r)
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
-		m.try(a.Deployment).attempts[bounded(uint8(a.Class), numFailures)].Inc()
+		m.attemptSeries(a.Deployment).attempts[bounded(uint8(a.Class), numFailures)].Inc()
 	}
 }
 
-// recordPool counts what is told by pool and class.
+// recordPool updates the metrics by pool and class.
 func (m *Metrics) recordPool(r *spillway.Record) {
 	s := m.pool(r.Pool, r.Class)
 	s.requests[bounded(uint8(r.Outcome), numOutcomes)].Inc()
@@ -163,7 +163,7 @@ func (m *Metrics) recordPool(r *spillway.Record) {
 }
 
 // attained reports whether a request was answered completely and met every
-// limb of its objective.
+// condition of its objective.
 func attained(r *spillway.Record) bool {
 	if r.Outcome != spillway.OutcomeOK && r.Outcome != spillway.OutcomeOKClientCap {
 		return false

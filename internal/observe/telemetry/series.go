@@ -201,7 +201,7 @@ type trySeries struct {
 	attempts [numFailures]prometheus.Counter
 }
 
-func (m *Metrics) try(deployment string) *trySeries {
+func (m *Metrics) attemptSeries(deployment string) *trySeries {
 	key := seriesKey{deployment: deployment}
 	if s, ok := m.tries.get(key); ok {
 		return s

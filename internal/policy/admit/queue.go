@@ -15,7 +15,7 @@ import (
 
 // Config bounds a queue. Zero fields mean those of Defaults.
 type Config struct {
-	MaxLength int     // of those who wait; a negative length allows no waiting
+	MaxLength int     // of waiting requests; a negative length allows no waiting
 	MaxShare  float64 // of the places that one caller may hold while others wait, 0–1
 }
 

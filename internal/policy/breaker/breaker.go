@@ -18,7 +18,7 @@ const windowParts = 10
 // Config is when a breaker opens and closes. Zero fields mean those of Defaults.
 type Config struct {
 	Window      time.Duration // over which the error rate counts
-	MinRequests int           // answers in the window from which the rate counts
+	MinRequests int           // responses in the window from which the rate counts
 	ErrorRate   float64       // failed share that opens it, 0–1
 	// ConsecutiveFailures open it whatever the rate.
 	ConsecutiveFailures int
@@ -94,7 +94,7 @@ type Breaker struct {
 	// generation counts changes of state: permits of an older one are void.
 	generation uint64
 
-	// While closed: answers and failures of the last Window, failures since
+	// While closed: responses and failures of the last Window, failures since
 	// the last success.
 	answers, failures *stat.Window
 	consecutive       int
@@ -179,8 +179,8 @@ func (b *Breaker) Acquire(now time.Time) Permit {
 
 // FirstOutput says that an attempt has begun to answer, and returns the permit
 // that replaces p. A probe counts as a success from then on, however long its
-// answer takes, and the next probe may be sent. It is one success: a complete
-// answer adds none, but one that breaks off still reopens the breaker.
+// response takes, and the next probe may be sent. It is one success: a complete
+// response adds none, but one that breaks off still reopens the breaker.
 func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
 	if p.generation != b.generation || b.state != HalfOpen || p.answered {
 		return p
@@ -246,7 +246,7 @@ func (b *Breaker) Eject(now time.Time, d time.Duration) {
 	b.openUntil = until
 }
 
-// recordClosed counts an answer, and opens the breaker when there are too many
+// recordClosed counts a response, and opens the breaker when there are too many
 // failures.
 func (b *Breaker) recordClosed(now time.Time, ok bool) {
 	b.answers.Add(now, 1)

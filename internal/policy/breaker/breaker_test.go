@@ -16,7 +16,7 @@ func at(seconds float64) time.Time {
 	return epoch.Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// answer sends one attempt that ends at once.
+// response sends one attempt that ends at once.
 func answer(b *breaker.Breaker, now time.Time, ok bool) { b.Record(now, b.Acquire(now), ok) }
 
 // expect checks everything that a breaker says of itself.
@@ -53,7 +53,7 @@ func TestOpensAfterConsecutiveFailures(t *testing.T) {
 func TestOpensByErrorRate(t *testing.T) {
 	tests := []struct {
 		name    string
-		spacing float64 // seconds between answers
+		spacing float64 // seconds between responses
 		pattern string  // + ok, - failed
 		open    bool
 	}{
@@ -222,7 +222,7 @@ func TestSilentProbeLosesItsPlace(t *testing.T) {
 	expect(t, b, at(10), breaker.HalfOpen, spillway.SpillNone)
 	b.Acquire(at(10))
 	expect(t, b, at(10), breaker.HalfOpen, spillway.SpillBroken)
-	b.Record(at(11), silent, true) // it was only slow: that is an answer
+	b.Record(at(11), silent, true) // it was only slow: that is a response
 	expect(t, b, at(11), breaker.Closed, spillway.SpillNone)
 }
 

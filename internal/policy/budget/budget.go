@@ -2,7 +2,7 @@
 //
 //	budget = floor((left − q(TTFT) − margin) / q(TBT))
 //
-// TBT is the mean time per token of one whole answer: gpt-4o-mini's 99th
+// TBT is the mean time per token of one whole response: gpt-4o-mini's 99th
 // percentile of 30.4 ms (33 tokens/s) fits 1,955 tokens into 60 s. Several
 // choices decode in parallel, so n does not count; a limit is for each of them.
 package budget
@@ -87,7 +87,7 @@ type Grant struct {
 //
 // A fixed MaxOutputTokens replaces the measured budget, with or without a
 // deadline, and also lowers in window. It is for synchronous requests: longer
-// answers belong in streams, which it leaves to the measured budget. Fragile
+// responses belong in streams, which it leaves to the measured budget. Fragile
 // requests are neither clamped, capped nor rejected without
 // Rule.ClampStructured: they are treated as window.
 func Compute(in Input) Grant {

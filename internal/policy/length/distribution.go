@@ -1,17 +1,17 @@
 package length
 
-// fullCount is the number of answers at which all counts are halved, so that the
-// last thousand answers always weigh as much as all before them.
+// fullCount is the number of responses at which all counts are halved, so that the
+// last thousand responses always weigh as much as all before them.
 const fullCount = 1024
 
-// distribution is the lengths of answers, of which some were cut before their
+// distribution is the lengths of responses, of which some were cut before their
 // end and are known only to be at least so long ("right-censored").
 type distribution struct {
 	complete histogram
 	cut      histogram
 }
 
-// count is the number of answers.
+// count is the number of responses.
 func (d *distribution) count() int { return int(d.complete.n) + int(d.cut.n) }
 
 func (d *distribution) add(tokens int, complete bool) {
@@ -32,13 +32,13 @@ func (d *distribution) scale(by float64) {
 }
 
 // quantile returns the q-quantile, interpolated within its bucket, and 0 when
-// nothing is known. atLeast says that it lies beyond the longest answers, which
+// nothing is known. atLeast says that it lies beyond the longest responses, which
 // were cut: the result is then the greatest length of their bucket.
 //
 // It is the Kaplan–Meier estimate over buckets, in Efron's form ("The two
 // sample problem with censored data", 1967): going up in length, the weight of
-// each answer that was cut is shared out equally among all answers that went
-// on for longer. Within one bucket, complete answers count as the shorter ones.
+// each response that was cut is shared out equally among all responses that went
+// on for longer. Within one bucket, complete responses count as the shorter ones.
 func (d *distribution) quantile(q float64) (tokens int, atLeast bool) {
 	n := d.count()
 	if n == 0 {
@@ -46,8 +46,8 @@ func (d *distribution) quantile(q float64) (tokens int, atLeast bool) {
 	}
 	var (
 		rank   = min(max(q, 0), 1) * float64(n)
-		below  = 0.0 // weight of the complete answers of the buckets before
-		weight = 1.0 // of each answer that is at least as long as the bucket
+		below  = 0.0 // weight of the complete responses of the buckets before
+		weight = 1.0 // of each response that is at least as long as the bucket
 		left   = n   // how many those are
 		top    = int(max(d.complete.top, d.cut.top))
 	)
@@ -58,7 +58,7 @@ func (d *distribution) quantile(q float64) (tokens int, atLeast bool) {
 		}
 		inside := weight * float64(complete)
 		left -= complete + cut
-		// Without longer answers to take it, rounding has no say in where the
+		// Without longer responses to take it, rounding has no say in where the
 		// last weight is.
 		if complete > 0 && (below+inside >= rank || left+cut == 0) {
 			from, to := edge(bin), edge(bin+1)

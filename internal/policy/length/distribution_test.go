@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// answers is n answers of one length.
+// responses is n responses of one length.
 type answers struct {
 	n, tokens int
 	cut       bool
@@ -63,7 +63,7 @@ func TestCutAnswers(t *testing.T) {
 	}
 }
 
-// seen is one answer.
+// seen is one response.
 type seen struct {
 	tokens   int
 	complete bool
@@ -128,7 +128,7 @@ func TestQuantileIsKaplanMeier(t *testing.T) {
 	}
 }
 
-// What was cut counts: a quantile above the share of the answers that are known
+// What was cut counts: a quantile above the share of the responses that are known
 // to be shorter than a length is never below that length.
 func TestQuantileIsNotBelowWhatWasCut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

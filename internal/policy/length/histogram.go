@@ -9,7 +9,7 @@ var lengths = stat.Scale{Bits: 3, Low: 3, High: 20}
 // binCount is lengths.Len.
 const binCount = (20 - 3 + 1) << 3
 
-// histogram counts answers by length.
+// histogram counts responses by length.
 type histogram struct {
 	n    uint16 // sum of bins
 	top  uint16 // no higher bin is in use
@@ -24,7 +24,7 @@ func (h *histogram) add(tokens int) {
 }
 
 // scale multiplies the cumulative counts by a factor of at most 1, which moves
-// no quantile by more than half an answer, where scaling each bucket would
+// no quantile by more than half a response, where scaling each bucket would
 // lose or keep all small ones.
 func (h *histogram) scale(by float64) {
 	var cumulative, kept uint16

@@ -1,10 +1,10 @@
-// Package length learns how long the answers to one caller's requests on one
+// Package length learns how long the responses to one caller's requests on one
 // route are, and how many tokens a byte of its prompts is.
 //
 // The gateway reserves a quantile of past output lengths, not the token limit
 // that the client sends: limits are commonly ten times what is used. Answers
 // that were cut before their end count as "at least so long"; without them, a
-// deadline would make all answers look short.
+// deadline would make all responses look short.
 //
 // A prompt is estimated as bytes × ratio. The ratio starts at a quarter token
 // per byte and follows the reported usage: bytes/4 alone is off by +12% for
@@ -22,11 +22,11 @@ const idleAfter = time.Hour
 // sweep is how many keys are checked for one to replace.
 const sweep = 8
 
-// minSamples is the number of answers below which a key has too few of its own:
+// minSamples is the number of responses below which a key has too few of its own:
 // the distribution of all keys together is used if it has more.
 const minSamples = 30
 
-// Key identifies requests whose answers are alike.
+// Key identifies requests whose responses are alike.
 type Key struct{ Caller, Route string }
 
 // Config bounds the memory. The zero value means the defaults.
@@ -89,10 +89,10 @@ func (s *Source) known() *entry {
 	return s.entry
 }
 
-// Observe learns the output tokens of one answer that ended by itself.
+// Observe learns the output tokens of one response that ended by itself.
 func (s *Source) Observe(now time.Time, outputTokens int) { s.observe(now, outputTokens, true) }
 
-// ObserveAtLeast learns the output tokens of one answer that would have gone
+// ObserveAtLeast learns the output tokens of one response that would have gone
 // on: a limit, a deadline, a failure or its client's departure cut it.
 func (s *Source) ObserveAtLeast(now time.Time, outputTokens int) { s.observe(now, outputTokens, false) }
 
@@ -103,18 +103,18 @@ func (s *Source) observe(now time.Time, outputTokens int, complete bool) {
 	}
 }
 
-// Estimate is what past answers say about the next one's output tokens.
+// Estimate is what past responses say about the next one's output tokens.
 type Estimate struct {
 	Tokens   int
 	Answers  int // that it comes from, at most 1,024
 	Complete int // how many of them were not cut
-	// AtLeast says that Tokens is only a lower bound: so many answers were cut
+	// AtLeast says that Tokens is only a lower bound: so many responses were cut
 	// that the quantile lies beyond all that has been seen.
 	AtLeast bool
 }
 
 // Quantile returns the q-quantile (0–1) of the output tokens of the source's
-// answers, within 6.3%. A source with fewer than 30 answers is answered from
+// responses, within 6.3%. A source with fewer than 30 responses is answered from
 // all keys together, if those have more. With none at all the estimate is zero.
 func (s *Source) Quantile(q float64) Estimate {
 	from := &s.model.shared.lengths

@@ -88,8 +88,8 @@ func TestBins(t *testing.T) {
 	}
 }
 
-// TestFollows shows that a thousand new answers outweigh any past, and that
-// one long answer is forgotten.
+// TestFollows shows that a thousand new responses outweigh any past, and that
+// one long response is forgotten.
 func TestFollows(t *testing.T) {
 	m := New(Config{})
 	observe(m, chat, 100_000, 1000)

@@ -11,7 +11,7 @@ const (
 	// agingHalfLife is the downtime after which what was learned counts half:
 	// callers change their behavior within days.
 	agingHalfLife = 24 * time.Hour
-	// forgetAfter is how long a key is saved after its last answer.
+	// forgetAfter is how long a key is saved after its last response.
 	forgetAfter = 7 * 24 * time.Hour
 	// maxNameBytes bounds the names of a key that is saved.
 	maxNameBytes = 512
@@ -24,10 +24,10 @@ type KeyState struct {
 	Route  string `json:"route,omitempty"`
 	// Idle is how long ago it was observed.
 	Idle time.Duration `json:"idle_ns,omitempty"`
-	// Counts are the complete answers by length, from bucket First on.
+	// Counts are the complete responses by length, from bucket First on.
 	First  int      `json:"first,omitempty"`
 	Counts []uint16 `json:"counts,omitempty"`
-	// CutCounts are the answers that were cut, by the length that they reached,
+	// CutCounts are the responses that were cut, by the length that they reached,
 	// from bucket CutFirst on. States saved before these existed have none.
 	CutFirst  int      `json:"cut_first,omitempty"`
 	CutCounts []uint16 `json:"cut_counts,omitempty"`

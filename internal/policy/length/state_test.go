@@ -23,7 +23,7 @@ func restored(m *Model, age time.Duration) (_ *Model, taken int) {
 	return again, taken
 }
 
-// What was learned is the same at once, is outweighed by a day's answers when
+// What was learned is the same at once, is outweighed by a day's responses when
 // it is of last week, and unused keys are forgotten.
 func TestStateAges(t *testing.T) {
 	m := New(Config{})
@@ -109,7 +109,7 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 	}
 }
 
-// Answers that were cut are restored as such, and age like the others.
+// Responses that were cut are restored as such, and age like the others.
 func TestStateKeepsCutAnswers(t *testing.T) {
 	m := New(Config{})
 	old := m.Of(Key{"team", "chat"})

@@ -7,7 +7,7 @@ import (
 )
 
 // Classify returns the failure class of an upstream's HTTP status. Status 0,
-// for an answer that never came, is broken. So is 499: the gateway did not close
+// for a response that never came, is broken. So is 499: the gateway did not close
 // the connection, something between it and the model did. 409 is invalid and
 // goes to the client, whose SDK retries it. 408 is slow unless Timeout.Class
 // says otherwise.
@@ -30,7 +30,7 @@ func Classify(status int) spillway.FailureClass {
 // Timeout is what is known of an attempt that ran out of time: a 408 from
 // upstream, or our own cut.
 type Timeout struct {
-	// Unstreamed says that the answer was not streamed, so that the next three
+	// Unstreamed says that the response was not streamed, so that the next three
 	// fields have no meaning.
 	Unstreamed bool
 	// Tokens had arrived, at a mean time between tokens of TBT. LimitTBT is the
@@ -43,7 +43,7 @@ type Timeout struct {
 }
 
 // Class is oversized when tokens were flowing at normal speed, or when the
-// answer was not streamed and could be longer than fits; otherwise the
+// response was not streamed and could be longer than fits; otherwise the
 // deployment was slow.
 func (t Timeout) Class() spillway.FailureClass {
 	if t.Unstreamed {

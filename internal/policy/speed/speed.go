@@ -1,10 +1,10 @@
 // Package speed learns how fast one deployment answers: quantiles of the time
 // to first token (TTFT) and of the mean time between tokens (TBT) of a whole
-// answer, by load band.
+// response, by load band.
 //
-// An answer of n tokens takes TTFT + (n-1)·TBT, so the time left turns into
-// tokens by the quantile of the per-answer *mean* TBT. The mean over all gaps
-// would be too fast for half of the answers: a mean of 9.6 ms with a log-sigma
+// A response of n tokens takes TTFT + (n-1)·TBT, so the time left turns into
+// tokens by the quantile of the per-response *mean* TBT. The mean over all gaps
+// would be too fast for half of the responses: a mean of 9.6 ms with a log-sigma
 // of 0.56 has its 0.99 quantile at 9.6·exp(2.326·0.56-0.56²/2) = 30.2 ms.
 package speed
 
@@ -32,20 +32,20 @@ const (
 // few tokens says where the batches fell, not how fast the model is.
 const minTokens = 15
 
-// fastest is the quantile that Fastest answers.
+// fastest is the quantile that Fastest responses.
 const fastest = 0.01
 
 // Config says how much evidence is enough. Zero fields mean those of Defaults.
 type Config struct {
-	// MinSamples is the number of answers in a load band below which the band
+	// MinSamples is the number of responses in a load band below which the band
 	// has too few data.
 	MinSamples int
-	// Decay is how long an answer is remembered.
+	// Decay is how long a response is remembered.
 	Decay time.Duration
 }
 
 // Defaults returns the values that zero fields take: 300 samples put three
-// answers beyond the 0.99 quantile.
+// responses beyond the 0.99 quantile.
 func Defaults() Config { return Config{MinSamples: 300, Decay: 10 * time.Minute} }
 
 func (c Config) minSamples() int {
@@ -71,7 +71,7 @@ type Model struct {
 }
 
 // New returns a model without measurements. floorTokensPerSecond is the
-// contractual speed of one answer; 0 means DefaultTokensPerSecond.
+// contractual speed of one response; 0 means DefaultTokensPerSecond.
 func New(cfg Config, floorTokensPerSecond float64) *Model {
 	if floorTokensPerSecond <= 0 {
 		floorTokensPerSecond = DefaultTokensPerSecond
@@ -90,7 +90,7 @@ func (m *Model) ObserveTTFT(now time.Time, load float64, ttft time.Duration) {
 	m.ttft.add(now, load, ttft.Seconds())
 }
 
-// ObserveTBT learns the mean time between the tokens of one answer, measured
+// ObserveTBT learns the mean time between the tokens of one response, measured
 // over that many tokens after its first delta. Fewer than 15 are ignored. Answers
 // that were cut count too: without the slow ones, the deployment would look
 // fast.
@@ -107,14 +107,14 @@ func (m *Model) TTFT(now time.Time, load, q float64) time.Duration {
 	return m.quantile(now, &m.ttft, load, q, DefaultTTFT.Seconds())
 }
 
-// TBT returns the q-quantile (0–1) of the per-answer mean time between tokens
+// TBT returns the q-quantile (0–1) of the per-response mean time between tokens
 // at a load. While there are few data, it is the slower of the contractual speed
 // and what was observed.
 func (m *Model) TBT(now time.Time, load, q float64) time.Duration {
 	return m.quantile(now, &m.tbt, load, q, m.contract)
 }
 
-// Fastest returns a TTFT and a TBT that almost no answer is faster than: the 0.01
+// Fastest returns a TTFT and a TBT that almost no response is faster than: the 0.01
 // quantile at any load, and at least as fast as FastestTTFT and FastestTBT
 // while there are few data. What does not fit at this speed does not fit at all.
 func (m *Model) Fastest(now time.Time) (ttft, tbt time.Duration) {

@@ -14,7 +14,7 @@ func lognormal(r *rand.Rand, mean time.Duration, sigma float64) time.Duration {
 	return time.Duration(float64(mean) * math.Exp(sigma*r.NormFloat64()-sigma*sigma/2))
 }
 
-// feed observes n answers, evenly spread over a span, and returns its end.
+// feed observes n responses, evenly spread over a span, and returns its end.
 func feed(m *Model, r *rand.Rand, from time.Time, span time.Duration, mean time.Duration) time.Time {
 	const n = 6000
 	for i := range n {
@@ -30,8 +30,8 @@ func near(t *testing.T, what string, got, want time.Duration, tolerance float64)
 	}
 }
 
-// TestBudgetOfAMinute is the case that motivates the quantile of per-answer
-// means: what reads as 104 tokens/s on average is 33 tokens/s for one answer in
+// TestBudgetOfAMinute is the case that motivates the quantile of per-response
+// means: what reads as 104 tokens/s on average is 33 tokens/s for one response in
 // a hundred, which is 1,955 tokens in a minute.
 func TestBudgetOfAMinute(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))

@@ -4,7 +4,7 @@
 //
 // Get returns a buffer with one reference. Whoever holds a reference may read
 // B; only the single holder of a fresh buffer may change it, before it calls
-// Retain for anybody else. Each reference is ended by one Release, in any
+// Retain for another holder. Each reference is ended by one Release, in any
 // goroutine. The last Release returns the memory to the pool, so B must not be
 // used after it.
 //
@@ -27,7 +27,7 @@ const (
 	// Headroom is the room before a chunk's content: its size in hex and a line
 	// end.
 	Headroom = 10
-	// Tailroom is the room behind it: a line end.
+	// Tailroom is the room after it: a line end.
 	Tailroom = 2
 )
 

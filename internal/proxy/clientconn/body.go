@@ -9,7 +9,7 @@ import (
 )
 
 // unreadTimeout is how long the server may wait for what is left of a body
-// that nobody reads: it does so before it sends the response.
+// that the handler did not read: it reads the rest before it sends the response.
 const unreadTimeout = time.Second
 
 // BodyLimits bound the body of a request. It may take Timeout, and the time

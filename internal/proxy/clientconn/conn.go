@@ -42,7 +42,7 @@ type Conn struct {
 
 	status      uint16 // 0 until Start
 	gone        bool
-	ownDeadline bool        // armed is of this request alone: it does not share a deadline with others
+	ownDeadline bool        // deadlineSetAt belongs to this request alone, not to its connection
 	valuesUsed  uint8       // of values
 	values      *[16]string // backs the headers of Set, one string each
 }

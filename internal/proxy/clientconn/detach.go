@@ -7,7 +7,7 @@ import (
 
 // PrepareDetach returns the context for the work on a request whose response may
 // be detached. It ends when the client leaves or ServerOptions.Base ends, and
-// at End, but not when the handler returns after Detach. Where the response
+// at EndResponse, but not when the handler returns after Detach. Where the response
 // cannot be detached it is the context of the request.
 func (c *Conn) PrepareDetach() context.Context {
 	served := c.r.Context()
@@ -22,8 +22,8 @@ func (c *Conn) PrepareDetach() context.Context {
 
 // Detach takes the connection from the server, after PrepareDetach and once the
 // response has begun and was flushed. If it returns true, the handler must return
-// without using c again, and another goroutine finishes the response, with End
-// and Release.
+// without using c again, and another goroutine finishes the response, with
+// EndResponse and ReleaseConn.
 func (c *Conn) Detach() bool {
 	if c.cancel == nil {
 		return false

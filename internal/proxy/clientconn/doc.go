@@ -1,7 +1,7 @@
-// Package clientconn is the client's side of one request: it writes the
-// response, bounds every write and the reading of the body in time, and lets a
-// stream leave the http.Server that accepted its connection. It knows nothing
-// of deployments or policy.
+// Package clientconn is the client's side of one request: it reads the body and
+// writes the response, both with deadlines, and can detach a stream from the
+// http.Server that accepted its connection. It contains no policy and does not
+// access deployments.
 //
 // # One request
 //
@@ -15,8 +15,8 @@
 //		return
 //	}
 //	...
-//	conn.End(whole)
-//	conn.Release()
+//	conn.EndResponse(whole)
+//	conn.ReleaseConn()
 //
 // # Detached streams
 //
@@ -25,10 +25,10 @@
 // which lasts for a minute and needs none of them. So Detach hijacks the
 // connection of an HTTP/1.1 client once the response has begun, and the handler
 // returns. From then on this package writes the chunks, notices when the
-// client leaves, and ends the transfer encoding. Release waits for the
+// client leaves, and ends the transfer encoding. ReleaseConn waits for the
 // client's next request, and then has the same server serve the connection
-// again. HTTP/2 and HTTP/1.0 clients stay in the server, and so does everybody
-// if ServerOptions.KeepStreams is set: then Detach always returns false and
+// again. HTTP/2 and HTTP/1.0 clients stay in the server, and so do all
+// clients if ServerOptions.KeepStreams is set: then Detach always returns false and
 // nothing is hijacked.
 //
 // # Goroutines

@@ -28,7 +28,7 @@ var lineEnd = []byte("\r\n") // constant
 // server, which has written the headers and the beginning of the response. What
 // is written here are further chunks of that response. It is an
 // http.ResponseWriter, so that Conn writes to it as to the server's. Only the
-// goroutine that uses the Conn uses it, except for watch, which has a goroutine
+// goroutine that uses the Conn uses it, except for awaitClient, which has a goroutine
 // of its own.
 type hijackedConn struct {
 	conn          net.Conn
@@ -41,7 +41,7 @@ type hijackedConn struct {
 
 	mu         sync.Mutex
 	ended      bool   // the response has ended
-	clientRead bool   // watch has ended
+	clientRead bool   // awaitClient has ended
 	readAhead  []byte // what the client has sent beyond its request
 	firstByte  [1]byte
 }
@@ -149,7 +149,7 @@ func (h *hijackedConn) awaitNextRequest() {
 	h.ended = true
 	watched := h.clientRead
 	if !watched {
-		h.conns.addIdle(h) // before watch can end
+		h.conns.addIdle(h) // before awaitClient can end
 	}
 	h.mu.Unlock()
 	if watched {

@@ -11,7 +11,7 @@ import (
 type InFlight struct {
 	mu    sync.Mutex
 	count int
-	empty chan struct{} // closed when n becomes 0; nil when nobody waits
+	empty chan struct{} // closed when n becomes 0; nil without a waiter
 }
 
 // Enter adds a request, unless limit are in flight already.

@@ -37,7 +37,7 @@ type Conns struct {
 // BaseContext and ConnContext. The server's Shutdown closes the idle
 // connections as well, and those under way once their responses have ended, but
 // neither Shutdown nor Close waits for streams under way or breaks them off;
-// see InFlight and Cut.
+// see InFlight and CutStreams.
 func Attach(server *http.Server, opts ServerOptions) *Conns {
 	c := &Conns{
 		server: server, opts: opts,
@@ -88,14 +88,14 @@ func (c *Conns) closeIdle() {
 	defer c.mu.Unlock()
 	c.closed = true
 	for h := range c.idleConns {
-		h.conn.Close() // which ends its watch
+		h.conn.Close() // which ends awaitClient
 	}
 }
 
 // hijack takes the connection of a request from the server. closes says that
-// the client wants no further response on it. left is called when the client
+// the client wants no further response on it. onClientGone is called when the client
 // leaves before the response has ended.
-func (c *Conns) hijack(control *http.ResponseController, closes bool, left context.CancelCauseFunc) (*hijackedConn, bool) {
+func (c *Conns) hijack(control *http.ResponseController, closes bool, onClientGone context.CancelCauseFunc) (*hijackedConn, bool) {
 	conn, rw, err := control.Hijack()
 	if err != nil {
 		return nil, false
@@ -103,7 +103,7 @@ func (c *Conns) hijack(control *http.ResponseController, closes bool, left conte
 	if again, ok := conn.(*readAheadConn); ok && len(again.ahead) == 0 {
 		conn = again.Conn
 	}
-	h := &hijackedConn{conn: conn, conns: c, onClientGone: left, closeAfter: closes}
+	h := &hijackedConn{conn: conn, conns: c, onClientGone: onClientGone, closeAfter: closes}
 	c.mu.Lock()
 	c.streaming[h] = struct{}{}
 	c.mu.Unlock()
@@ -123,7 +123,7 @@ func (c *Conns) streamEnded(h *hijackedConn) {
 	delete(c.streaming, h)
 }
 
-// addIdle keeps h, whose response has ended, until its watch ends.
+// addIdle keeps h, whose response has ended, until awaitClient ends.
 func (c *Conns) addIdle(h *hijackedConn) {
 	timeout := c.server.IdleTimeout
 	if h.closeAfter {
@@ -133,11 +133,11 @@ func (c *Conns) addIdle(h *hijackedConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		h.conn.Close() // which ends its watch
+		h.conn.Close() // which ends awaitClient
 		return
 	}
 	c.idleConns[h] = struct{}{}
-	_ = h.conn.SetReadDeadline(c.opts.Now().Add(timeout)) // a dead connection ends the watch as well
+	_ = h.conn.SetReadDeadline(c.opts.Now().Add(timeout)) // a dead connection ends awaitClient as well
 }
 
 // serveAgain has the server serve the connection if its client has begun another

@@ -10,16 +10,16 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// errNoKey and errWrongKey are why a request is not served.
+// The reasons why identify fails.
 var (
-	errNoKey    = errors.New("no key was sent")
-	errWrongKey = errors.New("the key is not known")
+	errNoKey    = errors.New("missing key")
+	errWrongKey = errors.New("unknown key")
 )
 
 // anonymousName is the caller of requests without a key.
 const anonymousName = "anonymous"
 
-// identity is who sent a request.
+// identity is the caller of a request.
 type identity struct {
 	name   string
 	tenant string
@@ -56,7 +56,8 @@ func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
 	return k, nil
 }
 
-// identify returns who sent h: by its api-key, else by its bearer token.
+// identify returns the caller of a request with headers h: by its api-key, else
+// by its bearer token.
 func (k keyring) identify(h http.Header) (identity, error) {
 	key := wire.ClientKey(h)
 	if key == "" {
@@ -71,7 +72,7 @@ func (k keyring) identify(h http.Header) (identity, error) {
 	return identity{}, errWrongKey
 }
 
-// hasCaller reports whether requests can be of a caller of that name.
+// hasCaller reports whether a caller of that name is configured.
 func (k keyring) hasCaller(caller string) bool {
 	if k.names[caller] {
 		return true

@@ -34,7 +34,7 @@ type discard struct{}
 
 func (discard) Record(*spillway.Record) {}
 
-// benchUpstream responses at once: JSON, or a stream of events.
+// benchUpstream responds at once: JSON, or a stream of events.
 func benchUpstream(events int) http.Handler {
 	chunk := []byte(`data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-mini",` +
 		`"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n")

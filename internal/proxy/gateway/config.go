@@ -29,7 +29,7 @@ type Config struct {
 	KeepStreams bool
 }
 
-// Caller is someone who may ask.
+// Caller is a client with its keys and class.
 type Caller struct {
 	Name   string
 	Tenant string

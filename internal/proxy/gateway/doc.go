@@ -5,10 +5,10 @@
 // # One request
 //
 // A handler authenticates the caller, reads the body once, and begins a flight
-// in the pool that the model name selects. From then on it performs the core's
-// actions and reports what happened, until the core settles the flight. The
-// record of the flight goes to the Recorder, and the response, if it has not
-// been streamed already, to the client.
+// in the pool that the model name selects (handler.go). Then it performs the
+// core's actions and reports events to the core until the core settles the
+// flight (flight.go). Finally it writes the response, unless it was streamed
+// already (response.go, forward.go), and passes the record to the Recorder.
 //
 // # Goroutines and ownership
 //
@@ -17,7 +17,7 @@
 // to report, and for wake-ups and the client's departure.
 //
 // An attempt has a goroutine of its own from Send until it knows its response:
-// the headers of an error, the first token of a stream, the whole body of an
+// the headers of an error, the first token of a stream, the whole body of a
 // response that is buffered, or the whole stream of a response that is assembled.
 // It owns the fields of its attempt until it has sent its last notice; then
 // the handler does. Channel operations order the hand-over.
@@ -26,11 +26,11 @@
 // writes what it read: no chunk passes a channel or takes a lock. If the response
 // is a stream to a client of HTTP/1.1, the flight is first detached from the
 // server (package clientconn): a new goroutine owns it, and the handler
-// returns. Meanwhile the flight's watch, one timer, keeps the core's wake-ups:
-// it reports progress and, when the core ends the flight, leaves the verdict
-// and cancels the attempt, which ends the owner's read.
+// returns. Meanwhile the flight's wake timer reports progress and wake-ups to the
+// core. When the core ends the flight, the timer stores the actions and cancels
+// the attempt, which ends the owner's read.
 //
-// A flight ends after its attempts and its watch have ended.
+// A flight ends after its attempts and its wake timer have ended.
 //
 // # Locks
 //
@@ -44,15 +44,15 @@
 //
 // # Connections
 //
-// Deployments that agree on how to connect share a transport. Before it stands
-// a gate for each deployment, so that a burst of requests does not open a
-// connection each where they can share a few.
+// Deployments with the same connection settings share a transport. A limit per
+// endpoint keeps a burst of requests from opening a connection each where they
+// can share a few (package upstream).
 //
 // # Buffers
 //
-// A request body lies in one reference-counted buffer, held by the flight
-// until nothing can be sent again and by every upstream request until its
-// transport has closed it. Small bodies are left to the garbage collector
-// instead: the transport sends the readers that it knows together with the
-// headers, which saves more than the memory is worth.
+// A request body is in one reference-counted buffer. The flight holds a
+// reference until no further attempt is possible, and each upstream request
+// until its transport has closed the body. Small bodies are not pooled: the
+// transport sends body types that it knows together with the headers, in one
+// write.
 package gateway

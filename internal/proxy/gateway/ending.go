@@ -19,8 +19,8 @@ func (g *Gateway) EndRequests() { g.end(errShutdown) }
 // left before.
 func (f *flight) endedByGateway() bool { return errors.Is(context.Cause(f.call.Context), errShutdown) }
 
-// onContextDone ends a flight whose context has ended: nobody reads any more, or the
-// gateway ends.
+// onContextDone ends a flight whose context has ended: the client has
+// disconnected, or the gateway is shutting down.
 func (f *flight) onContextDone() {
 	f.reportProgress()
 	if f.endedByGateway() {

@@ -85,8 +85,8 @@ func TestCutAtDeadline(t *testing.T) {
 				}
 				w.idle()
 				synctest.Wait()
-				if s, _ := w.azure.Stats("east"); s.Cancelled != 1 {
-					t.Errorf("upstream saw %d cancellations, want 1", s.Cancelled)
+				if s, _ := w.azure.Stats("east"); s.Canceled != 1 {
+					t.Errorf("upstream saw %d cancellations, want 1", s.Canceled)
 				}
 			})
 		})
@@ -169,8 +169,8 @@ func TestClientGone(t *testing.T) {
 				}
 				time.Sleep(100 * time.Millisecond)
 				synctest.Wait()
-				if s, _ := w.azure.Stats("east"); s.Cancelled != 1 {
-					t.Errorf("upstream saw %d cancellations within 100 ms, want 1", s.Cancelled)
+				if s, _ := w.azure.Stats("east"); s.Canceled != 1 {
+					t.Errorf("upstream saw %d cancellations within 100 ms, want 1", s.Canceled)
 				}
 				if rec := w.record(); rec.Outcome != spillway.OutcomeClientGone {
 					t.Errorf("unexpected record: %+v", rec)

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
-// flight is one request under way. Its handler's goroutine owns it, except
+// flight is one request in flight. Its handler's goroutine owns it, except
 // where a field says otherwise.
 type flight struct {
 	out  clientconn.Conn
@@ -48,11 +48,11 @@ type flight struct {
 
 // decision is what the headers of a response say of the core's decisions.
 type decision struct {
-	spill     spillway.SpillReason
-	truncated spillway.Truncation
-	granted   int // output tokens; 0 when no limit was sent
-	queue     time.Duration
-	ttft      time.Duration
+	spill       spillway.SpillReason
+	truncated   spillway.Truncation
+	grantTokens int // output tokens; 0 when no limit was sent
+	queue       time.Duration
+	ttft        time.Duration
 }
 
 // action is one of the core's, and where a send goes.
@@ -164,8 +164,8 @@ func (f *flight) wait() {
 	}
 }
 
-// onReport handles an attempt's event, unless something else has overtaken it:
-// the client's departure makes attempts fail, and so does our own canceling.
+// onReport handles an attempt's event. It ignores failures of attempts that it
+// canceled, and failures that a disconnected client has caused.
 func (f *flight) onReport(r upstream.Report) {
 	switch {
 	case r.Panic != nil:
@@ -190,13 +190,13 @@ func (f *flight) onWake() {
 		}
 	}
 	if f.forwarded != nil && !f.responseBegun {
-		return // it was committed just now: its watch keeps the wake-ups
+		return // it was committed just now; its wake timer handles wake-ups
 	}
 	f.reportProgress()
 	f.handle(spillway.Event{Kind: spillway.EventWake})
 }
 
-// reportProgress tells the core how far the attempts are.
+// reportProgress reports how many tokens the attempts have received.
 func (f *flight) reportProgress() {
 	for _, a := range f.attempts {
 		if ev, more := a.Progress(); more {
@@ -217,7 +217,7 @@ func (f *flight) requestWake() {
 	}
 }
 
-// dropBody lets go of the request's body: nothing will be sent again.
+// dropBody releases the request's body: no further attempt will be sent.
 func (f *flight) dropBody() {
 	f.body.Release()
 	f.body = nil

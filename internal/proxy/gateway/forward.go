@@ -22,7 +22,7 @@ func (f *flight) beginResponse(a *upstream.Attempt) error {
 	if a.Form() != upstream.Streamed {
 		return nil
 	}
-	f.learnPin(a, a.Beginning())
+	f.rememberPin(a, a.Beginning())
 	begun, err := a.Next()
 	defer begun.Release()
 	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.Flush() != nil {
@@ -79,7 +79,7 @@ func (f *flight) reportEnd(a *upstream.Attempt, err error) {
 }
 
 // endStream ends a committed response that upstream did not end: cut at the
-// deadline, or broken off. A body that is no stream of ours can only be
+// deadline, or broken off. A body that is not an event stream can only be
 // aborted, which the client sees as an error.
 func (f *flight) endStream(a *upstream.Attempt) {
 	rec := f.core.Record()
@@ -104,6 +104,6 @@ func (f *flight) endStream(a *upstream.Attempt) {
 		return
 	}
 	if _, err := f.out.Write(tail); err == nil {
-		_ = f.out.Flush() // a client that is gone shows in f.out
+		_ = f.out.Flush() // f.out reports a disconnected client
 	}
 }

@@ -125,7 +125,7 @@ func (f *front) read(in *bufio.Reader) *http.Response {
 	return resp
 }
 
-// whole responses with a stream at once.
+// whole responds with a stream at once.
 func whole(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, firstEvent+finalEvent+doneEvent)
 }
@@ -202,14 +202,14 @@ func TestPieces(t *testing.T) {
 }
 
 // TestClientLeaves closes connections while their streams are under way: the
-// deployment's request is cancelled.
+// deployment's request is canceled.
 func TestClientLeaves(t *testing.T) {
-	cancelled := make(chan struct{}, 1)
+	canceled := make(chan struct{}, 1)
 	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, firstEvent)
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
-		cancelled <- struct{}{}
+		canceled <- struct{}{}
 	})
 	for name, dial := range f.dials {
 		t.Run(name, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestClientLeaves(t *testing.T) {
 				t.Fatal(err)
 			}
 			conn.Close()
-			<-cancelled
+			<-canceled
 		})
 	}
 	if err := f.gateway.Drain(t.Context()); err != nil {

@@ -107,7 +107,7 @@ func (g *Gateway) Status(dst []PoolStatus) []PoolStatus {
 func (g *Gateway) InFlight() int { return g.inFlight.Count() }
 
 // Drain waits until no request is in flight. New ones are still served: stop
-// the listeners first. What it does not wait for, End ends.
+// the listeners first. EndRequests ends what it does not wait for.
 func (g *Gateway) Drain(ctx context.Context) error {
 	if err := g.inFlight.Wait(ctx); err != nil {
 		return err

@@ -36,7 +36,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.out.EndResponse(!f.aborted && f.out.Status() != 0) // a client that has left gets no empty 200
 }
 
-// serve serves the request and contains what panics on the way. It reports
+// serve serves the request and recovers from panics. It reports
 // whether the flight was detached: then the handler must return.
 func (f *flight) serve() (detached bool) {
 	defer func() {
@@ -62,8 +62,8 @@ func (f *flight) serve() (detached bool) {
 	return false
 }
 
-// admit finds out what is asked, by whom, and of which pool. It answers what
-// needs no deployment itself and then reports local.
+// admit authenticates the caller, parses the request and selects the pool. It
+// reports local if it has served the request itself, without a deployment.
 func (f *flight) admit() (local bool, refused *wire.Error) {
 	path, known := wire.ParsePath(f.r.URL.EscapedPath(), f.r.URL.RawQuery)
 	if path.API == spillway.APIChat && f.r.Method == http.MethodGet {
@@ -175,7 +175,7 @@ func (f *flight) choosePool() *wire.Error {
 	return nil
 }
 
-// maxUnknownName bounds what is recorded of a model's name that nobody knows.
+// maxUnknownName bounds the recorded length of an unknown model name.
 const maxUnknownName = 128
 
 func badRequest(err error) *wire.Error {
@@ -186,7 +186,8 @@ func badRequest(err error) *wire.Error {
 	return new(bad.ErrorResponse())
 }
 
-// reject refuses a request that no pool has seen, and records it.
+// reject answers a request with an error before it reaches a pool, and records
+// it.
 func (f *flight) reject(e *wire.Error) {
 	outcome, status := spillway.OutcomeRefusedInvalid, e.Status
 	switch {
@@ -203,7 +204,7 @@ func (f *flight) reject(e *wire.Error) {
 	f.record(outcome, status, spillway.RefusalCode(e.Code))
 }
 
-// record records a request that no pool has seen.
+// record records a request that did not reach a pool.
 func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.RefusalCode) {
 	rec := spillway.Record{
 		ID: f.call.ID, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
@@ -217,8 +218,8 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 	f.g.deps.Recorder.Record(&rec)
 }
 
-// finish ends what is still running, hands in the record, and gives the
-// flight back to the engine.
+// finish stops the attempts, records the request, and releases the flight in
+// the engine.
 func (f *flight) finish() {
 	f.stopAttempts()
 	rec := f.core.Record()
@@ -262,8 +263,8 @@ func (f *flight) onPanic(p any) {
 		return
 	}
 	defer func() {
-		if p := recover(); p != nil { // the engine itself is at fault
-			f.g.deps.Logger.Error("flight lost", "request_id", f.call.ID, "panic", p)
+		if p := recover(); p != nil { // the engine panicked
+			f.g.deps.Logger.Error("engine panicked while settling, flight lost", "request_id", f.call.ID, "panic", p)
 		}
 	}()
 	if !f.settled {

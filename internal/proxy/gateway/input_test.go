@@ -65,7 +65,7 @@ func TestBadInput(t *testing.T) {
 				if rec := w.record(); rec.Outcome != spillway.OutcomeRefusedInvalid || rec.Status != tt.status {
 					t.Errorf("unexpected record: %+v", rec)
 				}
-				if s, _ := w.azure.Stats("east"); len(s.Status) != 0 || s.Cancelled != 0 {
+				if s, _ := w.azure.Stats("east"); len(s.Status) != 0 || s.Canceled != 0 {
 					t.Errorf("the deployment was asked: %+v", s)
 				}
 				w.idle()

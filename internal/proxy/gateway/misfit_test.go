@@ -36,7 +36,7 @@ type calls struct {
 
 func newCalls(next http.HandlerFunc) *calls { return &calls{next: next} }
 
-// ServeHTTP keeps the request and responses by the handler.
+// ServeHTTP records the request and calls the handler.
 func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	c.mu.Lock()
@@ -46,7 +46,7 @@ func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.next(w, r)
 }
 
-// speak responses with a stream of those choices, and what comes after them.
+// speak responds with a stream of those choices, and what comes after them.
 func speak(w http.ResponseWriter, tail string, choices ...string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for _, choice := range choices {

@@ -15,12 +15,12 @@ import (
 func TestPinsAreBounded(t *testing.T) {
 	var p pins
 	for i := range 3 * maxPins {
-		p.learn(strconv.Itoa(i), location{"pool", "east"})
+		p.remember(strconv.Itoa(i), location{"pool", "east"})
 		if i%1000 == 0 {
 			p.find("0") // keeps it young
 		}
 	}
-	if n := len(p.young) + len(p.old); n > 2*maxPins {
+	if n := len(p.recent) + len(p.previous); n > 2*maxPins {
 		t.Errorf("%d pins are kept", n)
 	}
 	if p.find("0").deployment != "east" || p.find(strconv.Itoa(3*maxPins-1)).deployment != "east" {

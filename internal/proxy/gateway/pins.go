@@ -16,21 +16,21 @@ const maxPins = 65536
 // and an old entry that is asked for becomes young again. It is safe for
 // concurrent use.
 type pins struct {
-	mu         sync.Mutex
-	young, old map[string]location
+	mu               sync.Mutex
+	recent, previous map[string]location
 }
 
 // location is where a stored response lives.
 type location struct{ pool, deployment string }
 
-// learn remembers where the response id lives.
-func (p *pins) learn(id string, at location) {
+// remember remembers where the response id lives.
+func (p *pins) remember(id string, at location) {
 	if id == "" {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.put(id, at)
+	p.store(id, at)
 }
 
 // find returns where the response id lives; the zero pin when that is unknown.
@@ -40,21 +40,21 @@ func (p *pins) find(id string) location {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at, ok := p.young[id]; ok {
+	if at, ok := p.recent[id]; ok {
 		return at
 	}
-	at, ok := p.old[id]
+	at, ok := p.previous[id]
 	if ok {
-		p.put(id, at)
+		p.store(id, at)
 	}
 	return at
 }
 
-func (p *pins) put(id string, at location) {
-	if p.young == nil || len(p.young) >= maxPins {
-		p.old, p.young = p.young, make(map[string]location)
+func (p *pins) store(id string, at location) {
+	if p.recent == nil || len(p.recent) >= maxPins {
+		p.previous, p.recent = p.recent, make(map[string]location)
 	}
-	p.young[id] = at
+	p.recent[id] = at
 }
 
 // responseMark begins the identifier of a stored response.
@@ -63,10 +63,10 @@ var responseMark = []byte(`"resp_`) // constant
 // markWithin is how far from its beginning a response names its identifier.
 const markWithin = 2 << 10
 
-// learnPin remembers that the deployment of a holds the response that data, an
+// rememberPin remembers that the deployment of a holds the response that data, a
 // response or the beginning of a stream, describes. The identifier is the first
 // of its kind there.
-func (f *flight) learnPin(a *upstream.Attempt, data []byte) {
+func (f *flight) rememberPin(a *upstream.Attempt, data []byte) {
 	if f.req.API != spillway.APIResponses {
 		return
 	}
@@ -75,6 +75,6 @@ func (f *flight) learnPin(a *upstream.Attempt, data []byte) {
 		return
 	}
 	if id, _, closed := bytes.Cut(rest, []byte{'"'}); closed {
-		f.g.pins.learn("resp_"+string(id), location{f.pool.name, a.Deployment().Name()})
+		f.g.pins.remember("resp_"+string(id), location{f.pool.name, a.Deployment().Name()})
 	}
 }

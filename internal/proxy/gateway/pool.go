@@ -59,8 +59,8 @@ func (p *pool) begin(f *flight) {
 	p.wakeReady()
 }
 
-// on reports an event of the flight to the engine, and to the operator what it
-// did to a deployment's health.
+// on reports an event of the flight to the engine, and logs the change of a
+// deployment's health, if any.
 func (p *pool) on(f *flight, ev spillway.Event) {
 	p.mu.Lock()
 	now := f.g.deps.Now()
@@ -85,7 +85,7 @@ func (p *pool) logChange(log *slog.Logger, c policy.Change) {
 	}
 }
 
-// hint says what an operator may look at first.
+// hint says what an operator should check first.
 func hint(status int) string {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:

@@ -10,11 +10,11 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// trailerTruncated is the trailer that tells of a cut at the end of a stream,
-// whose headers are long gone.
+// trailerTruncated is the trailer that reports a cut at the end of a stream,
+// whose headers have been sent already.
 const trailerTruncated = http.TrailerPrefix + wire.HeaderTruncated
 
-// writeResponse gives the client the response that the settle names, or what is left
+// writeResponse writes the response that the settle action selects, or the rest
 // of it.
 func (f *flight) writeResponse() {
 	switch k := f.verdict.Attempt; {
@@ -37,19 +37,19 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 		f.writeError(faultError(a.Fault()))
 	case a.Response() == nil:
 		f.writeError(f.interruptedError())
-	case a.Partial():
+	case a.BeginningTruncated():
 		f.writeError(f.incompleteError(a))
 	default:
 		f.startHeaders(a)
-		f.learnPin(a, a.Beginning())
+		f.rememberPin(a, a.Beginning())
 		f.writeWhole(a.Response().StatusCode, a.Beginning())
 	}
 }
 
-// responseBytes is the room for a response that is put together, before it grows.
+// responseBytes is the room for a response that is assembled, before it grows.
 const responseBytes = 4 << 10
 
-// writeAssembled writes the response that was put together from a stream. It
+// writeAssembled writes the response that was assembled from a stream. It
 // reports false where there is none.
 func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 	f.call.Wait() // an attempt that was cut may still be adding to the response
@@ -64,14 +64,14 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 		f.writeError(f.interruptedError())
 		return true
 	}
-	f.learnPin(a, body)
+	f.rememberPin(a, body)
 	f.startHeaders(a)
 	f.out.Set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
 	return true
 }
 
-// startResponse writes the headers of a response that goes out as it comes.
+// startResponse writes the headers of a response that is forwarded as it arrives.
 func (f *flight) startResponse(a *upstream.Attempt, status int) {
 	f.startHeaders(a)
 	if a.Response().ContentLength >= 0 && a.Form() != upstream.Streamed {
@@ -93,7 +93,7 @@ func (f *flight) setFlightHeaders(a *upstream.Attempt) {
 	f.out.Set(wire.HeaderRequestID, f.call.ID)
 	f.out.Set(wire.HeaderDeployment, a.Deployment().Name())
 	f.out.Set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
-	if granted := f.decision.granted; granted > 0 {
+	if granted := f.decision.grantTokens; granted > 0 {
 		f.out.Set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
 		if granted < f.req.AskTokens {
 			f.out.Set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
@@ -151,11 +151,12 @@ func (f *flight) writeWhole(status int, body []byte) {
 	f.out.Set("Content-Length", strconv.Itoa(len(body)))
 	f.out.Start(status)
 	if f.r.Method != http.MethodHead {
-		_, _ = f.out.Write(body) // a client that is gone shows in f.out
+		_, _ = f.out.Write(body) // f.out reports a disconnected client
 	}
 }
 
-// interruptedError is the error for an upstream that failed without one of its own.
+// interruptedError is the error for a deployment that failed without sending an
+// error.
 func (f *flight) interruptedError() wire.Error {
 	e := wire.Refused(spillway.Refusal{Code: spillway.RefusalUpstream}, 0)
 	e.Message = "The deployment ended its response early. Please retry."
@@ -163,7 +164,7 @@ func (f *flight) interruptedError() wire.Error {
 	return e
 }
 
-// incompleteError is upstream's error whose body did not come whole.
+// incompleteError is the error for a deployment's error with an incomplete body.
 func (f *flight) incompleteError(a *upstream.Attempt) wire.Error {
 	wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now())
 	if asked {

@@ -10,8 +10,8 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
-// snapshot is one configuration in force. It does not change; requests keep
-// the one that they began with.
+// snapshot is the active configuration. It is immutable; a request keeps the
+// one that it began with.
 type snapshot struct {
 	pools   []*pool // in the order of the configuration
 	byModel map[string]*pool
@@ -28,7 +28,7 @@ type snapshot struct {
 }
 
 // nextSnapshot is a snapshot that is about to come into force, with what its pools
-// must be told. Nothing of the running gateway has changed yet.
+// will be configured with. The running gateway has not changed yet.
 type nextSnapshot struct {
 	*snapshot
 	configs []policy.Config                   // of snapshot.pools
@@ -139,8 +139,8 @@ func (g *Gateway) settings(l *Limits) *upstream.Settings {
 	}
 }
 
-// install brings the plan into force: each pool learns its configuration and
-// where its deployments are at one moment, and then requests see the snapshot.
+// install applies the next snapshot: each pool gets its configuration and its
+// deployments under one lock, and then new requests use the snapshot.
 func (g *Gateway) install(p *nextSnapshot) error {
 	for i, pl := range p.pools {
 		if err := pl.apply(p.configs[i], p.tables[i]); err != nil {

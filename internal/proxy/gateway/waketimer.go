@@ -9,10 +9,11 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
 )
 
-// wakeTimer keeps a flight's wake-ups while its handler is busy pumping.
+// wakeTimer wakes a flight's core while its handler forwards the response.
 //
-// on and timer are guarded by the pool's mutex. While on is set the flight's
-// actions and wakeAt belong to the watch; the handler has them back after stop.
+// active and timer are guarded by the pool's mutex. While active is set the flight's
+// actions and wakeAt belong to the timer; after stopWakeTimer they belong to the
+// handler again.
 type wakeTimer struct {
 	active   bool
 	timer    *time.Timer
@@ -20,8 +21,8 @@ type wakeTimer struct {
 	pending  sync.WaitGroup  // the timer, from its arming to the end of its function
 }
 
-// startWakeTimer arms the watch for the flight's wakeAt. The handler calls it
-// before it pumps.
+// startWakeTimer arms the timer for the flight's wakeAt. The handler calls it
+// before it forwards the response.
 func (f *flight) startWakeTimer() {
 	f.pool.mu.Lock()
 	defer f.pool.mu.Unlock()
@@ -35,8 +36,8 @@ func (f *flight) startWakeTimer() {
 	}
 }
 
-// fireNow brings the wake-up forward. A timer that has fired is on its way
-// already. pool.mu is held.
+// fireNow makes the timer fire now, unless it has fired already. pool.mu is
+// held.
 func (w *wakeTimer) fireNow() {
 	if w.timer.Stop() {
 		w.timer.Reset(0)
@@ -46,7 +47,7 @@ func (w *wakeTimer) fireNow() {
 // never is longer than any stream.
 const never = 365 * 24 * time.Hour
 
-// wakeIn is how long the core wants to be left alone. pool.mu is held.
+// wakeIn is the time until the next wake-up. pool.mu is held.
 func (f *flight) wakeIn() time.Duration {
 	if f.wakeAt.IsZero() {
 		return never
@@ -54,8 +55,8 @@ func (f *flight) wakeIn() time.Duration {
 	return f.wakeAt.Sub(f.g.deps.Now())
 }
 
-// stopWakeTimer ends the watch and reports whether it has left something to do in
-// actions: then the core has settled the flight.
+// stopWakeTimer stops the timer and reports whether it has left actions to perform:
+// then the core has settled the flight.
 func (f *flight) stopWakeTimer() (verdict bool) {
 	f.pool.mu.Lock()
 	f.wakeTimer.active = false

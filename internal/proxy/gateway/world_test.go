@@ -62,7 +62,7 @@ func deployment(name string) fleet.Deployment {
 	}
 }
 
-// newWorld starts a gateway in front of the stand-in, one tier for each
+// newWorld starts a gateway in front of the emulator, one tier for each
 // deployment. change may alter the configuration first.
 func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world)) *world {
 	w := &world{T: t}

@@ -12,26 +12,26 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// Form is how an attempt's response is read, and how it reaches the client.
+// Form is how an attempt's response is read and forwarded.
 type Form uint8
 
 const (
-	// Whole is read to its end before it is written.
+	// Whole is read completely before it is written to the client.
 	Whole Form = iota
-	// Assembled comes as a stream and is put together.
+	// Assembled arrives as a stream and is written as one JSON response.
 	Assembled
-	// Streamed comes and goes as a stream.
+	// Streamed arrives and is forwarded as a stream.
 	Streamed
-	// Relayed goes to the client as it comes, whatever it is.
+	// Relayed is forwarded as it arrives, in any format.
 	Relayed
 )
 
-// Attempt is one try at one deployment. See the package comment for who may use
-// it when.
+// Attempt is one attempt at one deployment. The package comment describes its
+// ownership.
 type Attempt struct {
-	// What a chunk needs that passes as it is lies together, here and in
-	// streamReader: of a thousand streams that take turns, none has anything in
-	// the processor's cache, and each line that must be fetched shows.
+	// The fields that forwarding a chunk uses are adjacent, here and in
+	// streamReader: with a thousand streams, no field is in the CPU cache when a
+	// chunk arrives, and each cache line fetched is measurable.
 	*streamReader              // nil unless the response is read event by event
 	tokens        atomic.Int64 // read so far
 	tokenAt       atomic.Int64 // when the newest was read, in nanoseconds after started
@@ -52,7 +52,7 @@ type Attempt struct {
 	canceled     bool // nothing more is expected of it
 	cut          bool // the response ends where it was cut
 	forwarding   bool // the caller reads the response with Next
-	trailing     bool // the content is complete and the HTTP response has not ended
+	responseOpen bool // the content is complete and the HTTP response has not ended
 
 	ctx           context.Context
 	stop          context.CancelFunc
@@ -64,17 +64,17 @@ type Attempt struct {
 	resp *http.Response
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
-	head    *buffer.Buffer
-	partial bool // head was cut off at a limit
-	isSSE   bool // the response is a stream of events
+	head          *buffer.Buffer
+	headTruncated bool // head was cut off at a limit
+	isSSE         bool // the response is a stream of events
 
-	fault    *wire.StreamError // the error that ended the stream
-	finish   spillway.Finish
-	usage    spillway.Usage
+	fault          *wire.StreamError // the error that ended the stream
+	finish         spillway.Finish
+	usage          spillway.Usage
 	finishReported bool
-	reported int64            // tokens that were reported
-	signals  spillway.Signals // of the response's header
-	servedBy string           // likewise
+	reported       int64            // tokens that were reported
+	signals        spillway.Signals // of the response's header
+	servedBy       string           // likewise
 }
 
 // prepare prepares an attempt.
@@ -106,7 +106,7 @@ func (a *Attempt) prepare(c *Call, s *Send) {
 func (a *Attempt) run() {
 	defer a.call.running.Done()
 	defer a.reportPanic()
-	resp, err := a.exchange() //nolint:bodyclose // whoever reads the response closes it
+	resp, err := a.exchange() //nolint:bodyclose // Close closes it
 	a.body.Release()
 	a.encoded.Release()
 	a.body, a.encoded = nil, nil
@@ -167,7 +167,7 @@ func (a *Attempt) Cancel() {
 	a.stop()
 }
 
-// Canceled reports whether the attempt was cancelled or cut.
+// Canceled reports whether the attempt was canceled or cut.
 func (a *Attempt) Canceled() bool { return a.canceled }
 
 // Cut stops reading: what has arrived is the whole response.
@@ -208,7 +208,7 @@ func (a *Attempt) Close() {
 		a.asm = nil
 	}
 	switch {
-	case a.trailing && !a.canceled:
+	case a.responseOpen && !a.canceled:
 		a.call.Trailers.Go(a.readTrailer)
 		return
 	case a.resp != nil:

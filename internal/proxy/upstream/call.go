@@ -34,10 +34,10 @@ type Call struct {
 
 	*Settings
 
-	reports chan Report
-	running sync.WaitGroup
-	first   Attempt
-	stream  streamReader // of the first attempt
+	reports      chan Report
+	running      sync.WaitGroup
+	firstAttempt Attempt
+	stream       streamReader // of the first attempt
 }
 
 // Settings are what calls have in common. They do not change, and must not be
@@ -53,7 +53,7 @@ type Settings struct {
 	Now     func() time.Time
 	Logger  *slog.Logger
 	// Trailers are the goroutines that read what follows a complete response, so
-	// that its connection can be used again: each is over within 100 ms.
+	// that its connection can be used again: each ends within 100 ms.
 	Trailers *sync.WaitGroup
 
 	assemblers sync.Pool // of *wire.Assembler, with the memory of answers before
@@ -99,7 +99,7 @@ type Send struct {
 // Start begins an attempt.
 func (c *Call) Start(s Send) *Attempt {
 	c.Reports()
-	a := &c.first
+	a := &c.firstAttempt
 	if a.call != nil {
 		a = new(Attempt)
 	}
@@ -110,10 +110,10 @@ func (c *Call) Start(s Send) *Attempt {
 }
 
 // Wait waits for the goroutines of the attempts. It returns soon after each has
-// made its last report or was cancelled.
+// made its last report or was canceled.
 func (c *Call) Wait() { c.running.Wait() }
 
-// ReleaseRequest lets go of what only another attempt would need.
+// ReleaseRequest drops what only another attempt would need.
 func (c *Call) ReleaseRequest() {
 	c.Header, c.Ask, c.reports = nil, nil, nil
 }

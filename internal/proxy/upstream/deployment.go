@@ -136,7 +136,7 @@ func (d *Deployment) Same(other *Deployment) bool {
 }
 
 // url returns where the deployment serves what a client asked as p. Requests
-// share it; nobody changes it.
+// share it and do not change it.
 func (d *Deployment) url(p wire.Path, rawQuery string) *url.URL {
 	if last := d.lastURL.Load(); last != nil && last.path == p && last.query == rawQuery {
 		return &last.at

@@ -1,6 +1,7 @@
-// Package upstream makes attempts: one request to one deployment each, sent as
-// the deployment's dialect wants it, with its response read, counted and
-// classified. It knows no policy and no client.
+// Package upstream makes attempts. An attempt is one request to one deployment:
+// this package encodes the request in the deployment's dialect, reads the
+// response, counts its tokens and classifies its failures. It contains no policy
+// and does not access the client.
 //
 // # One attempt
 //
@@ -20,8 +21,8 @@
 //
 // The reader of the stream counts tokens, here and nowhere else: by the length
 // of each delta, once, when it is read. The count only grows. The instant of the
-// newest token goes with it, so that the core reckons with the time at which a
-// deployment wrote and not with that at which somebody looked.
+// newest token goes with it, so that the core uses the time at which a deployment
+// wrote, not the time at which the driver looked.
 //
 // # Ownership
 //

@@ -22,7 +22,7 @@ func (a *Attempt) exchange() (*http.Response, error) {
 		return resp, err
 	}
 	a.readError(resp)
-	if a.partial || !bytes.Contains(a.head.B, []byte("stream_options")) {
+	if a.headTruncated || !bytes.Contains(a.head.B, []byte("stream_options")) {
 		return resp, nil
 	}
 	resp.Body.Close()

@@ -63,28 +63,39 @@ func TestRequest(t *testing.T) {
 	}{
 		{
 			"azure names the deployment in the path", wire.Azure, "chat", false, `,"max_tokens":900`,
-			Send{Grant: 100, Stream: true}, "/openai/deployments/chat/chat/completions?api-version=2024-10-21",
+			Send{Grant: 100, Stream: true},
+			"/openai/deployments/chat/chat/completions?api-version=2024-10-21",
 			map[string]any{"max_tokens": 100.0, "stream": true, "model": nil, "stream_options": map[string]any{"include_usage": true}},
 		},
 		{
 			"azure v1 names it in the body", wire.AzureV1, "chat", false, `,"model":"theirs"`,
-			Send{Stream: true}, "/openai/v1/chat/completions", map[string]any{"model": "chat", "stream": true, "max_tokens": nil},
+			Send{Stream: true},
+			"/openai/v1/chat/completions",
+			map[string]any{"model": "chat", "stream": true, "max_tokens": nil},
 		},
 		{
 			"openai keeps the client's model", wire.OpenAI, "", false, `,"model":"theirs"`,
-			Send{}, "/v1/chat/completions", map[string]any{"model": "theirs", "stream": nil, "stream_options": nil},
+			Send{},
+			"/v1/chat/completions",
+			map[string]any{"model": "theirs", "stream": nil, "stream_options": nil},
 		},
 		{
 			"a reasoning model has its own field", wire.Azure, "o3", true, `,"max_completion_tokens":9000`,
-			Send{Grant: 500}, "", map[string]any{"max_completion_tokens": 500.0, "max_tokens": nil},
+			Send{Grant: 500},
+			"",
+			map[string]any{"max_completion_tokens": 500.0, "max_tokens": nil},
 		},
 		{
 			"without a grant the client's limit stays", wire.Azure, "chat", false, `,"max_tokens":900`,
-			Send{}, "", map[string]any{"max_tokens": 900.0, "stream": nil},
+			Send{},
+			"",
+			map[string]any{"max_tokens": 900.0, "stream": nil},
 		},
 		{
 			"a client's stream stays one, with its own options", wire.Azure, "chat", false, `,"stream":true,"stream_options":{"include_usage":false,"x":1}`,
-			Send{}, "", map[string]any{"stream": true, "stream_options": map[string]any{"include_usage": true, "x": 1.0}},
+			Send{},
+			"",
+			map[string]any{"stream": true, "stream_options": map[string]any{"include_usage": true, "x": 1.0}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

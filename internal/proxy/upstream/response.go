@@ -47,7 +47,7 @@ func (a *Attempt) readError(resp *http.Response) {
 	timer := time.AfterFunc(errorBodyTimeout, a.stop)
 	a.head = a.call.Buffers.Get(responseBytes)
 	within, err := a.head.ReadAtMost(resp.Body, a.call.MaxErrorBytes)
-	a.partial = !timer.Stop() || !within || err != nil
+	a.headTruncated = !timer.Stop() || !within || err != nil
 }
 
 // readErrorResponse reads an error's body, unless that is done, and returns its
@@ -106,11 +106,11 @@ func (a *Attempt) Beginning() []byte {
 	return a.head.B
 }
 
-// Partial reports whether Beginning is an error's body that was cut off at a
+// BeginningTruncated reports whether Beginning is an error's body that was cut off at a
 // limit.
-func (a *Attempt) Partial() bool { return a.partial }
+func (a *Attempt) BeginningTruncated() bool { return a.headTruncated }
 
-// AppendResponse appends the response that was put together from a stream to dst. The
+// AppendResponse appends the response that was assembled from a stream to dst. The
 // call's Wait must have returned. It reports false for an attempt whose response
 // did not come as a stream.
 func (a *Attempt) AppendResponse(dst []byte, usage spillway.Usage) (body []byte, assembled bool, err error) {
@@ -152,7 +152,7 @@ func (a *Attempt) nextHead() (*buffer.Buffer, error) {
 	return room, nil
 }
 
-// relayBytes is the room to relay a response that is no stream.
+// relayBytes is the buffer size for relaying a response that is not a stream.
 const relayBytes = 32 << 10
 
 // nextBytes reads more of a response of any kind.

@@ -24,7 +24,7 @@ const (
 // errNoToken is a stream that goes on and on without a token.
 var errNoToken = errors.New("stream exceeds the size limit before its first token")
 
-// streamReader is what it takes to read a stream event by event, and to put an
+// streamReader is what it takes to read a stream event by event, and to put a
 // response together from it.
 type streamReader struct {
 	stream    wire.Stream
@@ -35,7 +35,7 @@ type streamReader struct {
 
 // openStream makes the attempt ready to read a stream.
 func (a *Attempt) openStream() {
-	if a.streamReader = &a.call.stream; a != &a.call.first {
+	if a.streamReader = &a.call.stream; a != &a.call.firstAttempt {
 		a.streamReader = new(streamReader)
 	}
 	a.scanner.MaxEvent = a.call.MaxEventBytes
@@ -85,7 +85,7 @@ func (a *Attempt) assemble() *spillway.Event {
 	a.asm.Reset(a.call.API)
 	room := a.call.Buffers.Get(pieceBytes)
 	defer room.Release()
-	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.call.Now // at hand: see Attempt
+	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.call.Now // local copies: see Attempt
 	for read := 0; ; {
 		before := a.tokens.Load()
 		n, err := body.Read(buf)
@@ -124,7 +124,7 @@ func (a *Attempt) streamEnded(err error) bool {
 func (a *Attempt) markComplete(err error) error {
 	a.complete.Store(a.fault == nil)
 	a.unlinkContext() // nothing is lost when the client leaves now
-	a.trailing = err == nil
+	a.responseOpen = err == nil
 	return io.EOF
 }
 

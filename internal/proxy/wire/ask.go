@@ -48,7 +48,7 @@ type Ask struct {
 	withUsage member    // stream_options.include_usage
 }
 
-// member is where one object member stands, as byte offsets; a zero key means
+// member is the position of one object member, as byte offsets; a zero key means
 // that it is absent.
 type member struct {
 	prev int // end of the preceding member's value, or after the brace
@@ -64,7 +64,7 @@ func (m member) present() bool { return m.key != 0 }
 const (
 	// maxCount bounds every count that a client can ask for.
 	maxCount = 1_000_000_000
-	// fileBytes stands for an embedded file in PromptBytes. A one-megapixel
+	// fileBytes is the size of an embedded file in PromptBytes. A one-megapixel
 	// image is 765 tokens at high detail, about four bytes each.
 	fileBytes = 3060
 	// prefixBytes is how much of a prompt makes its affinity. Prompt caches
@@ -94,7 +94,7 @@ func ReadAsk(api spillway.API, body []byte) (Ask, error) {
 	var room [32]span
 	r := reader{ask: Ask{API: api, Choices: 1}}
 	r.src, r.names = body, room[:0]
-	ok := r.read()
+	ok := r.readBody()
 	if ok {
 		return r.ask, nil
 	}
@@ -107,9 +107,9 @@ func ReadAsk(api spillway.API, body []byte) (Ask, error) {
 	return Ask{}, r.bad
 }
 
-// read walks the body. When it reports false, bad says why, or is nil if the
+// readBody walks the body. When it reports false, bad says why, or is nil if the
 // body is not JSON.
-func (r *reader) read() bool {
+func (r *reader) readBody() bool {
 	if r.peek() != '{' {
 		if r.value() && r.end() {
 			r.bad = &BadRequest{Code: CodeInvalidType, Message: "The request body must be a JSON object."}
@@ -119,16 +119,16 @@ func (r *reader) read() bool {
 	r.ask.object = true
 	r.ask.open = r.pos + 1
 	r.last = r.pos + 1
-	if !r.object(r.field) || !r.end() {
+	if !r.object(r.readField) || !r.end() {
 		return false
 	}
 	r.ask.Choices = max(r.n, r.bestOf, 1)
 	r.ask.Affinity = r.affinity()
-	return r.limit()
+	return r.tokenLimit()
 }
 
-// limit picks the client's token field.
-func (r *reader) limit() bool {
+// tokenLimit picks the client's token field.
+func (r *reader) tokenLimit() bool {
 	a := &r.ask
 	for i, m := range a.limits {
 		if !m.present() || m.null {
@@ -153,20 +153,20 @@ func (r *reader) affinity() uint64 {
 	instructions := r.src[r.instructions.start:r.instructions.end]
 	prompt := r.src[r.prompt.start:r.prompt.end]
 
-	hash := mix(0, key)
+	hash := mixHash(0, key)
 	if len(instructions)+len(prompt) >= prefixBytes {
 		head := instructions[:min(len(instructions), prefixBytes)]
-		hash = mix(hash, head)
-		hash = mix(hash, prompt[:min(len(prompt), prefixBytes-len(head))])
+		hash = mixHash(hash, head)
+		hash = mixHash(hash, prompt[:min(len(prompt), prefixBytes-len(head))])
 	} else if len(key) == 0 {
 		return 0
 	}
 	return max(hash, 1)
 }
 
-// mix folds text into hash, eight bytes at a time: each is multiplied to 128
+// mixHash folds text into hash, eight bytes at a time: each is multiplied to 128
 // bits, and the halves are joined. It withstands accidents, not attackers.
-func mix(hash uint64, text []byte) uint64 {
+func mixHash(hash uint64, text []byte) uint64 {
 	const odd = 0x9E3779B97F4A7C15 // near 2^64/φ
 	hash ^= uint64(len(text))
 	for len(text) > 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/spillway-ai/spillway"
 )
 
-// view is the part of an Ask that a client would recognise.
+// view is the part of an Ask that a client would recognize.
 type view struct {
 	Model, Field          string
 	Tokens, Choices       int

@@ -66,13 +66,13 @@ func (a *Assembler) Add(data []byte) error {
 		return a.extend(&got)
 	}
 	c := jsonwalk.Strict(data)
-	a.shape.begin()
+	a.shape.startRecording()
 	a.addChunk(&c)
 	if !c.Done() {
 		a.shape.spoil()
 		return ErrMalformed
 	}
-	a.shape.keep(data)
+	a.shape.finishRecording(data)
 	return a.tree.err()
 }
 
@@ -112,7 +112,7 @@ func (a *Assembler) extend(got *[maxHoles][]byte) error {
 // nothing that a response could be made of.
 func (a *Assembler) AppendResponse(dst []byte, opts ResponseOptions) ([]byte, error) {
 	if a.api == spillway.APIResponses {
-		return a.resp.answer(dst, opts)
+		return a.resp.appendResponse(dst, opts)
 	}
 	return a.appendAnswer(dst, opts)
 }

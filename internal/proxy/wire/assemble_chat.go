@@ -23,7 +23,7 @@ func (a *Assembler) addChunk(c *jsonwalk.Cursor) {
 		case "object", "delta":
 			c.Value()
 		case "obfuscation":
-			hollow(c, &a.shape, holeIgnored)
+			readHole(c, &a.shape, holeIgnored)
 		case "choices":
 			id := t.member(rootNode, key)
 			if c.IsNull() {

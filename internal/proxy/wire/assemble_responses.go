@@ -98,7 +98,7 @@ func (r *responseLog) putPart(ev *responseEvent, done bool) error {
 
 // response appends the response: the terminal event's, or when upstream never
 // came to that, what had arrived.
-func (r *responseLog) answer(dst []byte, opts ResponseOptions) ([]byte, error) {
+func (r *responseLog) appendResponse(dst []byte, opts ResponseOptions) ([]byte, error) {
 	switch {
 	case r.finalRaw:
 		return append(dst, r.final...), nil

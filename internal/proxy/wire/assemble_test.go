@@ -195,8 +195,8 @@ func TestAnswerLimits(t *testing.T) {
 		if err := a.Add(data); err != nil {
 			t.Fatalf("%v: %v", api, err)
 		}
-		a.tree.size += MaxAnswerBytes - 3<<20
-		a.resp.size += MaxAnswerBytes - 3<<20
+		a.tree.size += MaxResponseText - 3<<20
+		a.resp.size += MaxResponseText - 3<<20
 		if err := a.Add(data); err != nil {
 			t.Errorf("%v: within the limit: %v", api, err)
 		}

@@ -24,7 +24,7 @@ type node struct {
 	key   []byte // name within an object, escaped
 	index int    // place within an array
 	text  []byte // raw value, inside of a string, or elements joined by commas
-	// Links to other nodes of the tree; 0 means none, as the root is nobody's.
+	// Links to other nodes of the tree; 0 means none: the root has no parent.
 	child, last, next int32
 }
 
@@ -51,7 +51,7 @@ func (t *tree) reset() {
 
 // err reports whether the tree has outgrown its limits.
 func (t *tree) err() error {
-	if t.size > MaxAnswerBytes || len(t.nodes) >= maxNodes {
+	if t.size > MaxResponseText || len(t.nodes) >= maxNodes {
 		return ErrTooLarge
 	}
 	return nil
@@ -131,9 +131,9 @@ func (t *tree) become(id int32, kind nodeKind) *node {
 	return n
 }
 
-// turn is become for a value that is merged. A node that changes its kind
+// setKind is become for a value that is merged. A node that changes its kind
 // within a response makes the event unlike any other.
-func (t *tree) turn(id int32, kind nodeKind, sh *shape) {
+func (t *tree) setKind(id int32, kind nodeKind, sh *shape) {
 	if old := t.nodes[id].kind; old > nodeNull && old != kind {
 		sh.spoil()
 	}
@@ -197,24 +197,24 @@ func (t *tree) merge(c *jsonwalk.Cursor, id int32, sh *shape) {
 			t.setFull(id, c.Value())
 			return
 		}
-		text := hollow(c, sh, id)
-		t.turn(id, nodeText, sh)
+		text := readHole(c, sh, id)
+		t.setKind(id, nodeText, sh)
 		t.extend(id, text)
 	case '{':
-		t.turn(id, nodeObject, sh)
+		t.setKind(id, nodeObject, sh)
 		c.Enter('{')
 		for c.More('}') {
 			t.merge(c, t.member(id, c.Key()), sh)
 		}
 	case '[':
-		t.turn(id, nodeArray, sh)
+		t.setKind(id, nodeArray, sh)
 		c.Enter('[')
 		for c.More(']') {
 			t.mergeElement(c, id, sh)
 		}
 	default:
 		if raw := c.Value(); len(raw) > 0 && raw[0] != 'n' {
-			t.turn(id, nodeRaw, sh)
+			t.setKind(id, nodeRaw, sh)
 			t.set(id, raw)
 		} else {
 			t.set(id, nil)

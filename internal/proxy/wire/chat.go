@@ -22,15 +22,15 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 				sig.Usage = readUsage(c)
 			}
 		case "id":
-			first(&s.id, c.Text())
+			keepFirst(&s.id, c.Text())
 		case "model":
-			first(&s.model, c.Text())
+			keepFirst(&s.model, c.Text())
 		case "created":
 			if raw := c.Value(); jsonwalk.Atoi(raw) > 0 {
-				first(&s.created, raw)
+				keepFirst(&s.created, raw)
 			}
 		case "obfuscation":
-			hollow(c, &s.shape, holeIgnored)
+			readHole(c, &s.shape, holeIgnored)
 		case "error":
 			if !c.IsNull() {
 				sig.Err = readError(c)

@@ -1,6 +1,9 @@
-// Package wire knows the dialects: how clients address Azure OpenAI and OpenAI,
-// what their requests ask, how to change a request or a response without
-// touching a byte that need not change, and what errors look like. It holds no
-// connection, no clock and no log; nothing in it is safe for concurrent use
-// unless it is immutable.
+// Package wire implements the dialects of Azure OpenAI and OpenAI. It parses
+// paths, headers and request bodies (path.go, headers.go, ask.go), patches
+// requests without changing other bytes (patch.go), reads streams and counts
+// their tokens (stream.go), assembles a stream into one response (assemble.go),
+// ends a stream early with a valid end (cut.go), and formats errors (errors.go).
+//
+// It is pure: no connections, no clock, no log. Only immutable values are safe
+// for concurrent use.
 package wire

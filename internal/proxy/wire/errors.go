@@ -38,7 +38,7 @@ type BadRequest struct {
 // Error returns the message.
 func (e *BadRequest) Error() string { return e.Message }
 
-// ErrorResponse returns the 400 that tells the client.
+// ErrorResponse returns the 400 for the client.
 func (e *BadRequest) ErrorResponse() Error {
 	return Error{
 		Status: http.StatusBadRequest, Code: e.Code, Type: typeInvalidRequest,
@@ -58,7 +58,7 @@ type Error struct {
 	RequestID string
 	// RetryAfter is the hint for a retry; 0 means none.
 	RetryAfter time.Duration
-	// NoRetry tells the SDKs not to try again.
+	// NoRetry makes SDKs not retry.
 	NoRetry bool
 }
 
@@ -117,7 +117,7 @@ func AppendStreamError(dst []byte, api spillway.API, e Error) []byte {
 }
 
 // SetHeaders sets the content type and the hints for a retry: retry-after-ms
-// and retry-after, rounded up, so that nobody comes back too early.
+// and retry-after, rounded up, so that no client retries too early.
 func (e Error) SetHeaders(h http.Header) {
 	h.Set(HeaderContentType, "application/json")
 	if e.RetryAfter > 0 {
@@ -129,7 +129,7 @@ func (e Error) SetHeaders(h http.Header) {
 	}
 }
 
-// Refused words a refusal of the policy for the client. window is the time
+// Refused formats a refusal of the policy core for the client. window is the time
 // that the request had; 0 leaves it unsaid.
 func Refused(r spillway.Refusal, window time.Duration) Error {
 	e := Error{Status: r.Code.Status(), Code: string(r.Code), Type: typeServer, RetryAfter: r.RetryAfter}
@@ -143,7 +143,7 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 		e.Message = fmt.Sprintf("The requested output cannot be generated %s; about %d tokens can. "+
 			"Lower the token limit to that number, raise the deadline, or request a stream.", within, r.FitTokens)
 	case spillway.RefusalDeadline:
-		// The time that the client allows is over: its SDK's retries would be late.
+		// The time that the client allows is over: a retry of its SDK would be too late.
 		e.Type, e.Code, e.NoRetry = typeTimeout, CodeTimeout, true
 		e.Message = fmt.Sprintf("The operation was timeout. No deployment produced a token %s. "+
 			"Raise the deadline, shorten the prompt, or request a stream.", within)

@@ -29,29 +29,29 @@ func limitIndex(api spillway.API, key string) (int, bool) {
 	return 0, false
 }
 
-// field reads one member of the body.
-func (r *reader) field(start int) bool {
+// readField reads one member of the body.
+func (r *reader) readField(start int) bool {
 	m := member{prev: r.last, key: start, val: r.pos, null: r.at('n')}
-	ok := r.known(&m)
+	ok := r.readKnownField(&m)
 	r.last = r.pos
 	r.ask.members++
 	return ok
 }
 
-// known reads the value of a member, and keeps m where it can be patched.
-func (r *reader) known(m *member) bool {
+// readKnownField reads the value of a member, and keeps m where it can be patched.
+func (r *reader) readKnownField(m *member) bool {
 	a, key := &r.ask, r.name()
 	switch string(key) {
 	case "model":
-		return r.text("model", &a.Model) && keep(&a.model, m, r.pos)
+		return r.readText("model", &a.Model) && storeMember(&a.model, m, r.pos)
 	case "stream":
-		return r.boolean("stream", &a.Stream) && keep(&a.stream, m, r.pos)
+		return r.readBool("stream", &a.Stream) && storeMember(&a.stream, m, r.pos)
 	case "messages", "input", "prompt":
 		return r.promptPart(&r.prompt)
 	case "instructions":
 		return r.promptPart(&r.instructions)
 	case "tools", "functions":
-		return r.tools(string(key))
+		return r.readTools(string(key))
 	}
 	if !a.API.Generates() {
 		return r.value()
@@ -67,11 +67,11 @@ func (r *reader) known(m *member) bool {
 			floor = 0 // echo and score the prompt
 		}
 		var tokens int
-		return r.count(limitNames[i], floor, &tokens) && keep(&a.limits[i], m, r.pos)
+		return r.readCount(limitNames[i], floor, &tokens) && storeMember(&a.limits[i], m, r.pos)
 	case "n":
-		return r.count("n", 1, &r.n)
+		return r.readCount("n", 1, &r.n)
 	case "best_of":
-		ok := r.count("best_of", 1, &r.bestOf)
+		ok := r.readCount("best_of", 1, &r.bestOf)
 		a.Unstreamable = a.Unstreamable || r.bestOf > 1
 		return ok
 	case "audio":
@@ -81,33 +81,33 @@ func (r *reader) known(m *member) bool {
 		return r.streamOptions(m)
 	case "response_format":
 		if a.API != spillway.APIResponses {
-			return r.inside("response_format", r.formatField)
+			return r.readMembers("response_format", r.formatField)
 		}
 	case "text":
 		if a.API == spillway.APIResponses {
-			return r.inside("text", r.textField)
+			return r.readMembers("text", r.textField)
 		}
 	case "reasoning", "reasoning_effort":
 		a.Reasoning = !m.null
 		return r.value()
 	case "previous_response_id":
-		return r.text("previous_response_id", &a.PreviousResponseID)
+		return r.readText("previous_response_id", &a.PreviousResponseID)
 	case "prompt_cache_key":
 		r.cacheKey.start = r.pos
 		var text string
-		ok := r.text("prompt_cache_key", &text)
+		ok := r.readText("prompt_cache_key", &text)
 		if r.cacheKey.end = r.pos; text == "" {
 			r.cacheKey = span{}
 		}
 		return ok
 	case "background":
-		return r.boolean("background", &a.Background)
+		return r.readBool("background", &a.Background)
 	}
 	return r.value()
 }
 
-// keep stores m, whose value ends at end.
-func keep(at, m *member, end int) bool {
+// storeMember stores m, whose value ends at end.
+func storeMember(at, m *member, end int) bool {
 	*at = *m
 	at.end = end
 	return true
@@ -123,10 +123,10 @@ func (r *reader) promptPart(at *span) bool {
 	return ok
 }
 
-// tools reads the list of tools.
-func (r *reader) tools(name string) bool {
+// readTools reads the list of tools.
+func (r *reader) readTools(name string) bool {
 	if !r.isNull() && !r.at('[') {
-		return r.mistyped(name, "an array")
+		return r.rejectType(name, "an array")
 	}
 	var at span
 	if !r.promptPart(&at) {
@@ -145,12 +145,12 @@ func (r *reader) streamOptions(m *member) bool {
 	brace := r.pos
 	a.optEmpty = true
 	last := brace + 1
-	ok := r.inside("stream_options", func(start int) bool {
+	ok := r.readMembers("stream_options", func(start int) bool {
 		inner := member{prev: last, key: start, val: r.pos, null: r.at('n')}
 		a.optEmpty = false
 		ok := false
 		if string(r.name()) == "include_usage" {
-			ok = r.boolean("stream_options.include_usage", &a.IncludeUsage) && keep(&a.withUsage, &inner, r.pos)
+			ok = r.readBool("stream_options.include_usage", &a.IncludeUsage) && storeMember(&a.withUsage, &inner, r.pos)
 		} else {
 			ok = r.value()
 		}
@@ -160,7 +160,7 @@ func (r *reader) streamOptions(m *member) bool {
 	if !m.null {
 		a.optOpen = brace + 1
 	}
-	return ok && keep(&a.options, m, r.pos)
+	return ok && storeMember(&a.options, m, r.pos)
 }
 
 // textField reads a member of text, where Responses keep the format.
@@ -170,7 +170,7 @@ func (r *reader) textField(int) bool {
 			return r.value()
 		}
 		if !r.at('{') {
-			return r.mistyped("text.format", "an object")
+			return r.rejectType("text.format", "an object")
 		}
 		return r.object(r.formatField)
 	}
@@ -187,7 +187,7 @@ func (r *reader) formatField(int) bool {
 		name = "text.format.type"
 	}
 	var kind string
-	if !r.text(name, &kind) {
+	if !r.readText(name, &kind) {
 		return false
 	}
 	if kind == "json_schema" || kind == "json_object" {
@@ -196,24 +196,24 @@ func (r *reader) formatField(int) bool {
 	return true
 }
 
-// inside reads a top-level object or null, field by field.
-func (r *reader) inside(name string, field func(start int) bool) bool {
+// readMembers reads a top-level object or null, field by field.
+func (r *reader) readMembers(name string, field func(start int) bool) bool {
 	if r.isNull() {
 		return r.value()
 	}
 	if !r.at('{') {
-		return r.mistyped(name, "an object")
+		return r.rejectType(name, "an object")
 	}
 	return r.object(field)
 }
 
-// text reads a string or null.
-func (r *reader) text(name string, to *string) bool {
+// readText reads a string or null.
+func (r *reader) readText(name string, to *string) bool {
 	if r.isNull() {
 		return r.value()
 	}
 	if !r.at('"') {
-		return r.mistyped(name, "a string")
+		return r.rejectType(name, "a string")
 	}
 	start := r.pos
 	escaped, ok := r.str()
@@ -228,25 +228,25 @@ func (r *reader) text(name string, to *string) bool {
 	return true
 }
 
-// boolean reads true, false or null.
-func (r *reader) boolean(name string, to *bool) bool {
+// readBool reads true, false or null.
+func (r *reader) readBool(name string, to *bool) bool {
 	switch {
 	case r.at('t'), r.at('f'):
 		*to = r.at('t')
 	case !r.isNull():
-		return r.mistyped(name, "a boolean")
+		return r.rejectType(name, "a boolean")
 	}
 	return r.value()
 }
 
-// count reads an integer between floor and maxCount, or null.
-func (r *reader) count(name string, floor int, to *int) bool {
+// readCount reads an integer between floor and maxCount, or null.
+func (r *reader) readCount(name string, floor int, to *int) bool {
 	if r.isNull() {
 		return r.value()
 	}
 	start := r.pos
 	if kind := r.kind(); kind != "a number" {
-		return r.mistyped(name, "an integer")
+		return r.rejectType(name, "an integer")
 	}
 	if !r.value() {
 		return false
@@ -312,9 +312,9 @@ func (r *reader) kind() string {
 	return "a number"
 }
 
-// mistyped refuses the value at pos. When the text is not even JSON there, it
+// rejectType refuses the value at pos. When the text is not even JSON there, it
 // leaves the fault to explain.
-func (r *reader) mistyped(name, want string) bool {
+func (r *reader) rejectType(name, want string) bool {
 	got := r.kind()
 	if r.value() {
 		r.bad = &BadRequest{

@@ -94,7 +94,7 @@ func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
 }
 
 // ParseServedBy returns the deployment that Azure's own spillover moved a
-// request to; "" when it did not. The first header's presence is what tells
+// request to; "" when it did not. The first header's presence identifies
 // (Microsoft, "Manage traffic with spillover for provisioned deployments").
 func ParseServedBy(h http.Header) string {
 	if get(h, HeaderSpilloverFrom) == "" {

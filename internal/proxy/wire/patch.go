@@ -84,12 +84,12 @@ func (a *Ask) Patch(dst, body []byte, p Patch) []byte {
 	}
 	var e edits
 	if p.Model != "" && p.Model != a.Model {
-		a.set(&e, a.model, edit{kind: editString, name: "model", text: p.Model})
+		a.setMember(&e, a.model, edit{kind: editString, name: "model", text: p.Model})
 	}
 	stream := a.Stream
 	if p.SetStream && p.Stream != a.Stream {
 		stream = p.Stream
-		a.set(&e, a.stream, edit{kind: editRaw, name: "stream", text: strconv.FormatBool(stream)})
+		a.setMember(&e, a.stream, edit{kind: editRaw, name: "stream", text: strconv.FormatBool(stream)})
 	}
 	a.patchTokens(&e, body, p)
 	if a.API == spillway.APIChat || a.API == spillway.APICompletions {
@@ -97,7 +97,7 @@ func (a *Ask) Patch(dst, body []byte, p Patch) []byte {
 		case stream && p.IncludeUsage && !a.IncludeUsage:
 			a.askUsage(&e)
 		case !stream && a.Stream && a.options.present():
-			e.add(a.drop(body))
+			e.add(a.dropStreamOptions(body))
 		}
 	}
 	if e.n == 0 {
@@ -106,8 +106,8 @@ func (a *Ask) Patch(dst, body []byte, p Patch) []byte {
 	return a.splice(dst, body, &e)
 }
 
-// set writes a member's value: in place, or as a new first member.
-func (a *Ask) set(e *edits, m member, x edit) {
+// setMember writes a member's value: in place, or as a new first member.
+func (a *Ask) setMember(e *edits, m member, x edit) {
 	x.start, x.end = a.open, a.open
 	if m.present() {
 		x.start, x.end, x.name = m.val, m.end, ""
@@ -131,17 +131,17 @@ func (a *Ask) patchTokens(e *edits, body []byte, p Patch) {
 	want, have := a.limit(field), a.limit(a.TokenField)
 	value := edit{kind: editNumber, name: field, number: tokens}
 	if a.TokenField == "" || field == a.TokenField {
-		a.set(e, want, value)
+		a.setMember(e, want, value)
 		return
 	}
 	if want.present() { // as null: the two change roles
-		a.set(e, want, value)
-		a.set(e, have, edit{kind: editRaw, text: "null"})
+		a.setMember(e, want, value)
+		a.setMember(e, have, edit{kind: editRaw, text: "null"})
 		return
 	}
 	e.add(edit{start: have.key, end: nameEnd(body, have), kind: editString, text: field})
 	if tokens != a.Tokens {
-		a.set(e, have, value)
+		a.setMember(e, have, value)
 	}
 }
 
@@ -161,7 +161,7 @@ func (a *Ask) askUsage(e *edits) {
 	case a.withUsage.present():
 		e.add(edit{start: a.withUsage.val, end: a.withUsage.end, kind: editRaw, text: "true"})
 	case a.optOpen == 0:
-		a.set(e, a.options, edit{kind: editRaw, name: "stream_options", text: `{"include_usage":true}`})
+		a.setMember(e, a.options, edit{kind: editRaw, name: "stream_options", text: `{"include_usage":true}`})
 	case a.optEmpty:
 		e.add(edit{start: a.optOpen, end: a.optOpen, kind: editRaw, text: `"include_usage":true`})
 	default:
@@ -169,9 +169,9 @@ func (a *Ask) askUsage(e *edits) {
 	}
 }
 
-// drop removes stream_options and one comma beside it. There is one, because
+// dropStreamOptions removes stream_options and one comma beside it. There is one, because
 // stream is a member too.
-func (a *Ask) drop(body []byte) edit {
+func (a *Ask) dropStreamOptions(body []byte) edit {
 	m := a.options
 	next := scanner{src: body, pos: m.end}
 	if next.peek() == ',' {

@@ -32,7 +32,7 @@ func (f Family) String() string {
 	return "unknown"
 }
 
-// Path is a request's path, taken apart.
+// Path is a parsed request path.
 type Path struct {
 	Family     Family
 	API        spillway.API
@@ -45,7 +45,7 @@ type Path struct {
 	APIVersion string // the api-version parameter; "" when absent
 }
 
-// ParsePath takes a client's path apart. path is the escaped path
+// ParsePath parses a client's path. path is the escaped path
 // (url.URL.EscapedPath), query the raw one. It reports false for a path outside
 // the families, or one that could mean something else upstream: with an empty
 // segment, a dot segment, or an escaped slash. One slash at the end is allowed.
@@ -72,7 +72,7 @@ func ParsePath(path, query string) (Path, bool) {
 	if p.Operation, ok = operation(rest); !ok {
 		return Path{}, false
 	}
-	if misspelt(p.Operation) {
+	if misspelled(p.Operation) {
 		return Path{}, false
 	}
 	p.API = operationAPI(p.Operation)
@@ -130,11 +130,11 @@ func operation(escaped string) (string, bool) {
 	return b.String(), true
 }
 
-// misspelt reports whether a lenient upstream could take operation for one with
+// misspelled reports whether a lenient upstream could take operation for one with
 // token logic, or for the path of another deployment. Such ones ignore case,
 // the blanks and dots at the end of a segment, and parameters within it.
 // Extensions are an older spelling of chat.
-func misspelt(operation string) bool {
+func misspelled(operation string) bool {
 	if operationAPI(operation) != spillway.APIOther {
 		return false
 	}

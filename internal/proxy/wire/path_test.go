@@ -112,7 +112,7 @@ func FuzzParsePath(f *testing.F) {
 		if strings.Contains(plain, "/../") || strings.HasSuffix(plain, "/..") || strings.ContainsAny(up, "?#\\ \n") {
 			t.Fatalf("unsafe path %q", up)
 		}
-		if _, name, ok := strings.Cut(strings.ToLower(plain), "/deployments/"); ok && ofDeployment(p.Operation) && !strings.HasPrefix(name, "own deployment/") {
+		if _, name, ok := strings.Cut(strings.ToLower(plain), "/deployments/"); ok && isDeploymentOperation(p.Operation) && !strings.HasPrefix(name, "own deployment/") {
 			t.Fatalf("path %q reaches another deployment", up)
 		}
 		if n := strings.Count(strings.ToLower(upQuery), "api-version="); n < 1 {

@@ -90,7 +90,7 @@ func (r *responseLog) read(data []byte) (Signal, error) {
 	}
 	var ev responseEvent
 	c := jsonwalk.Strict(data)
-	r.shape.begin()
+	r.shape.startRecording()
 	ev.read(&c, &r.shape)
 	if !c.Done() {
 		r.shape.spoil()
@@ -101,7 +101,7 @@ func (r *responseLog) read(data []byte) (Signal, error) {
 	target, err := r.apply(&ev, &sig)
 	if target >= 0 {
 		r.aim(target)
-		r.shape.keep(data)
+		r.shape.finishRecording(data)
 	} else {
 		r.shape.spoil()
 	}
@@ -134,7 +134,7 @@ func (r *responseLog) matched(got *[maxHoles][]byte) (sig Signal, err error) {
 
 // grow appends to a kept text within the limit.
 func (r *responseLog) grow(text *[]byte, more []byte) error {
-	if r.size += len(more); r.size > MaxAnswerBytes {
+	if r.size += len(more); r.size > MaxResponseText {
 		return ErrTooLarge
 	}
 	*text = append(*text, more...)
@@ -168,16 +168,16 @@ func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
 			raw := c.Value()
 			ev.sequence = jsonwalk.Atoi(raw)
 			if len(raw) > 0 && jsonwalk.Digits(raw) == len(raw) {
-				sh.add(c.Offset()-len(raw), c.Offset(), hole{digits: true, target: holeSequence})
+				sh.addHole(c.Offset()-len(raw), c.Offset(), hole{digits: true, target: holeSequence})
 			}
 		case "output_index":
 			ev.item = c.Number()
 		case "content_index", "summary_index":
 			ev.part = c.Number()
 		case "delta":
-			ev.delta = hollow(c, sh, holeToken)
+			ev.delta = readHole(c, sh, holeToken)
 		case "obfuscation":
-			hollow(c, sh, holeIgnored)
+			readHole(c, sh, holeIgnored)
 		case "response", "item", "part", "annotation":
 			ev.object = c.Value()
 		case "error":
@@ -203,14 +203,14 @@ func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
 func (r *responseLog) apply(ev *responseEvent, sig *Signal) (target int32, err error) {
 	if ev.err != nil {
 		sig.Err = ev.err
-		return -1, nil //nolint:nilerr // the event was read well; that it tells of an error is what it says
+		return -1, nil //nolint:nilerr // the event is valid; its content is an error
 	}
 	kind := string(ev.kind)
 	switch kind {
 	case "response.created", "response.queued", "response.in_progress":
 		return -1, r.keepBase(ev.object)
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
-		return -1, r.finish(ev.object, sig)
+		return -1, r.readTerminal(ev.object, sig)
 	case "response.output_item.added", "response.output_item.done":
 		return -1, r.putItem(ev, kind == "response.output_item.done")
 	case "response.content_part.added", "response.content_part.done",
@@ -270,8 +270,8 @@ func (r *responseLog) keepBase(object []byte) error {
 	return r.growValue(&r.base, object)
 }
 
-// finish takes in the response object of a terminal event.
-func (r *responseLog) finish(object []byte, sig *Signal) error {
+// readTerminal takes in the response object of a terminal event.
+func (r *responseLog) readTerminal(object []byte, sig *Signal) error {
 	sig.Done = true
 	c := jsonwalk.Lax(object)
 	if c.Peek() != '{' {

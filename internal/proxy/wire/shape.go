@@ -29,7 +29,7 @@ type hole struct {
 // Of what may not vary it has lengths and sums of 64 bits. The text itself
 // would have to be fetched for each event: nothing of a stream is in the
 // processor's cache when hundreds take turns. A deployment that forges sums
-// fools nobody but the clients of its own stream, whom it can tell anything.
+// affects only the clients of its own stream, to which it can send anything anyway.
 type shape struct {
 	n     uint8 // of holes
 	valid bool
@@ -38,8 +38,8 @@ type shape struct {
 	holes [maxHoles]hole
 }
 
-// begin starts recording the holes of another event.
-func (s *shape) begin() {
+// startRecording starts recording the holes of another event.
+func (s *shape) startRecording() {
 	s.valid = true
 	s.n = 0
 }
@@ -47,9 +47,9 @@ func (s *shape) begin() {
 // spoil says that the event being recorded is not like any other.
 func (s *shape) spoil() { s.valid = false }
 
-// add records a hole, which begins at start. Holes come in the order of their
+// addHole records a hole, which begins at start. Holes come in the order of their
 // places.
-func (s *shape) add(start, end int, h hole) {
+func (s *shape) addHole(start, end int, h hole) {
 	if s.n == maxHoles || end > math.MaxInt32 {
 		s.spoil()
 		return
@@ -59,9 +59,9 @@ func (s *shape) add(start, end int, h hole) {
 	s.n++
 }
 
-// keep ends the recording: the event can be matched from now on, unless it
+// finishRecording ends the recording: the event can be matched from now on, unless it
 // was spoilt or nothing in it varies.
-func (s *shape) keep(doc []byte) {
+func (s *shape) finishRecording(doc []byte) {
 	s.valid = s.valid && s.n > 0
 	if !s.valid {
 		return
@@ -125,7 +125,7 @@ func (s *shape) alike(o *shape) bool {
 // keepBytes is the largest buffer that a Reset keeps for the next stream.
 const keepBytes = 64 << 10
 
-// trim empties a buffer for reuse, and lets go of a large one.
+// trim empties a buffer for reuse, and drops a large one.
 func trim(b []byte) []byte {
 	if cap(b) > keepBytes {
 		return nil

@@ -19,8 +19,8 @@ var (
 	ErrNoResponse = errors.New("stream contains no response")
 )
 
-// MaxAnswerBytes bounds the text that is kept of one response.
-const MaxAnswerBytes = 64 << 20
+// MaxResponseText bounds the text that is kept of one response.
+const MaxResponseText = 64 << 20
 
 // Signal is what one event of a stream says.
 type Signal struct {
@@ -117,7 +117,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	}
 	var sig Signal
 	c := jsonwalk.Lax(data)
-	s.shape.begin()
+	s.shape.startRecording()
 	s.readChunk(&c, &sig)
 	if !c.Done() {
 		s.shape.spoil()
@@ -129,14 +129,14 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	if sig.Usage.Known || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
 		s.shape.spoil()
 	}
-	s.shape.keep(data)
+	s.shape.finishRecording(data)
 	return sig, nil
 }
 
 // Repeats reports whether p, which begins with an event, is nothing but whole
 // events of chat or completions that differ from one before in their deltas
 // alone, and how many tokens those hold. Observe need not see them. It reports
-// false for an empty p, and for events that it does not care to look at.
+// false for an empty p, and for kinds of events that it does not check.
 func (s *Stream) Repeats(p []byte) (tokens int, ok bool) {
 	var got [maxHoles][]byte
 	for ok = len(p) > 0; len(p) > 0; {
@@ -197,7 +197,7 @@ func (s *Stream) matched(got *[maxHoles][]byte) (tokens int) {
 
 // token reads a string that upstream generated.
 func (s *Stream) token(c *jsonwalk.Cursor, sig *Signal, target int32) {
-	sig.Tokens += holeTokens(target, hollow(c, &s.shape, target))
+	sig.Tokens += holeTokens(target, readHole(c, &s.shape, target))
 }
 
 // holeTokens counts the tokens that a hole of a Stream's shape holds.
@@ -211,28 +211,28 @@ func holeTokens(target int32, text []byte) int {
 	return 0
 }
 
-// hollow reads a value and, if it is a string, makes it a hole of the shape
+// readHole reads a value and, if it is a string, makes it a hole of the shape
 // and returns it.
-func hollow(c *jsonwalk.Cursor, sh *shape, target int32) []byte {
+func readHole(c *jsonwalk.Cursor, sh *shape, target int32) []byte {
 	if c.Peek() != '"' {
 		c.Value()
 		return nil
 	}
 	text := c.Str()
 	end := c.Offset() - 1
-	sh.add(end-len(text), end, hole{target: target})
+	sh.addHole(end-len(text), end, hole{target: target})
 	return text
 }
 
-// first keeps the first content of a field that is not empty and fits into a
+// keepFirst keeps the first content of a field that is not empty and fits into a
 // line of data.
-func first(kept *[]byte, text []byte) {
+func keepFirst(kept *[]byte, text []byte) {
 	if len(*kept) == 0 && !bytes.ContainsAny(text, "\r\n") {
 		*kept = append(*kept, text...)
 	}
 }
 
-// finishOf names the end that a finish_reason stands for.
+// finishOf maps a finish_reason to a Finish.
 func finishOf(reason []byte) spillway.Finish {
 	switch string(reason) {
 	case "":

@@ -79,7 +79,7 @@ func ParseTarget(style Family, endpoint, deployment, version string) (Target, er
 // client asked as p with rawQuery. Parameters other than api-version and
 // credentials survive byte for byte.
 func (t Target) URL(p Path, rawQuery string) (path, query string) {
-	query = withoutOurs(rawQuery)
+	query = withoutOwnParams(rawQuery)
 	version := t.version(p)
 	if version != "" {
 		version = apiVersion + "=" + url.QueryEscape(version)
@@ -88,7 +88,7 @@ func (t Target) URL(p Path, rawQuery string) (path, query string) {
 		}
 		query = version + query
 	}
-	if t.Style == Azure && ofDeployment(p.Operation) {
+	if t.Style == Azure && isDeploymentOperation(p.Operation) {
 		return t.Prefix + "/deployments/" + url.PathEscape(t.Deployment) + "/" + p.Operation, query
 	}
 	return t.Prefix + "/" + p.Operation, query
@@ -97,7 +97,7 @@ func (t Target) URL(p Path, rawQuery string) (path, query string) {
 // ModelInBody reports whether the body of a request for p must name
 // Deployment as its model, because the path does not.
 func (t Target) ModelInBody(p Path) bool {
-	return t.Deployment != "" && (t.Style != Azure || !ofDeployment(p.Operation))
+	return t.Deployment != "" && (t.Style != Azure || !isDeploymentOperation(p.Operation))
 }
 
 // version picks the api-version: the target's own, else the client's, raised
@@ -125,9 +125,9 @@ func (t Target) version(p Path) string {
 	return version
 }
 
-// ofDeployment reports whether Azure's classic path of an operation names a
+// isDeploymentOperation reports whether Azure's classic path of an operation names a
 // deployment.
-func ofDeployment(operation string) bool {
+func isDeploymentOperation(operation string) bool {
 	first, _, _ := strings.Cut(operation, "/")
 	switch first {
 	case "chat", "completions", "embeddings", "images", "audio":
@@ -136,9 +136,9 @@ func ofDeployment(operation string) bool {
 	return false
 }
 
-// withoutOurs removes from a raw query what is ours to set: the api-version, and
+// withoutOwnParams removes from a raw query what is ours to set: the api-version, and
 // credentials.
-func withoutOurs(query string) string {
+func withoutOwnParams(query string) string {
 	if query == "" {
 		return ""
 	}

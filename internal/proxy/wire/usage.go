@@ -37,8 +37,8 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 	return usage, finish, true
 }
 
-// ScanFault returns the error that body, one JSON object, holds instead of an
-// response: some servers send it with status 200. A body that has any part of an
+// ScanFault returns the error that body, one JSON object, holds instead of a
+// response: some servers send it with status 200. A body that has any part of a
 // response gives nil, as does a Response that failed, which says so itself.
 func ScanFault(body []byte) (fault *StreamError) {
 	c := jsonwalk.Lax(body)

@@ -59,7 +59,7 @@ func azureError(err error) error {
 	return withoutQuery(err)
 }
 
-// brief is an error told in one line.
+// brief formats an error in one line.
 type brief struct{ error }
 
 // Error returns the line.
@@ -68,7 +68,7 @@ func (b brief) Error() string { return line(b.error.Error()) }
 // Unwrap returns the error itself.
 func (b brief) Unwrap() error { return b.error }
 
-// withoutQuery tells an error of the HTTP client without the query of its URL,
+// withoutQuery removes the URL's query from an error of the HTTP client,
 // and others in one line.
 func withoutQuery(err error) error {
 	u, ok := errors.AsType[*url.Error](err)

@@ -18,7 +18,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
-// message tells the ingestion service of one blob.
+// message notifies the ingestion service of one blob.
 type message struct {
 	ID                  string `json:"Id"`
 	BlobPath            string

@@ -1,5 +1,5 @@
-// Package sink holds the places that the program spillway-export sends segments
-// to, with their vendors' libraries. The gateway does not link it.
+// Package sink implements the destinations to which spillway-export sends
+// segments, with their vendors' libraries. The gateway does not link it.
 package sink
 
 import (

@@ -37,10 +37,10 @@ func (a Answer) seriesOf() []series {
 	if timed && axis < 0 {
 		return nil
 	}
-	labelled := slices.ContainsFunc(a.Columns, func(c kql.Column) bool { return labels(c, timed) })
+	labeled := slices.ContainsFunc(a.Columns, func(c kql.Column) bool { return labels(c, timed) })
 	values := 0
 	for i, c := range a.Columns {
-		if a.draws(c) && (timed || labelled || i > 0) {
+		if a.draws(c) && (timed || labeled || i > 0) {
 			values++
 		}
 	}
@@ -49,7 +49,7 @@ func (a Answer) seriesOf() []series {
 	for _, row := range a.Rows {
 		var words []string
 		for i, c := range a.Columns {
-			if labels(c, timed) || !timed && !labelled && i == 0 {
+			if labels(c, timed) || !timed && !labeled && i == 0 {
 				words = append(words, cmp.Or(short(row[i], c), "(empty)"))
 			}
 		}
@@ -64,7 +64,7 @@ func (a Answer) seriesOf() []series {
 		}
 		for i, c := range a.Columns {
 			n, ok := row[i].(json.Number)
-			if !a.draws(c) || !ok || !timed && !labelled && i == 0 {
+			if !a.draws(c) || !ok || !timed && !labeled && i == 0 {
 				continue
 			}
 			p.value, _ = n.Float64()

@@ -33,7 +33,7 @@ type cell struct {
 // maxPageRows bounds the rows that the page shows.
 const maxPageRows = 1000
 
-// WriteHTML writes the answer as one page that needs nothing else: style and
+// WriteHTML writes the answer as one self-contained page: style and
 // chart are in it, and no script.
 func (a Answer) WriteHTML(w io.Writer) error {
 	t, err := template.New("page").Parse(pageText)

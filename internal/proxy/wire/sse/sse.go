@@ -1,10 +1,10 @@
-// Package sse reads server-sent events as they pass through: it is fed the
-// bytes of a stream in whatever pieces they arrive and says which events they
-// complete, without copying those that arrive whole.
+// Package sse reads server-sent events from a stream that is forwarded. It
+// accepts the bytes in pieces of any size and returns the events that they
+// complete, without copying events that arrive whole.
 //
-// The grammar is the WHATWG one (lines end in LF, CRLF or CR; fields data and
-// event; comments; a leading byte order mark). The fields id and retry are
-// passed over, because nothing here reconnects.
+// The grammar is that of WHATWG: lines end in LF, CRLF or CR; fields data and
+// event; comments; a leading byte order mark. The fields id and retry are
+// ignored, because nothing here reconnects.
 package sse
 
 import (
@@ -76,10 +76,10 @@ func (s *Scanner) Feed(p []byte) {
 }
 
 // Next returns the next complete event of what was fed. After it has
-// reported false, Err says whether that is for want of bytes.
+// reported false, Err says whether that is because bytes are missing.
 func (s *Scanner) Next() (Event, bool) {
 	if s.err != nil || len(s.in) == 0 {
-		s.in = nil // whoever fed it may not want it kept
+		s.in = nil // do not retain the caller's slice
 		return Event{}, false
 	}
 	n, found := s.blockEnd(s.in)

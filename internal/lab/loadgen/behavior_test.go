@@ -38,7 +38,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
-// stream responses with events.
+// stream responds with events.
 func stream(events ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -49,7 +49,7 @@ func stream(events ...string) http.HandlerFunc {
 	}
 }
 
-// says responses with a status, headers as "Name: value", and a body.
+// says responds with a status, headers as "Name: value", and a body.
 func says(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for _, h := range headers {
@@ -61,7 +61,7 @@ func says(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-// hangs responses nothing until the client leaves.
+// hangs answers nothing until the client leaves.
 func hangs(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.ReadAll(r.Body) // a server sees that its client leaves only when it has read all
 	<-r.Context().Done()

@@ -13,25 +13,25 @@ const (
 	headerSeed   = "X-Azuresim-Seed"
 )
 
-// standIn stands in front of azuresim, so that both drivers meet the same
+// emulator stands in front of azuresim, so that both drivers meet the same
 // deployments. A client's seed header names its try of a call; standIn puts in
 // its place the seed that whatif gives to the same attempt of that try.
 //
 // It also holds the end of a stream back until azuresim has settled the answer
 // with its model. azuresim settles right after the last byte, at the same
 // instant; what the gateway sends because of that byte must not come between.
-type standIn struct {
+type emulator struct {
 	http.Handler
 
 	mu       sync.Mutex
 	attempts map[int]int // made so far, by the client's header
 }
 
-func newStandIn(h http.Handler) *standIn {
-	return &standIn{Handler: h, attempts: map[int]int{}}
+func newEmulator(h http.Handler) *emulator {
+	return &emulator{Handler: h, attempts: map[int]int{}}
 }
 
-func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	try, err := strconv.Atoi(r.Header.Get(headerSeed))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -46,7 +46,7 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // seed is that of the next attempt of a client's try.
-func (s *standIn) seed(try int) int {
+func (s *emulator) seed(try int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.attempts[try]++
