@@ -26,7 +26,7 @@ func TestAnswer(t *testing.T) {
 
 func TestStream(t *testing.T) {
 	eachFamily(t, func(t *testing.T, c openai.Client) {
-		ask := chat(model, "Count. [[tokens=60]]")
+		ask := chat(model, "Count. [[tokens=200]]")
 		ask.StreamOptions.IncludeUsage = openai.Bool(true)
 		stream := c.Chat.Completions.NewStreaming(t.Context(), ask)
 		defer stream.Close()
@@ -44,10 +44,10 @@ func TestStream(t *testing.T) {
 		if err := stream.Err(); err != nil {
 			t.Fatal(err)
 		}
-		if whole.Choices[0].FinishReason != "stop" || whole.Usage.CompletionTokens != 60 {
-			t.Errorf("got=%s and %d tokens, want=stop and 60", whole.Choices[0].FinishReason, whole.Usage.CompletionTokens)
+		if whole.Choices[0].FinishReason != "stop" || whole.Usage.CompletionTokens != 200 {
+			t.Errorf("got=%s and %d tokens, want=stop and 200", whole.Choices[0].FinishReason, whole.Usage.CompletionTokens)
 		}
-		if pieces <= 5 {
+		if pieces <= 3 { // of 20 tokens on average
 			t.Errorf("the answer came in %d pieces", pieces)
 		}
 	})

@@ -60,6 +60,7 @@ func live(t *testing.T, dir string, while time.Duration) (pid string, l life) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +77,10 @@ func live(t *testing.T, dir string, while time.Duration) (pid string, l life) {
 	})
 	for l.seen == 0 {
 		time.Sleep(10 * time.Millisecond)
-		l.seen = recordsOf(read(t, dir, Query{}), pid)
+		l.seen = recordsOf(read(t, dir, Query{From: began}), pid)
 	}
 	time.Sleep(while)
-	l.seen = recordsOf(read(t, dir, Query{}), pid)
+	l.seen = recordsOf(read(t, dir, Query{From: began}), pid)
 	if err := child.Process.Kill(); err != nil {
 		t.Fatalf("the child ended by itself: %v", err)
 	}

@@ -49,7 +49,7 @@ eachFamily((family, client) => {
 
   test('stream', async () => {
     const stream = await chat.create({
-      model, messages: says('Count. [[tokens=60]]'), stream: true, stream_options: { include_usage: true },
+      model, messages: says('Count. [[tokens=200]]'), stream: true, stream_options: { include_usage: true },
     });
     let pieces = 0;
     const finishes = [], usages = [];
@@ -61,8 +61,8 @@ eachFamily((family, client) => {
       }
     }
     assert.deepEqual(finishes, ['stop']);
-    assert.deepEqual(usages, [60]);
-    assert.ok(pieces > 5, 'the answer came in few pieces');
+    assert.deepEqual(usages, [200]);
+    assert.ok(pieces > 3, 'the answer came in few pieces'); // of 20 tokens on average
   });
 
   test('stream without usage', async () => {

@@ -72,7 +72,7 @@ def test_stream(client):
     pieces, text, finishes, usages = 0, "", [], []
     with client.chat.completions.create(
         model=MODEL,
-        messages=says("Count. [[tokens=60]]"),
+        messages=says("Count. [[tokens=200]]"),
         stream=True,
         stream_options={"include_usage": True},
     ) as stream:
@@ -85,8 +85,8 @@ def test_stream(client):
                     text += choice.delta.content
     assert text
     assert finishes == ["stop"]
-    assert [u.completion_tokens for u in usages] == [60]
-    assert pieces > 5, "the answer came in few pieces"
+    assert [u.completion_tokens for u in usages] == [200]
+    assert pieces > 3, "the answer came in few pieces"  # of 20 tokens on average
 
 
 def test_stream_without_usage(client):
