@@ -41,7 +41,7 @@ func TestDataExplorerScript(t *testing.T) {
 	if want := columnsIn(tables[0]); !slices.Equal(got, want) {
 		t.Errorf("the table has\n%q, want\n%q", got, want)
 	}
-	problems, answer := analyze(t, create[1], append(commands, ".create-merge tabl x"), function[1])
+	problems, answer := parse(t, create[1], append(commands, ".create-merge tabl x"), function[1])
 	for i, found := range problems {
 		if wrong := i == len(commands); wrong != (len(found) > 0) {
 			t.Errorf("the parser finds %q", found)
@@ -60,8 +60,8 @@ func columnsIn(table kql.Table) (all []string) {
 	return all
 }
 
-// analyze asks Microsoft's parser about commands and a query.
-func analyze(t *testing.T, table string, commands []string, query string) (problems [][]string, columns []string) {
+// parse asks Microsoft's parser about commands and a query.
+func parse(t *testing.T, table string, commands []string, query string) (problems [][]string, columns []string) {
 	t.Helper()
 	in, err := json.Marshal(map[string]any{"table": table, "commands": commands, "query": query})
 	if err != nil {

@@ -76,7 +76,7 @@ func ask(t *testing.T, glob, query string) string {
 	if err != nil {
 		t.Errorf("%s\n%v", query, err)
 	}
-	out, err := analyze(t, glob, q.SQL)
+	out, err := runSQL(t, glob, q.SQL)
 	if err != nil {
 		t.Errorf("%s\n%v\n%s", query, err, q.SQL)
 	}
@@ -84,7 +84,7 @@ func ask(t *testing.T, glob, query string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(rows, "\n", " ")), " ")
 }
 
-func analyze(t *testing.T, glob, query string) (string, error) {
+func runSQL(t *testing.T, glob, query string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"-table", "requests=" + glob, "-view", "attempts=" + kql.AttemptsView, "-threads", "1"}, strings.NewReader(query), &out)
@@ -280,7 +280,7 @@ func TestConfined(t *testing.T) {
 		"LOAD httpfs",
 		"ATTACH '" + outside + ".db'",
 	} {
-		if out, err := analyze(t, glob, query); err == nil {
+		if out, err := runSQL(t, glob, query); err == nil {
 			t.Errorf("%s was done: %s", query, out)
 		}
 	}
@@ -291,7 +291,7 @@ func TestConfined(t *testing.T) {
 
 // TestFails has errors with their reasons.
 func TestFails(t *testing.T) {
-	if _, err := analyze(t, filepath.Join(t.TempDir(), "*.parquet"), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "No files found") {
+	if _, err := runSQL(t, filepath.Join(t.TempDir(), "*.parquet"), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "No files found") {
 		t.Errorf("without files: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -305,7 +305,7 @@ func TestFails(t *testing.T) {
 	if err := run(ctx, nil, strings.NewReader(endless), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "cancel") && !strings.Contains(err.Error(), "deadline") {
 		t.Errorf("an endless query that was cancelled: %v", err)
 	}
-	if _, err := analyze(t, written(t), "SELECT list(range) FROM range(1000000000)"); err == nil || !strings.Contains(err.Error(), "Out of Memory") {
+	if _, err := runSQL(t, written(t), "SELECT list(range) FROM range(1000000000)"); err == nil || !strings.Contains(err.Error(), "Out of Memory") {
 		t.Errorf("a query that needs more memory than it may: %v", err)
 	}
 }

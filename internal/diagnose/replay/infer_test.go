@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,11 +74,11 @@ func TestDeploymentSpeed(t *testing.T) {
 
 // shape writes pools with their tiers.
 func shape(pools []policy.Config) string {
-	s := ""
+	var s strings.Builder
 	for _, p := range pools {
-		s += fmt.Sprintf("%s%v ", p.Pool.Name, p.Pool.Tiers)
+		s.WriteString(fmt.Sprintf("%s%v ", p.Pool.Name, p.Pool.Tiers))
 	}
-	return s
+	return s.String()
 }
 
 func TestInferredPools(t *testing.T) {
@@ -152,15 +153,15 @@ func TestSimulation(t *testing.T) {
 	tr := gather(o.Profiles, answered(noon))
 	tr.clientRetries = 5
 	cfg := o.simulation(tr)
-	names := ""
+	var names strings.Builder
 	for _, d := range cfg.Fleet.Deployments {
-		names += d.Name + " "
+		names.WriteString(d.Name + " ")
 		if (d.Service == fleet.Service{}) != (d.Name == "std") {
 			t.Errorf("%s has the service %+v", d.Name, d.Service)
 		}
 	}
-	if names != "ptu std " || cfg.Policy.Name != configured.Name || shape(cfg.Policy.Pools) != shape(configured.Pools) {
-		t.Errorf("deployments %q, pools %q", names, shape(cfg.Policy.Pools))
+	if names.String() != "ptu std " || cfg.Policy.Name != configured.Name || shape(cfg.Policy.Pools) != shape(configured.Pools) {
+		t.Errorf("deployments %q, pools %q", names.String(), shape(cfg.Policy.Pools))
 	}
 	if cfg.Client.Retries != 5 || cfg.Seed == 0 || cfg.Fleet.Seed == 0 || !cfg.Start.Equal(noon) {
 		t.Errorf("client %+v, seeds %d and %d, start %v", cfg.Client, cfg.Seed, cfg.Fleet.Seed, cfg.Start)

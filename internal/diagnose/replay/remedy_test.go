@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,18 +44,19 @@ func served() (whatif.Config, []workload.Call) {
 
 // write describes a simulation and its calls completely.
 func write(cfg whatif.Config, calls []workload.Call) string {
-	s := fmt.Sprintf("%+v\n%+v\n%+v\n", cfg.Client, cfg.Fleet, calls)
+	var s strings.Builder
+	s.WriteString(fmt.Sprintf("%+v\n%+v\n%+v\n", cfg.Client, cfg.Fleet, calls))
 	for _, p := range cfg.Policy.Pools {
-		s += fmt.Sprintf("%+v\n", p)
+		s.WriteString(fmt.Sprintf("%+v\n", p))
 	}
 	for _, classes := range []map[string]*spillway.Class{cfg.Policy.Classes, cfg.Policy.Callers, {"default": cfg.Policy.Default}} {
 		for _, name := range []string{"sync", "quick", "endless", "chat", "batch", "default"} {
 			if c := classes[name]; c != nil {
-				s += fmt.Sprintf("%s: %+v\n", name, *c)
+				s.WriteString(fmt.Sprintf("%s: %+v\n", name, *c))
 			}
 		}
 	}
-	return s
+	return s.String()
 }
 
 // A remedy changes what it says, and neither the simulation nor the calls that

@@ -207,7 +207,7 @@ func TestHealthyBeside(t *testing.T) {
 	d = f.diagnose(Config{})
 	count := func(s string) int { return len(strings.Split(s, ", ")) }
 	after := found(&d)
-	for _, x := range strings.Split(before, ", ") {
+	for x := range strings.SplitSeq(before, ", ") {
 		if !strings.Contains(after, x) {
 			t.Errorf("%s is no longer found: %s", x, after)
 		}

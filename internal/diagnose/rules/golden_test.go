@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,17 +176,17 @@ func TestCharts(t *testing.T) {
 	if complete != 2670 || late != 30 {
 		t.Errorf("%d complete answers and %d late ones are drawn, want 2670 and 30", complete, late)
 	}
-	var names string
+	var names strings.Builder
 	for _, s := range c.Pace {
-		names += s.Deployment + " "
+		names.WriteString(s.Deployment + " ")
 		for _, p := range s.Points {
 			if p.Value < 9.9 || p.Value > 10.1 {
 				t.Errorf("the pace of %s is %v", s.Deployment, p.Value)
 			}
 		}
 	}
-	if names != "ptu std-a std-b " {
-		t.Errorf("the pace of %q is drawn", names)
+	if names.String() != "ptu std-a std-b " {
+		t.Errorf("the pace of %q is drawn", names.String())
 	}
 	if len(c.Utilization) != 0 {
 		t.Errorf("utilization of %v, which nobody knows", c.Utilization)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,15 +52,15 @@ func TestProfileOrder(t *testing.T) {
 	f.minutes(0, 2, 10, by("c"), pool("p"))
 	f.minutes(0, 2, 10, by("z"), pool("o"))
 	f.minutes(0, 2, 10, by(""), pool("p"))
-	got := ""
+	var got strings.Builder
 	for _, p := range f.collect(Config{Deployments: []spillway.Deployment{{Name: "c", PTU: 50, Kind: spillway.Provisioned}}}).Profiles() {
-		got += p.Pool + "/" + p.Name + " "
+		got.WriteString(p.Pool + "/" + p.Name + " ")
 		if (p.Known.PTU == 50) != (p.Name == "c") {
 			t.Errorf("%s is configured as %+v", p.Name, p.Known)
 		}
 	}
-	if want := "o/z p/b p/c p/a "; got != want {
-		t.Errorf("profiles %q, want %q", got, want)
+	if want := "o/z p/b p/c p/a "; got.String() != want {
+		t.Errorf("profiles %q, want %q", got.String(), want)
 	}
 }
 

@@ -97,15 +97,15 @@ func TestFleetOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := ""
+	var got strings.Builder
 	for _, d := range f.Deployments {
-		got += fmt.Sprintf("%s/%d/%d ", d.Name, d.PTU, d.TPM)
+		got.WriteString(fmt.Sprintf("%s/%d/%d ", d.Name, d.PTU, d.TPM))
 		if !reflect.DeepEqual(d.Service, fleet.Service{}) {
 			t.Errorf("%s has the speed %+v, want the usual", d.Name, d.Service)
 		}
 	}
-	if got != "ptu/50/0 std/0/100000 other/0/100000 " {
-		t.Errorf("deployments %q", got)
+	if got.String() != "ptu/50/0 std/0/100000 other/0/100000 " {
+		t.Errorf("deployments %q", got.String())
 	}
 	if _, err := FleetOf(); err == nil {
 		t.Error("no configuration is no error")

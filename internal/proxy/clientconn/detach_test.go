@@ -207,7 +207,12 @@ func TestInFlight(t *testing.T) {
 		if err := f.Wait(t.Context()); err != nil {
 			t.Errorf("waiting for none: %v", err)
 		}
-		if !f.Enter(2) || !f.Enter(2) || f.Enter(2) || f.Count() != 2 {
+		for i, want := range []bool{true, true, false} {
+			if got := f.Enter(2); got != want {
+				t.Errorf("request %d enters: %v, want %v", i+1, got, want)
+			}
+		}
+		if f.Count() != 2 {
 			t.Errorf("%d entered, want 2", f.Count())
 		}
 		errLate := errors.New("late")
