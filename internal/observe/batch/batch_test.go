@@ -117,7 +117,6 @@ func TestSize(t *testing.T) {
 		{"half the limit", Config[int]{Limit: 9}, 5, []int{5}},
 		{"less than a batch", Config[int]{MaxBatch: 10}, 9, []int{}},
 		{"a batch", Config[int]{MaxBatch: 10}, 10, []int{10}},
-		{"batches and a rest", Config[int]{MaxBatch: 10}, 25, []int{10, 10, 5}},
 		{"a batch larger than half the limit", Config[int]{Limit: 9, MaxBatch: 8}, 5, []int{5}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,6 +126,20 @@ func TestSize(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What has piled up during a flush goes out in batches and a rest.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{hang: make(chan struct{})}
+		q := s.start(Config[int]{MaxBatch: 10})
+		put(q, 10)
+		synctest.Wait()
+		put(q, 15)
+		close(s.hang)
+		wantSizes(t, "at once", s, 10, 10, 5)
+		q.Close()
+	})
 }
 
 // Items keep their order within and across batches.
