@@ -222,7 +222,7 @@ func TestProgram(t *testing.T) {
 	}
 	p.eventually("storage is behind", func() bool { return !p.metrics(`spillway_export_lag_records{export="lake"} 0`) })
 	p.killExporter()
-	p.eventually("the export program was started again", func() bool { return strings.Contains(p.log.String(), "started again") })
+	p.eventually("the export program was started again", func() bool { return strings.Contains(p.log.String(), "export process exited, restarting") })
 	p.kill()
 	house.mood.Store(open)
 	p.start()
