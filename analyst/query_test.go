@@ -303,7 +303,7 @@ func TestFails(t *testing.T) {
 	defer cancel()
 	const endless = "SELECT sum(a.range * b.range % 7) FROM range(10000000) a, range(10000000) b"
 	if err := run(ctx, nil, strings.NewReader(endless), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "cancel") && !strings.Contains(err.Error(), "deadline") {
-		t.Errorf("an endless query that was cancelled: %v", err)
+		t.Errorf("an endless query that was canceled: %v", err)
 	}
 	if _, err := runSQL(t, written(t), "SELECT list(range) FROM range(1000000000)"); err == nil || !strings.Contains(err.Error(), "Out of Memory") {
 		t.Errorf("a query that needs more memory than it may: %v", err)

@@ -6,9 +6,9 @@ import (
 )
 
 // PrepareDetach returns the context for the work on a request whose response may
-// be detached. It ends when the client leaves or ServerOptions.Base ends, and
-// at EndResponse, but not when the handler returns after Detach. Where the response
-// cannot be detached it is the context of the request.
+// be detached. It ends when the client leaves or ServerOptions.Base ends, and at
+// EndResponse, or after Detach at ReleaseConn; not when the handler returns. Where
+// the response cannot be detached it is the context of the request.
 func (c *Conn) PrepareDetach() context.Context {
 	served := c.r.Context()
 	if c.shared == nil || c.shared.conns.opts.KeepStreams || !c.r.ProtoAtLeast(1, 1) {

@@ -13,13 +13,13 @@
 // # Goroutines and ownership
 //
 // The handler's goroutine owns the flight. It alone writes to the client and
-// performs actions. It waits on one channel for notices, which name the event
-// to report, and for wake-ups and the client's departure.
+// performs actions. It waits for the reports of its attempts, for wake-ups and
+// for the client's departure.
 //
 // An attempt has a goroutine of its own from Send until it knows its response:
 // the headers of an error, the first token of a stream, the whole body of a
 // response that is buffered, or the whole stream of a response that is assembled.
-// It owns the fields of its attempt until it has sent its last notice; then
+// It owns the fields of its attempt until it has sent its last report; then
 // the handler does. Channel operations order the hand-over.
 //
 // After Forward the handler's goroutine reads the upstream body itself and

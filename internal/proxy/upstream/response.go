@@ -95,7 +95,7 @@ func (a *Attempt) readWhole() *spillway.Event {
 
 // Beginning is what was read of a response before its event was reported: the
 // body of an error, a whole response, or the first events of a stream. It is valid
-// until the first Next, Answer or Close.
+// until the first Next, AppendResponse or Close.
 func (a *Attempt) Beginning() []byte {
 	switch {
 	case a.head == nil:
