@@ -39,6 +39,8 @@ type Action struct {
 
 	// Of a settle with Attempt 0: the error that the client gets.
 	Refusal Refusal
+	// Of a settle with an error: a retry by the client cannot help.
+	NoRetry bool
 }
 
 // RefusalCode names an error of our own that a client can get.
@@ -56,6 +58,7 @@ const (
 	RefusalNoHealthy  RefusalCode = "no_healthy_deployment" // every deployment has an open breaker or is paused
 	RefusalLoop       RefusalCode = "gateway_loop"          // the request came round again
 	RefusalEnding     RefusalCode = "shutting_down"         // the gateway ends
+	RefusalNeverFits  RefusalCode = "exceeds_capacity"      // larger than any deployment's capacity
 )
 
 // Status returns the HTTP status of a refusal, in the response and in the
@@ -64,7 +67,7 @@ func (c RefusalCode) Status() int {
 	switch c {
 	case RefusalNone:
 		return 0
-	case RefusalTooLarge:
+	case RefusalTooLarge, RefusalNeverFits:
 		return 400
 	case RefusalDeadline:
 		return 408
@@ -95,7 +98,7 @@ const (
 type Refusal struct {
 	Code       RefusalCode
 	RetryAfter time.Duration // 0 means no hint
-	FitTokens  int           // of RefusalTooLarge: what would fit
+	FitTokens  int           // what would fit: output tokens of RefusalTooLarge, prompt and output of RefusalNeverFits
 }
 
 // Step is the core's response to an event. Actions is valid until the next call

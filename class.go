@@ -47,6 +47,9 @@ type Class struct {
 	// MaxWait bounds the time in the queue, as the deadline does; 0 takes
 	// policy.DefaultMaxWait.
 	MaxWait time.Duration
+	// SilenceTimeout is the longest silence within a stream that the client has
+	// begun to read; 0 takes policy.DefaultSilenceTimeout.
+	SilenceTimeout time.Duration
 	// Hedge allows a second attempt when the first token is late.
 	Hedge bool
 	// RightSize sends the learned length as the token limit instead of the

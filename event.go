@@ -8,17 +8,21 @@ type FailureClass uint8
 
 // The failure classes.
 const (
-	FailureNone      FailureClass = iota
-	FailureRefused                // 429: full, not sick
-	FailureOversized              // too much output for the window, at normal speed
-	FailureSlow                   // far beyond the learned latency
-	FailureBroken                 // connect, TLS, reset, 5xx, malformed
-	FailureCut                    // the response ended early
-	FailureInvalid                // the request itself is refused (4xx)
-	FailureGone                   // the client left
+	FailureNone        FailureClass = iota
+	FailureRefused                  // 429: full, not sick
+	FailureOversized                // too much output for the window, at normal speed
+	FailureSlow                     // far beyond the learned latency
+	FailureBroken                   // reset or 5xx: the request reached the deployment
+	FailureCut                      // the response ended early
+	FailureInvalid                  // the request itself is refused (4xx)
+	FailureGone                     // the client left
+	FailureUnreachable              // DNS, connect, TLS: the request was not sent
+	FailureUnreadable               // the gateway cannot parse the response
 )
 
-var failureNames = [...]string{"", "refused", "oversized", "slow", "broken", "cut", "invalid", "gone"}
+var failureNames = [...]string{
+	"", "refused", "oversized", "slow", "broken", "cut", "invalid", "gone", "unreachable", "unreadable",
+}
 
 // String returns the name used in records and metrics; "" for none.
 func (c FailureClass) String() string { return name(failureNames[:], uint8(c)) }
@@ -96,6 +100,8 @@ type Event struct {
 	Replayable bool
 	// Missing says that upstream does not know the deployment.
 	Missing bool
+	// Unsupported says that the deployment does not offer the operation.
+	Unsupported bool
 	// Tokens is how many output tokens have been read so far, over all choices.
 	// The reader of the stream counts them, once: it never shrinks.
 	Tokens int

@@ -48,6 +48,8 @@ type Request struct {
 	Tools      bool // tools are offered
 	Reasoning  bool // reasoning settings are present
 
+	// ServiceTier is the tier that the request asks for; "" means the default.
+	ServiceTier string
 	// Deadline is what the client allows from acceptance to last byte
 	// (x-spillway-deadline-ms, or its SDK's own timeout); 0 means unknown.
 	Deadline time.Duration

@@ -29,7 +29,8 @@ func (c *Collector) attempt(o *diagnose.Observation, a *spillway.Attempt, d *dep
 	case a.Status == 429 || a.Class == spillway.FailureRefused:
 		at.refused++
 		p.refused++
-	case a.Class == spillway.FailureBroken || a.Class == spillway.FailureCut || a.Status >= 500:
+	case a.Class == spillway.FailureBroken || a.Class == spillway.FailureCut ||
+		a.Class == spillway.FailureUnreachable || a.Class == spillway.FailureUnreadable || a.Status >= 500:
 		at.broken++
 		p.ok++ // it was admitted
 	case answers && (o.Late() || a.Status == 408):

@@ -15,7 +15,7 @@ import (
 // The sizes of the enumerations that label series, one more than the last.
 const (
 	numOutcomes    = int(spillway.OutcomeClientGone) + 1
-	numFailures    = int(spillway.FailureGone) + 1
+	numFailures    = int(spillway.FailureUnreadable) + 1
 	numSpills      = int(spillway.SpillSlow) + 1
 	numTruncations = int(spillway.TruncatedDeadline) + 1
 )

@@ -159,6 +159,10 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 		e.Message = "No deployment of this model is available: each has an open breaker or is paused. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalEnding:
 		e.Message = "The gateway is shutting down. " + retryAdvice(r.RetryAfter)
+	case spillway.RefusalNeverFits:
+		e.Type, e.NoRetry = typeInvalidRequest, true
+		e.Message = fmt.Sprintf("The request is larger than the capacity of every deployment: prompt and requested output together may have "+
+			"at most %d tokens. Shorten the prompt or lower the token limit.", r.FitTokens)
 	case spillway.RefusalLoop:
 		e.NoRetry = true
 		e.Message = "Request loop: a deployment's endpoint points back to this gateway. " +
