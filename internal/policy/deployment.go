@@ -84,16 +84,18 @@ func (d *deployment) candidate(now time.Time, index int) route.Candidate {
 		Utilization: d.meter.Level(now),
 		InFlight:    d.inFlight,
 		MaxInFlight: d.MaxInFlight,
-		Blocked:     d.breaker.Reason(now),
 	}
 }
 
-// readyAt returns when the deployment is expected to accept an attempt. One with
-// too many attempts in flight accepts one when another ends, whose time is not
-// known: then it is busyPoll from now.
-func (d *deployment) readyAt(now time.Time) time.Time {
+// readyAt returns when the deployment is expected to accept an attempt of that cost
+// and service tier. One with too many attempts in flight accepts one when another
+// ends, whose time is not known: then it is busyPoll from now.
+func (d *deployment) readyAt(now time.Time, cost capacity.Cost, tier string) time.Time {
 	at := d.breaker.ReadyAt(now)
 	if t := d.meter.ReadyAt(now, 1); t.After(at) {
+		at = t
+	}
+	if t := d.meter.PausedUntil(now, cost, tier); t.After(at) {
 		at = t
 	}
 	if !at.After(now) && d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight {
@@ -146,7 +148,7 @@ func (e *Engine) Status(now time.Time, dst []DeploymentStatus) []DeploymentStatu
 	for _, d := range e.deployments {
 		level := d.meter.Level(now)
 		state := d.breaker.State(now).String()
-		if d.breaker.Reason(now) == spillway.SpillPaused {
+		if d.breaker.Ready(now) && len(d.meter.Pauses(now, nil)) > 0 {
 			state = "paused"
 		}
 		dst = append(dst, DeploymentStatus{
