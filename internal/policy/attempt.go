@@ -155,7 +155,7 @@ func (a *attempt) readAt(now time.Time, ev *spillway.Event) time.Time {
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
 	f.learnCutLength(now, a)
 	if a.failed != spillway.FailureNone && a.failed != spillway.FailureGone {
-		a.deployment.lastFailed, a.deployment.lastStatus = a.failed, a.status
+		a.deployment.lastFailed, a.deployment.lastStatus, a.deployment.failedAt = a.failed, a.status, now
 	}
 	a.hung = f.hung(now, a)
 	f.accuse(now, a)

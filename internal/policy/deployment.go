@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"hash/fnv"
 	"time"
 
@@ -32,6 +33,7 @@ type deployment struct {
 	reported   breaker.State // last returned by Changed
 	lastFailed spillway.FailureClass
 	lastStatus int // of that failure
+	failedAt   time.Time
 }
 
 // newDeployment returns a deployment that keeps what is known of it, if known is
@@ -114,11 +116,23 @@ type DeploymentStatus struct {
 	Kind               spillway.Kind
 	Tier               int
 	State              string  // closed, open, half_open or paused
+	Evidence           breaker.Evidence
+	Pauses             []capacity.Pause // for lack of capacity
+	LastFailure        Failure
 	Utilization        float64 // by our meter; 1 is full
+	SpillAt            float64 // from which requests go elsewhere
 	InFlight           int
 	OutstandingTokens  float64
 	TTFTP50, TTFTP99   time.Duration
 	TBTP50, TBTP99     time.Duration
+}
+
+// Failure is the last failure of a deployment; the zero value means that there was
+// none.
+type Failure struct {
+	Class  spillway.FailureClass
+	Status int
+	At     time.Time
 }
 
 // Change is a change of a deployment's breaker, and the deployment's last failure.
@@ -147,13 +161,15 @@ func (e *Engine) Changed(now time.Time) (Change, bool) {
 func (e *Engine) Status(now time.Time, dst []DeploymentStatus) []DeploymentStatus {
 	for _, d := range e.deployments {
 		level := d.meter.Level(now)
-		state := d.breaker.State(now).String()
-		if d.breaker.Ready(now) && len(d.meter.Pauses(now, nil)) > 0 {
+		state, pauses := d.breaker.State(now).String(), d.meter.Pauses(now, nil)
+		if d.breaker.Ready(now) && len(pauses) > 0 {
 			state = "paused"
 		}
 		dst = append(dst, DeploymentStatus{
 			Pool: e.cfg.Pool.Name, Name: d.Name, Region: d.Region, Kind: d.Kind, Tier: d.tier,
-			State: state, Utilization: level,
+			State: state, Evidence: d.breaker.Evidence(now), Pauses: pauses,
+			LastFailure: Failure{d.lastFailed, d.lastStatus, d.failedAt},
+			Utilization: level, SpillAt: cmp.Or(e.cfg.Pool.SpillAt, route.DefaultSpillAt),
 			InFlight: d.inFlight, OutstandingTokens: d.meter.Outstanding(),
 			TTFTP50: d.speed.TTFT(now, level, 0.5), TTFTP99: d.speed.TTFT(now, level, 0.99),
 			TBTP50: d.speed.TBT(now, level, 0.5), TBTP99: d.speed.TBT(now, level, 0.99),

@@ -110,6 +110,7 @@ type Breaker struct {
 	closedAt  time.Time // zero before the first time that it opened
 	streak    int       // times opened without a quiet Window in between
 	ejected   bool      // opened by Refuse
+	cause     Evidence  // the counts with which it opened
 
 	probes    int // under way, while half-open
 	successes int // of probes, while half-open
@@ -346,6 +347,9 @@ func (b *Breaker) Refuse(now time.Time, p Permit, who Suspect, operation uint64,
 const ejectFor = 30 * time.Second
 
 func (b *Breaker) eject(now time.Time) {
+	if b.state == Closed {
+		b.cause = b.counts(now)
+	}
 	b.setState(Open)
 	b.ejected, b.openUntil, b.refused = true, now.Add(ejectFor), Suspect{}
 }
@@ -375,9 +379,10 @@ func (b *Breaker) Drop(_ time.Time, p Permit) {
 	}
 }
 
-// Evidence is what a breaker's state rests on.
+// Evidence is what a breaker's state rests on. Of a breaker that is not closed, the
+// counts are those with which it opened.
 type Evidence struct {
-	Requests, Failures int // of the last window, while closed
+	Requests, Failures int // of the last window
 	Consecutive        int // failures since the last success
 	Doubtful           int // failures since then of requests that failed elsewhere too
 	Callers, Shapes    int // that fail, and have not succeeded since
@@ -389,10 +394,19 @@ type Evidence struct {
 
 // Evidence returns what the state rests on.
 func (b *Breaker) Evidence(now time.Time) Evidence {
+	e := b.cause
+	if b.state == Closed {
+		e = b.counts(now)
+	}
+	e.Excluded, e.Ejected, e.Until, e.SucceededAt = b.excluded.count(now), b.ejected, b.healthyAt(), b.succeededAt
+	return e
+}
+
+// counts returns the counts of a closed breaker.
+func (b *Breaker) counts(now time.Time) Evidence {
 	return Evidence{
 		Requests: int(b.requests.Sum(now)), Failures: int(b.failures.Sum(now)), Consecutive: b.consecutive, Doubtful: b.doubt.failures,
-		Callers: b.callers.failing(now), Shapes: b.shapes.failing(now), Excluded: b.excluded.count(now),
-		Ejected: b.ejected, Until: b.healthyAt(), SucceededAt: b.succeededAt,
+		Callers: b.callers.failing(now), Shapes: b.shapes.failing(now),
 	}
 }
 
@@ -400,6 +414,9 @@ func (b *Breaker) Evidence(now time.Time) Evidence {
 func (b *Breaker) open(now time.Time) {
 	if b.state == Closed && now.Sub(b.closedAt) > b.cfg.window() {
 		b.streak = 0
+	}
+	if b.state == Closed {
+		b.cause = b.counts(now)
 	}
 	b.streak++
 	ceiling := b.cfg.maxOpenFor()
