@@ -140,6 +140,15 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 	switch r.Code {
 	case spillway.RefusalTooLarge:
 		e.Type, e.NoRetry, e.Param = typeInvalidRequest, true, "max_tokens"
+		switch {
+		case r.Capped && r.FitTokens == 0:
+			e.Param = "n"
+			e.Message = "The request asks for more choices than it may have output tokens. Lower n, best_of or the number of prompts."
+			return e
+		case r.Capped:
+			e.Message = fmt.Sprintf("The requested output exceeds the limit of %d tokens for each choice. Lower the token limit to that number.", r.FitTokens)
+			return e
+		}
 		e.Message = fmt.Sprintf("The requested output cannot be generated %s; about %d tokens can. "+
 			"Lower the token limit to that number, raise the deadline, or request a stream.", within, r.FitTokens)
 	case spillway.RefusalDeadline:

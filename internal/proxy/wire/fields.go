@@ -46,8 +46,14 @@ func (r *reader) readKnownField(m *member) bool {
 		return r.readText("model", &a.Model) && storeMember(&a.model, m, r.pos)
 	case "stream":
 		return r.readBool("stream", &a.Stream) && storeMember(&a.stream, m, r.pos)
-	case "messages", "input", "prompt":
+	case "messages", "input":
 		return r.promptPart(&r.prompt)
+	case "prompt":
+		ok := r.promptPart(&r.prompt)
+		if ok && a.API == spillway.APICompletions {
+			r.prompts = countPrompts(r.src[r.prompt.start:r.prompt.end])
+		}
+		return ok
 	case "instructions":
 		return r.promptPart(&r.instructions)
 	case "tools", "functions":
