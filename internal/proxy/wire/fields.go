@@ -46,14 +46,8 @@ func (r *reader) readKnownField(m *member) bool {
 		return r.readText("model", &a.Model) && storeMember(&a.model, m, r.pos)
 	case "stream":
 		return r.readBool("stream", &a.Stream) && storeMember(&a.stream, m, r.pos)
-	case "messages", "input":
-		return r.promptPart(&r.prompt)
-	case "prompt":
-		ok := r.promptPart(&r.prompt)
-		if ok && a.API == spillway.APICompletions {
-			r.prompts = countPrompts(r.src[r.prompt.start:r.prompt.end])
-		}
-		return ok
+	case "messages", "input", "prompt":
+		return r.readPrompt(string(key) == "prompt")
 	case "instructions":
 		return r.promptPart(&r.instructions)
 	case "tools", "functions":
