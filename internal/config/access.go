@@ -69,3 +69,34 @@ func (d *decoder) allowed(path string, operations, pools, known []string) {
 		}
 	}
 }
+
+// adviseCap notes what a hard cap of the class at path does not bind.
+func (d *decoder) adviseCap(c *Config, class *Class, path string) {
+	if !class.Budget.HardCap {
+		return
+	}
+	if class.Budget.Mode == "observe" {
+		d.addAt(path+".budget.hard_cap", "has no effect in mode observe", "set mode: clamp or mode: reject, or remove it")
+	}
+	d.adviseUncapped(path+".operations", class.Operations)
+	for i := range c.Callers {
+		if c.Callers[i].Class == class.Name {
+			d.adviseUncapped(fmt.Sprintf("callers[%d].operations", i), c.Callers[i].Operations)
+		}
+	}
+}
+
+// adviseUncapped notes which of the operations listed at path generate text in spite
+// of a hard cap.
+func (d *decoder) adviseUncapped(path string, operations []string) {
+	if _, given := d.paths[path]; !given {
+		return
+	}
+	for i, name := range operations {
+		switch name {
+		case spillway.OperationAll, spillway.OperationOther, "assistants", "batches", "evals", "realtime", "responses/compact", "threads":
+			d.addAt(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%q generates text that the hard cap of the class does not bind", name),
+				"remove it, or accept that")
+		}
+	}
+}

@@ -72,9 +72,7 @@ func (d *decoder) advise(c *Config) {
 		}
 	}
 	for i := range c.Classes {
-		if b := &c.Classes[i].Budget; b.HardCap && b.Mode == "observe" {
-			d.addAt(fmt.Sprintf("classes[%d].budget.hard_cap", i), "has no effect in mode observe", "set mode: clamp or mode: reject, or remove it")
-		}
+		d.adviseCap(c, &c.Classes[i], fmt.Sprintf("classes[%d]", i))
 		if !used[c.Classes[i].Name] {
 			d.addAt(fmt.Sprintf("classes[%d]", i), "is unused: no caller has it", "assign it to a caller, or remove it")
 		}
