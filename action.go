@@ -99,6 +99,9 @@ type Refusal struct {
 	Code       RefusalCode
 	RetryAfter time.Duration // 0 means no hint
 	FitTokens  int           // what would fit: output tokens of RefusalTooLarge, prompt and output of RefusalNeverFits
+	// Capped says that a fixed cap set FitTokens, not the time left. Then 0 means
+	// more choices than the cap has tokens.
+	Capped bool
 }
 
 // Step is the core's response to an event. Actions is valid until the next call

@@ -109,4 +109,7 @@ type BudgetRule struct {
 	// is worthless when cut short: structured output, tools, reasoning.
 	// Without it they are treated as BudgetWindow.
 	ClampStructured bool
+	// HardCap makes MaxOutputTokens bind every request: also streams and those
+	// that ClampStructured names, and the sum of the choices instead of each.
+	HardCap bool
 }

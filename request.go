@@ -41,7 +41,7 @@ type Request struct {
 
 	Stream     bool // the client reads a stream
 	CanStream  bool // the driver can ask for a stream and assemble the response
-	Choices    int  // responses asked for (n, best_of); at least 1
+	Choices    int  // responses asked for (n or best_of, times prompts); at least 1
 	AskTokens  int  // output tokens asked for; 0 when the client set none
 	BodyBytes  int  // size of the part of the body that holds the prompt
 	Structured bool // response_format or a text format that must parse

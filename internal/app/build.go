@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"slices"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
@@ -23,6 +24,11 @@ func build(cfg *config.Config) (gateway.Config, error) {
 	}
 	if cfg.Anonymous != "" {
 		out.AnonymousClass = classes[cfg.Anonymous]
+		for _, c := range cfg.Classes {
+			if c.Name == cfg.Anonymous {
+				out.AnonymousAccess = access(c.Operations, c.Pools)
+			}
+		}
 	}
 	for _, d := range cfg.Deployments {
 		u, err := upstreamConfig(d)
@@ -77,7 +83,7 @@ func style(s string) wire.Family {
 }
 
 func caller(c config.Caller, classes map[string]*spillway.Class) gateway.Caller {
-	out := gateway.Caller{Name: c.Name, Tenant: c.Tenant, Class: classes[c.Class]}
+	out := gateway.Caller{Name: c.Name, Tenant: c.Tenant, Class: classes[c.Class], Access: access(c.Operations, c.Pools)}
 	if c.Key != "" {
 		out.Keys = append(out.Keys, c.Key.Reveal())
 	}
@@ -85,6 +91,15 @@ func caller(c config.Caller, classes map[string]*spillway.Class) gateway.Caller 
 		out.Keys = append(out.Keys, k.Reveal())
 	}
 	return out
+}
+
+// access turns the lists of a class or caller into the gateway's.
+func access(operations, pools []string) gateway.Access {
+	a := gateway.Access{Operations: operations, Pools: pools}
+	if slices.Contains(pools, spillway.OperationAll) {
+		a.Pools = nil
+	}
+	return a
 }
 
 // providers are the GenAI provider names, by deployment, where they are not

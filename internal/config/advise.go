@@ -72,6 +72,7 @@ func (d *decoder) advise(c *Config) {
 		}
 	}
 	for i := range c.Classes {
+		d.adviseCap(c, &c.Classes[i], fmt.Sprintf("classes[%d]", i))
 		if !used[c.Classes[i].Name] {
 			d.addAt(fmt.Sprintf("classes[%d]", i), "is unused: no caller has it", "assign it to a caller, or remove it")
 		}

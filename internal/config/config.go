@@ -157,14 +157,17 @@ type Class struct {
 	MaxWait      time.Duration `yaml:"max_wait" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
 	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt to another deployment when the first token is late."`
 	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the output limit, after 300 responses, so that Azure reserves less. It applies only where it gains something: the deployment used 70% of its tokens or refused a request in the last 5 minutes. It can truncate responses."`
+	Operations   []string      `yaml:"operations" enum:"assistants|audio|batches|chat|chat/stored|completions|containers|conversations|embeddings|evals|files|fine_tuning|images|models|moderations|other|realtime|responses|responses/compact|threads|uploads|vector_stores|videos|*" doc:"Operations that its callers may use; others get 403. The default is the operations with token logic, and reading models; responses includes stored responses by id. Only chat, completions and responses have windows, budgets and caps: a caller with batches or other can generate without them. * allows everything."`
+	Pools        []string      `yaml:"pools" default:"*" doc:"Pools that its callers may use, by name; others do not exist for them. * allows all."`
 }
 
 // Budget is how a class turns time into output tokens.
 type Budget struct {
 	Mode            string        `yaml:"mode" default:"window" enum:"window|clamp|reject|observe" doc:"What to do with a request that asks for more than fits: cut its response at the deadline, lower its limit, reject it with 400, or only record it."`
 	Quantile        float64       `yaml:"quantile" min:"0.5" max:"0.999" doc:"Quantile of the learned speed to use."`
-	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget instead of the measured one, for non-streaming responses; 0 is none. Structured output, tools and reasoning are exempt, as from clamp."`
+	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Fixed budget instead of the measured one, for each choice of a non-streaming response; 0 is none. Structured output, tools and reasoning are exempt, as from clamp. hard_cap lifts these exceptions."`
 	Margin          time.Duration `yaml:"margin" min:"1ms" doc:"Time reserved before the deadline for the reply itself; at most a tenth of the window."`
+	HardCap         bool          `yaml:"hard_cap" doc:"Apply max_output_tokens to every request: also to streams, structured output, tools and reasoning, and to the sum of all choices. Each choice gets an equal share; a request for more choices than tokens gets 400. Mode reject rejects what asks for more, window and clamp lower it, and observe only records it."`
 	ClampStructured bool          `yaml:"clamp_structured" doc:"Apply clamp, reject and max_output_tokens also to requests whose response is worthless when cut: structured output, tools, reasoning."`
 }
 
@@ -175,6 +178,9 @@ type Caller struct {
 	Keys   []Secret `yaml:"keys" doc:"Further keys, such as the old one during key rotation."`
 	Tenant string   `yaml:"tenant" doc:"Tenant that the caller acts for, in records."`
 	Class  string   `yaml:"class" required:"true" doc:"Class of its requests."`
+
+	Operations []string `yaml:"operations" enum:"assistants|audio|batches|chat|chat/stored|completions|containers|conversations|embeddings|evals|files|fine_tuning|images|models|moderations|other|realtime|responses|responses/compact|threads|uploads|vector_stores|videos|*" doc:"Operations that it may use instead of those of its class."`
+	Pools      []string `yaml:"pools" doc:"Pools that it may use, by name, instead of those of its class."`
 }
 
 // Routing is how a deployment is picked within a tier.

@@ -153,7 +153,7 @@ func (d *decoder) list(n ast.Node, v reflect.Value, o option, path string) {
 		if element.Kind() == reflect.Struct {
 			fillDefaults(element)
 		}
-		d.value(item, element, option{required: true, typ: element.Type()}, at)
+		d.value(item, element, option{required: true, typ: element.Type(), enum: o.enum}, at)
 		if d.nodes > maxNodes {
 			return
 		}

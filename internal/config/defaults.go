@@ -1,6 +1,7 @@
 package config
 
 import (
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/defaults"
 	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/policy/admit"
@@ -25,7 +26,10 @@ func (Queue) defaults() any   { return Queue(admit.Defaults()) }
 func (Speed) defaults() any   { return Speed(speed.Defaults()) }
 func (Spill) defaults() any   { return Spill{At: route.DefaultSpillAt} }
 func (Routing) defaults() any { return Routing{MaxHops: policy.DefaultMaxHops} }
-func (Class) defaults() any   { return Class{MaxWait: policy.DefaultMaxWait} }
+
+func (Class) defaults() any {
+	return Class{MaxWait: policy.DefaultMaxWait, Operations: spillway.DefaultOperations()}
+}
 
 func (Budget) defaults() any {
 	return Budget{Quantile: budget.DefaultQuantile, Margin: budget.DefaultMargin}

@@ -94,7 +94,7 @@ func (c *Class) policy() *spillway.Class {
 			Mode: pick(c.Budget.Mode, spillway.BudgetWindow, spillway.BudgetClamp,
 				spillway.BudgetReject, spillway.BudgetObserve),
 			Quantile: c.Budget.Quantile, MaxOutputTokens: c.Budget.MaxOutputTokens,
-			Margin: c.Budget.Margin, ClampStructured: c.Budget.ClampStructured,
+			Margin: c.Budget.Margin, ClampStructured: c.Budget.ClampStructured, HardCap: c.Budget.HardCap,
 		},
 		Sync:    pick(c.Sync, spillway.SyncStream, spillway.SyncPass),
 		MaxWait: c.MaxWait, Hedge: c.Hedge, RightSize: c.RightSize,

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	spillway "github.com/spillway-ai/spillway"
 )
 
 // maxProblems bounds the problems that one error lists.
@@ -225,10 +227,17 @@ func (p *problems) hideLines() {
 }
 
 // suggest returns a fix that names the candidate most like word, or lists the
-// candidates when none is like it and they are few.
+// candidates when none is like it and they are few. Of a path, such as
+// chat/completions, the first part is most like it.
 func suggest(word string, candidates []string) string {
+	if first, _, path := strings.Cut(word, "/"); path && slices.Contains(candidates, first) {
+		return didYouMean(first)
+	}
 	best, least := "", max(2, len(word)/3)+1
 	for _, c := range candidates {
+		if c == spillway.OperationAll {
+			continue // nobody means everything by mistake
+		}
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < least {
 			best, least = c, d
 		}

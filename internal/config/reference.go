@@ -195,6 +195,8 @@ func typeSchema(o option) map[string]any {
 		return ref("duration")
 	case o.typ == bytesType:
 		return ref("size")
+	case o.typ.Kind() == reflect.Slice:
+		return map[string]any{"type": "array", "items": typeSchema(option{typ: o.typ.Elem(), enum: o.enum})}
 	case len(o.enum) > 0:
 		return orExpansion(map[string]any{"enum": o.enum})
 	}
@@ -203,8 +205,6 @@ func typeSchema(o option) map[string]any {
 		return groupSchema(o.typ)
 	case reflect.Pointer:
 		return groupSchema(o.typ.Elem())
-	case reflect.Slice:
-		return map[string]any{"type": "array", "items": typeSchema(option{typ: o.typ.Elem()})}
 	case reflect.Bool:
 		return orExpansion(map[string]any{"type": "boolean"})
 	case reflect.Int:

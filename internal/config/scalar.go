@@ -50,6 +50,8 @@ func setScalar(v reflect.Value, text string) *scalarError {
 			return &scalarError{"is not a number", percentFix(text)}
 		}
 		v.SetFloat(f)
+	case reflect.Slice: // of strings, as only defaults are written
+		v.Set(reflect.ValueOf(strings.Split(text, ", ")))
 	default:
 		panic("config: no scalar of type " + v.Type().String()) // a test reads every type
 	}
@@ -174,19 +176,25 @@ func formatScalar(v reflect.Value) string {
 		return x.String()
 	case float64:
 		return formatFloat(x)
+	case []string:
+		return strings.Join(x, ", ")
 	}
 	return fmt.Sprint(v.Interface())
 }
 
+// fewWords is how many allowed words an error lists in any case.
+const fewWords = 8
+
 // check tests a parsed value against the option's words and bounds.
 func (o option) check(v reflect.Value) *scalarError {
-	if len(o.enum) > 0 {
-		if word := v.String(); !slices.Contains(o.enum, word) {
-			return &scalarError{"is not one of " + strings.Join(o.enum, ", "), likeliest(word, o.enum)}
-		}
-	}
 	if o.required && v.Kind() == reflect.String && v.String() == "" {
 		return &scalarError{"is empty", "this option is required"}
+	}
+	if word := v.String(); len(o.enum) > 0 && !slices.Contains(o.enum, word) {
+		if len(o.enum) > fewWords {
+			return &scalarError{"is not an allowed value", suggest(word, o.enum)}
+		}
+		return &scalarError{"is not one of " + strings.Join(o.enum, ", "), likeliest(word, o.enum)}
 	}
 	if o.min != "" && compare(v, o.min) < 0 {
 		return &scalarError{"is less than " + o.min, ""}

@@ -21,6 +21,8 @@ func syntaxFix(lines []string, at place, message string) string {
 		return "indent with spaces: YAML does not allow tabs there"
 	case strings.Contains(line, "${"):
 		return "${ } needs quotes around it within { } and [ ]"
+	case bareStar.MatchString(line):
+		return "write \"*\" in quotes: without them, it begins an alias"
 	case says("'}' must"):
 		return "close with } the { that is open, or put a comma before this"
 	case says("']' must"):
@@ -40,6 +42,7 @@ func syntaxFix(lines []string, at place, message string) string {
 }
 
 var (
+	bareStar  = regexp.MustCompile(`[\[,:-]\s*\*\s*([\],}#]|$)`)              // constant
 	unspaced  = regexp.MustCompile(`^[ -]*\w+:[^\s/:]`)                       // constant
 	keyed     = regexp.MustCompile(`^[ -]*("[^"]*"|'[^']*'|[\w./-]+):(\s|$)`) // constant
 	twoColons = regexp.MustCompile(`: .*: `)                                  // constant

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +163,21 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// TestOperationWords holds the words of the two options to the operations that
+// there are.
+func TestOperationWords(t *testing.T) {
+	want := append(spillway.Operations(), spillway.OperationAll)
+	slices.Sort(want)
+	for _, of := range []reflect.Type{reflect.TypeFor[Class](), reflect.TypeFor[Caller]()} {
+		o, _ := find(options(of), "operations")
+		got := slices.Clone(o.enum)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", of, got, want)
+		}
+	}
+}
+
 // What decides changes the version; secrets and addresses do not.
 func TestPolicyVersion(t *testing.T) {
 	version := func(from, to string) string {
@@ -273,6 +289,8 @@ func TestSuggest(t *testing.T) {
 		{"ptus", []string{"tpm", "ptu"}, "did you mean ptu?"},
 		{"PTU", []string{"tpm", "ptu"}, "did you mean ptu?"},
 		{"elephant", []string{"tpm", "ptu"}, "it may be tpm, ptu"},
+		{"chat/completions", []string{"completions", "chat"}, "did you mean chat?"},
+		{"al", []string{"chat", "*"}, "it may be chat, *"},
 		{"x", nil, ""},
 	}
 	for _, tt := range tests {

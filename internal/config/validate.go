@@ -18,6 +18,7 @@ import (
 // derive fills in the defaults that depend on other options.
 func (d *decoder) derive(c *Config) {
 	deriveExports(c.Exports)
+	deriveAccess(c)
 	for i := range c.Deployments {
 		p := &c.Deployments[i]
 		p.Endpoint = strings.TrimRight(p.Endpoint, "/")
@@ -59,6 +60,7 @@ func (d *decoder) validate(c *Config) {
 	d.pools(c.Pools, known)
 	classes := d.classes(c.Classes)
 	d.callers(c, classes)
+	d.access(c)
 	d.exports(c)
 	if c.Anonymous != "" {
 		d.oneOf("anonymous", "class", c.Anonymous, classes)
@@ -300,6 +302,9 @@ func (d *decoder) classes(classes []Class) []string {
 		path := fmt.Sprintf("classes[%d].", i)
 		d.window(path+"window", c.Window, c)
 		d.window(path+"stream_window", c.StreamWindow, c)
+		if c.Budget.HardCap && c.Budget.MaxOutputTokens == 0 {
+			d.addAt(path+"budget.hard_cap", "has no cap to apply", "add max_output_tokens")
+		}
 	}
 	return list
 }

@@ -47,7 +47,7 @@ func (f *Flight) dispatch(now time.Time) {
 	case rejected.Reject:
 		f.record.BudgetTokens = rejected.Budget
 		f.refuse(now, spillway.OutcomeRefusedBudget, spillway.Refusal{
-			Code: spillway.RefusalTooLarge, FitTokens: rejected.FitTokens,
+			Code: spillway.RefusalTooLarge, FitTokens: rejected.FitTokens, Capped: rejected.Fixed,
 		})
 		return
 	case f.tooSlow:
@@ -271,6 +271,7 @@ func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant
 		Left:        f.deadline.Sub(now),
 		Window:      f.record.Window,
 		Ask:         f.req.AskTokens,
+		Choices:     f.req.Choices,
 		MinTokens:   1,
 		Stream:      f.req.Stream,
 		Fragile:     f.fragile(d),

@@ -5,6 +5,7 @@
 // TBT is the mean time per token of one whole response: gpt-4o-mini's 99th
 // percentile of 30.4 ms (33 tokens/s) fits 1,955 tokens into 60 s. Several
 // choices decode in parallel, so n does not count; a limit is for each of them.
+// Only a hard cap is for all of them together.
 package budget
 
 import (
@@ -38,6 +39,8 @@ type Input struct {
 	Window      time.Duration // the whole time from acceptance; bounds the margin; 0 means unknown
 
 	Ask int // output tokens per choice that the client asked for; 0 means none
+	// Choices is how many responses the client asked for; below 1 means 1.
+	Choices int
 	// MinTokens is the least limit that makes sense; below 1 means 1.
 	MinTokens int
 	// MaxTokens is the largest limit that the deployment accepts; 0 means
@@ -71,8 +74,9 @@ type Grant struct {
 	// Feasible is false when not MinTokens can be expected in time: try a
 	// faster deployment or refuse. Tokens is then 0.
 	Feasible bool
-	// Reject says that the ask exceeds the budget in mode reject; FitTokens is
-	// what would fit. Tokens is then 0.
+	// Reject says that the ask exceeds the budget in mode reject, or that a hard
+	// cap leaves no token for each choice; FitTokens is what would fit each
+	// choice. Tokens is then 0.
 	Reject    bool
 	FitTokens int
 }
@@ -89,7 +93,9 @@ type Grant struct {
 // deadline, and also lowers in window. It is for synchronous requests: longer
 // responses belong in streams, which it leaves to the measured budget. Fragile
 // requests are neither clamped, capped nor rejected without
-// Rule.ClampStructured: they are treated as window.
+// Rule.ClampStructured: they are treated as window. With Rule.HardCap the cap
+// knows no exceptions, and the choices share it: each is granted an equal part,
+// and more choices than tokens are rejected in every mode but observe.
 func Compute(in Input) Grant {
 	if in.Rule.Mode == spillway.BudgetObserve {
 		return observe(&in)
@@ -99,8 +105,12 @@ func Compute(in Input) Grant {
 
 // compute is Compute in a mode other than observe.
 func compute(in *Input, mode spillway.BudgetMode) Grant {
-	fixed := in.Rule.MaxOutputTokens > 0 && !in.Stream
-	if in.Fragile && !in.Rule.ClampStructured {
+	ceiling, hard := in.Rule.MaxOutputTokens, hardCap(in)
+	fixed := ceiling > 0 && (hard || !in.Stream)
+	switch {
+	case hard:
+		ceiling /= max(in.Choices, 1)
+	case in.Fragile && !in.Rule.ClampStructured:
 		mode, fixed = spillway.BudgetWindow, false
 	}
 	possible := fit(in, min(in.FastTTFT, in.TTFT), fastTBT(in))
@@ -108,7 +118,7 @@ func compute(in *Input, mode spillway.BudgetMode) Grant {
 	limit, needed := budget, budget
 	switch {
 	case fixed:
-		budget, limit, needed = in.Rule.MaxOutputTokens, in.Rule.MaxOutputTokens, possible
+		budget, limit, needed = ceiling, ceiling, possible
 	case mode == spillway.BudgetWindow:
 		limit, needed = possible, possible
 		if in.Ask <= 0 {
@@ -119,7 +129,7 @@ func compute(in *Input, mode spillway.BudgetMode) Grant {
 	g := Grant{Budget: finite(budget), Bounded: budget != unbounded, Fixed: fixed, Feasible: needed >= least(in)}
 	switch {
 	case !g.Feasible:
-	case mode == spillway.BudgetReject && in.Ask > limit:
+	case mode == spillway.BudgetReject && in.Ask > limit, fixed && limit == 0:
 		g.Reject, g.FitTokens = true, limit
 	default:
 		g.send(in, limit)
@@ -149,12 +159,19 @@ func (g *Grant) send(in *Input, limit int) {
 	if ask <= 0 {
 		ask = unbounded
 		if largest := cmp.Or(in.MaxTokens, DefaultMaxTokens); limit > largest {
-			limit = unbounded
+			if limit != unbounded && hardCap(in) {
+				limit = largest // without a limit, the response could exceed the cap
+			} else {
+				limit = unbounded
+			}
 		}
 	}
 	g.Tokens = finite(min(ask, limit))
 	g.Lowered = limit < ask
 }
+
+// hardCap reports whether the cap applies to every request.
+func hardCap(in *Input) bool { return in.Rule.HardCap && in.Rule.MaxOutputTokens > 0 }
 
 // least is the output that must fit for an attempt to make sense: MinTokens, or
 // the ask where that is less.

@@ -148,6 +148,83 @@ func TestComputeFixedCap(t *testing.T) {
 	}
 }
 
+func TestComputeHardCap(t *testing.T) {
+	const limit = 2000
+	hard := func(mode spillway.BudgetMode, ask int, change ...func(*budget.Input)) budget.Input {
+		in := incident(mode, ask)
+		in.Rule.MaxOutputTokens, in.Rule.HardCap, in.MaxTokens = limit, true, 16_384
+		for _, c := range change {
+			c(&in)
+		}
+		return in
+	}
+	stream := func(in *budget.Input) { in.Stream = true }
+	fragile := func(in *budget.Input) { in.Fragile = true }
+	noDeadline := func(in *budget.Input) { in.HasDeadline = false }
+	choices := func(n int) func(*budget.Input) { return func(in *budget.Input) { in.Choices = n } }
+	granted := func(tokens int) budget.Grant {
+		return budget.Grant{Tokens: tokens, Lowered: true, Budget: tokens, Bounded: true, Fixed: true, Feasible: true}
+	}
+	rejected := func(fit int) budget.Grant {
+		return budget.Grant{Budget: fit, Bounded: true, Fixed: true, Feasible: true, Reject: true, FitTokens: fit}
+	}
+	const (
+		window  = spillway.BudgetWindow
+		clamp   = spillway.BudgetClamp
+		reject  = spillway.BudgetReject
+		observe = spillway.BudgetObserve
+	)
+	tests := []struct {
+		name string
+		in   budget.Input
+		want budget.Grant
+	}{
+		{"stream", hard(clamp, 8000, stream), granted(limit)},
+		{"stream without ask", hard(clamp, 0, stream), granted(limit)},
+		{"stream without deadline", hard(clamp, 8000, stream, noDeadline), granted(limit)},
+		{"fragile", hard(clamp, 8000, fragile), granted(limit)},
+		{"fragile stream in window", hard(window, 0, fragile, stream, noDeadline), granted(limit)},
+		{"fragile in reject", hard(reject, 8000, fragile), rejected(limit)},
+		{"stream in reject", hard(reject, 8000, stream), rejected(limit)},
+		{
+			"less stays as it is", hard(clamp, 400, choices(5)),
+			budget.Grant{Tokens: 400, Budget: 400, Bounded: true, Fixed: true, Feasible: true},
+		},
+		{"choices share", hard(clamp, 8000, choices(3)), granted(666)},
+		{"choices of a window share", hard(window, 0, choices(3), fragile), granted(666)},
+		{"choices in reject", hard(reject, 700, choices(3)), rejected(666)},
+		{"a token for each choice", hard(clamp, 8000, choices(limit)), granted(1)},
+		{"more choices than tokens", hard(clamp, 0, choices(limit+1)), rejected(0)},
+		{"more choices than tokens in window", hard(window, 1, choices(math.MaxInt), stream, fragile), rejected(0)},
+		{"more choices than tokens in reject", hard(reject, 1, choices(limit+1)), rejected(0)},
+		{
+			"observe", hard(observe, 8000, stream, fragile, choices(4)),
+			budget.Grant{Tokens: 8000, Budget: 500, Bounded: true, Fixed: true, Observed: 500, Feasible: true},
+		},
+		{"observe without ask", hard(observe, 0), budget.Grant{Budget: limit, Bounded: true, Fixed: true, Observed: limit, Feasible: true}},
+		{
+			"observe more choices than tokens", hard(observe, 8000, choices(limit+1)),
+			budget.Grant{Tokens: 8000, Bounded: true, Fixed: true, Feasible: true},
+		},
+		{
+			"the deployment's own limit where that is less", hard(clamp, 0, func(in *budget.Input) { in.MaxTokens = 1500 }),
+			budget.Grant{Tokens: 1500, Lowered: true, Budget: limit, Bounded: true, Fixed: true, Feasible: true},
+		},
+		{"not in no time", hard(clamp, 8000, func(in *budget.Input) { in.Left = 300 * ms }), budget.Grant{Budget: limit, Bounded: true, Fixed: true}},
+		{
+			"of no cap", hard(clamp, 8000, stream, choices(3), func(in *budget.Input) { in.Rule.MaxOutputTokens = 0 }),
+			budget.Grant{Tokens: 1955, Lowered: true, Budget: 1955, Bounded: true, Feasible: true},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := budget.Compute(tt.in); got != tt.want {
+				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestMargin(t *testing.T) {
 	tests := []struct {
 		rule, window, want time.Duration
@@ -176,11 +253,13 @@ func drawInput(t *rapid.T) budget.Input {
 			MaxOutputTokens: rapid.SampledFrom([]int{0, 0, 1, 2000}).Draw(t, "fixed"),
 			Margin:          rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "margin"),
 			ClampStructured: rapid.Bool().Draw(t, "clampStructured"),
+			HardCap:         rapid.Bool().Draw(t, "hardCap"),
 		},
 		HasDeadline: rapid.Bool().Draw(t, "hasDeadline"),
 		Left:        duration("left") - time.Second,
 		Window:      duration("window"),
 		Ask:         rapid.SampledFrom([]int{0, 1, 500, 8000, math.MaxInt}).Draw(t, "ask"),
+		Choices:     rapid.SampledFrom([]int{-1, 0, 1, 3, 128, 2001, math.MaxInt}).Draw(t, "choices"),
 		MinTokens:   rapid.IntRange(0, 16).Draw(t, "min"),
 		Stream:      rapid.Bool().Draw(t, "stream"),
 		Fragile:     rapid.Bool().Draw(t, "fragile"),
@@ -211,6 +290,12 @@ func TestComputeProperties(t *testing.T) {
 		}
 		if !sends && g.Tokens != 0 {
 			t.Fatalf("tokens without a grant: %+v", g)
+		}
+
+		if fixed := in.Rule.MaxOutputTokens; fixed > 0 && in.Rule.HardCap && in.Rule.Mode != spillway.BudgetObserve && sends {
+			if n := max(in.Choices, 1); g.Tokens == 0 || g.Tokens > fixed/n {
+				t.Fatalf("%d tokens for each of %d choices exceed the hard cap of %d: %+v", g.Tokens, n, fixed, g)
+			}
 		}
 
 		more := in

@@ -24,6 +24,7 @@ type identity struct {
 	name   string
 	tenant string
 	class  *spillway.Class
+	access *permissions
 }
 
 // keyring finds callers by key. Keys are looked up by their SHA-256, so that
@@ -32,15 +33,20 @@ type identity struct {
 type keyring struct {
 	callers   map[[sha256.Size]byte]identity
 	names     map[string]bool
-	anonymous *spillway.Class
+	anonymous identity // of requests without a key; refused when it has no class
 }
 
-func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
-	k := keyring{callers: make(map[[sha256.Size]byte]identity), names: make(map[string]bool), anonymous: anonymous}
-	for _, c := range callers {
+// newKeyring makes the keyring of a configuration.
+func newKeyring(cfg *Config) (keyring, error) {
+	k := keyring{
+		callers: make(map[[sha256.Size]byte]identity), names: make(map[string]bool),
+		anonymous: identity{name: anonymousName, class: cfg.AnonymousClass, access: cfg.AnonymousAccess.permissions()},
+	}
+	for _, c := range cfg.Callers {
 		if c.Class == nil {
 			return keyring{}, fmt.Errorf("caller %q has no class", c.Name)
 		}
+		access := c.Access.permissions()
 		for _, key := range c.Keys {
 			if key == "" {
 				return keyring{}, fmt.Errorf("caller %q has an empty key", c.Name)
@@ -50,7 +56,7 @@ func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
 				return keyring{}, fmt.Errorf("callers %q and %q share a key", other.name, c.Name)
 			}
 			k.names[c.Name] = true
-			k.callers[sum] = identity{name: c.Name, tenant: c.Tenant, class: c.Class}
+			k.callers[sum] = identity{name: c.Name, tenant: c.Tenant, class: c.Class, access: access}
 		}
 	}
 	return k, nil
@@ -61,10 +67,10 @@ func newKeyring(callers []Caller, anonymous *spillway.Class) (keyring, error) {
 func (k keyring) identify(h http.Header) (identity, error) {
 	key := wire.ClientKey(h)
 	if key == "" {
-		if k.anonymous == nil {
+		if k.anonymous.class == nil {
 			return identity{}, errNoKey
 		}
-		return identity{name: anonymousName, class: k.anonymous}, nil
+		return k.anonymous, nil
 	}
 	if id, ok := k.callers[sha256.Sum256([]byte(key))]; ok {
 		return id, nil
@@ -77,5 +83,5 @@ func (k keyring) hasCaller(caller string) bool {
 	if k.names[caller] {
 		return true
 	}
-	return caller == anonymousName && k.anonymous != nil
+	return caller == anonymousName && k.anonymous.class != nil
 }

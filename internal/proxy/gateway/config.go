@@ -19,6 +19,8 @@ type Config struct {
 	Callers   []Caller
 	// AnonymousClass is the class of requests without a key; nil refuses them.
 	AnonymousClass *spillway.Class
+	// AnonymousAccess is what requests without a key may do.
+	AnonymousAccess Access
 	// DefaultPool takes the requests whose path and body name no model; ""
 	// takes the only pool, and refuses such requests when there are several.
 	DefaultPool string
@@ -35,6 +37,7 @@ type Caller struct {
 	Tenant string
 	Keys   []string
 	Class  *spillway.Class
+	Access Access
 }
 
 // Limits bound what one client or upstream can take. A zero field takes its

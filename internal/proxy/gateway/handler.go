@@ -83,7 +83,10 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		return false, new(wire.UnknownPath())
 	}
 	f.req.Route = path.Route()
-	if f.serveModels() {
+	if e := who.access.check(&path, f.r.Method); e != nil {
+		return false, e
+	}
+	if f.serveModels(who.access) {
 		return true, nil
 	}
 	if path.API != spillway.APIOther && f.r.Method != http.MethodPost {
@@ -103,7 +106,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	if who.tenant != "" {
 		f.req.Tenant = who.tenant // what the client says counts only where nothing is configured
 	}
-	return false, f.choosePool()
+	return false, f.choosePool(who.access)
 }
 
 // headerBytes is the size of a request's header as HTTP/1.1 writes it, about.
@@ -136,8 +139,9 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 }
 
 // choosePool finds the pool that the path or the body names, or that holds
-// the stored response which the request refers to.
-func (f *flight) choosePool() *wire.Error {
+// the stored response which the request refers to. A pool that the caller may not
+// use is as unknown as one that does not exist.
+func (f *flight) choosePool(access *permissions) *wire.Error {
 	name := f.call.Path.Deployment
 	if name == "" {
 		name = f.call.Ask.Model
@@ -147,13 +151,13 @@ func (f *flight) choosePool() *wire.Error {
 		stored = f.call.Ask.PreviousResponseID
 	}
 	at := f.g.pins.find(stored)
-	switch {
+	switch holder := access.usable(f.snap.pool(at.pool)); {
 	case name != "":
-		f.pool = f.snap.byModel[name]
-	case at.pool != "":
-		f.pool = f.snap.pool(at.pool)
+		f.pool = access.usable(f.snap.byModel[name])
+	case holder != nil:
+		f.pool = holder
 	default:
-		f.pool = f.snap.def
+		f.pool = access.usable(f.snap.def)
 	}
 	f.req.Model = name
 	if f.pool == nil {

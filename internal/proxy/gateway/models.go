@@ -8,9 +8,9 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// serveModels serves the list of models and single models. It reports false for
-// any other path.
-func (f *flight) serveModels() bool {
+// serveModels serves the list of models and single models, of the pools that the
+// caller may use. It reports false for any other path.
+func (f *flight) serveModels(access *permissions) bool {
 	id, single := strings.CutPrefix(f.call.Path.Operation, "models/")
 	if f.call.Path.Deployment != "" || f.r.Method != http.MethodGet || !single && f.call.Path.Operation != "models" {
 		return false
@@ -20,10 +20,13 @@ func (f *flight) serveModels() bool {
 	case !single:
 		list := make([]wire.Model, 0, len(f.snap.models))
 		for _, name := range f.snap.models {
+			if access.usable(f.snap.byModel[name]) == nil {
+				continue
+			}
 			list = append(list, wire.Model{ID: name, Created: modelsSince})
 		}
 		body = wire.AppendModels(nil, f.call.Path.Family, list)
-	case f.snap.byModel[id] == nil:
+	case access.usable(f.snap.byModel[id]) == nil:
 		f.reject(new(wire.UnknownModel(f.call.Path.Family, id)))
 		return true
 	default:

@@ -33,7 +33,7 @@ func TestPinsAreBounded(t *testing.T) {
 
 func TestKeyring(t *testing.T) {
 	class := &spillway.Class{Name: "c"}
-	keys, err := newKeyring([]Caller{{Name: "a", Keys: []string{"one", "two"}, Class: class}}, nil)
+	keys, err := newKeyring(&Config{Callers: []Caller{{Name: "a", Keys: []string{"one", "two"}, Class: class}}})
 	if err != nil {
 		t.Fatal(err)
 	}

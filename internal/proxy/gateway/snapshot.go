@@ -41,7 +41,7 @@ func (g *Gateway) newSnapshot(cfg Config, old *snapshot) (*nextSnapshot, error) 
 	if len(cfg.Pools) == 0 {
 		return nil, errors.New("no pool is configured")
 	}
-	keys, err := newKeyring(cfg.Callers, cfg.AnonymousClass)
+	keys, err := newKeyring(&cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world))
 	pc := policy.Config{Version: "test", Pool: spillway.Pool{Name: "gpt-4o-mini"}}
 	w.cfg = Config{
 		Upstreams: map[string]upstream.Config{},
-		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: w.class}},
+		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: w.class, Access: Access{Operations: []string{"*"}}}},
 
 		KeepStreams: keepStreams(),
 	}

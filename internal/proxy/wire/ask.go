@@ -18,7 +18,7 @@ type Ask struct {
 	// Tokens its value. Only completions take an explicit 0.
 	TokenField string
 	Tokens     int
-	Choices    int // the larger of n and best_of; at least 1
+	Choices    int // the larger of n and best_of, for each prompt; at least 1
 
 	Tools        bool // tools or functions are offered
 	Structured   bool // the response must parse: json_object or json_schema
@@ -80,6 +80,8 @@ type reader struct {
 	last   int // end of the preceding member's value
 	n      int
 	bestOf int
+	// prompts is the number of prompts of a completions request.
+	prompts int
 
 	prompt       span // messages, input or prompt
 	instructions span
@@ -122,7 +124,7 @@ func (r *reader) readBody() bool {
 	if !r.object(r.readField) || !r.end() {
 		return false
 	}
-	r.ask.Choices = max(r.n, r.bestOf, 1)
+	r.ask.Choices = min(max(r.n, r.bestOf, 1)*max(r.prompts, 1), maxCount)
 	r.ask.Affinity = r.affinity()
 	return r.tokenLimit()
 }

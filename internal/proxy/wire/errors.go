@@ -18,6 +18,7 @@ const (
 	CodeTimeout            = "Timeout"            // Azure's word for a 408
 	CodeDeploymentNotFound = "DeploymentNotFound" // Azure's
 	CodeModelNotFound      = "model_not_found"    // OpenAI's
+	CodeNotAllowed         = "operation_not_allowed"
 )
 
 // The types of errors.
@@ -140,6 +141,15 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 	switch r.Code {
 	case spillway.RefusalTooLarge:
 		e.Type, e.NoRetry, e.Param = typeInvalidRequest, true, "max_tokens"
+		switch {
+		case r.Capped && r.FitTokens == 0:
+			e.Param = "n"
+			e.Message = "The request asks for more choices than it may have output tokens. Lower n, best_of or the number of prompts."
+			return e
+		case r.Capped:
+			e.Message = fmt.Sprintf("The requested output exceeds the limit of %d tokens for each choice. Lower the token limit to that number.", r.FitTokens)
+			return e
+		}
 		e.Message = fmt.Sprintf("The requested output cannot be generated %s; about %d tokens can. "+
 			"Lower the token limit to that number, raise the deadline, or request a stream.", within, r.FitTokens)
 	case spillway.RefusalDeadline:
@@ -211,6 +221,19 @@ func UnknownModel(f Family, name string) Error {
 		Status: http.StatusNotFound, Code: CodeModelNotFound, Type: typeInvalidRequest, Param: "model",
 		Message: fmt.Sprintf("The model '%.128s' does not exist or you do not have access to it.", name),
 	}
+}
+
+// NotAllowed is the 403 for an operation that the caller may not use.
+func NotAllowed(f Family, operation string) Error {
+	e := Error{
+		Status: http.StatusForbidden, Code: CodeNotAllowed,
+		Message: fmt.Sprintf("The operation '%s' is not allowed for this key. To allow it, add it to the option 'operations' "+
+			"of the caller or of its class in the gateway's configuration.", operation),
+	}
+	if f == OpenAI {
+		e.Type = typeInvalidRequest
+	}
+	return e
 }
 
 // UnknownPath is the 404 for a path outside the families.

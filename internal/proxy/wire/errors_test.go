@@ -67,6 +67,8 @@ func TestRefused(t *testing.T) {
 		message string
 	}{
 		{spillway.Refusal{Code: spillway.RefusalTooLarge, FitTokens: 1955}, 400, "output_exceeds_window", "invalid_request_error", "within 1m0s; about 1955 tokens can"},
+		{spillway.Refusal{Code: spillway.RefusalTooLarge, FitTokens: 500, Capped: true}, 400, "output_exceeds_window", "invalid_request_error", "the limit of 500 tokens for each choice"},
+		{spillway.Refusal{Code: spillway.RefusalTooLarge, Capped: true}, 400, "output_exceeds_window", "invalid_request_error", "Lower n, best_of"},
 		{spillway.Refusal{Code: spillway.RefusalDeadline}, 408, "Timeout", "timeout_error", "The operation was timeout."},
 		{spillway.Refusal{Code: spillway.RefusalQueueFull, RetryAfter: 1500 * time.Millisecond}, 429, "queue_full", "rate_limit_error", "Please retry after 1.5s."},
 		{spillway.Refusal{Code: spillway.RefusalNoCapacity}, 429, "no_capacity", "rate_limit_error", "Please retry later."},

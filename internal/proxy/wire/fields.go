@@ -47,7 +47,7 @@ func (r *reader) readKnownField(m *member) bool {
 	case "stream":
 		return r.readBool("stream", &a.Stream) && storeMember(&a.stream, m, r.pos)
 	case "messages", "input", "prompt":
-		return r.promptPart(&r.prompt)
+		return r.readPrompt(string(key) == "prompt")
 	case "instructions":
 		return r.promptPart(&r.instructions)
 	case "tools", "functions":

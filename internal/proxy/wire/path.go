@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -76,11 +77,9 @@ func ParsePath(path, query string) (Path, bool) {
 		return Path{}, false
 	}
 	p.API = operationAPI(p.Operation)
-	if id, ok := strings.CutPrefix(p.Operation, "responses/"); ok {
+	if id, ok := strings.CutPrefix(p.Operation, "responses/"); ok && p.Operation != compact && p.Operation != inputTokens {
 		id, _, _ = strings.Cut(id, "/")
-		if id != "compact" && id != "input_tokens" {
-			p.ResourceID, _ = segment(id)
-		}
+		p.ResourceID, _ = segment(id)
 	}
 	p.APIVersion = queryValue(query, apiVersion)
 	return p, true
@@ -131,8 +130,7 @@ func operation(escaped string) (string, bool) {
 }
 
 // misspelled reports whether a lenient upstream could take operation for one with
-// token logic, or for the path of another deployment. Such ones ignore case,
-// the blanks and dots at the end of a segment, and parameters within it.
+// token logic or with a name of its own, or for the path of another deployment.
 // Extensions are an older spelling of chat.
 func misspelled(operation string) bool {
 	if operationAPI(operation) != spillway.APIOther {
@@ -140,20 +138,44 @@ func misspelled(operation string) bool {
 	}
 	var b strings.Builder
 	for part := range strings.SplitSeq(operation, "/") {
-		s, _ := segment(part)
-		s, _, _ = strings.Cut(s, ";")
+		s, ok := lenient(part)
+		if !ok {
+			return true
+		}
 		if b.Len() > 0 {
 			b.WriteByte('/')
 		}
-		b.WriteString(strings.TrimRight(strings.ToLower(s), " ."))
+		b.WriteString(s)
 	}
 	plain := b.String()
 	switch first, _, _ := strings.Cut(plain, "/"); first {
 	case "deployments", "v1", "extensions":
 		return true
 	}
-	return operationAPI(plain) != spillway.APIOther
+	return operationAPI(plain) != spillway.APIOther || plain != operation && (plain == compact || plain == inputTokens)
 }
+
+// lenient returns a segment as a lenient upstream reads it: escaped more than once,
+// in any case, and without parameters and the blanks and dots at its end. It
+// reports false where that is unsafe in a path, or a dot segment.
+func lenient(escaped string) (string, bool) {
+	s, ok := segment(escaped)
+	for ok && strings.IndexByte(s, '%') >= 0 {
+		if _, err := url.PathUnescape(s); err != nil {
+			break // a percent sign that escapes nothing
+		}
+		s, ok = segment(s)
+	}
+	s, _, _ = strings.Cut(s, ";")
+	s = strings.TrimRight(strings.ToLower(s), " .")
+	return s, ok && s != ""
+}
+
+// The operations of Responses that name no stored response.
+const (
+	compact     = "responses/compact"
+	inputTokens = "responses/input_tokens"
+)
 
 // operationAPI names the operations that have token logic.
 func operationAPI(operation string) spillway.API {
@@ -184,6 +206,9 @@ func (p Path) label() string {
 	first, rest, _ := strings.Cut(p.Operation, "/")
 	switch first {
 	case "responses":
+		if p.Operation == compact || p.Operation == inputTokens {
+			return p.Operation
+		}
 		return "responses/stored"
 	case "chat":
 		if rest != "" {
@@ -193,7 +218,40 @@ func (p Path) label() string {
 		"fine_tuning", "images", "models", "moderations", "realtime", "threads", "uploads", "vector_stores", "videos":
 		return first
 	}
-	return "other"
+	return spillway.OperationOther
+}
+
+// Permission returns the name of spillway.Operations that a caller must be allowed
+// for this path and method. It is more exact than Route: what only begins like an
+// operation, such as the deletion of a model, is another.
+func (p Path) Permission(method string) string {
+	name := p.label()
+	reads := method == http.MethodGet || method == http.MethodHead
+	switch name {
+	case "responses/stored":
+		_, rest, _ := strings.Cut(strings.TrimPrefix(p.Operation, "responses/"), "/")
+		switch {
+		case rest == "" && (reads || method == http.MethodDelete),
+			rest == "input_items" && reads,
+			rest == "cancel" && method == http.MethodPost:
+			return spillway.OperationResponses
+		}
+		return spillway.OperationOther
+	case "chat/stored":
+		if !strings.HasPrefix(p.Operation, "chat/completions") {
+			return spillway.OperationOther
+		}
+	case inputTokens:
+		if method == http.MethodPost {
+			return spillway.OperationResponses
+		}
+		return spillway.OperationOther
+	case spillway.OperationModels:
+		if p.Deployment != "" || method != http.MethodGet {
+			return spillway.OperationOther
+		}
+	}
+	return name
 }
 
 // queryValue returns the first value of a parameter in a raw query.

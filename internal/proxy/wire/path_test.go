@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,7 +56,10 @@ func TestParsePath(t *testing.T) {
 		{"/v1/chat/completions", "", Path{Family: OpenAI, API: spillway.APIChat, Operation: "chat/completions"}, "openai/chat"},
 		{"/v1/chat/completions/c1", "", Path{Family: OpenAI, Operation: "chat/completions/c1"}, "openai/chat/stored"},
 		{"/v1/responses/r1/cancel", "", Path{Family: OpenAI, Operation: "responses/r1/cancel", ResourceID: "r1"}, "openai/responses/stored"},
-		{"/v1/responses/compact", "", Path{Family: OpenAI, Operation: "responses/compact"}, "openai/responses/stored"},
+		{"/v1/responses/compact", "", Path{Family: OpenAI, Operation: "responses/compact"}, "openai/responses/compact"},
+		{"/v1/responses/input_tokens/", "", Path{Family: OpenAI, Operation: "responses/input_tokens"}, "openai/responses/input_tokens"},
+		{"/v1/responses/compact/x", "", Path{Family: OpenAI, Operation: "responses/compact/x", ResourceID: "compact"}, "openai/responses/stored"},
+		{"/v1/files/100%25", "", Path{Family: OpenAI, Operation: "files/100%25"}, "openai/files"},
 		{"/v1/models/gpt%2D4o", "", Path{Family: OpenAI, Operation: "models/gpt-4o"}, "openai/models"},
 		{"/v1/something/new", "", Path{Family: OpenAI, Operation: "something/new"}, "openai/other"},
 		{"/v1/%63hat/completions", "", Path{Family: OpenAI, API: spillway.APIChat, Operation: "chat/completions"}, "openai/chat"},
@@ -81,9 +85,93 @@ func TestParsePathRefuses(t *testing.T) {
 		"/openai/V1/chat/completions", "/openai/%76%31/chat/completions", "/v1/Chat/Completions", "/v1/RESPONSES", "/OPENAI/v1/models",
 		"/v1/chat/completions%20", "/v1/chat/completions.", "/v1/chat./completions", "/v1/chat;x/completions", "/v1/responses%2E%20",
 		"/v1/deployments%20/d/chat/completions", "/openai/deployments/d/extensions/chat/completions",
+		"/v1/files/..;/chat/completions", "/v1/files/..%20/chat/completions", "/v1/files/.../x", "/v1/files/;a/chat/completions", "/v1/files/%20/x",
+		"/v1/files/%252e%252e/chat/completions", "/v1/files/%25252e./x", "/v1/chat%252Fcompletions", "/v1/files/a%252Fb", "/v1/%2563hat/completions",
+		"/v1/responses/Compact", "/v1/responses/compact%20", "/v1/RESPONSES/compact", "/v1/responses;a/compact.", "/v1/Responses/Input_Tokens",
 	} {
 		if got, ok := ParsePath(path, ""); ok {
 			t.Errorf("ParsePath(%q) = %+v", path, got)
+		}
+	}
+}
+
+// TestPermission includes whatever could generate without token logic.
+func TestPermission(t *testing.T) {
+	tests := []struct{ method, path, want string }{
+		{"POST", "/v1/chat/completions", "chat"},
+		{"POST", "/openai/deployments/d/chat/completions/", "chat"},
+		{"POST", "/openai/deployments/d/responses", "responses"},
+		{"POST", "/openai/v1/%63ompletions", "completions"},
+		{"POST", "/v1/embeddings", "embeddings"},
+		{"GET", "/v1/models", "models"},
+		{"GET", "/openai/v1/models/m", "models"},
+		{"DELETE", "/v1/models/m", "other"},
+		{"POST", "/v1/models", "other"},
+		{"GET", "/openai/deployments/d/models", "other"},
+		{"GET", "/v1/responses/r", "responses"},
+		{"HEAD", "/v1/responses/r", "responses"},
+		{"DELETE", "/openai/responses/r", "responses"},
+		{"GET", "/v1/responses/r/input_items", "responses"},
+		{"POST", "/v1/responses/r/cancel", "responses"},
+		{"POST", "/v1/responses/input_tokens", "responses"},
+		{"GET", "/v1/responses/input_tokens", "other"},
+		{"POST", "/v1/responses/compact", "responses/compact"},
+		{"POST", "/openai/v1/responses/compact/", "responses/compact"},
+		{"GET", "/v1/responses/compact", "responses/compact"},
+		{"POST", "/v1/responses/compact/x", "other"},
+		{"POST", "/v1/responses/r", "other"},
+		{"PUT", "/v1/responses/r", "other"},
+		{"DELETE", "/v1/responses/r/input_items", "other"},
+		{"POST", "/v1/responses/r/continue", "other"},
+		{"GET", "/v1/responses/r/cancel", "other"},
+		{"POST", "/v1/chat/completions/c1", "chat/stored"},
+		{"GET", "/v1/chat/completions/c1/messages", "chat/stored"},
+		{"POST", "/v1/chat/other", "other"},
+		{"POST", "/v1/completions/x", "other"},
+		{"POST", "/v1/messages", "other"},
+		{"POST", "/v1/messages/count_tokens", "other"},
+		{"POST", "/v1/engines/gpt/completions", "other"},
+		{"POST", "/openai/v1/engines/gpt/chat/completions", "other"},
+		{"POST", "/openai/deployments/d/generate", "other"},
+		{"POST", "/v1/api/generate", "other"},
+		{"POST", "/v1/rerank", "other"},
+		{"POST", "/v1/Files", "other"},
+		{"POST", "/v1/file%73", "files"},
+		{"POST", "/openai/files", "files"},
+		{"POST", "/v1/fine_tuning/jobs", "fine_tuning"},
+		{"POST", "/v1/batches", "batches"},
+		{"POST", "/openai/threads/runs", "threads"},
+		{"GET", "/v1/vector_stores", "vector_stores"},
+		{"POST", "/openai/deployments/d/images/generations", "images"},
+	}
+	for _, tt := range tests {
+		p, ok := ParsePath(tt.path, "")
+		if got := p.Permission(tt.method); !ok || got != tt.want {
+			t.Errorf("%s %s: got %q, %v, want %q", tt.method, tt.path, got, ok, tt.want)
+		}
+	}
+}
+
+// TestOperations finds every operation by a path of its own, and permits by default
+// what has token logic.
+func TestOperations(t *testing.T) {
+	for _, name := range spillway.Operations() {
+		path, method := "/v1/"+name, "POST"
+		switch name {
+		case "chat":
+			path += "/completions"
+		case "chat/stored":
+			path, method = "/v1/chat/completions/c1", "GET"
+		case "models":
+			method = "GET"
+		}
+		p, ok := ParsePath(path, "")
+		if got := p.Permission(method); !ok || got != name {
+			t.Errorf("%s %s needs %q, %v, want %q", method, path, got, ok, name)
+		}
+		byDefault := slices.Contains(spillway.DefaultOperations(), name)
+		if byDefault != (p.API != spillway.APIOther || name == spillway.OperationModels) {
+			t.Errorf("%s: allowed by default: %v", name, byDefault)
 		}
 	}
 }
@@ -117,6 +205,15 @@ func FuzzParsePath(f *testing.F) {
 		}
 		if n := strings.Count(strings.ToLower(upQuery), "api-version="); n < 1 {
 			t.Fatalf("query %q", upQuery)
+		}
+		for _, method := range [...]string{"GET", "POST", "DELETE", "BREW"} {
+			name := p.Permission(method)
+			if !slices.Contains(spillway.Operations(), name) {
+				t.Fatalf("%s %q needs the unknown permission %q", method, path, name)
+			}
+			if method == "POST" && p.API == spillway.APIOther && slices.Contains([]string{"chat", "completions", "embeddings"}, name) {
+				t.Fatalf("%q needs %q, without its token logic", path, name)
+			}
 		}
 		if len(p.Route()) > 32 {
 			t.Fatalf("route %q", p.Route())
