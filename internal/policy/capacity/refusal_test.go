@@ -21,20 +21,26 @@ func both(t *testing.T, test func(t *testing.T, m *Meter)) {
 }
 
 // refused sends a request that is refused, like the engine does it.
-func refused(m *Meter, now time.Time, tokens int, tier string, retryAfter time.Duration) Reservation {
-	r := m.Reserve(now, Cost{Prompt: tokens}, tier)
-	m.Refused(now, retryAfter, r)
-	m.Release(now, r)
-	return r
+func refused(m *Meter, now time.Time, r request, retryAfter time.Duration) Reservation {
+	held := m.Reserve(now, Cost{Prompt: r.tokens}, r.tier)
+	m.Refused(now, retryAfter, held)
+	m.Release(now, held)
+	return held
 }
 
-// paused checks until when a request has to wait; a negative time means that it has
-// not to.
-func paused(t *testing.T, m *Meter, now time.Time, tokens int, tier string, until time.Duration) {
+// request is a request for capacity.
+type request struct {
+	tokens int
+	tier   string
+}
+
+// paused checks until when a request has to wait; a negative time means that it does
+// not.
+func paused(t *testing.T, m *Meter, now time.Time, r request, until time.Duration) {
 	t.Helper()
-	got := m.PausedUntil(now, Cost{Prompt: tokens}, tier)
+	got := m.PausedUntil(now, Cost{Prompt: r.tokens}, r.tier)
 	if until < 0 && !got.IsZero() || until >= 0 && !got.Equal(at(until)) {
-		t.Errorf("at %v: %d tokens of tier %q are paused until %v, want %v", now.Sub(epoch), tokens, tier, got.Sub(epoch), until)
+		t.Errorf("at %v: %d tokens of tier %q are paused until %v, want %v", now.Sub(epoch), r.tokens, r.tier, got.Sub(epoch), until)
 	}
 }
 
@@ -42,8 +48,8 @@ func paused(t *testing.T, m *Meter, now time.Time, tokens int, tier string, unti
 // A smaller one may be sent after a second.
 func TestRefusalIsAboutTheSize(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		paused(t, m, epoch, 1000, "", -1)
-		refused(m, epoch, 1000, "", 20*time.Second)
+		paused(t, m, epoch, request{1000, ""}, -1)
+		refused(m, epoch, request{1000, ""}, 20*time.Second)
 		for _, tc := range []struct {
 			after         time.Duration
 			tokens        int
@@ -61,7 +67,7 @@ func TestRefusalIsAboutTheSize(t *testing.T) {
 			{20*time.Second - 1, 999, -1, true},
 			{20 * time.Second, 1000, -1, true},
 		} {
-			paused(t, m, at(tc.after), tc.tokens, "", tc.until)
+			paused(t, m, at(tc.after), request{tc.tokens, ""}, tc.until)
 			want := []Pause{{Until: at(20 * time.Second), Tokens: 1000, Smaller: tc.smallerPassed}}
 			if tc.after == 20*time.Second {
 				want = nil
@@ -103,10 +109,10 @@ func TestRefusalComparesTheWholeCost(t *testing.T) {
 
 func TestShortWaitsAreKept(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		refused(m, epoch, 1000, "", 300*time.Millisecond)
-		paused(t, m, epoch, 1000, "", 300*time.Millisecond)
-		paused(t, m, epoch, 10, "", 300*time.Millisecond)
-		paused(t, m, at(300*time.Millisecond), 1000, "", -1)
+		refused(m, epoch, request{1000, ""}, 300*time.Millisecond)
+		paused(t, m, epoch, request{1000, ""}, 300*time.Millisecond)
+		paused(t, m, epoch, request{10, ""}, 300*time.Millisecond)
+		paused(t, m, at(300*time.Millisecond), request{1000, ""}, -1)
 	})
 }
 
@@ -137,7 +143,7 @@ func TestProbes(t *testing.T) {
 		}, 32 * time.Second, 3 * time.Second},
 		{"is served, and the next is refused", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
-			refused(m, at(2*time.Second), 100, "", 10*time.Second)
+			refused(m, at(2*time.Second), request{100, ""}, 10*time.Second)
 		}, end, 3 * time.Second},
 		{"another request is served that is no probe", func(m *Meter, _ Reservation) {
 			m.Accepted(at(2*time.Second), Reservation{})
@@ -150,11 +156,11 @@ func TestProbes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			both(t, func(t *testing.T, m *Meter) {
-				refused(m, epoch, 1000, "", end)
-				paused(t, m, at(time.Second), 500, "", -1)
+				refused(m, epoch, request{1000, ""}, end)
+				paused(t, m, at(time.Second), request{500, ""}, -1)
 				tc.do(m, probe(m))
-				paused(t, m, at(2*time.Second), 500, "", tc.same)
-				paused(t, m, at(2*time.Second), 10, "", tc.tiny)
+				paused(t, m, at(2*time.Second), request{500, ""}, tc.same)
+				paused(t, m, at(2*time.Second), request{10, ""}, tc.tiny)
 				if got := m.PausedUntil(at(2*time.Second), Cost{Prompt: 1000}, ""); got.Before(at(end)) {
 					t.Errorf("1000 tokens are paused until %v", got.Sub(epoch))
 				}
@@ -166,35 +172,35 @@ func TestProbes(t *testing.T) {
 // A probe that outlives its refusal has no say in the next one.
 func TestOldProbesAreVoid(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		refused(m, epoch, 1000, "", 2*time.Second)
+		refused(m, epoch, request{1000, ""}, 2*time.Second)
 		old := m.Reserve(at(time.Second), Cost{Prompt: 500}, "")
-		refused(m, at(10*time.Second), 1000, "", 20*time.Second)
+		refused(m, at(10*time.Second), request{1000, ""}, 20*time.Second)
 		m.Accepted(at(10*time.Second), old)
-		paused(t, m, at(10*time.Second), 500, "", 11*time.Second)
+		paused(t, m, at(10*time.Second), request{500, ""}, 11*time.Second)
 		m.Reserve(at(11*time.Second), Cost{Prompt: 500}, "")
 		m.Settle(at(12*time.Second), old, Cost{Prompt: 500})
-		paused(t, m, at(12*time.Second), 500, "", 30*time.Second)
+		paused(t, m, at(12*time.Second), request{500, ""}, 30*time.Second)
 	})
 }
 
 // A request that is refused everywhere says nothing about smaller ones here.
 func TestRefusedElsewhere(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		r := refused(m, epoch, 1000, "", 20*time.Second)
+		r := refused(m, epoch, request{1000, ""}, 20*time.Second)
 		m.RefusedElsewhere(epoch, r)
-		paused(t, m, epoch, 999, "", -1)
-		paused(t, m, epoch, 1000, "", 20*time.Second)
+		paused(t, m, epoch, request{999, ""}, -1)
+		paused(t, m, epoch, request{1000, ""}, 20*time.Second)
 		for range 3 { // all of them, not one at a time
 			m.Reserve(epoch, Cost{Prompt: 500}, "")
-			paused(t, m, epoch, 999, "", -1)
+			paused(t, m, epoch, request{999, ""}, -1)
 		}
-		refused(m, at(time.Second), 500, "", 20*time.Second) // but this one is refused here alone
-		paused(t, m, at(time.Second), 400, "", 2*time.Second)
+		refused(m, at(time.Second), request{500, ""}, 20*time.Second) // but this one is refused here alone
+		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second)
 		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 100}), tier: ""})
-		paused(t, m, at(time.Second), 400, "", 2*time.Second) // a smaller one is not what was refused
+		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second) // a smaller one is not what was refused
 		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 1000}), tier: "flex"})
-		paused(t, m, at(time.Second), 400, "", 2*time.Second) // nor is one of another tier
-		m.RefusedElsewhere(at(30*time.Second), r)             // the refusal has ended
+		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second) // nor is one of another tier
+		m.RefusedElsewhere(at(30*time.Second), r)                      // the refusal has ended
 		if m.Paused(at(30 * time.Second)) {
 			t.Error("paused after all waits")
 		}
@@ -204,15 +210,15 @@ func TestRefusedElsewhere(t *testing.T) {
 // The service's tiers have capacity of their own.
 func TestTiersPauseByThemselves(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		refused(m, epoch, 1000, "flex", 30*time.Second)
-		paused(t, m, epoch, 1000, "", -1)
-		paused(t, m, epoch, 1000, "priority", -1)
-		paused(t, m, epoch, 1000, "flex", 30*time.Second)
-		refused(m, epoch, 10, "", 5*time.Second)
-		paused(t, m, epoch, 1000, "", 5*time.Second)
-		paused(t, m, epoch, 10, "flex", time.Second)
-		paused(t, m, at(5*time.Second), 1000, "", -1)
-		paused(t, m, at(5*time.Second), 1000, "flex", 30*time.Second)
+		refused(m, epoch, request{1000, "flex"}, 30*time.Second)
+		paused(t, m, epoch, request{1000, ""}, -1)
+		paused(t, m, epoch, request{1000, "priority"}, -1)
+		paused(t, m, epoch, request{1000, "flex"}, 30*time.Second)
+		refused(m, epoch, request{10, ""}, 5*time.Second)
+		paused(t, m, epoch, request{1000, ""}, 5*time.Second)
+		paused(t, m, epoch, request{10, "flex"}, time.Second)
+		paused(t, m, at(5*time.Second), request{1000, ""}, -1)
+		paused(t, m, at(5*time.Second), request{1000, "flex"}, 30*time.Second)
 	})
 }
 
@@ -221,8 +227,8 @@ func TestMoreTiersThanAreRemembered(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
 		for i := range 2 * maxTiers {
 			tier, wait := fmt.Sprint("tier ", i), time.Duration(10+i)*time.Second
-			refused(m, epoch, 1000, tier, wait)
-			paused(t, m, epoch, 1000, tier, wait)
+			refused(m, epoch, request{1000, tier}, wait)
+			paused(t, m, epoch, request{1000, tier}, wait)
 		}
 		if got := m.Pauses(epoch, nil); len(got) != maxTiers {
 			t.Errorf("%d pauses, want %d: %v", len(got), maxTiers, got)
@@ -232,12 +238,12 @@ func TestMoreTiersThanAreRemembered(t *testing.T) {
 			if i >= maxTiers {
 				until = time.Duration(10+i) * time.Second
 			}
-			paused(t, m, epoch, 1000, fmt.Sprint("tier ", i), until)
+			paused(t, m, epoch, request{1000, fmt.Sprint("tier ", i)}, until)
 		}
 		if end := at(time.Duration(10+2*maxTiers-1) * time.Second); !m.Paused(end.Add(-1)) || m.Paused(end) {
 			t.Error("paused until another time than the last one")
 		}
-		refused(m, at(time.Minute), 1000, "another", time.Second)
+		refused(m, at(time.Minute), request{1000, "another"}, time.Second)
 		if got := m.Pauses(at(time.Minute), nil); len(got) != 1 {
 			t.Errorf("pauses that have ended are reported: %v", got)
 		}

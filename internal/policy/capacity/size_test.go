@@ -209,7 +209,7 @@ func TestNoRequestFillsMore(t *testing.T) {
 					open = open[1:]
 				}
 			}
-			if got := m.Level(now); got < 0 || math.IsNaN(got) || limited && got > before+1+1e-9 {
+			if got := m.Level(now); got < 0 || math.IsNaN(got) || limited && got > before*(1+1e-9)+1 {
 				t.Fatalf("level %v, before %v", got, before)
 			}
 		}
