@@ -127,6 +127,11 @@ func TestProbes(t *testing.T) {
 	}{
 		{"is under way", func(*Meter, Reservation) {}, end, end},
 		{"is served", func(m *Meter, r Reservation) { m.Accepted(at(2*time.Second), r) }, -1, -1},
+		{"is served: then any number may be sent", func(m *Meter, r Reservation) {
+			m.Accepted(at(2*time.Second), r)
+			m.Reserve(at(2*time.Second), Cost{Prompt: 500}, "")
+			m.Reserve(at(2*time.Second), Cost{Prompt: 500}, "")
+		}, -1, -1},
 		{"is served, and ends", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
 			m.Settle(at(2*time.Second), r, Cost{Prompt: 500})
@@ -158,7 +163,11 @@ func TestProbes(t *testing.T) {
 			both(t, func(t *testing.T, m *Meter) {
 				refused(m, epoch, request{1000, ""}, end)
 				paused(t, m, at(time.Second), request{500, ""}, -1)
-				tc.do(m, probe(m))
+				r := probe(m)
+				if got := m.Pauses(at(time.Second), nil); len(got) != 1 || got[0].Smaller {
+					t.Errorf("pauses %v, want one of smaller requests too while a probe is under way", got)
+				}
+				tc.do(m, r)
 				paused(t, m, at(2*time.Second), request{500, ""}, tc.same)
 				paused(t, m, at(2*time.Second), request{10, ""}, tc.tiny)
 				if got := m.PausedUntil(at(2*time.Second), Cost{Prompt: 1000}, ""); got.Before(at(end)) {
@@ -183,11 +192,34 @@ func TestOldProbesAreVoid(t *testing.T) {
 	})
 }
 
+// Attempts that do not try out the refusal say nothing about it: those from before it,
+// and those that are as large.
+func TestOnlyProbesProbe(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		before := m.Reserve(epoch, Cost{Prompt: 500}, "")
+		refused(m, epoch, request{1000, ""}, 20*time.Second)
+		large := m.Reserve(epoch, Cost{Prompt: 2000}, "")
+		for _, r := range []Reservation{before, large} {
+			m.Accepted(epoch, r)
+			paused(t, m, epoch, request{500, ""}, time.Second)
+			paused(t, m, epoch, request{1000, ""}, 20*time.Second)
+		}
+		paused(t, m, at(time.Second), request{500, ""}, -1) // neither holds the probe's place
+		m.Reserve(at(time.Second), Cost{Prompt: 500}, "")
+		m.Settle(at(time.Second), before, Cost{})
+		m.Release(at(time.Second), large)
+		paused(t, m, at(time.Second), request{500, ""}, 20*time.Second) // nor do they free it
+	})
+}
+
 // A request that is refused everywhere says nothing about smaller ones here.
 func TestRefusedElsewhere(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
 		r := refused(m, epoch, request{1000, ""}, 20*time.Second)
 		m.RefusedElsewhere(epoch, r)
+		if got := m.Pauses(epoch, nil); len(got) != 1 || !got[0].Smaller {
+			t.Errorf("pauses %v, want one that lets smaller requests pass", got)
+		}
 		paused(t, m, epoch, request{999, ""}, -1)
 		paused(t, m, epoch, request{1000, ""}, 20*time.Second)
 		for range 3 { // all of them, not one at a time
@@ -200,7 +232,11 @@ func TestRefusedElsewhere(t *testing.T) {
 		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second) // a smaller one is not what was refused
 		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 1000}), tier: "flex"})
 		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second) // nor is one of another tier
-		m.RefusedElsewhere(at(30*time.Second), r)                      // the refusal has ended
+		m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
+		paused(t, m, at(2*time.Second), request{400, ""}, 21*time.Second)
+		m.RefusedElsewhere(at(2*time.Second), r) // while a probe is under way
+		paused(t, m, at(2*time.Second), request{400, ""}, -1)
+		m.RefusedElsewhere(at(30*time.Second), r) // the refusal has ended
 		if m.Paused(at(30 * time.Second)) {
 			t.Error("paused after all waits")
 		}
@@ -240,6 +276,8 @@ func TestMoreTiersThanAreRemembered(t *testing.T) {
 			}
 			paused(t, m, epoch, request{1000, fmt.Sprint("tier ", i)}, until)
 		}
+		refused(m, epoch, request{1000, "short"}, 2*time.Second) // shorter than the one whose place it gets
+		paused(t, m, epoch, request{1000, "short"}, 2*time.Second)
 		if end := at(time.Duration(10+2*maxTiers-1) * time.Second); !m.Paused(end.Add(-1)) || m.Paused(end) {
 			t.Error("paused until another time than the last one")
 		}

@@ -102,6 +102,9 @@ func TestAbsurdCosts(t *testing.T) {
 					if size < 0 || size > larger {
 						t.Fatalf("%+v weighs %d, want 0 to %d", c, size, larger)
 					}
+					if cached < 0 && size != m.size(Cost{Prompt: prompt, Output: output}) {
+						t.Fatalf("%+v weighs %d, want what it does without cached tokens", c, size)
+					}
 					for range 3 {
 						before := m.Level(epoch)
 						r := m.Reserve(epoch, c, "")
