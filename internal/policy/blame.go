@@ -17,10 +17,11 @@ import (
 // operation those that ask for the same operation.
 func suspect(req *spillway.Request) (who breaker.Suspect, operation uint64) {
 	h := hash(fnvOffset, req.Caller)
-	who.Caller = hash(h^0xff, req.Tenant)
+	who.Caller = h
 	operation = hashBit(hash(fnvOffset, req.Route), req.Stream)
 	h = hash(operation, req.Model)
 	h = hash(h^0xff, req.ServiceTier)
+	h = hash(h^0xff, req.Tenant) // which the caller may choose
 	for _, flag := range [...]bool{req.Structured, req.Tools, req.Reasoning, req.Choices > 1} {
 		h = hashBit(h, flag)
 	}

@@ -115,7 +115,7 @@ type DeploymentStatus struct {
 	Pool, Name, Region string
 	Kind               spillway.Kind
 	Tier               int
-	State              string  // closed, open, half_open or paused
+	State              string // closed, open, half_open or paused
 	Evidence           breaker.Evidence
 	Pauses             []capacity.Pause // for lack of capacity
 	LastFailure        Failure

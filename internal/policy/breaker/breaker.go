@@ -104,6 +104,7 @@ type Breaker struct {
 	// last success, and all of them by caller and by shape.
 	requests, failures *stat.Window
 	consecutive        int
+	failingSince       time.Time // start of the first failed attempt of those
 	callers, shapes    *groups
 
 	openUntil time.Time
@@ -231,13 +232,16 @@ func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
 // Succeed ends a permit with a complete response to a request of who for an
 // operation.
 func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64) {
+	if p.generation != b.generation || b.state == Closed && p.started.Before(b.lastFailing()) {
+		// What started before the failures says nothing about them.
+		return
+	}
 	b.succeededAt, b.refused, b.doubt = now, Suspect{}, doubt{}
 	if b.excluded.n > 0 {
 		b.excluded.clear(who.key())
 		b.excluded.clear(operation)
 	}
 	switch {
-	case p.generation != b.generation:
 	case b.state == Closed:
 		b.requests.Add(now, 1)
 		b.consecutive = 0
@@ -246,6 +250,18 @@ func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64
 	case !p.answered:
 		b.succeed(now)
 	}
+}
+
+// lastFailing returns when the failures since the last success began; zero when there
+// are none.
+func (b *Breaker) lastFailing() time.Time {
+	switch {
+	case b.consecutive > 0:
+		return b.failingSince
+	case b.doubt.failures > 0:
+		return b.doubt.since
+	}
+	return time.Time{}
 }
 
 // Fail ends a permit with a failure whose cause is not known to be the request.
@@ -265,8 +281,10 @@ func (b *Breaker) Doubt(now time.Time, p Permit, who Suspect) {
 	}
 	d := &b.doubt
 	if d.failures == 0 {
-		*d = doubt{since: now, caller: who.Caller}
+		*d = doubt{since: p.started, caller: who.Caller}
 	}
+	b.callers.remember(p.started, who.Caller)
+	b.shapes.remember(p.started, who.Shape)
 	d.failures++
 	d.callers = d.callers || d.caller != who.Caller
 	many := d.failures >= manyDoubts && now.Sub(d.since) >= doubtPeriod
@@ -307,6 +325,9 @@ func (b *Breaker) fail(now time.Time, p Permit, who Suspect) (closed bool) {
 	}
 	b.requests.Add(now, 1)
 	b.failures.Add(now, 1)
+	if b.consecutive == 0 {
+		b.failingSince = p.started
+	}
 	b.consecutive++
 	b.callers.record(now, p.started, who.Caller, b.cfg.window(), false)
 	b.shapes.record(now, p.started, who.Shape, b.cfg.window(), false)
@@ -321,23 +342,29 @@ func (b *Breaker) tooMany(now time.Time) bool {
 
 // contradicted reports whether the failures belong to one caller or one shape.
 func (b *Breaker) contradicted(now time.Time) bool {
-	return b.callers.contradicts(now, b.cfg.errorRate()) || b.shapes.contradicts(now, b.cfg.errorRate())
+	return b.callers.contradicts(now, b.cfg.errorRate(), recentSuccess) || b.shapes.contradicts(now, b.cfg.errorRate(), 0)
 }
 
 // Refuse ends a permit with a refusal of a request that another deployment served.
 // After two of them the breaker excludes requests of the same caller and shape. A
 // refusal that names the operation excludes the operation for all callers; one that
-// concerns the whole deployment ejects it when different requests get it, none of
-// which succeeds in between.
+// concerns the whole deployment ejects it when different callers get it, or different
+// shapes of an only caller, and none succeeds in between; or when a probe gets it.
 func (b *Breaker) Refuse(now time.Time, p Permit, who Suspect, operation uint64, whole bool) {
+	if p.generation != b.generation {
+		return
+	}
+	probe := b.state != Closed
 	b.Drop(now, p)
-	b.excluded.strike(now, who.key())
+	b.excluded.strike(now, who.key(), 0)
 	switch {
 	case !whole:
-		b.excluded.strike(now, operation)
+		b.excluded.strike(now, operation, who.key())
+	case probe:
+		b.eject(now)
 	case b.refused == (Suspect{}):
 		b.refused = who
-	case b.refused != who:
+	case b.refused.Caller != who.Caller, b.callers.n < 2 && b.refused != who:
 		b.eject(now)
 	}
 }
@@ -350,8 +377,12 @@ func (b *Breaker) eject(now time.Time) {
 	if b.state == Closed {
 		b.cause = b.counts(now)
 	}
+	until := now.Add(ejectFor)
+	if b.state == Open {
+		until = later(until, b.openUntil)
+	}
 	b.setState(Open)
-	b.ejected, b.openUntil, b.refused = true, now.Add(ejectFor), Suspect{}
+	b.ejected, b.openUntil, b.refused = true, until, Suspect{}
 }
 
 // succeed counts the success of a probe, or of an attempt that was sent although

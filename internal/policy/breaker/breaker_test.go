@@ -248,7 +248,6 @@ func TestProbeWithoutResultFreesItsPlace(t *testing.T) {
 	for name, without := range map[string]func(*breaker.Breaker, breaker.Permit){
 		"dropped":             func(b *breaker.Breaker, p breaker.Permit) { b.Drop(at(5), p) },
 		"failed elsewhere":    func(b *breaker.Breaker, p breaker.Permit) { b.Doubt(at(5), p, alice) },
-		"refused":             func(b *breaker.Breaker, p breaker.Permit) { b.Refuse(at(5), p, alice, chat, true) },
 		"operation not there": func(b *breaker.Breaker, p breaker.Permit) { b.Refuse(at(5), p, alice, chat, false) },
 	} {
 		t.Run(name, func(t *testing.T) {

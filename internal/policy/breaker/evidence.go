@@ -18,32 +18,51 @@ type group struct {
 	key                uint64
 	requests, failures *stat.Window
 	failingSince       time.Time // start of the first failed attempt after the last success; zero when there is none
-	failed             int       // attempts since then
 	succeededAt        time.Time // start of the newest attempt that succeeded
 }
 
 // groups tells what the requests of one group say from what the others say.
 type groups struct {
-	all [maxGroups]group
-	n   int // in use
+	all    [maxGroups]group
+	n      int // in use
+	recent [recentFailures]failure
+	next   int // place of the next one in recent
 }
 
-// record counts an attempt that started at started.
+// recentFailures is more than maxFailed.
+const recentFailures = 8
+
+// failure is a failed attempt.
+type failure struct {
+	key     uint64
+	started time.Time
+}
+
+// record counts an attempt that started at started. A success of one that started
+// before the failures of its group says nothing about those.
 func (g *groups) record(now, started time.Time, key uint64, window time.Duration, ok bool) {
 	at := g.find(now, key, window)
 	at.requests.Add(now, 1)
 	if ok {
-		at.failingSince, at.failed = time.Time{}, 0
+		if !started.Before(at.failingSince) {
+			at.failingSince = time.Time{}
+		}
 		if started.After(at.succeededAt) {
 			at.succeededAt = started
 		}
 		return
 	}
 	at.failures.Add(now, 1)
-	at.failed++
 	if at.failingSince.IsZero() {
 		at.failingSince = started
 	}
+	g.remember(started, key)
+}
+
+// remember adds a failure to the recent ones.
+func (g *groups) remember(started time.Time, key uint64) {
+	g.recent[g.next] = failure{key, started}
+	g.next = (g.next + 1) % recentFailures
 }
 
 // find returns the group of a key. A new one takes the place of the one with the
@@ -54,18 +73,21 @@ func (g *groups) find(now time.Time, key uint64, window time.Duration) *group {
 			return &g.all[i]
 		}
 	}
-	at := &g.all[0]
 	if g.n < maxGroups {
-		at = &g.all[g.n]
+		at := &g.all[g.n]
 		g.n++
-	} else {
-		for i := range g.all {
-			if g.all[i].weight(now) < at.weight(now) {
-				at = &g.all[i]
-			}
+		*at = group{key: key, requests: stat.NewWindow(window, windowParts), failures: stat.NewWindow(window, windowParts)}
+		return at
+	}
+	at, least := &g.all[0], g.all[0].weight(now)
+	for i := 1; i < maxGroups; i++ {
+		if w := g.all[i].weight(now); w < least {
+			at, least = &g.all[i], w
 		}
 	}
-	*at = group{key: key, requests: stat.NewWindow(window, windowParts), failures: stat.NewWindow(window, windowParts)}
+	at.requests.Reset()
+	at.failures.Reset()
+	*at = group{key: key, requests: at.requests, failures: at.failures}
 	return at
 }
 
@@ -74,22 +96,27 @@ func (g *group) weight(now time.Time) float64 {
 	return g.failures.Sum(now)*1e6 + g.requests.Sum(now)
 }
 
-// maxFailed is how many of the last requests of the others may have failed for their
-// successes to count.
-const maxFailed = 1
+const (
+	// maxFailed is how many of the last requests of the others may have failed for
+	// their successes to count.
+	maxFailed = 2
+	// recentSuccess is how long a success of other callers counts, even when the
+	// failures began after it.
+	recentSuccess = 2 * time.Second
+)
 
 // contradicts reports whether the group with the most failures stands alone: since
-// its requests began to fail, those of others have succeeded, the last of them too,
-// and less than rate of them failed. Then the cause is in its requests and not in the
-// deployment.
-func (g *groups) contradicts(now time.Time, rate float64) bool {
+// its requests began to fail, or at most recent before now, those of others have
+// succeeded, the last of them too, and less than rate of them failed. Then the cause is
+// in its requests and not in the deployment.
+func (g *groups) contradicts(now time.Time, rate float64, recent time.Duration) bool {
 	if g.n < 2 {
 		return false
 	}
-	worst := &g.all[0]
-	for i := range g.all[:g.n] {
-		if at := &g.all[i]; at.weight(now) > worst.weight(now) {
-			worst = at
+	worst, most := &g.all[0], g.all[0].weight(now)
+	for i := 1; i < g.n; i++ {
+		if w := g.all[i].weight(now); w > most {
+			worst, most = &g.all[i], w
 		}
 	}
 	requests, failures, succeededAt := 0.0, 0.0, time.Time{}
@@ -102,13 +129,14 @@ func (g *groups) contradicts(now time.Time, rate float64) bool {
 			}
 		}
 	}
-	failed := 0 // since the others' last success
-	for i := range g.all[:g.n] {
-		if at := &g.all[i]; at != worst && at.failingSince.After(succeededAt) {
-			failed += at.failed
+	failed := 0 // of the others, since they last succeeded
+	for _, f := range g.recent {
+		if f.key != worst.key && f.started.After(succeededAt) {
+			failed++
 		}
 	}
-	return succeededAt.After(worst.failingSince) && failed <= maxFailed && failures < rate*requests
+	since := succeededAt.After(worst.failingSince) || now.Sub(succeededAt) < recent
+	return since && failed <= maxFailed && failures < rate*requests
 }
 
 // failing returns how many groups have failed since they last succeeded.

@@ -58,7 +58,7 @@ func TestWhoIsToBlame(t *testing.T) {
 		{"two groups fail, others succeed more often", r("aCbCDbaC", 50), 0},
 		{"all groups fail from the start", "abcde", 5},
 		{"all fail after successes", r("ABCD", 50) + "abcda", 205},
-		{"all fail after a group that has always failed", r("aB", 50) + "babababa", 103},
+		{"all fail after a group that has always failed", r("aB", 50) + "babababa", 105},
 		{"most groups fail", "Z" + r("abcdefZ", 20), 6},
 		{"two of three groups fail, the third no longer sends", "ABC" + "ababab", 8},
 		{"the others' successes have been forgotten", r("B", 20) + "aB" + r(" ", 40) + "aaaaa", 27},

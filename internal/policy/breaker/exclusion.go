@@ -20,6 +20,7 @@ const (
 // served it.
 type exclusion struct {
 	key     uint64
+	by      uint64 // who caused the first strike; 0 when anyone counts
 	strikes int
 	at      time.Time // of the last strike
 	until   time.Time
@@ -31,15 +32,22 @@ type exclusions struct {
 	n   int // in use
 }
 
-// strike counts a request of a kind, and excludes the kind when there are enough.
-func (x *exclusions) strike(now time.Time, key uint64) {
+// strike counts a request of a kind, and excludes the kind when there are enough. If
+// by is not 0, the first two must be of different ones.
+func (x *exclusions) strike(now time.Time, key, by uint64) {
 	at := x.find(key)
 	if at == nil {
-		at = x.place()
-		*at = exclusion{key: key}
+		at = x.place(now)
+		*at = exclusion{key: key, by: by}
 	}
-	if now.Sub(at.at) > strikeMemory {
-		at.strikes = 0
+	switch {
+	case now.Before(at.until):
+		return // it was under way when the kind was excluded
+	case now.Sub(later(at.at, at.until)) > strikeMemory:
+		at.strikes, at.by = 0, by
+	case at.strikes == 1 && by != 0 && by == at.by:
+		at.at = now
+		return
 	}
 	at.strikes++
 	at.at = now
@@ -50,26 +58,32 @@ func (x *exclusions) strike(now time.Time, key uint64) {
 	for i := minStrikes; i < at.strikes && d < maxExcludeFor; i++ {
 		d = min(2*d, maxExcludeFor)
 	}
-	if !now.Before(at.until) { // strikes of requests that were under way do not count
-		at.until = now.Add(d)
-	} else {
-		at.strikes--
-	}
+	at.until = now.Add(d)
 }
 
-// place returns an unused entry, or the oldest one.
-func (x *exclusions) place() *exclusion {
+// place returns an unused entry, or the oldest of those that exclude nothing and have
+// had their chance to, or the oldest.
+func (x *exclusions) place(now time.Time) *exclusion {
 	if x.n < maxExclusions {
 		x.n++
 		return &x.all[x.n-1]
 	}
-	oldest := &x.all[0]
+	kept := func(e *exclusion) bool { return now.Before(e.until) || now.Sub(e.at) < time.Minute }
+	best := &x.all[0]
 	for i := range x.all {
-		if x.all[i].at.Before(oldest.at) {
-			oldest = &x.all[i]
+		at := &x.all[i]
+		if kept(best) && !kept(at) || kept(at) == kept(best) && at.at.Before(best.at) {
+			best = at
 		}
 	}
-	return oldest
+	return best
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // clear forgets a kind: a request of it was served.

@@ -44,7 +44,7 @@ type Meter struct {
 	held        int64     // sum of the units of unsettled reservations
 	nearUntil   time.Time // when RecentlyNearLimit ends
 
-	refusals    [maxTiers]refusal
+	refused     [maxTiers]refusals
 	pausedUntil time.Time // the last of their ends
 	probes      uint64    // number of the last probe
 }
@@ -82,7 +82,7 @@ func (m *Meter) Reserve(now time.Time, c Cost, tier string) Reservation {
 	} else {
 		r = m.standard.reserve(now, size)
 	}
-	r.size, r.tier = size, tier
+	r.size, r.tier = max(size, 1), tier
 	m.startProbe(now, &r)
 	m.held += r.units
 	m.noticeNear(now)

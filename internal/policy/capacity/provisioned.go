@@ -60,7 +60,7 @@ func newBucket(d spillway.Deployment) bucket {
 
 // weigh returns the units of a cost.
 func (b *bucket) weigh(c Cost) int64 {
-	prompt := bounded(c.Prompt - bounded(c.Cached))
+	prompt := max(bounded(c.Prompt)-bounded(c.Cached), 0)
 	return int64(math.Round((float64(prompt) + b.ratio*float64(bounded(c.Output))) * unitsPerToken))
 }
 

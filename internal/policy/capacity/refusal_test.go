@@ -119,29 +119,30 @@ func TestShortWaitsAreKept(t *testing.T) {
 // One smaller request at a time finds out what the deployment serves.
 func TestProbes(t *testing.T) {
 	const end = 20 * time.Second
-	probe := func(m *Meter) Reservation { return m.Reserve(at(time.Second), Cost{Prompt: 500}, "") }
+	const free = 2500 * time.Millisecond // a second after the probe started
+	probe := func(m *Meter) Reservation { return m.Reserve(at(1500*time.Millisecond), Cost{Prompt: 400}, "") }
 	for _, tc := range []struct {
 		name       string
 		do         func(m *Meter, probe Reservation)
 		same, tiny time.Duration // until when requests of 500 and of 10 tokens wait at 2 s; -1 means that they do not
 	}{
-		{"is under way", func(*Meter, Reservation) {}, end, end},
+		{"is under way", func(*Meter, Reservation) {}, free, free},
 		{"is served", func(m *Meter, r Reservation) { m.Accepted(at(2*time.Second), r) }, -1, -1},
 		{"is served: then any number may be sent", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
-			m.Reserve(at(2*time.Second), Cost{Prompt: 500}, "")
-			m.Reserve(at(2*time.Second), Cost{Prompt: 500}, "")
+			m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
+			m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
 		}, -1, -1},
 		{"is served, and ends", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
-			m.Settle(at(2*time.Second), r, Cost{Prompt: 500})
+			m.Settle(at(2*time.Second), r, Cost{Prompt: 400})
 		}, -1, -1},
 		{"is canceled", func(m *Meter, r Reservation) { m.Release(at(2*time.Second), r) }, -1, -1},
 		{"ends without a response", func(m *Meter, r Reservation) { m.Settle(at(2*time.Second), r, Cost{}) }, -1, -1},
 		{"is refused too", func(m *Meter, r Reservation) {
 			m.Refused(at(2*time.Second), 10*time.Second, r)
 			m.Release(at(2*time.Second), r)
-		}, end, 3 * time.Second},
+		}, 12 * time.Second, 3 * time.Second},
 		{"is refused for longer", func(m *Meter, r Reservation) {
 			m.Refused(at(2*time.Second), 30*time.Second, r)
 			m.Release(at(2*time.Second), r)
@@ -149,26 +150,26 @@ func TestProbes(t *testing.T) {
 		{"is served, and the next is refused", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
 			refused(m, at(2*time.Second), request{100, ""}, 10*time.Second)
-		}, end, 3 * time.Second},
+		}, 12 * time.Second, 3 * time.Second},
 		{"another request is served that is no probe", func(m *Meter, _ Reservation) {
 			m.Accepted(at(2*time.Second), Reservation{})
-		}, end, end},
+		}, free, free},
 		{"a request of another tier ends", func(m *Meter, _ Reservation) {
 			r := m.Reserve(at(2*time.Second), Cost{Prompt: 10}, "flex")
 			m.Accepted(at(2*time.Second), r)
 			m.Settle(at(2*time.Second), r, Cost{})
-		}, end, end},
+		}, free, free},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			both(t, func(t *testing.T, m *Meter) {
 				refused(m, epoch, request{1000, ""}, end)
-				paused(t, m, at(time.Second), request{500, ""}, -1)
+				paused(t, m, at(time.Second), request{400, ""}, -1)
 				r := probe(m)
-				if got := m.Pauses(at(time.Second), nil); len(got) != 1 || got[0].Smaller {
+				if got := m.Pauses(at(1500*time.Millisecond), nil); len(got) != 1 || got[0].Smaller {
 					t.Errorf("pauses %v, want one of smaller requests too while a probe is under way", got)
 				}
 				tc.do(m, r)
-				paused(t, m, at(2*time.Second), request{500, ""}, tc.same)
+				paused(t, m, at(2*time.Second), request{400, ""}, tc.same)
 				paused(t, m, at(2*time.Second), request{10, ""}, tc.tiny)
 				if got := m.PausedUntil(at(2*time.Second), Cost{Prompt: 1000}, ""); got.Before(at(end)) {
 					t.Errorf("1000 tokens are paused until %v", got.Sub(epoch))
@@ -186,9 +187,9 @@ func TestOldProbesAreVoid(t *testing.T) {
 		refused(m, at(10*time.Second), request{1000, ""}, 20*time.Second)
 		m.Accepted(at(10*time.Second), old)
 		paused(t, m, at(10*time.Second), request{500, ""}, 11*time.Second)
-		m.Reserve(at(11*time.Second), Cost{Prompt: 500}, "")
+		m.Reserve(at(11500*time.Millisecond), Cost{Prompt: 500}, "")
 		m.Settle(at(12*time.Second), old, Cost{Prompt: 500})
-		paused(t, m, at(12*time.Second), request{500, ""}, 30*time.Second)
+		paused(t, m, at(12*time.Second), request{500, ""}, 12500*time.Millisecond)
 	})
 }
 
@@ -208,7 +209,7 @@ func TestOnlyProbesProbe(t *testing.T) {
 		m.Reserve(at(time.Second), Cost{Prompt: 500}, "")
 		m.Settle(at(time.Second), before, Cost{})
 		m.Release(at(time.Second), large)
-		paused(t, m, at(time.Second), request{500, ""}, 20*time.Second) // nor do they free it
+		paused(t, m, at(time.Second), request{500, ""}, 2*time.Second) // nor do they free it
 	})
 }
 
@@ -226,16 +227,16 @@ func TestRefusedElsewhere(t *testing.T) {
 			m.Reserve(epoch, Cost{Prompt: 500}, "")
 			paused(t, m, epoch, request{999, ""}, -1)
 		}
-		refused(m, at(time.Second), request{500, ""}, 20*time.Second) // but this one is refused here alone
-		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second)
+		refused(m, at(time.Second), request{400, ""}, 20*time.Second) // but this one is refused here alone
+		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second)
 		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 100}), tier: ""})
-		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second) // a smaller one is not what was refused
+		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second) // a smaller one is not what was refused
 		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 1000}), tier: "flex"})
-		paused(t, m, at(time.Second), request{400, ""}, 2*time.Second) // nor is one of another tier
-		m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
-		paused(t, m, at(2*time.Second), request{400, ""}, 21*time.Second)
+		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second) // nor is one of another tier
+		m.Reserve(at(2*time.Second), Cost{Prompt: 300}, "")
+		paused(t, m, at(2*time.Second), request{300, ""}, 3*time.Second)
 		m.RefusedElsewhere(at(2*time.Second), r) // while a probe is under way
-		paused(t, m, at(2*time.Second), request{400, ""}, -1)
+		paused(t, m, at(2*time.Second), request{300, ""}, -1)
 		m.RefusedElsewhere(at(30*time.Second), r) // the refusal has ended
 		if m.Paused(at(30 * time.Second)) {
 			t.Error("paused after all waits")
@@ -260,25 +261,26 @@ func TestTiersPauseByThemselves(t *testing.T) {
 
 // With more tiers than a meter remembers, the pause that would end first is forgotten.
 func TestMoreTiersThanAreRemembered(t *testing.T) {
+	const others = maxTiers - 1 // than the default tier
 	both(t, func(t *testing.T, m *Meter) {
-		for i := range 2 * maxTiers {
+		for i := range 2 * others {
 			tier, wait := fmt.Sprint("tier ", i), time.Duration(10+i)*time.Second
 			refused(m, epoch, request{1000, tier}, wait)
 			paused(t, m, epoch, request{1000, tier}, wait)
 		}
-		if got := m.Pauses(epoch, nil); len(got) != maxTiers {
-			t.Errorf("%d pauses, want %d: %v", len(got), maxTiers, got)
+		if got := m.Pauses(epoch, nil); len(got) != others {
+			t.Errorf("%d pauses, want %d: %v", len(got), others, got)
 		}
-		for i := range 2 * maxTiers {
+		for i := range 2 * others {
 			until := time.Duration(-1)
-			if i >= maxTiers {
+			if i >= others {
 				until = time.Duration(10+i) * time.Second
 			}
 			paused(t, m, epoch, request{1000, fmt.Sprint("tier ", i)}, until)
 		}
 		refused(m, epoch, request{1000, "short"}, 2*time.Second) // shorter than the one whose place it gets
 		paused(t, m, epoch, request{1000, "short"}, 2*time.Second)
-		if end := at(time.Duration(10+2*maxTiers-1) * time.Second); !m.Paused(end.Add(-1)) || m.Paused(end) {
+		if end := at(time.Duration(10+2*others-1) * time.Second); !m.Paused(end.Add(-1)) || m.Paused(end) {
 			t.Error("paused until another time than the last one")
 		}
 		refused(m, at(time.Minute), request{1000, "another"}, time.Second)
@@ -333,7 +335,7 @@ func TestPausesEnd(t *testing.T) {
 				}
 				last = until
 			}
-			if m.Paused(now) != now.Before(latest) || len(m.Pauses(now, nil)) > maxTiers || len(m.Pauses(now, nil)) > 0 && !m.Paused(now) {
+			if m.Paused(now) != now.Before(latest) || len(m.Pauses(now, nil)) > 2*maxTiers || len(m.Pauses(now, nil)) > 0 && !m.Paused(now) {
 				t.Fatalf("paused %v with %d pauses; the last wait ends in %v", m.Paused(now), len(m.Pauses(now, nil)), latest.Sub(now))
 			}
 		}

@@ -119,7 +119,7 @@ func (q *quota) atMost(tokens int64) int64 {
 // upwards both readings agree.
 func (q *quota) calibrate(now time.Time, s spillway.Signals) {
 	q.advance(now)
-	if limit := int64(s.LimitTokens); limit > 0 {
+	if limit := int64(bounded(s.LimitTokens)); limit > 0 {
 		q.limit = limit
 		if q.configured > 0 {
 			q.limit = min(limit, q.configured)
@@ -148,6 +148,7 @@ func (q *quota) calibrate(now time.Time, s spillway.Signals) {
 func (q *quota) refused(now time.Time, retryAfter time.Duration) {
 	q.advance(now)
 	if retryAfter > q.period && q.limit > 0 {
+		q.startMinute(now)
 		q.minuteEnd = now.Add(retryAfter)
 	}
 }
@@ -182,6 +183,13 @@ func quotaTokens(c Cost) int64 { return int64(bounded(c.Prompt) + bounded(c.Outp
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
 		return b
 	}
 	return a
