@@ -83,6 +83,16 @@ func (c RefusalCode) Status() int {
 	return 500
 }
 
+// NoRetry reports whether the same request would be refused again, so that the
+// client must not repeat it.
+func (c RefusalCode) NoRetry() bool {
+	switch c {
+	case RefusalTooLarge, RefusalNeverFits, RefusalDeadline, RefusalLoop:
+		return true
+	}
+	return false
+}
+
 // StatusClientGone is the status in records of a client that left before its
 // response: nginx's code for it. No client receives it.
 const StatusClientGone = 499

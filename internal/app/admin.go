@@ -16,6 +16,7 @@ func (a *App) adminServer(metrics *telemetry.Metrics) *http.Server {
 		writeJSON(w, http.StatusOK, map[string]any{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /admin/state", a.serveState)
 	if metrics != nil && a.cfg.Metrics.Enabled {
 		mux.Handle("GET /metrics", metrics.Handler())
 	}

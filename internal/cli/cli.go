@@ -32,6 +32,7 @@ type commands struct {
 	Diagnose diagnoseCommand `cmd:"" help:"Report why there are 408s and 429s, from the record store or from Azure's logs."`
 	Cost     costCommand     `cmd:"" help:"Report cost by deployment, caller, tenant, class or model."`
 	Export   exportCommand   `cmd:"" help:"Send the records that a stopped gateway has not exported yet."`
+	Status   statusCommand   `cmd:"" help:"Show for each deployment of a running gateway whether it gets requests, and why."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print the effective one."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -39,10 +39,14 @@ type attempt struct {
 	status    int
 	servedBy  string // the deployment that Azure's own spillover moved it to, if it did
 	failed    spillway.FailureClass
-	unusable  bool // the deployment cannot serve any request: it is missing, or our credential is wrong
+	refusal   refusal // of a failure of class invalid
+	accused   bool    // the permit is kept until it is known who is to blame
+	hung      bool    // failed after a silence that is far beyond the learned latency
+	complete  bool    // the whole response was read
 
+	endedAt  time.Time     // of an attempt that failed
 	patience time.Duration // longest silence before the first output
-	stallAt  time.Time     // when silence counts as failure; zero means never
+	stallAt  time.Time     // when another deployment is tried because of silence; zero means never
 }
 
 // monitored reports whether silence of an attempt can be judged: its output is
@@ -63,15 +67,15 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	f.n++
 	a.number = f.n
 	a.deployment, a.meter, a.breaker, a.plan = d, d.meter, d.breaker, p
-	a.permit = d.breaker.Acquire(now)
+	a.permit = d.breaker.Acquire(now, f.engine.rnd)
 	a.start, a.load, a.live = now, d.meter.Level(now), true
 	a.assembled = f.req.API.Generates() && !f.req.Stream && f.canAssemble()
-	a.reservation = d.meter.Reserve(now, capacity.Cost{Prompt: f.prompt, Output: p.charge})
+	a.reservation = d.meter.Reserve(now, capacity.Cost{Prompt: f.prompt, Output: p.charge}, f.serviceTier())
 	d.inFlight++
 	f.live++
 	if f.monitored(a) {
 		a.patience = f.firstTokenPatience(now, d)
-		a.stallAt = now.Add(a.patience)
+		a.stallAt = now.Add(f.boundedPatience(now, a))
 	}
 	f.recordSend(now, a)
 	f.emit(spillway.Action{
@@ -146,49 +150,47 @@ func (a *attempt) readAt(now time.Time, ev *spillway.Event) time.Time {
 	return at
 }
 
-// learnFailure ends the permit of an attempt that failed or was canceled, and
-// learns from what was read of its response.
+// learnFailure notes the failure of an attempt, or that it was canceled, and learns
+// from what was read of its response.
 func (f *Flight) learnFailure(now time.Time, a *attempt) {
 	f.learnCutLength(now, a)
 	if a.failed != spillway.FailureNone && a.failed != spillway.FailureGone {
-		a.deployment.lastFailed, a.deployment.lastStatus = a.failed, a.status
+		a.deployment.lastFailed, a.deployment.lastStatus, a.deployment.failedAt = a.failed, a.status, now
 	}
-	switch a.failed {
-	case spillway.FailureBroken, spillway.FailureCut:
-		a.breaker.Record(now, a.permit, false)
-		return
-	case spillway.FailureSlow:
-		// Slow output is only latency. A long silence looks the same as a
-		// deployment that hangs.
-		if f.hung(now, a) {
-			a.breaker.Record(now, a.permit, false)
-		} else {
-			a.breaker.Drop(now, a.permit)
-		}
-	default:
-		a.breaker.Drop(now, a.permit)
-	}
+	a.hung = f.hung(now, a)
+	f.accuse(now, a)
 	switch {
-	case a.failed == spillway.FailureGone || !f.monitored(a):
+	case a.failed == spillway.FailureGone, ambiguous(a.failed) && a.failed != spillway.FailureSlow, !f.monitored(a):
 	case !a.firstAt.IsZero():
 		f.learnPace(now, a)
-	case a.failed == spillway.FailureNone, f.hung(now, a):
+	case a.failed == spillway.FailureNone && !a.hung:
 		// The time to its first token is at least this. Without the slower
-		// attempts of hedges, the deployment would look fast.
+		// attempts of hedges, the deployment would look fast. A deployment that
+		// hangs has no such time.
 		a.deployment.speed.ObserveTTFT(now, a.load, now.Sub(a.start))
 	}
 }
 
-// hung reports whether an attempt has been silent for so long that it counts
-// against the deployment, and not only for longer than this client can wait.
+// hung reports whether an attempt has been silent for far longer than its
+// deployment usually is.
 func (f *Flight) hung(now time.Time, a *attempt) bool {
 	switch {
 	case !f.monitored(a):
 		return false
 	case a.firstAt.IsZero():
-		return now.Sub(a.start) >= a.patience
+		return now.Sub(a.start) >= f.hungAfter(now, a)
 	}
 	return now.Sub(a.lastAt) >= f.tokenPatience(now, a)
+}
+
+// hungAfter is the silence before the first output from which a deployment hangs. It
+// can be shorter than the patience, which has a lower bound so that requests do not
+// move without need.
+func (f *Flight) hungAfter(now time.Time, a *attempt) time.Duration {
+	if f.req.Reasoning || a.deployment.Reasoning {
+		return a.patience
+	}
+	return min(max(ttftPatience*a.deployment.speed.TTFT(now, a.load, 0.99), minSilence), a.patience)
 }
 
 // learnPace learns the mean time between the tokens of one response. Responses that
@@ -289,6 +291,47 @@ func (f *Flight) firstTokenPatience(now time.Time, d *deployment) time.Duration 
 		return max(q, reasoningPatience)
 	}
 	return min(max(q, minTTFTPatience), maxTTFTPatience)
+}
+
+// boundedPatience is the patience before the first output of an attempt that starts
+// now, bounded by the time that another deployment needs to serve the request before
+// the deadline; at most half of the time left is for the others.
+func (f *Flight) boundedPatience(now time.Time, a *attempt) time.Duration {
+	if f.cutAt.IsZero() || f.req.Reasoning || a.deployment.Reasoning {
+		return a.patience
+	}
+	need, any := time.Duration(0), false
+	for _, d := range f.engine.deployments {
+		if tried, _ := f.tried(d); tried || d == a.deployment || f.excluded(d) || !d.breaker.Ready(now) {
+			continue
+		}
+		level := d.meter.Level(now)
+		_, tbt := d.speed.Typical(now, level)
+		n := d.speed.TTFT(now, level, 0.95) + time.Duration(f.expectedTokens())*tbt
+		if !any || n < need {
+			need, any = n, true
+		}
+	}
+	left := f.cutAt.Sub(now)
+	if !any || left <= 0 {
+		return a.patience
+	}
+	return min(a.patience, max(left-need, left/2))
+}
+
+// expectedTokens is the usual length of a response to this request, per choice.
+func (f *Flight) expectedTokens() int {
+	if !f.req.API.Generates() {
+		return 0
+	}
+	n := defaultCharge
+	if learned := f.lengths.Quantile(0.5); learned.Answers > 0 {
+		n = learned.Tokens
+	}
+	if f.req.AskTokens > 0 {
+		n = min(n, f.req.AskTokens)
+	}
+	return n
 }
 
 func (f *Flight) tokenPatience(now time.Time, a *attempt) time.Duration {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"hash/fnv"
 	"time"
 
@@ -32,6 +33,7 @@ type deployment struct {
 	reported   breaker.State // last returned by Changed
 	lastFailed spillway.FailureClass
 	lastStatus int // of that failure
+	failedAt   time.Time
 }
 
 // newDeployment returns a deployment that keeps what is known of it, if known is
@@ -84,16 +86,18 @@ func (d *deployment) candidate(now time.Time, index int) route.Candidate {
 		Utilization: d.meter.Level(now),
 		InFlight:    d.inFlight,
 		MaxInFlight: d.MaxInFlight,
-		Blocked:     d.breaker.Reason(now),
 	}
 }
 
-// readyAt returns when the deployment is expected to accept an attempt. One with
-// too many attempts in flight accepts one when another ends, whose time is not
-// known: then it is busyPoll from now.
-func (d *deployment) readyAt(now time.Time) time.Time {
+// readyAt returns when the deployment is expected to accept an attempt of that cost
+// and service tier. One with too many attempts in flight accepts one when another
+// ends, whose time is not known: then it is busyPoll from now.
+func (d *deployment) readyAt(now time.Time, cost capacity.Cost, tier string) time.Time {
 	at := d.breaker.ReadyAt(now)
 	if t := d.meter.ReadyAt(now, 1); t.After(at) {
+		at = t
+	}
+	if t := d.meter.PausedUntil(now, cost, tier); t.After(at) {
 		at = t
 	}
 	if !at.After(now) && d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight {
@@ -111,12 +115,24 @@ type DeploymentStatus struct {
 	Pool, Name, Region string
 	Kind               spillway.Kind
 	Tier               int
-	State              string  // closed, open, half_open or paused
+	State              string // closed, open, half_open or paused
+	Evidence           breaker.Evidence
+	Pauses             []capacity.Pause // for lack of capacity
+	LastFailure        Failure
 	Utilization        float64 // by our meter; 1 is full
+	SpillAt            float64 // from which requests go elsewhere
 	InFlight           int
 	OutstandingTokens  float64
 	TTFTP50, TTFTP99   time.Duration
 	TBTP50, TBTP99     time.Duration
+}
+
+// Failure is the last failure of a deployment; the zero value means that there was
+// none.
+type Failure struct {
+	Class  spillway.FailureClass
+	Status int
+	At     time.Time
 }
 
 // Change is a change of a deployment's breaker, and the deployment's last failure.
@@ -145,13 +161,15 @@ func (e *Engine) Changed(now time.Time) (Change, bool) {
 func (e *Engine) Status(now time.Time, dst []DeploymentStatus) []DeploymentStatus {
 	for _, d := range e.deployments {
 		level := d.meter.Level(now)
-		state := d.breaker.State(now).String()
-		if d.breaker.Reason(now) == spillway.SpillPaused {
+		state, pauses := d.breaker.State(now).String(), d.meter.Pauses(now, nil)
+		if d.breaker.Ready(now) && len(pauses) > 0 {
 			state = "paused"
 		}
 		dst = append(dst, DeploymentStatus{
 			Pool: e.cfg.Pool.Name, Name: d.Name, Region: d.Region, Kind: d.Kind, Tier: d.tier,
-			State: state, Utilization: level,
+			State: state, Evidence: d.breaker.Evidence(now), Pauses: pauses,
+			LastFailure: Failure{d.lastFailed, d.lastStatus, d.failedAt},
+			Utilization: level, SpillAt: cmp.Or(e.cfg.Pool.SpillAt, route.DefaultSpillAt),
 			InFlight: d.inFlight, OutstandingTokens: d.meter.Outstanding(),
 			TTFTP50: d.speed.TTFT(now, level, 0.5), TTFTP99: d.speed.TTFT(now, level, 0.99),
 			TBTP50: d.speed.TBT(now, level, 0.5), TBTP99: d.speed.TBT(now, level, 0.99),

@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"cmp"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy/admit"
 	"github.com/spillway-ai/spillway/internal/policy/budget"
+	"github.com/spillway-ai/spillway/internal/policy/capacity"
 	"github.com/spillway-ai/spillway/internal/policy/route"
 )
 
@@ -51,6 +53,13 @@ func (f *Flight) dispatch(now time.Time) {
 	case f.tooSlow:
 		best, _ = f.choose(now, false)
 	}
+	if !best.ok && f.nothingLeft(now) {
+		f.lastResort = true
+		if best, _ = f.choose(now, true); !best.ok && f.tooSlow {
+			best, _ = f.choose(now, false)
+		}
+		f.lastResort = false
+	}
 	if !best.ok {
 		f.waitOrGiveUp(now)
 		return
@@ -72,7 +81,7 @@ type choice struct {
 // largest budget among them.
 func (f *Flight) choose(now time.Time, strict bool) (choice, budget.Grant) {
 	var rejected budget.Grant
-	f.tooSlow, f.unfit = false, 0
+	f.tooSlow, f.unfit, f.misfit = false, 0, 0
 	for {
 		picked := f.pick(now)
 		if !picked.OK {
@@ -90,7 +99,10 @@ func (f *Flight) choose(now time.Time, strict bool) (choice, budget.Grant) {
 		default:
 			p := f.plan(now, d, g)
 			p.spill = picked.Reason
-			return choice{d, p, true}, rejected
+			if f.fits(d, &p) {
+				return choice{d, p, true}, rejected
+			}
+			f.misfit.add(picked.Index)
 		}
 		f.unfit.add(picked.Index)
 	}
@@ -112,10 +124,17 @@ func (f *Flight) pick(now time.Time) route.Choice {
 			continue
 		}
 		c := d.candidate(now, i)
-		if f.unfit.has(i) {
-			c.Blocked = spillway.SpillSlow
-		}
 		c.Tried, c.Failed = tried, spillFor(class)
+		switch {
+		case f.misfit.has(i):
+			c.Blocked = spillway.SpillUtilization
+		case f.unfit.has(i), f.liveAt(d):
+			c.Blocked = spillway.SpillSlow
+		case final(class):
+			c.Blocked = c.Failed
+		default:
+			c.Blocked = f.blocked(now, d)
+		}
 		e.candidates = append(e.candidates, c)
 	}
 	draw := 0.0
@@ -138,15 +157,92 @@ func (f *Flight) excluded(d *deployment) bool {
 	return f.req.Pin != "" && d.Name != f.req.Pin && f.engine.find(f.req.Pin) != nil
 }
 
+// blocked returns why d cannot be used for this request now; SpillNone when it can.
+func (f *Flight) blocked(now time.Time, d *deployment) spillway.SpillReason {
+	switch {
+	case f.lastResort && !d.breaker.LastResortAt(now).After(now):
+	case !d.breaker.Ready(now), d.breaker.Excludes(now, f.who, f.operation).After(now):
+		return spillway.SpillBroken
+	}
+	if d.meter.PausedUntil(now, f.demand(now, d), f.serviceTier()).After(now) {
+		return spillway.SpillPaused
+	}
+	return spillway.SpillNone
+}
+
+// nothingLeft reports whether every deployment that this request may use is broken,
+// paused, or tried: then broken ones are used too. If all of them fail some of the
+// requests, half of the service is better than none.
+func (f *Flight) nothingLeft(now time.Time) bool {
+	broken := false
+	for _, d := range f.engine.deployments {
+		tried, class := f.tried(d)
+		switch {
+		case f.excluded(d) || final(class):
+		case f.blocked(now, d) == spillway.SpillBroken:
+			broken = true
+		case tried, f.blocked(now, d) == spillway.SpillPaused:
+		default:
+			return false
+		}
+	}
+	return broken
+}
+
+// demand estimates what the service will count for this request at d.
+func (f *Flight) demand(now time.Time, d *deployment) capacity.Cost {
+	c := capacity.Cost{Prompt: f.prompt}
+	if f.req.API.Generates() && d.meter.Paused(now) {
+		c.Output = f.charge(d, f.req.AskTokens)
+	}
+	return c
+}
+
+// fits reports whether the request can ever be served at d. The prompt is an
+// estimate, so it must exceed the capacity clearly; without a token limit only the
+// prompt counts.
+func (f *Flight) fits(d *deployment, p *plan) bool {
+	c := capacity.Cost{Prompt: f.prompt * 4 / 5}
+	if p.grant > 0 {
+		c.Output = p.charge
+	}
+	return d.meter.Fits(c)
+}
+
+// neverFits reports whether the request exceeds the capacity of every deployment,
+// and the largest capacity.
+func (f *Flight) neverFits() (most int, ok bool) {
+	for i, d := range f.engine.deployments {
+		switch {
+		case f.excluded(d):
+		case !f.misfit.has(i) && d.meter.Fits(capacity.Cost{Prompt: f.prompt * 4 / 5}):
+			return 0, false
+		default:
+			most = max(most, d.meter.MaxTokens())
+		}
+	}
+	return most, most > 0
+}
+
 // tried reports whether an attempt of this flight was sent to d, and how the last
-// one failed there. Oversized is final: the same ask will not fit later.
+// one failed there, or how one failed whose failure is final.
 func (f *Flight) tried(d *deployment) (tried bool, class spillway.FailureClass) {
 	for i := range f.n {
-		if a := f.attempt(i); a.deployment == d && class != spillway.FailureOversized {
+		if a := f.attempt(i); a.deployment == d && !final(class) {
 			tried, class = true, a.failed
 		}
 	}
 	return tried, class
+}
+
+// liveAt reports whether an attempt at d is under way.
+func (f *Flight) liveAt(d *deployment) bool {
+	for i := range f.n {
+		if a := f.attempt(i); a.live && a.deployment == d {
+			return true
+		}
+	}
+	return false
 }
 
 // spillFor returns the reason to spill after a failure.
@@ -222,27 +318,43 @@ func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 	if !f.req.API.Generates() {
 		return p
 	}
-	p.charge = p.grant
 	if rightSize := f.mayRightSize(now, d); rightSize || p.grant == 0 {
 		learned := f.lengths.Quantile(0.99)
 		limit := max(rightSizeRoom*learned.Tokens, minResponses)
 		switch {
 		case rightSize && learned.Complete >= minLearned && !learned.AtLeast && (p.grant == 0 || limit < p.grant):
-			p.grant, p.charge = limit, limit
-		case p.grant > 0:
-		case learned.AtLeast:
-			p.charge = max(learned.Tokens, defaultCharge)
-		case learned.Answers > 0:
-			p.charge = learned.Tokens
-		default:
-			p.charge = defaultCharge
+			p.grant = limit
 		}
 	}
 	if p.grant != f.req.AskTokens {
 		p.send = p.grant
 	}
-	p.charge *= max(f.req.Choices, 1)
+	p.charge = f.charge(d, p.grant)
 	return p
+}
+
+// Bounds of what a request can ask for. maxOutput is more than any published model
+// generates, and maxChoices the most that the API accepts.
+const (
+	maxOutput  = 1 << 17
+	maxChoices = 128
+)
+
+// charge returns the output tokens that the service reserves over all choices, for a
+// limit per choice; 0 means none.
+func (f *Flight) charge(d *deployment, limit int) int {
+	if limit <= 0 {
+		learned := f.lengths.Quantile(0.99)
+		switch {
+		case learned.AtLeast:
+			limit = max(learned.Tokens, defaultCharge)
+		case learned.Answers > 0:
+			limit = learned.Tokens
+		default:
+			limit = defaultCharge
+		}
+	}
+	return min(limit, cmp.Or(d.MaxOutputTokens, maxOutput)) * min(max(f.req.Choices, 1), maxChoices)
 }
 
 // basis returns what a budget at d was computed from.
@@ -272,7 +384,7 @@ func (f *Flight) waitOrGiveUp(now time.Time) {
 		return
 	}
 	if d, ready := f.soonestReady(now); d != nil && f.mayWait(now, d, ready) {
-		if tried, _ := f.tried(d); tried && !d.readyAt(now).After(now) {
+		if tried, _ := f.tried(d); tried && !f.readyAtFor(now, d).After(now) {
 			f.leaveQueue(now)
 			f.backingOff, f.readyAt = true, ready
 			return
@@ -281,7 +393,10 @@ func (f *Flight) waitOrGiveUp(now time.Time) {
 			return
 		}
 	}
-	if d := f.lastResort(now); d != nil {
+	if f.waitForProbe(now) {
+		return
+	}
+	if d := f.leastUsed(now); d != nil {
 		if g := f.compute(now, d, false); g.Feasible && !g.Reject {
 			p := f.plan(now, d, g)
 			if d.tier > 0 {
@@ -305,11 +420,10 @@ func (f *Flight) soonestReady(now time.Time) (*deployment, time.Time) {
 	var at time.Time
 	for i, d := range f.engine.deployments {
 		tried, class := f.tried(d)
-		if f.excluded(d) || f.unfit.has(i) || d.breaker.Reason(now) == spillway.SpillBroken ||
-			tried && !f.retrying || class == spillway.FailureOversized {
+		if f.excluded(d) || f.unfit.has(i) || !d.breaker.Ready(now) || tried && !f.retrying || final(class) {
 			continue
 		}
-		ready := d.readyAt(now)
+		ready := f.readyAtFor(now, d)
 		if tried && f.backoffUntil.After(ready) {
 			ready = f.backoffUntil
 		}
@@ -325,7 +439,7 @@ func (f *Flight) soonestReady(now time.Time) (*deployment, time.Time) {
 func (f *Flight) firstProbeAt(now time.Time) time.Time {
 	var at time.Time
 	for _, d := range f.engine.deployments {
-		if !f.excluded(d) && d.breaker.Reason(now) == spillway.SpillBroken {
+		if !f.excluded(d) && !d.breaker.Ready(now) {
 			at = earlier(at, d.breaker.ReadyAt(now))
 		}
 	}
@@ -357,16 +471,21 @@ func (f *Flight) waitLimit(now time.Time) time.Time {
 	return now.Add(wait)
 }
 
-// lastResort returns the least used deployment among those that only our own meter
+// readyAtFor returns when d is expected to accept an attempt of this request.
+func (f *Flight) readyAtFor(now time.Time, d *deployment) time.Time {
+	return d.readyAt(now, f.demand(now, d), f.serviceTier())
+}
+
+// leastUsed returns the least used deployment among those that only our own meter
 // regards as full and that this flight has not tried. Our meter is an estimate;
 // the service decides.
-func (f *Flight) lastResort(now time.Time) *deployment {
+func (f *Flight) leastUsed(now time.Time) *deployment {
 	var best *deployment
 	lowest := 0.0
-	for _, d := range f.engine.deployments {
+	for i, d := range f.engine.deployments {
 		tried, _ := f.tried(d)
 		full := d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight
-		if tried || full || !d.breaker.Ready(now) || f.excluded(d) {
+		if tried || full || f.excluded(d) || f.misfit.has(i) || f.blocked(now, d) != spillway.SpillNone {
 			continue
 		}
 		if level := d.meter.Level(now); best == nil || level < lowest {

@@ -13,6 +13,7 @@ type ending struct {
 	outcome spillway.Outcome
 	status  int
 	refusal spillway.Refusal
+	noRetry bool // a retry by the client cannot help
 }
 
 // onDone ends the flight with a complete response.
@@ -23,11 +24,12 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 		a.tokens, a.hidden = u.Completion, u.Reasoning
 		used = capacity.Cost{Prompt: u.Prompt, Cached: u.Cached, Output: u.Completion}
 	}
-	a.status, a.servedBy = ev.Status, ev.ServedBy
-	a.breaker.Record(now, a.permit, true)
+	a.status, a.servedBy, a.complete = ev.Status, ev.ServedBy, true
+	a.breaker.Succeed(now, a.permit, f.who, f.operation)
 	outcome := f.outcome(a, ev)
 	f.learnAnswer(now, a, ev, outcome)
-	a.meter.Calibrate(now, ev.Signals)
+	f.calibrate(now, a, ev)
+	a.meter.Accepted(now, a.reservation)
 	f.end(now, a, &used)
 	f.cancelOthers(now, a)
 	f.recordDone(a, ev)
@@ -155,37 +157,66 @@ func (f *Flight) cut(now time.Time, class func(time.Time, *attempt) spillway.Fai
 	return true
 }
 
-// giveUp ends the flight without a response: with upstream's own error when the last
-// failure concerns the client, else with an error of ours.
+// giveUp ends the flight without a response: with the error that upstream returned
+// for this request, else with an error of ours.
 func (f *Flight) giveUp(now time.Time) {
 	if f.last == nil {
 		f.giveUpUnsent(now)
 		return
 	}
-	outcome, status := spillway.OutcomeUpstreamError, f.last.status
-	switch {
-	case f.last.unusable || status < 400:
-		// The cause is our credential, configuration or connection, not the
-		// client's request.
-		f.refuse(now, outcome, spillway.Refusal{Code: spillway.RefusalUpstream})
+	a := f.bestError()
+	if a == nil {
+		f.refuse(now, spillway.OutcomeUpstreamError, spillway.Refusal{Code: spillway.RefusalUpstream})
 		return
-	case status == 429:
+	}
+	outcome := spillway.OutcomeUpstreamError
+	switch {
+	case a.failed == spillway.FailureUnreadable:
+	case a.status == 429:
 		outcome = spillway.OutcomeThrottled
-	case status == 408:
+	case a.status == 408:
 		outcome = spillway.OutcomeTimeout
-	case status < 500:
+	case a.status < 500:
 		outcome = spillway.OutcomeRefusedInvalid
 	}
-	f.settle(now, ending{attempt: f.last.number, outcome: outcome, status: status})
+	f.settle(now, ending{attempt: a.number, outcome: outcome, status: a.status, noRetry: f.hopeless(a)})
+}
+
+// bestError returns the attempt whose response the client gets when none succeeded:
+// the last that upstream answered with an error, but a refusal for lack of capacity
+// only if there is no other. nil means that there is none.
+func (f *Flight) bestError() *attempt {
+	var best *attempt
+	for i := range f.n {
+		a := f.attempt(i)
+		readable := a.status >= 400 || a.failed == spillway.FailureUnreadable
+		if readable && (best == nil || best.failed == spillway.FailureRefused || a.failed != spillway.FailureRefused) {
+			best = a
+		}
+	}
+	return best
+}
+
+// hopeless reports whether a retry by the client would end as a's attempt did: the
+// output does not fit the window, or the request has failed at several deployments
+// before, when its client sent it the first time.
+func (f *Flight) hopeless(a *attempt) bool {
+	return a.status == 408 || a.failed == spillway.FailureOversized ||
+		f.req.ClientRetry > 0 && ambiguous(a.failed) && f.failedElsewhere(a)
 }
 
 // giveUpUnsent refuses a request that was sent to no deployment.
 func (f *Flight) giveUpUnsent(now time.Time) {
+	most, never := f.neverFits()
 	broken := true
 	for _, d := range f.engine.deployments {
-		broken = broken && (f.excluded(d) || d.breaker.Reason(now) == spillway.SpillBroken)
+		broken = broken && (f.excluded(d) || !d.breaker.Ready(now))
 	}
 	switch {
+	case never:
+		f.refuse(now, spillway.OutcomeRefusedInvalid, spillway.Refusal{
+			Code: spillway.RefusalNeverFits, FitTokens: most,
+		})
 	case broken:
 		f.refuseBusy(now, spillway.OutcomeUpstreamError, spillway.RefusalNoHealthy)
 	case f.queueFull:
@@ -206,7 +237,11 @@ func (f *Flight) refuseBusy(now time.Time, outcome spillway.Outcome, code spillw
 		if f.excluded(d) {
 			continue
 		}
-		if wait := d.readyAt(now).Sub(now); r.RetryAfter == 0 || wait < r.RetryAfter {
+		ready := d.readyAt(now, f.demand(now, d), f.serviceTier())
+		if code == spillway.RefusalNoHealthy {
+			ready = d.breaker.LastResortAt(now)
+		}
+		if wait := ready.Sub(now); r.RetryAfter == 0 || wait < r.RetryAfter {
 			r.RetryAfter = max(wait, time.Second)
 		}
 	}
@@ -222,6 +257,7 @@ func (f *Flight) refuse(now time.Time, outcome spillway.Outcome, r spillway.Refu
 func (f *Flight) settle(now time.Time, end ending) {
 	f.leaveQueue(now)
 	f.settled = true
+	f.judge(now)
 	f.recordSettle(now, end)
-	f.emit(spillway.Action{Kind: spillway.ActionSettle, Attempt: end.attempt, Refusal: end.refusal})
+	f.emit(spillway.Action{Kind: spillway.ActionSettle, Attempt: end.attempt, Refusal: end.refusal, NoRetry: end.noRetry})
 }

@@ -7,10 +7,6 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 )
 
-// ejectFor is how long no attempt is sent to a deployment that is missing or that
-// refuses our credential; then it is probed.
-const ejectFor = 30 * time.Second
-
 // afford withdraws another attempt from the retry budget, after a failure or, with
 // FailureNone, for a hedge. It reports false when the budget is too low. After a
 // refusal it is free: the deployment did no work, and its pause keeps further
@@ -27,15 +23,20 @@ func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
 
 func (f *Flight) maxAttempts() int { return min(f.engine.cfg.Retry.Attempts(), spillway.MaxAttempts) }
 
-// onRefused pauses the deployment and tries another one.
+// onRefused pauses the deployment for requests of this size, and tries another one.
+// When another deployment has refused the request too, its size is the cause, so
+// smaller requests need not wait there.
 func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
-	d := a.deployment
 	a.status, a.failed = ev.Status, spillway.FailureRefused
 	a.breaker.Drop(now, a.permit)
 	f.recordFailure(a, ev)
-	a.meter.Calibrate(now, ev.Signals)
-	a.meter.Refused(now, ev.RetryAfter)
-	d.breaker.Pause(now, retry.ClampRetryAfter(ev.RetryAfter))
+	f.calibrate(now, a, ev)
+	a.meter.Refused(now, retry.ClampRetryAfter(ev.RetryAfter), a.reservation)
+	for i := range f.n {
+		if other := f.attempt(i); other.failed == spillway.FailureRefused && other.meter != a.meter {
+			other.meter.RefusedElsewhere(now, other.reservation)
+		}
+	}
 	f.end(now, a, nil)
 	f.next(now, a, ev)
 }
@@ -60,26 +61,17 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 		// about the deployment.
 		a.breaker.Drop(now, a.permit)
 	} else {
+		a.refusal = refusalFor(ev)
 		f.learnFailure(now, a)
-		a.unusable = unusable(ev)
 	}
 	f.recordFailure(a, ev)
-	a.meter.Calibrate(now, ev.Signals)
-	if a.unusable {
-		a.deployment.breaker.Eject(now, ejectFor)
-	}
+	f.calibrate(now, a, ev)
 	if ran := !a.firstAt.IsZero() || ev.Status == 408; ran {
 		f.end(now, a, f.consumed(now, a))
 	} else {
 		f.end(now, a, nil)
 	}
 	f.next(now, a, ev)
-}
-
-// unusable reports whether the deployment cannot serve any request: it does not
-// exist, or refuses our credential.
-func unusable(ev *spillway.Event) bool {
-	return ev.Missing || ev.Status == 401 || ev.Status == 403
 }
 
 // next decides what follows a failed attempt: nothing while another is under way;
@@ -92,11 +84,7 @@ func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	case f.committed:
 		f.recordPartial(a)
 		f.settle(now, ending{attempt: a.number, outcome: spillway.OutcomePartial, status: 200})
-	case a.failed == spillway.FailureInvalid && !a.unusable,
-		ev.Hopeless,
-		!f.repeatable(a, ev),
-		f.n >= f.maxAttempts(),
-		!f.afford(now, a.failed):
+	case ev.Hopeless, !f.repeatable(a, ev), f.n >= f.maxAttempts(), f.tooManyFailures(a), !f.afford(now, a.failed):
 		f.giveUp(now)
 	default:
 		f.retrying = true
@@ -110,4 +98,45 @@ func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 // effect.
 func (f *Flight) repeatable(a *attempt, ev *spillway.Event) bool {
 	return f.req.API != spillway.APIOther || ev.Replayable || a.failed == spillway.FailureRefused
+}
+
+// maxFailures is how often a request may fail in a way that it may cause itself: a
+// second time shows that it does.
+const maxFailures = 2
+
+// tooManyFailures reports whether another attempt is of no use after a's failure: the
+// request is wrong for every deployment, it has failed elsewhere as well, or the
+// client's SDK has used up the attempts with retries of its own.
+func (f *Flight) tooManyFailures(a *attempt) bool {
+	failures, ambiguous, refusals := 0, 0, 0
+	for i := range f.n {
+		switch f.attempt(i).failed {
+		case spillway.FailureRefused:
+			continue
+		case spillway.FailureInvalid:
+			refusals++
+		case spillway.FailureBroken, spillway.FailureCut, spillway.FailureUnreadable:
+			ambiguous++
+		}
+		failures++
+	}
+	switch a.failed {
+	case spillway.FailureRefused:
+		return false
+	case spillway.FailureInvalid:
+		if a.refusal == refusalOfRequest || refusals >= maxFailures {
+			return true
+		}
+	}
+	return ambiguous >= maxFailures || failures > 0 && failures >= f.maxAttempts()-f.req.ClientRetry
+}
+
+// final reports whether a failure excludes the same attempt at the same deployment:
+// it would end the same way.
+func final(class spillway.FailureClass) bool {
+	switch class {
+	case spillway.FailureOversized, spillway.FailureSlow, spillway.FailureInvalid, spillway.FailureUnreadable:
+		return true
+	}
+	return false
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/budget"
 	"github.com/spillway-ai/spillway/internal/policy/length"
 )
@@ -27,6 +28,8 @@ type Flight struct {
 	evicted    bool // lost its place in the queue
 	queueFull  bool // the queue had no place for it
 	tooSlow    bool // a deployment had capacity, but is too slow
+	probed     bool // waits for a probe, since every deployment is broken
+	lastResort bool // also choose deployments whose breaker is open
 	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
 	backingOff bool // waits until readyAt for that
 
@@ -42,7 +45,11 @@ type Flight struct {
 	prompt  int // estimated tokens
 	lengths length.Source
 
+	who       breaker.Suspect // who may be to blame besides a deployment
+	operation uint64          // hash of what the request asks for
+
 	unfit        deploymentSet // cannot serve the request in time
+	misfit       deploymentSet // the request exceeds their capacity
 	backoffUntil time.Time
 	queuedAt     time.Time
 	readyAt      time.Time // when waiting may end
@@ -59,6 +66,7 @@ func (f *Flight) begin(now time.Time, req *spillway.Request) {
 	f.setDeadline(now)
 	f.lengths = f.engine.lengths.Of(length.Key{Caller: req.Caller, Route: req.Route})
 	f.prompt = f.lengths.EstimatePrompt(req.BodyBytes)
+	f.who, f.operation = suspect(req)
 	f.recordBegin(now)
 	if req.ClientRetry == 0 {
 		f.engine.retries.Deposit(now)
@@ -211,7 +219,8 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	a.firstRead, a.tokens = a.read, a.read
 	f.hedgeAt = time.Time{}
 	f.recordFirstToken(a, ev)
-	a.meter.Calibrate(now, ev.Signals)
+	f.calibrate(now, a, ev)
+	a.meter.Accepted(now, a.reservation)
 	a.permit = a.breaker.FirstOutput(now, a.permit)
 	f.cancelOthers(now, a)
 	if !a.assembled {
@@ -224,6 +233,14 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 	if f.monitored(a) && f.req.API.Generates() {
 		a.stallAt = at.Add(f.tokenPatience(now, a))
+	}
+}
+
+// calibrate corrects the meter by a response's headers. Those of another service
+// tier do not concern it.
+func (f *Flight) calibrate(now time.Time, a *attempt, ev *spillway.Event) {
+	if f.serviceTier() == "" {
+		a.meter.Calibrate(now, ev.Signals)
 	}
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -235,16 +236,17 @@ func (s *stage) request(a args) *spillway.Request {
 		s.t.Fatalf("%s: unknown class %q", a["0"], a["class"])
 	}
 	req := &spillway.Request{
-		ID: a["0"], Caller: "caller", Route: "openai/chat", Model: "pool", API: spillway.APIChat, Class: class,
+		ID: a["0"], Caller: cmp.Or(a["caller"], "caller"), Route: "openai/chat", Model: "pool", API: spillway.APIChat, Class: class,
 		Stream: a["stream"] == "yes", CanStream: true, Choices: 1, AskTokens: s.number(a["ask"]),
 		BodyBytes: 4 * s.number(a["prompt"]), Deadline: s.duration(a["deadline"]),
 		Tools: a["tools"] == "yes", Reasoning: a["reasoning"] == "yes", Pin: a["pin"], Hops: s.number(a["hops"]),
+		ServiceTier: a["service_tier"], ClientRetry: s.number(a["retry"]),
 	}
 	switch a["api"] {
 	case "other":
 		req.API = spillway.APIOther
 	case "responses":
-		req.API = spillway.APIResponses
+		req.API, req.Route = spillway.APIResponses, "openai/responses"
 	case "embeddings":
 		req.API = spillway.APIEmbeddings
 	}
@@ -274,6 +276,7 @@ func (s *stage) event(verb string, a args) {
 	ev := spillway.Event{
 		Attempt: s.number(number), Tokens: s.number(a["tokens"]), Status: s.number(a["status"]),
 		RetryAfter: -1, Signals: spillway.NoSignals(), ServedBy: a["served_by"], Hopeless: a["hopeless"] == "yes", Missing: a["missing"] == "yes",
+		Unsupported: a["unsupported"] == "yes",
 	}
 	if a["after"] != "" {
 		ev.RetryAfter = s.duration(a["after"])
@@ -309,6 +312,7 @@ func (s *stage) event(verb string, a args) {
 		ev.Kind = spillway.EventFailed
 		ev.Class = map[string]spillway.FailureClass{
 			"broken": spillway.FailureBroken, "cut": spillway.FailureCut, "slow": spillway.FailureSlow, "invalid": spillway.FailureInvalid,
+			"unreachable": spillway.FailureUnreachable, "unreadable": spillway.FailureUnreadable,
 		}[a["1"]]
 	case "gone":
 		ev.Kind = spillway.EventGone

@@ -23,6 +23,37 @@ func (f *Flight) wait(now, ready time.Time) bool {
 	return true
 }
 
+// probeWait is how long a request may wait for the result of a probe when every
+// deployment is broken.
+const probeWait = 1500 * time.Millisecond
+
+// waitForProbe queues a request for which every deployment is broken, until the
+// result of the next probe, or until it can be the probe itself. It reports false
+// when there is no time for that, or no more.
+func (f *Flight) waitForProbe(now time.Time) bool {
+	if f.n > 0 || !f.nothingLeft(now) {
+		return false
+	}
+	giveUpAt := now.Add(probeWait)
+	if f.probed {
+		giveUpAt = f.giveUpAt
+	}
+	if !now.Before(giveUpAt) || !f.cutAt.IsZero() && giveUpAt.After(f.cutAt) {
+		return false
+	}
+	ready := giveUpAt
+	for _, d := range f.engine.deployments {
+		if at := d.breaker.LastResortAt(now); !f.excluded(d) && at.After(now) {
+			ready = earlier(ready, at)
+		}
+	}
+	if !f.wait(now, ready) {
+		return false
+	}
+	f.probed, f.giveUpAt = true, earlier(f.giveUpAt, giveUpAt)
+	return true
+}
+
 // enqueue adds f to the queue, and wakes the flight that is evicted for it, if any.
 // The order is by when a flight gives up: at its deadline or after its longest
 // wait.
@@ -146,16 +177,31 @@ func (f *Flight) onSilence(now time.Time) {
 			f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline})
 			return
 		default:
-			a.stallAt = now.Add(minTTFTPatience)
+			a.stallAt = now.Add(f.recheckAfter(now))
 		}
 	}
 }
+
+// recheckAfter is when a silent attempt that nothing could replace is checked again.
+func (f *Flight) recheckAfter(now time.Time) time.Duration {
+	if f.cutAt.IsZero() {
+		return minTTFTPatience
+	}
+	return min(max(f.cutAt.Sub(now)/4, minRecheck), minTTFTPatience)
+}
+
+const minRecheck = 250 * time.Millisecond
 
 // takeOver moves the request from a silent attempt to another deployment, if one
 // can generate more than the silent one already has, within the retry budget.
 func (f *Flight) takeOver(now time.Time, a *attempt) bool {
 	other, ok := f.otherChoice(now)
-	if !ok || other.plan.grant > 0 && other.plan.grant*max(f.req.Choices, 1) <= a.tokens || !f.afford(now, spillway.FailureSlow) {
+	if !ok || other.plan.grant > 0 && other.plan.grant*max(f.req.Choices, 1) <= a.tokens {
+		return false
+	}
+	// Leaving a deployment that is known to be broken costs nothing: no further
+	// request goes there.
+	if a.breaker.Ready(now) && !f.afford(now, spillway.FailureSlow) {
 		return false
 	}
 	f.cancel(now, a, spillway.FailureSlow)

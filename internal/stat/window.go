@@ -25,6 +25,12 @@ func NewWindow(span time.Duration, buckets int) *Window {
 	}
 }
 
+// Reset empties the window.
+func (w *Window) Reset() {
+	clear(w.ring)
+	w.total = 0
+}
+
 // Add counts n at now. What is older than the span is not counted.
 func (w *Window) Add(now time.Time, n float64) {
 	bucket := w.advance(now)

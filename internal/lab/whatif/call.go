@@ -222,8 +222,8 @@ func (c *call) finish() {
 // that has begun to read a response does not retry.
 func (c *call) retry(try *report.Try) (wait time.Duration, again bool) {
 	refusal := &c.verdict.Refusal
-	if c.forwarded || refusal.Code == spillway.RefusalDeadline || refusal.Code == spillway.RefusalLoop {
-		return 0, false // those two say x-should-retry: false
+	if c.forwarded || c.verdict.NoRetry || refusal.Code.NoRetry() {
+		return 0, false // x-should-retry: false
 	}
 	status := try.Status
 	if try.Outcome == spillway.OutcomeClientGone {

@@ -41,9 +41,7 @@ func TestClientRetries(t *testing.T) {
 		{"direct 408 then ok", sync, early(fleet.Fault{Kind: fleet.FaultStatus408, After: 300 * ms}), sdk, 0, []string{
 			"0s 408 timeout", "800ms 200 ok",
 		}},
-		{"408 then ok", sync, early(fleet.Fault{Kind: fleet.FaultStatus408, After: 300 * ms}), sdk, time.Minute, []string{
-			"0s 408 timeout", "800ms 200 ok",
-		}},
+		{"408 is final", sync, early(fleet.Fault{Kind: fleet.FaultStatus408, After: 300 * ms}), sdk, time.Minute, []string{"0s 408 timeout"}},
 		{"direct retry-after", sync, early(fleet.Fault{Kind: fleet.FaultStatus429, RetryAfter: 3 * time.Second}), sdk, 0, []string{
 			"0s 429 throttled", "3s 200 ok",
 		}},

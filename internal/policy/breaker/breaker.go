@@ -1,14 +1,18 @@
-// Package breaker tracks one deployment's health: closed while it answers, open
-// after too many failures, half-open while probes check whether it works again.
-// A deployment can also be paused, because it asked for a delay (429), or
-// ejected, because it cannot serve any request for now (404 DeploymentNotFound,
-// 401, 403). A pause says nothing about health; an ejection ends with a probe.
+// Package breaker tracks one deployment's health: closed while it serves requests,
+// open after too many failures, half-open while probes check whether it works again.
+//
+// A failure may be the request's fault and not the deployment's. The caller of this
+// package reports a failure once it knows whether the same request succeeded
+// elsewhere. The breaker counts requests by caller and by shape, and does not open
+// for failures of one group that the success of the others contradicts. Kinds of
+// requests that only this deployment refuses are excluded by themselves. A
+// deployment is ejected when it refuses different requests that others serve, such
+// as with a wrong credential. An ejection ends with a probe.
 package breaker
 
 import (
 	"time"
 
-	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/stat"
 )
 
@@ -18,7 +22,7 @@ const windowParts = 10
 // Config is when a breaker opens and closes. Zero fields mean those of Defaults.
 type Config struct {
 	Window      time.Duration // over which the error rate counts
-	MinRequests int           // responses in the window from which the rate counts
+	MinRequests int           // requests in the window from which the rate counts
 	ErrorRate   float64       // failed share that opens it, 0–1
 	// ConsecutiveFailures open it whatever the rate.
 	ConsecutiveFailures int
@@ -79,11 +83,13 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Permit is an attempt under way, ended exactly once by Record or Drop. It
-// belongs to the state in which it was acquired: after the next change of
-// state it is void, and ending it teaches nothing. The zero permit is void.
+// Permit is an attempt under way, ended exactly once by Succeed, Fail, Doubt, Refuse
+// or Drop. It belongs to the state in which it was acquired: after the next change
+// of state it is void, and ending it teaches nothing about health. The zero permit is
+// void.
 type Permit struct {
 	generation uint64
+	started    time.Time
 	answered   bool // a probe that FirstOutput has counted as a success
 }
 
@@ -94,19 +100,29 @@ type Breaker struct {
 	// generation counts changes of state: permits of an older one are void.
 	generation uint64
 
-	// While closed: responses and failures of the last Window, failures since
-	// the last success.
-	answers, failures *stat.Window
-	consecutive       int
+	// While closed: requests and failures of the last Window, failures since the
+	// last success, and all of them by caller and by shape.
+	requests, failures *stat.Window
+	consecutive        int
+	failingSince       time.Time // start of the first failed attempt of those
+	callers, shapes    *groups
 
-	openUntil   time.Time
-	pausedUntil time.Time
-	closedAt    time.Time // zero before the first time that it opened
-	streak      int       // times opened without a quiet Window in between
+	openUntil time.Time
+	closedAt  time.Time // zero before the first time that it opened
+	streak    int       // times opened without a quiet Window in between
+	ejected   bool      // opened by Refuse
+	cause     Evidence  // the counts with which it opened
 
 	probes    int // under way, while half-open
 	successes int // of probes, while half-open
 	probedAt  time.Time
+
+	succeededAt time.Time // when a request succeeded last
+	nextProbeAt time.Time // the next attempt when no deployment is closed
+
+	doubt    doubt
+	excluded exclusions
+	refused  Suspect // the first of the requests that were refused since the last success
 }
 
 // New returns a closed breaker.
@@ -125,34 +141,18 @@ func (b *Breaker) State(now time.Time) State {
 }
 
 // Ready reports whether an attempt may be sent now. It changes nothing.
-func (b *Breaker) Ready(now time.Time) bool { return !now.Before(b.ReadyAt(now)) }
+func (b *Breaker) Ready(now time.Time) bool { return !b.healthyAt().After(now) }
 
 // ReadyAt is when the next attempt may be sent: now when it may be at once.
 // A probe that ends can make it ready sooner.
 func (b *Breaker) ReadyAt(now time.Time) time.Time {
-	at := now
-	if b.pausedUntil.After(at) {
-		at = b.pausedUntil
+	if at := b.healthyAt(); at.After(now) {
+		return at
 	}
-	if health := b.healthyAt(); health.After(at) {
-		at = health
-	}
-	return at
+	return now
 }
 
-// Reason is why no attempt may be sent now: broken, paused (broken when both),
-// or none.
-func (b *Breaker) Reason(now time.Time) spillway.SpillReason {
-	switch {
-	case b.healthyAt().After(now):
-		return spillway.SpillBroken
-	case b.pausedUntil.After(now):
-		return spillway.SpillPaused
-	}
-	return spillway.SpillNone
-}
-
-// healthyAt is when the breaker admits an attempt, apart from pauses.
+// healthyAt is when the breaker admits an attempt.
 func (b *Breaker) healthyAt() time.Time {
 	switch {
 	case b.state == Open:
@@ -163,10 +163,44 @@ func (b *Breaker) healthyAt() time.Time {
 	return time.Time{}
 }
 
+const (
+	// unstableMemory is how long one success shows that an open deployment serves
+	// some requests.
+	unstableMemory = 5 * time.Second
+	// probeEvery is the mean time between probes of a deployment that serves none.
+	probeEvery = time.Second
+)
+
+// LastResortAt is when an attempt may be sent although the breaker is not ready,
+// if no other deployment is: at once when a request has succeeded within the last
+// five seconds, else about once per second.
+func (b *Breaker) LastResortAt(now time.Time) time.Time {
+	if now.Sub(b.succeededAt) < unstableMemory || b.nextProbeAt.Before(now) {
+		return now
+	}
+	return b.nextProbeAt
+}
+
+// Excludes returns until when requests of a suspect or an operation are not sent,
+// because others serve them and this deployment does not; zero when they are.
+func (b *Breaker) Excludes(now time.Time, who Suspect, operation uint64) time.Time {
+	if b.excluded.n == 0 {
+		return time.Time{}
+	}
+	until := b.excluded.until(now, who.key())
+	if at := b.excluded.until(now, operation); at.After(until) {
+		return at
+	}
+	return until
+}
+
+// key identifies a suspect among exclusions.
+func (s Suspect) key() uint64 { return s.Caller*0x9e3779b97f4a7c15 ^ s.Shape }
+
 // Acquire counts an attempt that is sent now. The first after the open time makes
 // the breaker half-open. Attempts that are sent although the breaker is not
-// ready count the same way.
-func (b *Breaker) Acquire(now time.Time) Permit {
+// ready count the same way. rnd draws from [0, 1); it is used only then.
+func (b *Breaker) Acquire(now time.Time, rnd func() float64) Permit {
 	if b.state == Open && !now.Before(b.openUntil) {
 		b.setState(HalfOpen)
 	}
@@ -174,7 +208,10 @@ func (b *Breaker) Acquire(now time.Time) Permit {
 		b.probes++
 		b.probedAt = now
 	}
-	return Permit{generation: b.generation}
+	if b.state != Closed {
+		b.nextProbeAt = now.Add(probeEvery/2 + time.Duration(rnd()*float64(probeEvery)))
+	}
+	return Permit{generation: b.generation, started: now}
 }
 
 // FirstOutput says that an attempt has begun to answer, and returns the permit
@@ -182,37 +219,182 @@ func (b *Breaker) Acquire(now time.Time) Permit {
 // response takes, and the next probe may be sent. It is one success: a complete
 // response adds none, but one that breaks off still reopens the breaker.
 func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
-	if p.generation != b.generation || b.state != HalfOpen || p.answered {
+	if p.generation != b.generation || b.state == Closed || p.answered {
 		return p
 	}
 	b.succeed(now)
 	// The success may have closed the breaker. The attempt then ends like any
 	// other that the closed breaker admitted.
-	return Permit{generation: b.generation, answered: b.state == HalfOpen}
+	p.generation, p.answered = b.generation, b.state == HalfOpen
+	return p
 }
 
-// Record ends a permit with a result: ok, or a failure of the deployment
-// (broken, cut).
-func (b *Breaker) Record(now time.Time, p Permit, ok bool) {
-	if p.generation != b.generation {
+// Succeed ends a permit with a complete response to a request of who for an
+// operation.
+func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64) {
+	if p.generation != b.generation || b.state == Closed && p.started.Before(b.lastFailing()) {
+		// What started before the failures says nothing about them.
 		return
+	}
+	b.succeededAt, b.refused, b.doubt = now, Suspect{}, doubt{}
+	if b.excluded.n > 0 {
+		b.excluded.clear(who.key())
+		b.excluded.clear(operation)
 	}
 	switch {
 	case b.state == Closed:
-		b.recordClosed(now, ok)
-	case b.state == Open:
-		// Sent although the breaker was open: only probes close it.
-	case !ok:
-		b.open(now)
+		b.requests.Add(now, 1)
+		b.consecutive = 0
+		b.callers.record(now, p.started, who.Caller, b.cfg.window(), true)
+		b.shapes.record(now, p.started, who.Shape, b.cfg.window(), true)
 	case !p.answered:
 		b.succeed(now)
 	}
 }
 
-// succeed counts a probe's success, which frees its place, and closes the
-// breaker when there are enough of them.
+// lastFailing returns when the failures since the last success began; zero when there
+// are none.
+func (b *Breaker) lastFailing() time.Time {
+	switch {
+	case b.consecutive > 0:
+		return b.failingSince
+	case b.doubt.failures > 0:
+		return b.doubt.since
+	}
+	return time.Time{}
+}
+
+// Fail ends a permit with a failure whose cause is not known to be the request.
+func (b *Breaker) Fail(now time.Time, p Permit, who Suspect) {
+	if b.fail(now, p, who) && (b.tooMany(now) || b.consecutive >= b.cfg.consecutiveFailures()) && !b.contradicted(now) {
+		b.open(now)
+	}
+}
+
+// Doubt ends a permit with a failure of a request that failed elsewhere too. Such
+// failures open the breaker when none succeeds in between and they are of different
+// callers, or very many.
+func (b *Breaker) Doubt(now time.Time, p Permit, who Suspect) {
+	if p.generation != b.generation || b.state != Closed {
+		b.Drop(now, p)
+		return
+	}
+	d := &b.doubt
+	if d.failures == 0 {
+		*d = doubt{since: p.started, caller: who.Caller}
+	}
+	b.callers.remember(p.started, who.Caller)
+	b.shapes.remember(p.started, who.Shape)
+	d.failures++
+	d.callers = d.callers || d.caller != who.Caller
+	many := d.failures >= manyDoubts && now.Sub(d.since) >= doubtPeriod
+	if d.failures >= b.cfg.consecutiveFailures() && (d.callers || many) {
+		b.open(now)
+	}
+}
+
+// Failures of one caller's requests that failed elsewhere too are this many, over
+// this time, before they open the breaker.
+const (
+	manyDoubts  = 20
+	doubtPeriod = 10 * time.Second
+)
+
+// doubt counts the failures since the last success for which the requests may be to
+// blame.
+type doubt struct {
+	failures int
+	since    time.Time
+	caller   uint64 // of the first one
+	callers  bool   // there are others
+}
+
+// fail counts a failure, and reports whether the breaker is closed and may have to
+// open. A failed probe opens it again.
+func (b *Breaker) fail(now time.Time, p Permit, who Suspect) (closed bool) {
+	if p.generation != b.generation {
+		return false
+	}
+	switch b.state {
+	case Open:
+		// Sent although the breaker was open: only a success changes it.
+		return false
+	case HalfOpen:
+		b.open(now)
+		return false
+	}
+	b.requests.Add(now, 1)
+	b.failures.Add(now, 1)
+	if b.consecutive == 0 {
+		b.failingSince = p.started
+	}
+	b.consecutive++
+	b.callers.record(now, p.started, who.Caller, b.cfg.window(), false)
+	b.shapes.record(now, p.started, who.Shape, b.cfg.window(), false)
+	return true
+}
+
+// tooMany reports whether the rate of failures is too high.
+func (b *Breaker) tooMany(now time.Time) bool {
+	total := b.requests.Sum(now)
+	return total >= float64(b.cfg.minRequests()) && b.failures.Sum(now) >= b.cfg.errorRate()*total
+}
+
+// contradicted reports whether the failures belong to one caller or one shape.
+func (b *Breaker) contradicted(now time.Time) bool {
+	return b.callers.contradicts(now, b.cfg.errorRate(), recentSuccess) || b.shapes.contradicts(now, b.cfg.errorRate(), 0)
+}
+
+// Refuse ends a permit with a refusal of a request that another deployment served.
+// After two of them the breaker excludes requests of the same caller and shape. A
+// refusal that names the operation excludes the operation for all callers; one that
+// concerns the whole deployment ejects it when different callers get it, or different
+// shapes of an only caller, and none succeeds in between; or when a probe gets it.
+func (b *Breaker) Refuse(now time.Time, p Permit, who Suspect, operation uint64, whole bool) {
+	if p.generation != b.generation {
+		return
+	}
+	probe := b.state != Closed
+	b.Drop(now, p)
+	b.excluded.strike(now, who.key(), 0)
+	switch {
+	case !whole:
+		b.excluded.strike(now, operation, who.key())
+	case probe:
+		b.eject(now)
+	case b.refused == (Suspect{}):
+		b.refused = who
+	case b.refused.Caller != who.Caller, b.callers.n < 2 && b.refused != who:
+		b.eject(now)
+	}
+}
+
+// ejectFor is how long no attempt is sent to a deployment that refuses different
+// requests; then it is probed.
+const ejectFor = 30 * time.Second
+
+func (b *Breaker) eject(now time.Time) {
+	if b.state == Closed {
+		b.cause = b.counts(now)
+	}
+	until := now.Add(ejectFor)
+	if b.state == Open {
+		until = later(until, b.openUntil)
+	}
+	b.setState(Open)
+	b.ejected, b.openUntil, b.refused = true, until, Suspect{}
+}
+
+// succeed counts the success of a probe, or of an attempt that was sent although
+// the breaker was open. It frees the probe's place, and closes the breaker when
+// there are enough successes.
 func (b *Breaker) succeed(now time.Time) {
-	b.probes--
+	b.succeededAt = now
+	if b.state == Open {
+		b.setState(HalfOpen)
+	} else {
+		b.probes--
+	}
 	b.successes++
 	if b.successes >= b.cfg.probes() {
 		b.setState(Closed)
@@ -220,46 +402,42 @@ func (b *Breaker) succeed(now time.Time) {
 	}
 }
 
-// Drop ends a permit without a result: refused, invalid, oversized, the
-// client left, or a hedge that lost.
+// Drop ends a permit without a result: the attempt was refused, invalid or
+// oversized, its client left, or it was a hedge that lost.
 func (b *Breaker) Drop(_ time.Time, p Permit) {
 	if p.generation == b.generation && b.state == HalfOpen && !p.answered {
 		b.probes--
 	}
 }
 
-// Pause admits no attempt for d, as a 429 asks. The longest pause counts.
-func (b *Breaker) Pause(now time.Time, d time.Duration) {
-	if until := now.Add(d); until.After(b.pausedUntil) {
-		b.pausedUntil = until
-	}
+// Evidence is what a breaker's state rests on. Of a breaker that is not closed, the
+// counts are those with which it opened.
+type Evidence struct {
+	Requests, Failures int // of the last window
+	Consecutive        int // failures since the last success
+	Doubtful           int // failures since then of requests that failed elsewhere too
+	Callers, Shapes    int // that fail, and have not succeeded since
+	Excluded           int // kinds of requests that are sent elsewhere
+	Ejected            bool
+	Until              time.Time // when the next probe may be sent; zero while closed
+	SucceededAt        time.Time // zero before the first success
 }
 
-// Eject opens the breaker for d, for a fault that time alone may not fix.
-// Permits under way become void. After d, a probe decides.
-func (b *Breaker) Eject(now time.Time, d time.Duration) {
-	until := now.Add(d)
-	if b.state == Open && b.openUntil.After(until) {
-		return
+// Evidence returns what the state rests on.
+func (b *Breaker) Evidence(now time.Time) Evidence {
+	e := b.cause
+	if b.state == Closed {
+		e = b.counts(now)
 	}
-	b.setState(Open)
-	b.openUntil = until
+	e.Excluded, e.Ejected, e.Until, e.SucceededAt = b.excluded.count(now), b.ejected, b.healthyAt(), b.succeededAt
+	return e
 }
 
-// recordClosed counts a response, and opens the breaker when there are too many
-// failures.
-func (b *Breaker) recordClosed(now time.Time, ok bool) {
-	b.answers.Add(now, 1)
-	if ok {
-		b.consecutive = 0
-		return
-	}
-	b.failures.Add(now, 1)
-	b.consecutive++
-	total, failed := b.answers.Sum(now), b.failures.Sum(now)
-	tooMany := total >= float64(b.cfg.minRequests()) && failed >= b.cfg.errorRate()*total
-	if tooMany || b.consecutive >= b.cfg.consecutiveFailures() {
-		b.open(now)
+// counts returns the counts of a closed breaker.
+func (b *Breaker) counts(now time.Time) Evidence {
+	return Evidence{
+		Requests: int(b.requests.Sum(now)), Failures: int(b.failures.Sum(now)), Consecutive: b.consecutive, Doubtful: b.doubt.failures,
+		Callers: b.callers.failing(now), Shapes: b.shapes.failing(now),
 	}
 }
 
@@ -267,6 +445,9 @@ func (b *Breaker) recordClosed(now time.Time, ok bool) {
 func (b *Breaker) open(now time.Time) {
 	if b.state == Closed && now.Sub(b.closedAt) > b.cfg.window() {
 		b.streak = 0
+	}
+	if b.state == Closed {
+		b.cause = b.counts(now)
 	}
 	b.streak++
 	ceiling := b.cfg.maxOpenFor()
@@ -284,8 +465,9 @@ func (b *Breaker) setState(s State) {
 	b.state = s
 	b.generation++
 	if s == Closed {
-		b.answers = stat.NewWindow(b.cfg.window(), windowParts)
+		b.requests = stat.NewWindow(b.cfg.window(), windowParts)
 		b.failures = stat.NewWindow(b.cfg.window(), windowParts)
+		b.callers, b.shapes = new(groups), new(groups)
 	}
-	b.consecutive, b.probes, b.successes = 0, 0, 0
+	b.consecutive, b.probes, b.successes, b.ejected, b.doubt = 0, 0, 0, false, doubt{}
 }

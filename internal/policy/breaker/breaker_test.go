@@ -4,9 +4,7 @@ import (
 	"testing"
 	"time"
 
-	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/policy/breaker"
-	"pgregory.net/rapid"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -16,20 +14,48 @@ func at(seconds float64) time.Time {
 	return epoch.Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// response sends one attempt that ends at once.
-func answer(b *breaker.Breaker, now time.Time, ok bool) { b.Record(now, b.Acquire(now), ok) }
+// half is a random source without randomness.
+func half() float64 { return 0.5 }
 
-// expect checks everything that a breaker says of itself.
-func expect(t *testing.T, b *breaker.Breaker, now time.Time, state breaker.State, reason spillway.SpillReason) {
+// caller is a suspect whose requests all have one shape.
+func caller(n uint64) breaker.Suspect { return breaker.Suspect{Caller: n, Shape: 1000} }
+
+const (
+	chat   = uint64(100) // operations
+	stream = uint64(101)
+)
+
+// alice sends the requests of tests that need one caller only.
+var alice = caller(1)
+
+// answer sends one attempt of alice that ends at once.
+func answer(b *breaker.Breaker, now time.Time, ok bool) { answerTo(b, now, alice, ok) }
+
+// answerTo sends one attempt that ends at once.
+func answerTo(b *breaker.Breaker, now time.Time, who breaker.Suspect, ok bool) {
+	end(b, now, b.Acquire(now, half), who, ok)
+}
+
+// end ends an attempt for an operation of its own, which no test asks about.
+func end(b *breaker.Breaker, now time.Time, p breaker.Permit, who breaker.Suspect, ok bool) {
+	if ok {
+		b.Succeed(now, p, who, chat)
+	} else {
+		b.Fail(now, p, who)
+	}
+}
+
+// expect checks everything that a breaker says of its state.
+func expect(t *testing.T, b *breaker.Breaker, now time.Time, state breaker.State, ready bool) {
 	t.Helper()
 	if got := b.State(now); got != state {
 		t.Errorf("at %v: state %v, want %v", now.Sub(epoch), got, state)
 	}
-	if got := b.Reason(now); got != reason {
-		t.Errorf("at %v: reason %v, want %v", now.Sub(epoch), got, reason)
+	if got := b.Ready(now); got != ready {
+		t.Errorf("at %v: ready %v, want %v", now.Sub(epoch), got, ready)
 	}
-	if got, want := b.Ready(now), reason == spillway.SpillNone; got != want {
-		t.Errorf("at %v: ready %v, want %v", now.Sub(epoch), got, want)
+	if got := b.ReadyAt(now); got.After(now) == ready || got.Before(now) {
+		t.Errorf("at %v: ready %v, but ready at %v", now.Sub(epoch), ready, got.Sub(epoch))
 	}
 }
 
@@ -42,9 +68,9 @@ func TestOpensAfterConsecutiveFailures(t *testing.T) {
 	for i := range 4 {
 		answer(b, at(float64(5+i)), false)
 	}
-	expect(t, b, at(9), breaker.Closed, spillway.SpillNone)
+	expect(t, b, at(9), breaker.Closed, true)
 	answer(b, at(9), false)
-	expect(t, b, at(9), breaker.Open, spillway.SpillBroken)
+	expect(t, b, at(9), breaker.Open, false)
 	if got := b.ReadyAt(at(9)); !got.Equal(at(14)) {
 		t.Errorf("ready at %v, want 14s", got.Sub(epoch))
 	}
@@ -57,10 +83,11 @@ func TestOpensByErrorRate(t *testing.T) {
 		pattern string  // + ok, - failed
 		open    bool
 	}{
-		{"half of ten", 1, "+-+-+-+-+-", true},
+		{"half of ten", 1, "-+-+-+-+--", true},
 		{"half of nine", 1, "-+-+-+-+-", false},
+		{"half of ten, of which the last succeeds", 1, "-+-+-+-+-+", false},
 		{"a third", 1, "++-++-++-++-++-", false},
-		{"old answers are forgotten", 4, "-+-+-+-+-+-+-+-+", false},
+		{"old responses are forgotten", 4, "-+-+-+-+-+-+-+-+", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,19 +107,19 @@ func TestOpensByErrorRate(t *testing.T) {
 func TestProbeDecides(t *testing.T) {
 	b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
 	answer(b, at(0), false)
-	expect(t, b, at(4.9), breaker.Open, spillway.SpillBroken)
-	expect(t, b, at(5), breaker.HalfOpen, spillway.SpillNone)
+	expect(t, b, at(4.9), breaker.Open, false)
+	expect(t, b, at(5), breaker.HalfOpen, true)
 
-	probe := b.Acquire(at(5))
-	expect(t, b, at(5), breaker.HalfOpen, spillway.SpillBroken) // one at a time
+	probe := b.Acquire(at(5), half)
+	expect(t, b, at(5), breaker.HalfOpen, false) // one at a time
 	if got := b.ReadyAt(at(6)); !got.Equal(at(10)) {
 		t.Errorf("next probe at %v, want 10s", got.Sub(epoch))
 	}
-	b.Record(at(6), probe, false)
-	expect(t, b, at(15.9), breaker.Open, spillway.SpillBroken) // doubled: until 16
-	probe = b.Acquire(at(16))
-	b.Record(at(17), probe, true)
-	expect(t, b, at(17), breaker.Closed, spillway.SpillNone)
+	b.Fail(at(6), probe, alice)
+	expect(t, b, at(15.9), breaker.Open, false) // doubled: until 16
+	probe = b.Acquire(at(16), half)
+	b.Succeed(at(17), probe, alice, chat)
+	expect(t, b, at(17), breaker.Closed, true)
 }
 
 func TestOpenTimeDoublesUntilQuiet(t *testing.T) {
@@ -123,14 +150,14 @@ func TestOpenTimeDoublesUntilQuiet(t *testing.T) {
 func TestSeveralProbes(t *testing.T) {
 	b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: 2})
 	answer(b, at(0), false)
-	first := b.Acquire(at(5))
-	expect(t, b, at(5), breaker.HalfOpen, spillway.SpillNone)
-	second := b.Acquire(at(5))
-	expect(t, b, at(5), breaker.HalfOpen, spillway.SpillBroken)
-	b.Record(at(6), first, true)
-	expect(t, b, at(6), breaker.HalfOpen, spillway.SpillNone)
-	b.Record(at(6), second, true)
-	expect(t, b, at(6), breaker.Closed, spillway.SpillNone)
+	first := b.Acquire(at(5), half)
+	expect(t, b, at(5), breaker.HalfOpen, true)
+	second := b.Acquire(at(5), half)
+	expect(t, b, at(5), breaker.HalfOpen, false)
+	b.Succeed(at(6), first, alice, chat)
+	expect(t, b, at(6), breaker.HalfOpen, true)
+	b.Succeed(at(6), second, alice, chat)
+	expect(t, b, at(6), breaker.Closed, true)
 }
 
 // One request is one success, however often it is heard of, and an attempt from
@@ -143,10 +170,10 @@ func TestFirstOutput(t *testing.T) {
 		admitted bool // one more probe may be sent
 	}
 	var probe breaker.Permit
-	acquire := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.Acquire(at(5)) }
+	acquire := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.Acquire(at(5), half) }
 	speak := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.FirstOutput(at(6), probe) }
 	record := func(ok bool) func(*breaker.Breaker, breaker.Permit) {
-		return func(b *breaker.Breaker, _ breaker.Permit) { b.Record(at(7), probe, ok) }
+		return func(b *breaker.Breaker, _ breaker.Permit) { end(b, at(7), probe, alice, ok) }
 	}
 	tests := []struct {
 		name   string
@@ -157,17 +184,26 @@ func TestFirstOutput(t *testing.T) {
 			{"a probe is sent", acquire, breaker.HalfOpen, true},
 			{"it speaks", speak, breaker.HalfOpen, true},
 			{"it speaks again", speak, breaker.HalfOpen, true},
-			{"its answer is complete", record(true), breaker.HalfOpen, true},
+			{"its response is complete", record(true), breaker.HalfOpen, true},
 			{"a second is sent", acquire, breaker.HalfOpen, true},
 			{"and answers without a stream", record(true), breaker.Closed, true},
 		}},
 		{"both places are taken", 2, []step{
 			{"a probe is sent", acquire, breaker.HalfOpen, true},
-			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5)) }, breaker.HalfOpen, false},
+			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5), half) }, breaker.HalfOpen, false},
 			{"the first speaks and frees its place", speak, breaker.HalfOpen, true},
 			{"ending frees no other place", func(b *breaker.Breaker, _ breaker.Permit) {
 				b.Drop(at(7), probe)
-				b.Acquire(at(7))
+				b.Acquire(at(7), half)
+			}, breaker.HalfOpen, false},
+		}},
+		{"a doubtful end frees no other place", 2, []step{
+			{"a probe is sent", acquire, breaker.HalfOpen, true},
+			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5), half) }, breaker.HalfOpen, false},
+			{"the first speaks and frees its place", speak, breaker.HalfOpen, true},
+			{"it fails here and elsewhere", func(b *breaker.Breaker, _ breaker.Permit) {
+				b.Doubt(at(7), probe, alice)
+				b.Acquire(at(7), half)
 			}, breaker.HalfOpen, false},
 		}},
 		{"a probe that breaks off after it spoke", 2, []step{
@@ -187,7 +223,7 @@ func TestFirstOutput(t *testing.T) {
 			{"it ends", record(true), breaker.HalfOpen, true},
 			{"a probe is sent", acquire, breaker.HalfOpen, false},
 			{"another speaks and breaks off", func(b *breaker.Breaker, early breaker.Permit) {
-				b.Record(at(6), b.FirstOutput(at(6), early), false)
+				b.Fail(at(6), b.FirstOutput(at(6), early), alice)
 			}, breaker.HalfOpen, false},
 			{"the probe speaks", speak, breaker.Closed, true},
 		}},
@@ -195,7 +231,7 @@ func TestFirstOutput(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: tt.probes})
-			early := b.Acquire(at(0))
+			early := b.Acquire(at(0), half)
 			answer(b, at(0), false)
 			for _, s := range tt.steps {
 				s.do(b, early)
@@ -207,128 +243,170 @@ func TestFirstOutput(t *testing.T) {
 	}
 }
 
-func TestDroppedProbeFreesItsPlace(t *testing.T) {
-	b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
-	answer(b, at(0), false)
-	b.Drop(at(5), b.Acquire(at(5)))
-	expect(t, b, at(5), breaker.HalfOpen, spillway.SpillNone)
+// A probe that says nothing about health leaves its place to another one.
+func TestProbeWithoutResultFreesItsPlace(t *testing.T) {
+	for name, without := range map[string]func(*breaker.Breaker, breaker.Permit){
+		"dropped":             func(b *breaker.Breaker, p breaker.Permit) { b.Drop(at(5), p) },
+		"failed elsewhere":    func(b *breaker.Breaker, p breaker.Permit) { b.Doubt(at(5), p, alice) },
+		"operation not there": func(b *breaker.Breaker, p breaker.Permit) { b.Refuse(at(5), p, alice, chat, false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
+			answer(b, at(0), false)
+			without(b, b.Acquire(at(5), half))
+			expect(t, b, at(5), breaker.HalfOpen, true)
+		})
+	}
 }
 
 func TestSilentProbeLosesItsPlace(t *testing.T) {
 	b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
 	answer(b, at(0), false)
-	silent := b.Acquire(at(5))
-	expect(t, b, at(9.9), breaker.HalfOpen, spillway.SpillBroken)
-	expect(t, b, at(10), breaker.HalfOpen, spillway.SpillNone)
-	b.Acquire(at(10))
-	expect(t, b, at(10), breaker.HalfOpen, spillway.SpillBroken)
-	b.Record(at(11), silent, true) // it was only slow: that is a response
-	expect(t, b, at(11), breaker.Closed, spillway.SpillNone)
+	silent := b.Acquire(at(5), half)
+	expect(t, b, at(9.9), breaker.HalfOpen, false)
+	expect(t, b, at(10), breaker.HalfOpen, true)
+	b.Acquire(at(10), half)
+	expect(t, b, at(10), breaker.HalfOpen, false)
+	b.Succeed(at(11), silent, alice, chat) // it was only slow: that is a response
+	expect(t, b, at(11), breaker.Closed, true)
 }
 
 func TestPermitsOfAnOlderStateAreVoid(t *testing.T) {
-	b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
-	early, late := b.Acquire(at(0)), b.Acquire(at(0))
-	answer(b, at(1), false)
-	b.Record(at(2), early, true)
-	expect(t, b, at(2), breaker.Open, spillway.SpillBroken)
-	probe := b.Acquire(at(6))
-	b.Drop(at(6), late) // does not free the probe's place
-	expect(t, b, at(6), breaker.HalfOpen, spillway.SpillBroken)
-	b.Record(at(7), probe, true)
-	b.Record(at(8), late, false)
-	b.Record(at(8), breaker.Permit{}, false)
-	expect(t, b, at(8), breaker.Closed, spillway.SpillNone)
+	ways := map[string]func(b *breaker.Breaker, now time.Time, p breaker.Permit){
+		"Succeed":         func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Succeed(now, p, alice, chat) },
+		"Fail":            func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Fail(now, p, alice) },
+		"Doubt":           func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Doubt(now, p, alice) },
+		"Drop":            func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Drop(now, p) },
+		"FirstOutput":     func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.FirstOutput(now, p) },
+		"Refuse, request": func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Refuse(now, p, alice, stream, false) },
+		"Refuse, whole":   func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Refuse(now, p, alice, stream, true) },
+	}
+	for name, void := range ways {
+		t.Run(name, func(t *testing.T) {
+			b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: 2})
+			closed := b.Acquire(at(0), half)
+			answer(b, at(1), false)
+			open := b.Acquire(at(2), half) // sent although the breaker is open
+			for _, p := range []breaker.Permit{closed, {}} {
+				void(b, at(2), p)
+				expect(t, b, at(2), breaker.Open, false)
+			}
+			first, second := b.Acquire(at(6), half), b.Acquire(at(6), half)
+			for _, p := range []breaker.Permit{closed, open, {}} {
+				void(b, at(6), p)
+				expect(t, b, at(6), breaker.HalfOpen, false) // neither place is free
+			}
+			b.Succeed(at(7), first, alice, chat)
+			expect(t, b, at(7), breaker.HalfOpen, true) // no success but that one
+			b.Succeed(at(7), second, alice, chat)
+			for _, p := range []breaker.Permit{closed, open, first, {}} {
+				before := b.Evidence(at(8))
+				void(b, at(8), p)
+				after := b.Evidence(at(8))
+				if before.Requests != after.Requests || before.Failures != after.Failures || after.Doubtful != 0 || after.Consecutive != 0 {
+					t.Errorf("counted: %+v, before %+v", after, before)
+				}
+				expect(t, b, at(8), breaker.Closed, true)
+			}
+		})
+	}
 }
 
+// Attempts that are sent although the breaker is open close it when they succeed.
+// Their failures change nothing.
 func TestSentInSpiteOfOpen(t *testing.T) {
+	succeed := func(b *breaker.Breaker, p breaker.Permit) { b.Succeed(at(2), p, alice, chat) }
+	speak := func(b *breaker.Breaker, p breaker.Permit) { b.Succeed(at(2), b.FirstOutput(at(2), p), alice, chat) }
+	tests := []struct {
+		name   string
+		probes int
+		do     []func(*breaker.Breaker, breaker.Permit)
+		state  breaker.State
+		ready  bool
+	}{
+		{"fails", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Fail(at(2), p, alice) }}, breaker.Open, false},
+		{"is dropped", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Drop(at(2), p) }}, breaker.Open, false},
+		{"fails elsewhere too", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Doubt(at(2), p, alice) }}, breaker.Open, false},
+		{"succeeds", 1, []func(*breaker.Breaker, breaker.Permit){succeed}, breaker.Closed, true},
+		{"speaks, and succeeds", 1, []func(*breaker.Breaker, breaker.Permit){speak}, breaker.Closed, true},
+		{"one success of two", 2, []func(*breaker.Breaker, breaker.Permit){succeed}, breaker.HalfOpen, true},
+		{"one response is one success", 2, []func(*breaker.Breaker, breaker.Permit){speak}, breaker.HalfOpen, true},
+		{"two successes of two", 2, []func(*breaker.Breaker, breaker.Permit){succeed, succeed}, breaker.Closed, true},
+		{"two responses", 2, []func(*breaker.Breaker, breaker.Permit){speak, speak}, breaker.Closed, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: tt.probes})
+			answer(b, at(0), false)
+			for _, do := range tt.do {
+				do(b, b.Acquire(at(1), half))
+			}
+			expect(t, b, at(2), tt.state, tt.ready)
+			if tt.state == breaker.Open && !b.ReadyAt(at(2)).Equal(at(5)) {
+				t.Errorf("ready at %v, want 5s as before", b.ReadyAt(at(2)).Sub(epoch))
+			}
+			if tt.state == breaker.HalfOpen {
+				b.Acquire(at(2), half)
+				b.Acquire(at(2), half)
+				expect(t, b, at(2), breaker.HalfOpen, false) // two probes at a time, no more
+			}
+		})
+	}
+}
+
+// When no deployment is closed, one that serves some requests gets all of them, and
+// one that serves none gets about one per second.
+func TestLastResort(t *testing.T) {
 	b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
 	answer(b, at(0), false)
-	answer(b, at(1), true)
+	if got := b.LastResortAt(at(1)); !got.Equal(at(1)) {
+		t.Errorf("the first: at %v, want at once", got.Sub(epoch))
+	}
+	for _, tt := range []struct{ random, wait float64 }{{0, 0.5}, {0.25, 0.75}, {0.5, 1}, {0.75, 1.25}, {1 - 1e-9, 1.499999999}} {
+		b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
+		answer(b, at(0), false)
+		b.Acquire(at(1), func() float64 { return tt.random })
+		next := b.LastResortAt(at(1))
+		if got := next.Sub(at(1)).Seconds(); got < tt.wait-1e-6 || got > tt.wait+1e-6 {
+			t.Errorf("random %v: after %v s, want %v", tt.random, got, tt.wait)
+		}
+		if got := b.LastResortAt(next.Add(-1)); !got.Equal(next) {
+			t.Errorf("random %v: a moment before, at %v, want %v", tt.random, got.Sub(epoch), next.Sub(epoch))
+		}
+		if got := b.LastResortAt(next.Add(1)); !got.Equal(next.Add(1)) {
+			t.Errorf("random %v: afterwards, at %v, want at once", tt.random, got.Sub(epoch))
+		}
+	}
+
+	b = breaker.New(breaker.Config{ConsecutiveFailures: 1})
+	answer(b, at(0), true)
 	answer(b, at(1), false)
-	expect(t, b, at(1), breaker.Open, spillway.SpillBroken)
-	expect(t, b, at(5), breaker.HalfOpen, spillway.SpillNone)
-}
-
-func TestPause(t *testing.T) {
-	b := breaker.New(breaker.Config{})
-	b.Pause(at(0), 2*time.Second)
-	b.Pause(at(0), time.Second)
-	expect(t, b, at(1.5), breaker.Closed, spillway.SpillPaused)
-	if got := b.ReadyAt(at(1)); !got.Equal(at(2)) {
-		t.Errorf("ready at %v, want 2s", got.Sub(epoch))
+	b.Acquire(at(4.9), half)
+	if got := b.LastResortAt(at(4.9)); !got.Equal(at(4.9)) {
+		t.Errorf("within 5 s of a success: at %v, want at once", got.Sub(epoch))
 	}
-	expect(t, b, at(2), breaker.Closed, spillway.SpillNone)
-	if got := b.ReadyAt(at(3)); !got.Equal(at(3)) {
-		t.Errorf("ready at %v, want now", got.Sub(epoch))
+	if got := b.LastResortAt(at(5)); !got.Equal(at(5.9)) {
+		t.Errorf("5 s after a success: at %v, want 1 s after the last attempt, at 5.9s", got.Sub(epoch))
 	}
 }
 
-func TestEject(t *testing.T) {
+// Random numbers are only drawn for attempts that count as probes, so that they do
+// not depend on how many requests a healthy deployment serves.
+func TestClosedBreakerDrawsNothing(t *testing.T) {
 	b := breaker.New(breaker.Config{})
-	under := b.Acquire(at(0))
-	b.Eject(at(0), 30*time.Second)
-	b.Eject(at(0), time.Second) // does not shorten
-	b.Record(at(1), under, true)
-	expect(t, b, at(29), breaker.Open, spillway.SpillBroken)
-	expect(t, b, at(30), breaker.HalfOpen, spillway.SpillNone)
-	probe := b.Acquire(at(30))
-	b.Drop(at(31), probe)
-	b.Eject(at(31), 30*time.Second)
-	b.Pause(at(31), time.Minute)
-	expect(t, b, at(60), breaker.Open, spillway.SpillBroken)
-	expect(t, b, at(61), breaker.HalfOpen, spillway.SpillPaused)
-	answer(b, at(91), true)
-	expect(t, b, at(91), breaker.Closed, spillway.SpillNone)
-}
-
-// Whatever happens, a breaker that is asked again at ReadyAt is ready, and it
-// closes when every probe succeeds.
-func TestBreakerRecovers(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		cfg := breaker.Config{Probes: rapid.IntRange(0, 3).Draw(t, "probes")}
-		b := breaker.New(cfg)
-		now := epoch
-		var open []breaker.Permit
-		for range rapid.IntRange(1, 200).Draw(t, "steps") {
-			now = now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "wait")) * time.Millisecond)
-			switch rapid.IntRange(0, 9).Draw(t, "what") {
-			case 0:
-				b.Pause(now, time.Duration(rapid.IntRange(0, 5).Draw(t, "pause"))*time.Second)
-			case 1:
-				b.Eject(now, time.Duration(rapid.IntRange(0, 5).Draw(t, "eject"))*time.Second)
-			case 2, 3, 4, 5:
-				open = append(open, b.Acquire(now))
-			default:
-				if len(open) == 0 {
-					continue
-				}
-				i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
-				if rapid.Bool().Draw(t, "speaks") {
-					open[i] = b.FirstOutput(now, open[i])
-				}
-				if rapid.IntRange(0, 3).Draw(t, "drop") == 0 {
-					b.Drop(now, open[i])
-				} else {
-					b.Record(now, open[i], rapid.Bool().Draw(t, "ok"))
-				}
-				open = append(open[:i], open[i+1:]...)
-			}
-			if (b.Reason(now) == spillway.SpillNone) != b.Ready(now) || b.ReadyAt(now).Before(now) {
-				t.Fatalf("ready %v, reason %v, ready at %v", b.Ready(now), b.Reason(now), b.ReadyAt(now))
-			}
-			if next := b.ReadyAt(now); !b.Ready(next) {
-				t.Fatalf("not ready at %v, as announced", next)
-			}
-		}
-		for range 3 {
-			now = b.ReadyAt(now)
-			answer(b, now, true)
-		}
-		if got := b.State(now); got != breaker.Closed {
-			t.Fatalf("%v after three good probes", got)
-		}
-	})
+	drawn := 0
+	count := func() float64 { drawn++; return 0.5 }
+	for i := range 5 {
+		b.Fail(at(float64(i)), b.Acquire(at(float64(i)), count), alice)
+	}
+	if drawn != 0 {
+		t.Errorf("drew %d numbers while closed", drawn)
+	}
+	b.Acquire(at(5), count)  // although open
+	b.Acquire(at(10), count) // a probe
+	if drawn != 2 {
+		t.Errorf("drew %d numbers for two probes", drawn)
+	}
 }
 
 func TestStateNames(t *testing.T) {
@@ -340,13 +418,20 @@ func TestStateNames(t *testing.T) {
 }
 
 func BenchmarkBreaker(b *testing.B) {
-	health := breaker.New(breaker.Config{})
-	now := epoch
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(time.Millisecond)
-		if health.Ready(now) {
-			health.Record(now, health.Acquire(now), true)
-		}
+	for _, bm := range []struct {
+		name    string
+		callers int
+	}{{"one caller", 1}, {"1000 callers", 1000}} {
+		b.Run(bm.name, func(b *testing.B) {
+			health := breaker.New(breaker.Config{})
+			now, i := epoch, 0
+			b.ReportAllocs()
+			for b.Loop() {
+				now, i = now.Add(time.Millisecond), i+1
+				if health.Ready(now) {
+					health.Succeed(now, health.Acquire(now, half), caller(uint64(i%bm.callers)), chat)
+				}
+			}
+		})
 	}
 }

@@ -6,7 +6,8 @@
 // second, and it is refused when the level before it is above 100% (Microsoft,
 // "Provisioned throughput", utilization-based request evaluation). A standard
 // deployment has tokens per minute and requests per 1 or 10 s (Microsoft,
-// "Manage quota"). Response headers and refusals correct both meters.
+// "Manage quota"). Response headers correct both meters. A refusal pauses requests
+// of its size, and does not change the level.
 package capacity
 
 import (
@@ -28,6 +29,10 @@ type Cost struct {
 type Reservation struct {
 	units  int64 // of the bucket, or tokens of the minute
 	minute int64 // of a standard deployment: which minute it was counted in
+
+	size  int64 // what the service compares, in the same units; units is at most the capacity
+	tier  string
+	probe uint64 // number of the probe that the attempt is; 0 means none
 }
 
 // Meter meters one deployment, of either kind. It is not safe for
@@ -38,6 +43,10 @@ type Meter struct {
 	standard    quota
 	held        int64     // sum of the units of unsettled reservations
 	nearUntil   time.Time // when RecentlyNearLimit ends
+
+	refused     [maxTiers]refusals
+	pausedUntil time.Time // the last of their ends
+	probes      uint64    // number of the last probe
 }
 
 // NewMeter returns the meter of an idle deployment. models.Fill replaces zero
@@ -56,25 +65,69 @@ func NewMeter(d spillway.Deployment) *Meter {
 // Level returns the utilization. 0 is idle; at 1 and above the deployment is
 // expected to refuse. Without limits it is always 0.
 func (m *Meter) Level(now time.Time) float64 {
-	if m.kind == spillway.Provisioned {
+	if m.provisionedKind() {
 		return m.provisioned.level(now)
 	}
 	return m.standard.level(now)
 }
 
-// Reserve counts an attempt that starts now. It never refuses: compare Level
-// with the limit first, as the service looks at the level before the request.
-func (m *Meter) Reserve(now time.Time, c Cost) Reservation {
+// Reserve counts an attempt of a service tier that starts now. It never refuses:
+// compare Level with the limit first, as the service looks at the level before the
+// request. No attempt raises the level by more than 1.
+func (m *Meter) Reserve(now time.Time, c Cost, tier string) Reservation {
 	var r Reservation
-	if m.kind == spillway.Provisioned {
-		r = m.provisioned.reserve(now, c)
+	size := m.size(c)
+	if m.provisionedKind() {
+		r = m.provisioned.reserve(now, size)
 	} else {
-		r = m.standard.reserve(now, c)
+		r = m.standard.reserve(now, size)
 	}
+	r.size, r.tier = max(size, 1), tier
+	m.startProbe(now, &r)
 	m.held += r.units
 	m.noticeNear(now)
 	return r
 }
+
+func (m *Meter) provisionedKind() bool { return m.kind == spillway.Provisioned }
+
+// size returns a cost in the meter's units.
+func (m *Meter) size(c Cost) int64 {
+	if m.provisionedKind() {
+		return m.provisioned.weigh(c)
+	}
+	return quotaTokens(c)
+}
+
+// tokens is the inverse of size.
+func (m *Meter) tokens(units int64) int {
+	if m.provisionedKind() {
+		return int(units / unitsPerToken)
+	}
+	return int(units)
+}
+
+// MaxTokens returns the most that one request can cost here, in input-token
+// equivalents where the deployment is provisioned; 0 means that it is not known. A
+// larger request can never be served.
+func (m *Meter) MaxTokens() int {
+	if m.provisionedKind() {
+		return m.tokens(m.provisioned.largest())
+	}
+	return m.tokens(m.standard.largest())
+}
+
+// Fits reports whether a request of that cost can ever be served here.
+func (m *Meter) Fits(c Cost) bool {
+	largest := m.MaxTokens()
+	return largest == 0 || m.tokens(m.size(c)) <= largest
+}
+
+// maxTokens bounds every figure of a Cost, so that sums of them do not overflow.
+const maxTokens = 1 << 31
+
+// bounded returns a figure within 0 and maxTokens.
+func bounded(tokens int) int { return min(max(tokens, 0), maxTokens) }
 
 // nearLimit is the utilization by tokens from which capacity counts as nearly
 // used up. Below it, requests are not refused for the tokens that they reserve,
@@ -100,7 +153,7 @@ func (m *Meter) noticeNear(now time.Time) {
 // tokenLevel is the utilization by tokens alone: that of requests per minute
 // left aside.
 func (m *Meter) tokenLevel(now time.Time) float64 {
-	if m.kind == spillway.Provisioned {
+	if m.provisionedKind() {
 		return m.provisioned.level(now)
 	}
 	m.standard.advance(now)
@@ -113,7 +166,8 @@ func (m *Meter) tokenLevel(now time.Time) float64 {
 // what was used beyond the reservation, and returns nothing.
 func (m *Meter) Settle(now time.Time, r Reservation, actual Cost) {
 	m.held -= r.units
-	if m.kind == spillway.Provisioned {
+	m.endProbe(now, r)
+	if m.provisionedKind() {
 		m.provisioned.settle(now, r.units, m.provisioned.weigh(actual))
 	} else {
 		m.standard.settle(now, r, actual)
@@ -126,7 +180,8 @@ func (m *Meter) Settle(now time.Time, r Reservation, actual Cost) {
 // as unsuccessful requests do.
 func (m *Meter) Release(now time.Time, r Reservation) {
 	m.held -= r.units
-	if m.kind == spillway.Provisioned {
+	m.endProbe(now, r)
+	if m.provisionedKind() {
 		m.provisioned.settle(now, r.units, 0)
 		return
 	}
@@ -137,7 +192,7 @@ func (m *Meter) Release(now time.Time, r Reservation) {
 // equivalents where the deployment is provisioned. It is exactly 0 when every
 // reservation has been settled or released.
 func (m *Meter) Outstanding() float64 {
-	if m.kind == spillway.Provisioned {
+	if m.provisionedKind() {
 		return float64(m.held) / unitsPerToken
 	}
 	return float64(m.held)
@@ -146,7 +201,7 @@ func (m *Meter) Outstanding() float64 {
 // ReadyAt returns when the level will be below limit if nothing is added and
 // nothing settles; now, if it is already.
 func (m *Meter) ReadyAt(now time.Time, limit float64) time.Time {
-	if m.kind == spillway.Provisioned {
+	if m.provisionedKind() {
 		return m.provisioned.readyAt(now, limit)
 	}
 	return m.standard.readyAt(now, limit)
@@ -157,25 +212,12 @@ func (m *Meter) ReadyAt(now time.Time, limit float64) time.Time {
 // leads to refusals. Downward, half of the difference is corrected in 5 s,
 // because a header does not include attempts that are still on their way.
 func (m *Meter) Calibrate(now time.Time, s spillway.Signals) {
-	if m.kind == spillway.Provisioned {
+	if m.provisionedKind() {
 		m.provisioned.calibrate(now, s)
 	} else {
 		m.standard.calibrate(now, s)
 	}
 	m.noticeNear(now)
-}
-
-// Refused corrects the meter by a 429: the level is at least 1, and stays there
-// for retryAfter (at most spillway.MaxRetryAfter; 0 or below means none). Call it after Calibrate
-// with the same response; the attempt's reservation is released separately.
-func (m *Meter) Refused(now time.Time, retryAfter time.Duration) {
-	retryAfter = min(max(retryAfter, 0), spillway.MaxRetryAfter)
-	m.nearUntil = now.Add(nearMemory)
-	if m.kind == spillway.Provisioned {
-		m.provisioned.refused(now, retryAfter)
-		return
-	}
-	m.standard.refused(now, retryAfter)
 }
 
 // calibrationHalfLife is the time in which half of a downward correction is

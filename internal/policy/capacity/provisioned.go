@@ -40,8 +40,6 @@ type bucket struct {
 	carry float64 // part of a unit that has drained besides
 	at    time.Time
 
-	floorUntil time.Time // a refusal holds the level at 1 or above until then
-
 	seen   float64   // last utilization header, and when
 	seenAt time.Time // zero before the first
 }
@@ -62,8 +60,8 @@ func newBucket(d spillway.Deployment) bucket {
 
 // weigh returns the units of a cost.
 func (b *bucket) weigh(c Cost) int64 {
-	prompt := max(c.Prompt-c.Cached, 0)
-	return int64(math.Round((float64(prompt) + b.ratio*float64(max(c.Output, 0))) * unitsPerToken))
+	prompt := max(bounded(c.Prompt)-bounded(c.Cached), 0)
+	return int64(math.Round((float64(prompt) + b.ratio*float64(bounded(c.Output))) * unitsPerToken))
 }
 
 func (b *bucket) full() float64 { return b.rate * b.depth }
@@ -73,23 +71,37 @@ func (b *bucket) level(now time.Time) float64 {
 		return 0
 	}
 	b.drain(now)
-	level := float64(b.units) / b.full()
-	if now.Before(b.floorUntil) {
-		level = max(level, 1)
-	}
-	return level
+	return float64(b.units) / b.full()
 }
 
-func (b *bucket) reserve(now time.Time, c Cost) Reservation {
+func (b *bucket) reserve(now time.Time, size int64) Reservation {
 	b.drain(now)
-	units := b.weigh(c)
+	units := b.atMost(size)
 	b.units += units
 	return Reservation{units: units}
 }
 
 func (b *bucket) settle(now time.Time, reserved, actual int64) {
 	b.drain(now)
-	b.units = max(b.units-reserved+actual, 0)
+	b.units = max(b.units-reserved+b.atMost(actual), 0)
+}
+
+// atMost bounds what one request adds by the capacity.
+func (b *bucket) atMost(units int64) int64 {
+	if b.rate <= 0 {
+		return units
+	}
+	return min(units, int64(b.full()))
+}
+
+// largest returns the most units that one request can cost; 0 means any amount. A
+// depth that is not configured is uncertain, so the greatest possible one counts.
+func (b *bucket) largest() int64 {
+	depth := maxDepth.Seconds()
+	if b.fixedDepth {
+		depth = b.depth
+	}
+	return int64(b.rate * depth)
 }
 
 // readyAt drains to one unit below the limit, where that is above empty.
@@ -102,9 +114,6 @@ func (b *bucket) readyAt(now time.Time, limit float64) time.Time {
 	if above := b.units - target; b.rate > 0 && above > 0 {
 		wait := math.Ceil(float64(above) / b.rate * float64(time.Second))
 		ready = now.Add(time.Duration(wait) + 1)
-	}
-	if limit <= 1 && ready.Before(b.floorUntil) {
-		return b.floorUntil
 	}
 	return ready
 }
@@ -125,26 +134,12 @@ func (b *bucket) calibrate(now time.Time, s spillway.Signals) {
 	b.seen, b.seenAt = s.Utilization, now
 }
 
-// refused raises the level so that it drains to 100% within retryAfter, which
-// is how the service defines retry-after.
-func (b *bucket) refused(now time.Time, retryAfter time.Duration) {
-	if b.rate <= 0 {
-		return
-	}
-	b.drain(now)
-	b.learnDepth(now, retryAfter)
-	least := b.full() + retryAfter.Seconds()*b.rate
-	b.units = max(b.units, int64(math.Ceil(least)))
-	if until := now.Add(retryAfter); until.After(b.floorUntil) {
-		b.floorUntil = until
-	}
-}
-
 // learnDepth uses a refusal that says both its utilization u and its wait w:
 // the wait is the time to drain from u to 1, so the depth is w/(u-1). The
 // utilization stays as it is.
 func (b *bucket) learnDepth(now time.Time, retryAfter time.Duration) {
-	if b.fixedDepth || retryAfter <= 0 || !b.seenAt.Equal(now) || b.seen < depthOvershoot {
+	b.drain(now)
+	if b.fixedDepth || b.rate <= 0 || retryAfter <= 0 || !b.seenAt.Equal(now) || b.seen < depthOvershoot {
 		return
 	}
 	says := retryAfter.Seconds() / (b.seen - 1)

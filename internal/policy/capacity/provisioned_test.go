@@ -39,7 +39,7 @@ func utilization(u float64) spillway.Signals {
 // input-token equivalents per second.
 func TestExample(t *testing.T) {
 	m := NewMeter(spillway.Deployment{Kind: spillway.Provisioned, Model: "gpt-4o-mini", PTU: 25})
-	m.Reserve(epoch, Cost{Prompt: 92_500, Output: 208_125}) // 925,000 = one minute
+	m.Reserve(epoch, Cost{Prompt: 92_500, Output: 208_125}, "") // 925,000 = one minute
 	level(t, m, epoch, 1)
 	level(t, m, at(30*time.Second), 0.5)
 }
@@ -47,16 +47,16 @@ func TestExample(t *testing.T) {
 func TestProvisioned(t *testing.T) {
 	m := NewMeter(ptu(time.Minute))
 	level(t, m, epoch, 0)
-	a := m.Reserve(epoch, Cost{Prompt: 12_000, Cached: 2_000, Output: 5_000}) // 10,000 + 20,000
+	a := m.Reserve(epoch, Cost{Prompt: 12_000, Cached: 2_000, Output: 5_000}, "") // 10,000 + 20,000
 	level(t, m, epoch, 0.5)
 	level(t, m, at(6*time.Second), 0.4)
 	m.Settle(at(6*time.Second), a, Cost{Prompt: 12_000, Cached: 2_000, Output: 2_000}) // 12,000 less
 	level(t, m, at(6*time.Second), 0.2)
-	b := m.Reserve(at(6*time.Second), Cost{Prompt: 3_000})
+	b := m.Reserve(at(6*time.Second), Cost{Prompt: 3_000}, "")
 	level(t, m, at(6*time.Second), 0.25)
 	m.Release(at(6*time.Second), b)
 	level(t, m, at(6*time.Second), 0.2)
-	c := m.Reserve(at(6*time.Second), Cost{Output: 500})
+	c := m.Reserve(at(6*time.Second), Cost{Output: 500}, "")
 	m.Settle(at(6*time.Second), c, Cost{Output: 2_000}) // more than reserved
 	level(t, m, at(6*time.Second), 0.2+8_000.0/60_000)
 	level(t, m, at(5*time.Second), 0.2+8_000.0/60_000) // backwards
@@ -70,7 +70,7 @@ func TestProvisioned(t *testing.T) {
 // questions are not lost.
 func TestAskingOftenDrainsTheSame(t *testing.T) {
 	m := NewMeter(ptu(time.Minute))
-	m.Reserve(epoch, Cost{Prompt: 60_000})
+	m.Reserve(epoch, Cost{Prompt: 60_000}, "")
 	for us := 0; us <= 1_000_000; us++ {
 		m.Level(at(time.Duration(us) * 700 * time.Nanosecond)) // 0.7 units each
 	}
@@ -80,7 +80,7 @@ func TestAskingOftenDrainsTheSame(t *testing.T) {
 func TestUnlimited(t *testing.T) {
 	for _, d := range []spillway.Deployment{{Kind: spillway.Provisioned}, {Kind: spillway.Standard}} {
 		m := NewMeter(d)
-		r := m.Reserve(epoch, Cost{Prompt: 1 << 40, Output: 1 << 30})
+		r := m.Reserve(epoch, Cost{Prompt: 1 << 40, Output: 1 << 30}, "")
 		level(t, m, epoch, 0)
 		if got := m.ReadyAt(epoch, 0.97); !got.Equal(epoch) {
 			t.Errorf("%v: ReadyAt = %v, want now", d.Kind, got)
@@ -118,7 +118,7 @@ func TestSettledReservationsLeaveNothing(t *testing.T) {
 					Prompt: rapid.IntRange(0, 100_000).Draw(t, "prompt"),
 					Cached: rapid.IntRange(0, 1_000).Draw(t, "cached"),
 					Output: rapid.IntRange(0, 16_000).Draw(t, "output"),
-				}))
+				}, ""))
 			}
 			if m.Level(now) < 0 || m.Outstanding() < 0 {
 				t.Fatalf("below empty: level %v, outstanding %v", m.Level(now), m.Outstanding())
@@ -139,7 +139,7 @@ func TestReadyAt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := NewMeter(ptu(rapid.SampledFrom([]time.Duration{0, time.Second, 7 * time.Second}).Draw(t, "depth")))
 		for range rapid.IntRange(0, 20).Draw(t, "requests") {
-			m.Reserve(epoch, Cost{Prompt: rapid.IntRange(0, 20_000).Draw(t, "prompt")})
+			m.Reserve(epoch, Cost{Prompt: rapid.IntRange(0, 20_000).Draw(t, "prompt")}, "")
 		}
 		limit := rapid.Float64Range(0.05, 1.2).Draw(t, "limit")
 		before := m.Level(epoch)
@@ -184,41 +184,21 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
-	for _, tc := range []struct {
-		name       string
-		retryAfter time.Duration
-		after      time.Duration
-		want       float64
-	}{
-		{"at once", 3 * time.Second, 0, 1.05},
-		{"the level drains to 1 by then", 3 * time.Second, 3 * time.Second, 1},
-		{"and below after", 3 * time.Second, 6 * time.Second, 0.95},
-		{"no hint", -1, 0, 1},
-		{"a day counts as a minute", 24 * time.Hour, time.Minute + 30*time.Second, 0.5},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			m := NewMeter(ptu(time.Minute))
-			r := m.Reserve(epoch, Cost{Prompt: 6_000})
-			m.Release(epoch, r)
-			m.Refused(epoch, tc.retryAfter)
-			level(t, m, at(tc.after), tc.want)
-		})
-	}
-}
-
-// TestRefusalHolds: capacity given back meanwhile does not end a refusal.
-func TestRefusalHolds(t *testing.T) {
-	m := NewMeter(ptu(time.Minute))
-	r := m.Reserve(epoch, Cost{Prompt: 60_000})
-	m.Refused(epoch, 2*time.Second)
-	m.Settle(epoch, r, Cost{})
-	level(t, m, at(time.Second), 1)
-	if got := m.ReadyAt(at(time.Second), 0.97); !got.Equal(at(2 * time.Second)) {
-		t.Errorf("ReadyAt = %v, want when the refusal ends, 2s", got.Sub(epoch))
-	}
-	if got := m.Level(at(2 * time.Second)); got > 0.1 {
-		t.Errorf("after the refusal Level = %v", got)
+// TestRefusalLeavesTheLevel: a refusal pauses requests of its size. It says nothing
+// about how much is left for smaller ones, so the level stays what it was.
+func TestRefusalLeavesTheLevel(t *testing.T) {
+	for _, depth := range []time.Duration{0, time.Minute} {
+		m := NewMeter(ptu(depth))
+		m.Reserve(epoch, Cost{Prompt: 30_000}, "")
+		r := m.Reserve(epoch, Cost{Prompt: 6_000}, "")
+		m.Refused(epoch, 3*time.Second, r)
+		level(t, m, epoch, 0.6)
+		m.Release(epoch, r)
+		level(t, m, epoch, 0.5)
+		level(t, m, at(3*time.Second), 0.45)
+		if got := m.ReadyAt(epoch, 0.97); !got.Equal(epoch) {
+			t.Errorf("ReadyAt = %v, want now: the pause is not the level's", got.Sub(epoch))
+		}
 	}
 }
 
@@ -230,7 +210,7 @@ func TestDepthIsLearned(t *testing.T) {
 		for range 30 {
 			now = now.Add(time.Minute)
 			m.Calibrate(now, utilization(u))
-			m.Refused(now, time.Duration((u-1)*float64(truth)))
+			m.Refused(now, time.Duration((u-1)*float64(truth)), Reservation{})
 		}
 		return m.provisioned.depth
 	}
@@ -255,7 +235,7 @@ func BenchmarkMeter(b *testing.B) {
 			for b.Loop() {
 				now = now.Add(time.Millisecond)
 				m.Level(now)
-				r := m.Reserve(now, Cost{Prompt: 100, Output: 20})
+				r := m.Reserve(now, Cost{Prompt: 100, Output: 20}, "")
 				m.ReadyAt(now, 0.97)
 				m.Calibrate(now, signals)
 				m.Settle(now, r, Cost{Prompt: 100, Output: 10})

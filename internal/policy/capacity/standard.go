@@ -25,7 +25,6 @@ type quota struct {
 	requests  float64
 	periodEnd time.Time
 
-	fullUntil    time.Time // a refusal holds the level at 1 or above until then
 	calibratedAt time.Time
 }
 
@@ -42,11 +41,7 @@ func newQuota(d spillway.Deployment) quota {
 
 func (q *quota) level(now time.Time) float64 {
 	q.advance(now)
-	level := max(q.tokenShare(), q.requestShare())
-	if now.Before(q.fullUntil) {
-		level = max(level, 1)
-	}
-	return level
+	return max(q.tokenShare(), q.requestShare())
 }
 
 func (q *quota) tokenShare() float64 {
@@ -63,13 +58,11 @@ func (q *quota) requestShare() float64 {
 	return q.requests / q.perPeriod
 }
 
-// reserve counts the whole prompt: the service estimates it from the text, so
-// cached tokens count as well.
-func (q *quota) reserve(now time.Time, c Cost) Reservation {
+func (q *quota) reserve(now time.Time, size int64) Reservation {
 	q.advance(now)
 	q.startMinute(now)
 	q.startPeriod(now)
-	tokens := quotaTokens(c)
+	tokens := q.atMost(size)
 	q.tokens += tokens
 	q.requests++
 	return Reservation{units: tokens, minute: q.minute}
@@ -78,7 +71,7 @@ func (q *quota) reserve(now time.Time, c Cost) Reservation {
 func (q *quota) settle(now time.Time, r Reservation, actual Cost) {
 	q.advance(now)
 	if r.minute == q.minute {
-		q.tokens += max(quotaTokens(actual)-r.units, 0)
+		q.tokens += max(q.atMost(quotaTokens(actual))-r.units, 0)
 	}
 }
 
@@ -100,10 +93,24 @@ func (q *quota) readyAt(now time.Time, limit float64) time.Time {
 	if q.requestShare() >= limit {
 		ready = later(ready, q.periodEnd)
 	}
-	if limit <= 1 {
-		ready = later(ready, q.fullUntil)
-	}
 	return ready
+}
+
+// largest returns the most that one request can cost; 0 means any amount. A limit
+// that a header has lowered for a while does not count.
+func (q *quota) largest() int64 {
+	if q.configured > 0 {
+		return q.configured
+	}
+	return max(q.limit, 0)
+}
+
+// atMost bounds what one request counts by the limit.
+func (q *quota) atMost(tokens int64) int64 {
+	if q.limit <= 0 {
+		return tokens
+	}
+	return min(tokens, q.limit)
 }
 
 // calibrate follows the service's own limit, which it may lower for a while
@@ -112,7 +119,7 @@ func (q *quota) readyAt(now time.Time, limit float64) time.Time {
 // upwards both readings agree.
 func (q *quota) calibrate(now time.Time, s spillway.Signals) {
 	q.advance(now)
-	if limit := int64(s.LimitTokens); limit > 0 {
+	if limit := int64(bounded(s.LimitTokens)); limit > 0 {
 		q.limit = limit
 		if q.configured > 0 {
 			q.limit = min(limit, q.configured)
@@ -136,22 +143,14 @@ func (q *quota) calibrate(now time.Time, s spillway.Signals) {
 	}
 }
 
-// refused blocks until the service said. A wait beyond the request period can
-// only be the minute's end, so that is moved there.
+// refused learns when the minute ends: a wait beyond the request period can only be
+// for that.
 func (q *quota) refused(now time.Time, retryAfter time.Duration) {
 	q.advance(now)
-	q.fullUntil = later(q.fullUntil, now.Add(retryAfter))
 	if retryAfter > q.period && q.limit > 0 {
-		q.tokens = max(q.tokens, q.limit)
+		q.startMinute(now)
 		q.minuteEnd = now.Add(retryAfter)
-		return
 	}
-	if retryAfter > 0 {
-		return
-	}
-	// Without a hint, hold back for one request period: the shortest wait
-	// that can help.
-	q.fullUntil = later(q.fullUntil, now.Add(q.period))
 }
 
 // advance ends the minute and the request period that have passed. The next
@@ -178,11 +177,19 @@ func (q *quota) startPeriod(now time.Time) {
 	}
 }
 
-// quotaTokens returns what counts against tokens per minute.
-func quotaTokens(c Cost) int64 { return int64(max(c.Prompt, 0) + max(c.Output, 0)) }
+// quotaTokens returns what counts against tokens per minute: the whole prompt, since
+// the service estimates it from the text, so that cached tokens count as well.
+func quotaTokens(c Cost) int64 { return int64(bounded(c.Prompt) + bounded(c.Output)) }
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
 		return b
 	}
 	return a

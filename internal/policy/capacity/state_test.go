@@ -19,7 +19,7 @@ func TestStateKeepsWhatWasLearned(t *testing.T) {
 	for i := range 50 { // 10 s of drain for half of the bucket: it is 20 s deep
 		now := start.Add(time.Duration(i) * time.Minute)
 		m.Calibrate(now, spillway.Signals{Utilization: 1.5, RemainingTokens: -1, RemainingRequests: -1})
-		m.Refused(now, 10*time.Second)
+		m.Refused(now, 10*time.Second, Reservation{})
 	}
 	learned := m.State()
 	if learned.DepthSeconds < 19 || learned.DepthSeconds > 21 {
@@ -31,7 +31,7 @@ func TestStateKeepsWhatWasLearned(t *testing.T) {
 		t.Errorf("restored %+v at level %v, want %+v and empty", again.State(), again.Level(start), learned)
 	}
 	full := int(100 * 2500 / 60 * learned.DepthSeconds)
-	again.Reserve(start, Cost{Prompt: full})
+	again.Reserve(start, Cost{Prompt: full}, "")
 	if level := again.Level(start); level < 0.99 || level > 1.01 {
 		t.Errorf("a full bucket is at %v", level)
 	}

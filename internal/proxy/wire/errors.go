@@ -133,14 +133,14 @@ func (e Error) SetHeaders(h http.Header) {
 // Refused formats a refusal of the policy core for the client. window is the time
 // that the request had; 0 leaves it unsaid.
 func Refused(r spillway.Refusal, window time.Duration) Error {
-	e := Error{Status: r.Code.Status(), Code: string(r.Code), Type: typeServer, RetryAfter: r.RetryAfter}
+	e := Error{Status: r.Code.Status(), Code: string(r.Code), Type: typeServer, RetryAfter: r.RetryAfter, NoRetry: r.Code.NoRetry()}
 	within := "in time"
 	if window > 0 {
 		within = "within " + window.Round(time.Millisecond).String()
 	}
 	switch r.Code {
 	case spillway.RefusalTooLarge:
-		e.Type, e.NoRetry, e.Param = typeInvalidRequest, true, "max_tokens"
+		e.Type, e.Param = typeInvalidRequest, "max_tokens"
 		switch {
 		case r.Capped && r.FitTokens == 0:
 			e.Param = "n"
@@ -154,7 +154,7 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 			"Lower the token limit to that number, raise the deadline, or request a stream.", within, r.FitTokens)
 	case spillway.RefusalDeadline:
 		// The time that the client allows is over: a retry of its SDK would be too late.
-		e.Type, e.Code, e.NoRetry = typeTimeout, CodeTimeout, true
+		e.Type, e.Code = typeTimeout, CodeTimeout
 		e.Message = fmt.Sprintf("The operation was timeout. No deployment produced a token %s. "+
 			"Raise the deadline, shorten the prompt, or request a stream.", within)
 	case spillway.RefusalQueueFull:
@@ -170,11 +170,10 @@ func Refused(r spillway.Refusal, window time.Duration) Error {
 	case spillway.RefusalEnding:
 		e.Message = "The gateway is shutting down. " + retryAdvice(r.RetryAfter)
 	case spillway.RefusalNeverFits:
-		e.Type, e.NoRetry = typeInvalidRequest, true
+		e.Type = typeInvalidRequest
 		e.Message = fmt.Sprintf("The request is larger than the capacity of every deployment: prompt and requested output together may have "+
 			"at most %d tokens. Shorten the prompt or lower the token limit.", r.FitTokens)
 	case spillway.RefusalLoop:
-		e.NoRetry = true
 		e.Message = "Request loop: a deployment's endpoint points back to this gateway. " +
 			"Correct the endpoint in the gateway's configuration."
 	default:

@@ -1,0 +1,343 @@
+package capacity
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/spillway-ai/spillway"
+)
+
+// both are meters of either kind, with and without limits. A prompt token is one
+// token for all of them.
+func both(t *testing.T, test func(t *testing.T, m *Meter)) {
+	for name, d := range map[string]spillway.Deployment{
+		"provisioned": ptu(time.Minute), "standard": standard(100_000, 0), "unlimited": standard(0, 0),
+	} {
+		t.Run(name, func(t *testing.T) { test(t, NewMeter(d)) })
+	}
+}
+
+// refused sends a request that is refused, like the engine does it.
+func refused(m *Meter, now time.Time, r request, retryAfter time.Duration) Reservation {
+	held := m.Reserve(now, Cost{Prompt: r.tokens}, r.tier)
+	m.Refused(now, retryAfter, held)
+	m.Release(now, held)
+	return held
+}
+
+// request is a request for capacity.
+type request struct {
+	tokens int
+	tier   string
+}
+
+// paused checks until when a request has to wait; a negative time means that it does
+// not.
+func paused(t *testing.T, m *Meter, now time.Time, r request, until time.Duration) {
+	t.Helper()
+	got := m.PausedUntil(now, Cost{Prompt: r.tokens}, r.tier)
+	if until < 0 && !got.IsZero() || until >= 0 && !got.Equal(at(until)) {
+		t.Errorf("at %v: %d tokens of tier %q are paused until %v, want %v", now.Sub(epoch), r.tokens, r.tier, got.Sub(epoch), until)
+	}
+}
+
+// A refusal pauses requests that cost as much, until the service's wait has passed.
+// A smaller one may be sent after a second.
+func TestRefusalIsAboutTheSize(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		paused(t, m, epoch, request{1000, ""}, -1)
+		refused(m, epoch, request{1000, ""}, 20*time.Second)
+		for _, tc := range []struct {
+			after         time.Duration
+			tokens        int
+			until         time.Duration
+			smallerPassed bool
+		}{
+			{0, 1001, 20 * time.Second, false},
+			{0, 1000, 20 * time.Second, false},
+			{0, 999, time.Second, false},
+			{0, 0, time.Second, false},
+			{time.Second - 1, 999, time.Second, false},
+			{time.Second, 999, -1, true},
+			{time.Second, 1000, 20 * time.Second, true},
+			{20*time.Second - 1, 1000, 20 * time.Second, true},
+			{20*time.Second - 1, 999, -1, true},
+			{20 * time.Second, 1000, -1, true},
+		} {
+			paused(t, m, at(tc.after), request{tc.tokens, ""}, tc.until)
+			want := []Pause{{Until: at(20 * time.Second), Tokens: 1000, Smaller: tc.smallerPassed}}
+			if tc.after == 20*time.Second {
+				want = nil
+			}
+			if got := m.Pauses(at(tc.after), nil); fmt.Sprint(got) != fmt.Sprint(want) || m.Paused(at(tc.after)) != (want != nil) {
+				t.Errorf("at %v: pauses %v, paused %v, want %v", tc.after, got, m.Paused(at(tc.after)), want)
+			}
+		}
+	})
+}
+
+// The meter compares what a request costs there, output included.
+func TestRefusalComparesTheWholeCost(t *testing.T) {
+	for _, tc := range []struct {
+		name            string
+		d               spillway.Deployment
+		refused, paused Cost
+		want            bool
+	}{
+		{"standard: prompt and output", standard(100_000, 0), Cost{Prompt: 100, Output: 900}, Cost{Prompt: 900, Output: 100}, true},
+		{"standard: cached tokens count", standard(100_000, 0), Cost{Prompt: 1000}, Cost{Prompt: 1000, Cached: 900}, true},
+		{"standard: less", standard(100_000, 0), Cost{Prompt: 100, Output: 900}, Cost{Prompt: 899, Output: 100}, false},
+		{"provisioned: output weighs more", ptu(time.Minute), Cost{Prompt: 600, Output: 100}, Cost{Output: 250}, true},
+		{"provisioned: less", ptu(time.Minute), Cost{Prompt: 600, Output: 100}, Cost{Prompt: 999}, false},
+		{"provisioned: cached tokens are free", ptu(time.Minute), Cost{Prompt: 1000}, Cost{Prompt: 1000, Cached: 1}, false},
+		{"provisioned: more than fits", ptu(time.Minute), Cost{Prompt: 200_000}, Cost{Prompt: 150_000}, false},
+		{"standard: more than fits", standard(100_000, 0), Cost{Prompt: 200_000}, Cost{Prompt: 150_000}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := NewMeter(tc.d)
+			r := m.Reserve(epoch, tc.refused, "")
+			m.Refused(epoch, 20*time.Second, r)
+			if got := m.PausedUntil(at(time.Second), tc.paused, "").Equal(at(20 * time.Second)); got != tc.want {
+				t.Errorf("paused %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestShortWaitsAreKept(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		refused(m, epoch, request{1000, ""}, 300*time.Millisecond)
+		paused(t, m, epoch, request{1000, ""}, 300*time.Millisecond)
+		paused(t, m, epoch, request{10, ""}, 300*time.Millisecond)
+		paused(t, m, at(300*time.Millisecond), request{1000, ""}, -1)
+	})
+}
+
+// One smaller request at a time finds out what the deployment serves.
+func TestProbes(t *testing.T) {
+	const end = 20 * time.Second
+	const free = 2500 * time.Millisecond // a second after the probe started
+	probe := func(m *Meter) Reservation { return m.Reserve(at(1500*time.Millisecond), Cost{Prompt: 400}, "") }
+	for _, tc := range []struct {
+		name       string
+		do         func(m *Meter, probe Reservation)
+		same, tiny time.Duration // until when requests of 500 and of 10 tokens wait at 2 s; -1 means that they do not
+	}{
+		{"is under way", func(*Meter, Reservation) {}, free, free},
+		{"is served", func(m *Meter, r Reservation) { m.Accepted(at(2*time.Second), r) }, -1, -1},
+		{"is served: then any number may be sent", func(m *Meter, r Reservation) {
+			m.Accepted(at(2*time.Second), r)
+			m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
+			m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
+		}, -1, -1},
+		{"is served, and ends", func(m *Meter, r Reservation) {
+			m.Accepted(at(2*time.Second), r)
+			m.Settle(at(2*time.Second), r, Cost{Prompt: 400})
+		}, -1, -1},
+		{"is canceled", func(m *Meter, r Reservation) { m.Release(at(2*time.Second), r) }, -1, -1},
+		{"ends without a response", func(m *Meter, r Reservation) { m.Settle(at(2*time.Second), r, Cost{}) }, -1, -1},
+		{"is refused too", func(m *Meter, r Reservation) {
+			m.Refused(at(2*time.Second), 10*time.Second, r)
+			m.Release(at(2*time.Second), r)
+		}, 12 * time.Second, 3 * time.Second},
+		{"is refused for longer", func(m *Meter, r Reservation) {
+			m.Refused(at(2*time.Second), 30*time.Second, r)
+			m.Release(at(2*time.Second), r)
+		}, 32 * time.Second, 3 * time.Second},
+		{"is served, and the next is refused", func(m *Meter, r Reservation) {
+			m.Accepted(at(2*time.Second), r)
+			refused(m, at(2*time.Second), request{100, ""}, 10*time.Second)
+		}, 12 * time.Second, 3 * time.Second},
+		{"another request is served that is no probe", func(m *Meter, _ Reservation) {
+			m.Accepted(at(2*time.Second), Reservation{})
+		}, free, free},
+		{"a request of another tier ends", func(m *Meter, _ Reservation) {
+			r := m.Reserve(at(2*time.Second), Cost{Prompt: 10}, "flex")
+			m.Accepted(at(2*time.Second), r)
+			m.Settle(at(2*time.Second), r, Cost{})
+		}, free, free},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			both(t, func(t *testing.T, m *Meter) {
+				refused(m, epoch, request{1000, ""}, end)
+				paused(t, m, at(time.Second), request{400, ""}, -1)
+				r := probe(m)
+				if got := m.Pauses(at(1500*time.Millisecond), nil); len(got) != 1 || got[0].Smaller {
+					t.Errorf("pauses %v, want one of smaller requests too while a probe is under way", got)
+				}
+				tc.do(m, r)
+				paused(t, m, at(2*time.Second), request{400, ""}, tc.same)
+				paused(t, m, at(2*time.Second), request{10, ""}, tc.tiny)
+				if got := m.PausedUntil(at(2*time.Second), Cost{Prompt: 1000}, ""); got.Before(at(end)) {
+					t.Errorf("1000 tokens are paused until %v", got.Sub(epoch))
+				}
+			})
+		})
+	}
+}
+
+// A probe that outlives its refusal has no say in the next one.
+func TestOldProbesAreVoid(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		refused(m, epoch, request{1000, ""}, 2*time.Second)
+		old := m.Reserve(at(time.Second), Cost{Prompt: 500}, "")
+		refused(m, at(10*time.Second), request{1000, ""}, 20*time.Second)
+		m.Accepted(at(10*time.Second), old)
+		paused(t, m, at(10*time.Second), request{500, ""}, 11*time.Second)
+		m.Reserve(at(11500*time.Millisecond), Cost{Prompt: 500}, "")
+		m.Settle(at(12*time.Second), old, Cost{Prompt: 500})
+		paused(t, m, at(12*time.Second), request{500, ""}, 12500*time.Millisecond)
+	})
+}
+
+// Attempts that do not try out the refusal say nothing about it: those from before it,
+// and those that are as large.
+func TestOnlyProbesProbe(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		before := m.Reserve(epoch, Cost{Prompt: 500}, "")
+		refused(m, epoch, request{1000, ""}, 20*time.Second)
+		large := m.Reserve(epoch, Cost{Prompt: 2000}, "")
+		for _, r := range []Reservation{before, large} {
+			m.Accepted(epoch, r)
+			paused(t, m, epoch, request{500, ""}, time.Second)
+			paused(t, m, epoch, request{1000, ""}, 20*time.Second)
+		}
+		paused(t, m, at(time.Second), request{500, ""}, -1) // neither holds the probe's place
+		m.Reserve(at(time.Second), Cost{Prompt: 500}, "")
+		m.Settle(at(time.Second), before, Cost{})
+		m.Release(at(time.Second), large)
+		paused(t, m, at(time.Second), request{500, ""}, 2*time.Second) // nor do they free it
+	})
+}
+
+// A request that is refused everywhere says nothing about smaller ones here.
+func TestRefusedElsewhere(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		r := refused(m, epoch, request{1000, ""}, 20*time.Second)
+		m.RefusedElsewhere(epoch, r)
+		if got := m.Pauses(epoch, nil); len(got) != 1 || !got[0].Smaller {
+			t.Errorf("pauses %v, want one that lets smaller requests pass", got)
+		}
+		paused(t, m, epoch, request{999, ""}, -1)
+		paused(t, m, epoch, request{1000, ""}, 20*time.Second)
+		for range 3 { // all of them, not one at a time
+			m.Reserve(epoch, Cost{Prompt: 500}, "")
+			paused(t, m, epoch, request{999, ""}, -1)
+		}
+		refused(m, at(time.Second), request{400, ""}, 20*time.Second) // but this one is refused here alone
+		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second)
+		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 100}), tier: ""})
+		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second) // a smaller one is not what was refused
+		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 1000}), tier: "flex"})
+		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second) // nor is one of another tier
+		m.Reserve(at(2*time.Second), Cost{Prompt: 300}, "")
+		paused(t, m, at(2*time.Second), request{300, ""}, 3*time.Second)
+		m.RefusedElsewhere(at(2*time.Second), r) // while a probe is under way
+		paused(t, m, at(2*time.Second), request{300, ""}, -1)
+		m.RefusedElsewhere(at(30*time.Second), r) // the refusal has ended
+		if m.Paused(at(30 * time.Second)) {
+			t.Error("paused after all waits")
+		}
+	})
+}
+
+// The service's tiers have capacity of their own.
+func TestTiersPauseByThemselves(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		refused(m, epoch, request{1000, "flex"}, 30*time.Second)
+		paused(t, m, epoch, request{1000, ""}, -1)
+		paused(t, m, epoch, request{1000, "priority"}, -1)
+		paused(t, m, epoch, request{1000, "flex"}, 30*time.Second)
+		refused(m, epoch, request{10, ""}, 5*time.Second)
+		paused(t, m, epoch, request{1000, ""}, 5*time.Second)
+		paused(t, m, epoch, request{10, "flex"}, time.Second)
+		paused(t, m, at(5*time.Second), request{1000, ""}, -1)
+		paused(t, m, at(5*time.Second), request{1000, "flex"}, 30*time.Second)
+	})
+}
+
+// With more tiers than a meter remembers, the pause that would end first is forgotten.
+func TestMoreTiersThanAreRemembered(t *testing.T) {
+	const others = maxTiers - 1 // than the default tier
+	both(t, func(t *testing.T, m *Meter) {
+		for i := range 2 * others {
+			tier, wait := fmt.Sprint("tier ", i), time.Duration(10+i)*time.Second
+			refused(m, epoch, request{1000, tier}, wait)
+			paused(t, m, epoch, request{1000, tier}, wait)
+		}
+		if got := m.Pauses(epoch, nil); len(got) != others {
+			t.Errorf("%d pauses, want %d: %v", len(got), others, got)
+		}
+		for i := range 2 * others {
+			until := time.Duration(-1)
+			if i >= others {
+				until = time.Duration(10+i) * time.Second
+			}
+			paused(t, m, epoch, request{1000, fmt.Sprint("tier ", i)}, until)
+		}
+		refused(m, epoch, request{1000, "short"}, 2*time.Second) // shorter than the one whose place it gets
+		paused(t, m, epoch, request{1000, "short"}, 2*time.Second)
+		if end := at(time.Duration(10+2*others-1) * time.Second); !m.Paused(end.Add(-1)) || m.Paused(end) {
+			t.Error("paused until another time than the last one")
+		}
+		refused(m, at(time.Minute), request{1000, "another"}, time.Second)
+		if got := m.Pauses(at(time.Minute), nil); len(got) != 1 {
+			t.Errorf("pauses that have ended are reported: %v", got)
+		}
+	})
+}
+
+// Whatever is refused, served and canceled: nothing waits longer than the service
+// asked for, and what is smaller never waits longer than what is larger.
+func TestPausesEnd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := NewMeter(rapid.SampledFrom([]spillway.Deployment{ptu(0), standard(10_000, 60), standard(0, 0)}).Draw(t, "deployment"))
+		tiers := rapid.SampledFrom([]string{"", "flex", "priority", "a", "b", "c"})
+		now, latest := epoch, epoch
+		var open []Reservation
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 20_000}).Draw(t, "ms")) * time.Millisecond)
+			if len(open) == 0 || rapid.IntRange(0, 2).Draw(t, "start") == 0 {
+				open = append(open, m.Reserve(now, Cost{Prompt: rapid.IntRange(0, 2000).Draw(t, "prompt")}, tiers.Draw(t, "tier")))
+				continue
+			}
+			i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
+			r := open[i]
+			open = append(open[:i], open[i+1:]...)
+			switch rapid.IntRange(0, 4).Draw(t, "what") {
+			case 0, 1:
+				wait := time.Duration(rapid.IntRange(1, 60_000).Draw(t, "wait")) * time.Millisecond
+				m.Refused(now, wait, r)
+				m.Release(now, r)
+				latest = later(latest, now.Add(wait))
+				if until := m.PausedUntil(now, Cost{Prompt: m.tokens(r.size) + 1}, r.tier); until.Before(now.Add(wait)) {
+					t.Fatalf("refused for %v, paused for %v", wait, until.Sub(now))
+				}
+				if rapid.Bool().Draw(t, "elsewhere too") {
+					m.RefusedElsewhere(now, r)
+				}
+			case 2:
+				m.Accepted(now, r)
+				m.Settle(now, r, Cost{})
+			case 3:
+				m.Settle(now, r, Cost{Prompt: 3000})
+			case 4:
+				m.Release(now, r)
+			}
+			tier, last := tiers.Draw(t, "asked tier"), time.Time{}
+			for _, tokens := range []int{0, 1, 100, 500, 1000, 1999, 2000, 1 << 40} {
+				until := m.PausedUntil(now, Cost{Prompt: tokens}, tier)
+				if until.After(latest) || until.Before(last) || !until.IsZero() && !until.After(now) {
+					t.Fatalf("%d tokens are paused until %v; less until %v, the last wait ends at %v", tokens, until, last, latest)
+				}
+				last = until
+			}
+			if m.Paused(now) != now.Before(latest) || len(m.Pauses(now, nil)) > 2*maxTiers || len(m.Pauses(now, nil)) > 0 && !m.Paused(now) {
+				t.Fatalf("paused %v with %d pauses; the last wait ends in %v", m.Paused(now), len(m.Pauses(now, nil)), latest.Sub(now))
+			}
+		}
+	})
+}
