@@ -27,6 +27,9 @@ type Ask struct {
 	Background   bool // background is true
 	Unstreamable bool // no service streams it: best_of above 1, spoken responses
 
+	// ServiceTier is one of the tiers that services document, "other" for any other
+	// value, or "" when absent.
+	ServiceTier        string
 	PreviousResponseID string
 
 	// PromptBytes is the size of what becomes prompt tokens: messages, input,
@@ -202,4 +205,5 @@ func (a *Ask) Fill(r *spillway.Request) {
 	r.Tools = a.Tools
 	r.Reasoning = a.Reasoning
 	r.Affinity = a.Affinity
+	r.ServiceTier = a.ServiceTier
 }

@@ -202,7 +202,7 @@ func TestAffinity(t *testing.T) {
 }
 
 func TestFill(t *testing.T) {
-	a, err := ReadAsk(spillway.APIChat, []byte(`{"model":"m","stream":true,"max_tokens":5,"n":2,"tools":[1],"messages":[1],"response_format":{"type":"json_object"},"reasoning_effort":"low"}`))
+	a, err := ReadAsk(spillway.APIChat, []byte(`{"model":"m","stream":true,"max_tokens":5,"n":2,"tools":[1],"messages":[1],"response_format":{"type":"json_object"},"reasoning_effort":"low","service_tier":"flex"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,10 +210,21 @@ func TestFill(t *testing.T) {
 	a.Fill(&got)
 	want := spillway.Request{
 		ID: "id", API: spillway.APIChat, Stream: true, Choices: 2, AskTokens: 5, BodyBytes: 6,
-		Structured: true, Tools: true, Reasoning: true,
+		Structured: true, Tools: true, Reasoning: true, ServiceTier: "flex",
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestServiceTier(t *testing.T) {
+	for body, want := range map[string]string{
+		`{}`: "", `{"service_tier":null}`: "", `{"service_tier":"auto"}`: "auto", `{"service_tier":"pri\u006frity"}`: "priority",
+		`{"service_tier":"made-up"}`: "other", `{"service_tier":7}`: "",
+	} {
+		if a, err := ReadAsk(spillway.APIResponses, []byte(body)); err != nil || a.ServiceTier != want {
+			t.Errorf("%s: tier %q, %v; want %q", body, a.ServiceTier, err, want)
+		}
 	}
 }
 

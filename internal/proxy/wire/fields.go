@@ -90,6 +90,8 @@ func (r *reader) readKnownField(m *member) bool {
 	case "reasoning", "reasoning_effort":
 		a.Reasoning = !m.null
 		return r.value()
+	case "service_tier":
+		return r.readServiceTier()
 	case "previous_response_id":
 		return r.readText("previous_response_id", &a.PreviousResponseID)
 	case "prompt_cache_key":
@@ -104,6 +106,23 @@ func (r *reader) readKnownField(m *member) bool {
 		return r.readBool("background", &a.Background)
 	}
 	return r.value()
+}
+
+// readServiceTier reads the service tier. What it may be is for the service to decide,
+// so no value is rejected; names that the gateway does not know count as one tier.
+func (r *reader) readServiceTier() bool {
+	if !r.at('"') {
+		return r.value()
+	}
+	var tier string
+	ok := r.readText("service_tier", &tier)
+	switch tier {
+	case "", "auto", "default", "flex", "priority", "scale":
+		r.ask.ServiceTier = tier
+	default:
+		r.ask.ServiceTier = "other"
+	}
+	return ok
 }
 
 // storeMember stores m, whose value ends at end.
