@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// The tables.
+// The tables of comparisons.
 const (
 	simulated = "Simulated"
 	sockets   = "Over sockets"
@@ -38,16 +38,19 @@ const (
 
 // row is one comparison.
 type row struct {
-	table, kind, layout string
-	without, with       string // success
-	before, after       time.Duration
+	table         string
+	place         int // in its table
+	kind, layout  string
+	without, with result
 }
 
 // sickRow is what became of a deployment that is really sick.
 type sickRow struct {
-	sickness, layout, success string
-	attempts                  int
-	back                      time.Duration
+	place            int
+	sickness, layout string
+	attempts         int
+	back             time.Duration
+	result           result
 }
 
 // results are what the tests found.
@@ -60,37 +63,54 @@ type results struct {
 var board results
 
 // add adds a comparison.
-func (r *results) add(table, kind, layout string, with, without result) {
+func (r *results) add(x row) {
+	x.with.forget()
+	x.without.forget()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rows = append(r.rows, row{
-		table, kind, layout,
-		fmt.Sprintf("%.2f%%", without.success()), fmt.Sprintf("%.2f%%", with.success()), without.p99(), with.p99(),
-	})
+	r.rows = append(r.rows, x)
 }
 
 // addSick adds the case of a sick deployment.
-func (r *results) addSick(f *fault, attempts int, back time.Duration, of result) {
+func (r *results) addSick(x sickRow) {
+	x.result.forget()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sick = append(r.sick, sickRow{f.name, f.layout.name, fmt.Sprintf("%.2f%%", of.success()), attempts, back})
+	r.sick = append(r.sick, x)
 }
+
+// forget releases what the tables do not show.
+func (r *result) forget() { r.world, r.uses = nil, nil }
 
 // markdown returns the tables.
 func (r *results) markdown() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	slices.SortStableFunc(r.rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.kind, b.kind), cmp.Compare(a.layout, b.layout))
+		return cmp.Or(cmp.Compare(b.table, a.table), cmp.Compare(a.place, b.place))
 	})
+	slices.SortStableFunc(r.sick, func(a, b sickRow) int { return cmp.Compare(a.place, b.place) })
 	var out strings.Builder
+	heading := func(title string, columns ...string) {
+		fmt.Fprintf(&out, "\n### %s\n\n| %s |\n%s|\n", title, strings.Join(columns, " | "), strings.Repeat("|---", len(columns)))
+	}
 	table := ""
 	for _, x := range r.rows {
 		if x.table != table {
 			table = x.table
-			fmt.Fprintf(&out, "\n### %s\n\n| kind | layout | success without | with | p99 without | with |\n|---|---|---|---|---|---|\n", table)
+			heading(table, "guilty request", "layout", "success without", "success with", "p99 without", "p99 with")
 		}
-		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s |\n", x.kind, x.layout, x.without, x.with, x.before.Round(time.Millisecond), x.after.Round(time.Millisecond))
+		fmt.Fprintf(&out, "| %s | %s | %.2f%% | %.2f%% | %s | %s |\n", x.kind, x.layout,
+			x.without.success(), x.with.success(), seconds(x.without.p99()), seconds(x.with.p99()))
+	}
+	if len(r.sick) > 0 {
+		heading("A sick deployment", "every response", "layout", "attempts in 60 s", "used again after", "success")
+	}
+	for _, x := range r.sick {
+		fmt.Fprintf(&out, "| %s | %s | %d | %s | %.2f%% |\n", x.sickness, x.layout, x.attempts, seconds(x.back), x.result.success())
 	}
 	return strings.TrimLeft(out.String(), "\n")
 }
+
+// seconds writes a time with milliseconds.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }

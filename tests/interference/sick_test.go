@@ -58,8 +58,8 @@ const (
 // everybody is left after a few requests, whoever sent them, and used again
 // soon after it has recovered. Callers do not notice.
 func TestSimulatedSick(t *testing.T) {
-	for _, sick := range sicknesses() {
-		for _, l := range layouts() {
+	for i, sick := range sicknesses() {
+		for j, l := range layouts() {
 			for _, c := range crowds() {
 				if c.class.Objective.TTFT > 0 && l.name == "2 tiers" {
 					continue // the second tier alone cannot keep the objectives
@@ -68,7 +68,7 @@ func TestSimulatedSick(t *testing.T) {
 					name := fmt.Sprintf("%s/%s/%s/%v per second", sick.name, l.name, c.name, rate)
 					t.Run(name, func(t *testing.T) {
 						t.Parallel()
-						f := fault{sick, scenario{layout: l, crowd: c, healthy: int(rate * watched.Seconds()), seed: 1, rate: rate, change: sick.ask}}
+						f := fault{2*i + j, sick, scenario{layout: l, crowd: c, healthy: int(rate * watched.Seconds()), seed: 1, rate: rate, change: sick.ask}}
 						f.check(t)
 					})
 				}
@@ -79,6 +79,7 @@ func TestSimulatedSick(t *testing.T) {
 
 // fault is one of these cases.
 type fault struct {
+	place int // in the table
 	sickness
 	scenario
 }
@@ -105,15 +106,15 @@ func (f *fault) check(t *testing.T) {
 		t.Errorf("%.2f%% of the requests succeeded, want 99.9%%", r.success())
 	}
 	if f.rate == 20 && f.crowd.name == crowds()[0].name {
-		board.addSick(f, attempts, back, r)
+		board.addSick(sickRow{f.place, f.name, f.layout.name, attempts, back, r})
 	}
 }
 
-// back returns how long after its recovery the deployment was used again: half
-// as much as before, for ten seconds.
+// back returns how long after its recovery the deployment was used again: from
+// an attempt on half as much as before, for ten seconds.
 func (f *fault) back(p *peer, expected float64) (time.Duration, bool) {
 	const span = 10 * time.Second
-	for at := sickUntil; at <= sickUntil+maxBack; at += 500 * time.Millisecond {
+	for _, at := range within(p.arrivals, sickUntil, sickUntil+maxBack) {
 		if n := len(within(p.arrivals, at, at+span)); float64(n) >= expected*span.Seconds()/2 {
 			return at - sickUntil, true
 		}

@@ -15,11 +15,11 @@ const (
 // TestSimulated compares the healthy callers' success and latency with and
 // without a guilty caller, in virtual time: every kind, in every layout.
 func TestSimulated(t *testing.T) {
-	for _, s := range scenarios(2400, crowds()[:1], patterns()[:1]) {
+	for i, s := range scenarios(2400, crowds()[:1], patterns()[:1]) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			with, without := s.compare(t)
-			board.add(simulated, s.kind.name, s.layout.name, with, without)
+			board.add(row{simulated, i, s.kind.name, s.layout.name, without, with})
 		})
 	}
 }

@@ -119,7 +119,7 @@ type scenario struct {
 	pattern pattern
 	healthy int // requests
 	seed    uint64
-	rate    float64      // of the healthy requests, per second
+	rate    float64     // of the healthy requests, per second
 	change  func(*call) // of each healthy request; nil for none
 }
 
@@ -195,7 +195,8 @@ func (s *scenario) guiltyCalls() []*call {
 type result struct {
 	requests, succeeded int
 	took                []time.Duration // of those that succeeded
-	uses                []use
+	failure             string          // one of the others, over sockets
+	uses                []use           // in simulations
 	world               *world
 }
 
