@@ -104,7 +104,7 @@ func (r *results) markdown() string {
 			x.without.success(), x.with.success(), seconds(x.without.p99()), seconds(x.with.p99()))
 	}
 	if len(r.sick) > 0 {
-		heading("A sick deployment", "every response", "layout", "attempts in 60 s", "used again after", "success")
+		heading("A sick deployment", "every response", "layout", fmt.Sprintf("attempts in %v", sickUntil-sickFrom), "used again after", "success")
 	}
 	for _, x := range r.sick {
 		fmt.Fprintf(&out, "| %s | %s | %d | %s | %.2f%% |\n", x.sickness, x.layout, x.attempts, seconds(x.back), x.result.success())

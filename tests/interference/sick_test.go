@@ -41,8 +41,8 @@ func sicknesses() []sickness {
 }
 
 const (
-	// A deployment is sick for a minute, beginning at sickFrom.
-	sickFrom, sickUntil = 20 * time.Second, 80 * time.Second
+	// When a deployment is sick.
+	sickFrom, sickUntil = 20 * time.Second, 73 * time.Second
 	// watched is how long the traffic lasts.
 	watched = 160 * time.Second
 	// maxBack is how long after it has recovered a deployment may stay unused: the

@@ -1,6 +1,8 @@
 package interference
 
 import (
+	"flag"
+	"fmt"
 	"testing"
 )
 
@@ -27,12 +29,17 @@ func TestSimulated(t *testing.T) {
 // TestSimulatedPatterns is the same for other crowds and patterns.
 func TestSimulatedPatterns(t *testing.T) {
 	for _, s := range scenarios(400, crowds(), patterns()) {
-		t.Run(s.String(), func(t *testing.T) {
-			t.Parallel()
-			s.compare(t)
-		})
+		for seed := range *seeds {
+			s.seed = 1 + seed
+			t.Run(fmt.Sprintf("%s/%d", &s, s.seed), func(t *testing.T) {
+				t.Parallel()
+				s.compare(t)
+			})
+		}
 	}
 }
+
+var seeds = flag.Uint64("seeds", 1, "number of seeds to simulate the patterns with")
 
 // scenarios returns every combination.
 func scenarios(healthy int, crowds []crowd, patterns []pattern) []scenario {

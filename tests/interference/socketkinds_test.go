@@ -105,6 +105,16 @@ func (x *exchange) flood() bool {
 	x.write(streamHead)
 	text := strings.Repeat(event, 100)
 	for x.chunk(text) {
+		x.pause(time.Millisecond)
+	}
+	return false
+}
+
+// drips streams a token now and then, without end.
+func drips(x *exchange) bool {
+	x.write(streamHead)
+	for x.chunk(event) {
+		x.pause(20 * time.Millisecond)
 	}
 	return false
 }
@@ -168,6 +178,8 @@ func socketKinds() []socketKind {
 		{name: "client leaves a stream", script: hangsWithin, ask: ask{stream: true, leave: 100 * time.Millisecond}},
 		{name: "slow reader", script: neverEnds, ask: ask{stream: true, stuck: true, leave: 1500 * time.Millisecond}},
 
+		{name: "response exceeds the window", script: drips},
+		{name: "response exceeds max_answer_bytes", script: neverEnds},
 		{name: "max_tokens and n of 1e9", script: slowly, ask: ask{members: `"max_tokens":1000000000,"n":1000000000,`, leave: time.Second}, tpm: 10_000_000},
 		{name: "prompt of 2 MB, 400 after 1 s", script: after(time.Second, says(400, "", "context_length_exceeded")), ask: ask{size: 2 << 20}, tpm: 100_000},
 		{name: "usage of 999,999,999", script: overUsage, tpm: 10_000_000},

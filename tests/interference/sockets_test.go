@@ -40,7 +40,7 @@ const (
 // socketConfig is the gateway's configuration: addresses of the deployments,
 // tpm, and tiers.
 const socketConfig = `
-server: {write_timeout: 1s}
+server: {write_timeout: 1s, max_answer_bytes: 1MiB}
 deployments:
 %[1]s
 pools:

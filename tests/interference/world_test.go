@@ -155,9 +155,11 @@ type call struct {
 
 	flight   *policy.Flight
 	attempts []*attempt
-	wakeAt   time.Duration
-	settled  bool
-	verdict  spillway.Action
+	wakeAt   time.Duration // that the engine wants; forever for never
+	// scheduled is the newest instant in the agenda for it; 0 is none.
+	scheduled time.Duration
+	settled   bool
+	verdict   spillway.Action
 }
 
 // report tells the engine of an event, and performs what it returns.
@@ -181,15 +183,8 @@ func (c *call) perform(step spillway.Step) {
 	w := c.world
 	c.wakeAt = forever
 	if !step.WakeAt.IsZero() {
-		wake := max(step.WakeAt.Sub(start), w.now)
-		c.wakeAt = wake
-		w.at(wake, func() {
-			if c.settled || c.wakeAt != wake {
-				return
-			}
-			c.onWake()
-			w.wakeReady()
-		})
+		c.wakeAt = max(step.WakeAt.Sub(start), w.now)
+		c.scheduleWake()
 	}
 	for _, a := range step.Actions {
 		switch a.Kind {
@@ -205,6 +200,24 @@ func (c *call) perform(step spillway.Step) {
 	if c.settled {
 		c.end()
 	}
+}
+
+// scheduleWake schedules the call's wake-up, unless it is scheduled already.
+func (c *call) scheduleWake() {
+	at := c.wakeAt
+	if c.scheduled == at {
+		return
+	}
+	c.scheduled = at
+	c.world.at(at, func() {
+		if c.scheduled == at {
+			c.scheduled = 0
+		}
+		if !c.settled && c.wakeAt == at {
+			c.onWake()
+			c.world.wakeReady()
+		}
+	})
 }
 
 // end ends a settled call: what still runs is stopped, and its client may try
