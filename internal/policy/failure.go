@@ -31,7 +31,9 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	a.breaker.Drop(now, a.permit)
 	f.recordFailure(a, ev)
 	f.calibrate(now, a, ev)
-	a.meter.Refused(now, retry.ClampRetryAfter(ev.RetryAfter), a.reservation)
+	wait := a.deployment.refusedFor(ev.RetryAfter)
+	a.retryAt = now.Add(wait)
+	a.meter.Refused(now, wait, a.reservation)
 	for i := range f.n {
 		if other := f.attempt(i); other.failed == spillway.FailureRefused && other.meter != a.meter {
 			other.meter.RefusedElsewhere(now, other.reservation)
