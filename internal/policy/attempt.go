@@ -68,7 +68,7 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	f.n++
 	a.number = f.n
 	a.deployment, a.meter, a.breaker, a.plan = d, d.meter, d.breaker, p
-	a.permit = d.breaker.Acquire(now, f.engine.rnd)
+	a.permit = d.breaker.Acquire(now, f.engine.rnd, f.who, f.operation)
 	a.start, a.load, a.live = now, d.meter.Level(now), true
 	a.assembled = f.req.API.Generates() && !f.req.Stream && f.canAssemble()
 	a.reservation = d.meter.Reserve(now, f.demandOf(p.charge))

@@ -170,8 +170,8 @@ func (f *Flight) blocked(now time.Time, d *deployment) spillway.SpillReason {
 	return spillway.SpillNone
 }
 
-// nothingLeft reports whether every deployment that this request may use is broken,
-// paused, or tried: then broken ones are used too. If all of them fail some of the
+// nothingLeft reports whether every deployment that this request may use, or try again,
+// is broken or paused: then broken ones are used too. If all of them fail some of the
 // requests, half of the service is better than none.
 func (f *Flight) nothingLeft(now time.Time) bool {
 	broken := false
@@ -181,7 +181,8 @@ func (f *Flight) nothingLeft(now time.Time) bool {
 		case f.excluded(d) || final(class):
 		case f.blocked(now, d) == spillway.SpillBroken:
 			broken = true
-		case tried, f.blocked(now, d) == spillway.SpillPaused:
+		case f.blocked(now, d) == spillway.SpillPaused:
+		case tried && f.n >= f.maxAttempts():
 		default:
 			return false
 		}
@@ -203,7 +204,7 @@ func (f *Flight) demand(now time.Time, d *deployment) capacity.Demand {
 
 // demandOf is what the service counts for this request with that output.
 func (f *Flight) demandOf(output int) capacity.Demand {
-	return capacity.Demand{Cost: capacity.Cost{Prompt: f.prompt, Output: output}, Tier: f.serviceTier(), By: f.who.Key()}
+	return capacity.Demand{Cost: capacity.Cost{Prompt: f.prompt, Output: output}, Tier: f.serviceTier(), By: f.who.Caller}
 }
 
 // fits reports whether the request can ever be served at d. The prompt is an

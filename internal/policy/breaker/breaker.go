@@ -106,8 +106,7 @@ type Breaker struct {
 	// last success, and all of them by caller and by shape.
 	requests, failures *stat.Window
 	consecutive        int
-	failingSince       time.Time // start of the first failed attempt of those
-	undecided          int       // failures since then of which it is not known who is to blame
+	undecided          int // failures since then of which it is not known who is to blame
 	callers, shapes    *groups
 
 	openUntil time.Time
@@ -120,8 +119,12 @@ type Breaker struct {
 	successes int // of probes, while half-open
 	probedAt  time.Time
 
-	succeededAt time.Time // when a request succeeded last
-	nextProbeAt time.Time // the next attempt when no deployment is closed
+	// failingSince is the start of the first attempt that failed in any way since the
+	// last success; zero when there is none. A success of an attempt that started
+	// before it says nothing about the failures.
+	failingSince time.Time
+	succeededAt  time.Time // when a request succeeded last
+	nextProbeAt  time.Time // the next attempt when no deployment is closed
 
 	run      uint64 // number of the run of failures
 	doubt    doubt
@@ -158,6 +161,7 @@ func (b *Breaker) Suspect(p Permit) Permit {
 	if p.generation == b.generation && b.state == Closed && !p.undecided {
 		p.undecided = true
 		b.undecided++
+		b.note(p)
 		p.run = b.run
 	}
 	return p
@@ -230,10 +234,14 @@ func (b *Breaker) Excludes(now time.Time, who Suspect, operation uint64) time.Ti
 // Key identifies a suspect by one number.
 func (s Suspect) Key() uint64 { return s.Caller*0x9e3779b97f4a7c15 ^ s.Shape }
 
-// Acquire counts an attempt that is sent now. The first after the open time makes
+// Acquire counts an attempt that is sent now for a request of who for an operation. The first after the open time makes
 // the breaker half-open. Attempts that are sent although the breaker is not
 // ready count the same way. rnd draws from [0, 1); it is used only then.
-func (b *Breaker) Acquire(now time.Time, rnd func() float64) Permit {
+func (b *Breaker) Acquire(now time.Time, rnd func() float64, who Suspect, operation uint64) Permit {
+	if b.excluded.n > 0 {
+		b.excluded.acquire(now, who.Key())
+		b.excluded.acquire(now, operation)
+	}
 	if b.state == Open && !now.Before(b.openUntil) {
 		b.setState(HalfOpen)
 	}
@@ -265,14 +273,13 @@ func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
 // Succeed ends a permit with a complete response to a request of who for an
 // operation.
 func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64) {
-	if p.generation != b.generation || b.state == Closed && p.started.Before(b.lastFailing()) {
-		// What started before the failures says nothing about them.
+	if p.generation != b.generation || p.started.Before(b.failingSince) {
 		return
 	}
-	b.succeededAt, b.refused, b.doubt = now, Suspect{}, doubt{}
+	b.succeededAt, b.failingSince, b.refused, b.doubt = now, time.Time{}, Suspect{}, doubt{}
 	if b.excluded.n > 0 {
-		b.excluded.clear(who.Key())
-		b.excluded.clear(operation)
+		b.excluded.clear(who.Key(), p.started)
+		b.excluded.clear(operation, p.started)
 	}
 	switch {
 	case b.state == Closed:
@@ -286,16 +293,11 @@ func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64
 	}
 }
 
-// lastFailing returns when the failures since the last success began; zero when there
-// are none.
-func (b *Breaker) lastFailing() time.Time {
-	switch {
-	case b.consecutive > 0:
-		return b.failingSince
-	case b.doubt.failures > 0:
-		return b.doubt.since
+// note notes the start of an attempt that failed.
+func (b *Breaker) note(p Permit) {
+	if b.failingSince.IsZero() {
+		b.failingSince = p.started
 	}
-	return time.Time{}
 }
 
 // Fail ends a permit with a failure whose cause is not known to be the request.
@@ -317,8 +319,9 @@ func (b *Breaker) Doubt(now time.Time, p Permit, who Suspect) {
 	}
 	d := &b.doubt
 	if d.failures == 0 {
-		*d = doubt{since: p.started, caller: who.Caller}
+		*d = doubt{since: now, caller: who.Caller}
 	}
+	b.note(p)
 	b.callers.remember(p.started, who.Caller)
 	b.shapes.remember(p.started, who.Shape)
 	d.failures++
@@ -361,9 +364,7 @@ func (b *Breaker) fail(now time.Time, p Permit, who Suspect) (closed bool) {
 	}
 	b.requests.Add(now, 1)
 	b.failures.Add(now, 1)
-	if b.consecutive == 0 {
-		b.failingSince = p.started
-	}
+	b.note(p)
 	b.consecutive++
 	b.callers.record(now, p.started, who.Caller, b.cfg.window(), false)
 	b.shapes.record(now, p.started, who.Shape, b.cfg.window(), false)
@@ -392,10 +393,11 @@ func (b *Breaker) Refuse(now time.Time, p Permit, who Suspect, operation uint64,
 	}
 	probe := b.state != Closed
 	b.Drop(now, p)
-	b.excluded.strike(now, who.Key(), 0)
+	b.note(p)
+	b.excluded.strike(now, strike{key: who.Key(), started: p.started})
 	switch {
 	case !whole:
-		b.excluded.strike(now, operation, who.Key())
+		b.excluded.strike(now, strike{key: operation, by: who.Key(), started: p.started})
 	case probe:
 		b.eject(now)
 	case b.refused == (Suspect{}):

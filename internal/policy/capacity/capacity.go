@@ -28,7 +28,7 @@ type Cost struct {
 type Demand struct {
 	Cost
 	Tier string // service tier; "" is the default one
-	By   uint64 // whose requests may be refused for the same reason
+	By   uint64 // hash of the caller
 }
 
 // Reservation is capacity held for one attempt. It ends in exactly one Settle
