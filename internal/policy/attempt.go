@@ -45,6 +45,7 @@ type attempt struct {
 	complete  bool    // the whole response was read
 
 	endedAt  time.Time     // of an attempt that failed
+	retryAt  time.Time     // of an attempt that was refused: when the wait ends that upstream asks for
 	patience time.Duration // longest silence before the first output
 	stallAt  time.Time     // when another deployment is tried because of silence; zero means never
 }
@@ -67,10 +68,10 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	f.n++
 	a.number = f.n
 	a.deployment, a.meter, a.breaker, a.plan = d, d.meter, d.breaker, p
-	a.permit = d.breaker.Acquire(now, f.engine.rnd)
+	a.permit = d.breaker.Acquire(now, f.engine.rnd, f.who, f.operation)
 	a.start, a.load, a.live = now, d.meter.Level(now), true
 	a.assembled = f.req.API.Generates() && !f.req.Stream && f.canAssemble()
-	a.reservation = d.meter.Reserve(now, capacity.Cost{Prompt: f.prompt, Output: p.charge}, f.serviceTier())
+	a.reservation = d.meter.Reserve(now, f.demandOf(p.charge))
 	d.inFlight++
 	f.live++
 	if f.monitored(a) {

@@ -76,16 +76,18 @@ func (f *Flight) accuse(now time.Time, a *attempt) {
 	case spillway.FailureInvalid:
 		a.accused = a.refusal != refusalOfRequest
 	}
-	if !a.accused && a.failed != spillway.FailureUnreachable {
+	switch {
+	case a.accused && f.answered() == nil && !f.failedElsewhere(a):
+		a.permit = a.breaker.Suspect(a.permit)
+	case !a.accused && a.failed != spillway.FailureUnreachable:
 		a.breaker.Drop(now, a.permit)
 	}
 }
 
-// judge decides what the failed attempts say about their deployments. One request
-// counts against one deployment at most.
+// judge decides what the failed attempts say about their deployments, once one has
+// answered or the flight settles. One request counts against one deployment at most.
 func (f *Flight) judge(now time.Time) {
 	answered := f.answered()
-	blamed := false
 	for i := range f.n {
 		a := f.attempt(i)
 		if !a.accused {
@@ -93,15 +95,17 @@ func (f *Flight) judge(now time.Time) {
 		}
 		a.accused = false
 		switch {
-		case answered != nil && (answered.deployment == a.deployment || blamed):
+		case answered != nil && (answered.deployment == a.deployment || f.blamed):
 			a.breaker.Drop(now, a.permit)
 		case answered != nil:
-			blamed = f.confirm(now, a, answered)
+			f.blamed = f.confirm(now, a, answered)
 		case a.failed == spillway.FailureInvalid, a.failed == spillway.FailureUnreadable:
 			// Without a response of another deployment the request is to blame, or
 			// the gateway.
 			a.breaker.Drop(now, a.permit)
 		case a.silent() && !a.hung:
+			a.breaker.Drop(now, a.permit)
+		case f.blamed:
 			a.breaker.Drop(now, a.permit)
 		case f.failedElsewhere(a):
 			a.breaker.Doubt(now, a.permit, f.who)

@@ -9,6 +9,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/models"
 	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/capacity"
+	"github.com/spillway-ai/spillway/internal/policy/retry"
 	"github.com/spillway-ai/spillway/internal/policy/route"
 	"github.com/spillway-ai/spillway/internal/policy/speed"
 )
@@ -31,6 +32,7 @@ type deployment struct {
 	breakerConfig breaker.Config
 
 	reported   breaker.State // last returned by Changed
+	refusals   int           // without a wait, since it last served a request
 	lastFailed spillway.FailureClass
 	lastStatus int // of that failure
 	failedAt   time.Time
@@ -89,21 +91,32 @@ func (d *deployment) candidate(now time.Time, index int) route.Candidate {
 	}
 }
 
-// readyAt returns when the deployment is expected to accept an attempt of that cost
-// and service tier. One with too many attempts in flight accepts one when another
-// ends, whose time is not known: then it is busyPoll from now.
-func (d *deployment) readyAt(now time.Time, cost capacity.Cost, tier string) time.Time {
+// readyAt returns when the deployment is expected to accept an attempt with that
+// demand. One with too many attempts in flight accepts one when another ends, whose
+// time is not known: then it is busyPoll from now.
+func (d *deployment) readyAt(now time.Time, demand capacity.Demand) time.Time {
 	at := d.breaker.ReadyAt(now)
 	if t := d.meter.ReadyAt(now, 1); t.After(at) {
 		at = t
 	}
-	if t := d.meter.PausedUntil(now, cost, tier); t.After(at) {
+	if t := d.meter.PausedUntil(now, demand); t.After(at) {
 		at = t
 	}
 	if !at.After(now) && d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight {
 		at = now.Add(busyPoll)
 	}
 	return at
+}
+
+// refusedFor returns how long a refusal pauses the deployment. Without a wait that
+// upstream asks for, the pause doubles while nothing is served, up to 16 s.
+func (d *deployment) refusedFor(retryAfter time.Duration) time.Duration {
+	wait := retry.ClampRetryAfter(retryAfter)
+	if retryAfter < 0 {
+		wait <<= min(d.refusals, 4)
+		d.refusals++
+	}
+	return wait
 }
 
 // busyPoll is how often a flight checks again when it is not known when a

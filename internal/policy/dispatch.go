@@ -130,7 +130,7 @@ func (f *Flight) pick(now time.Time) route.Choice {
 			c.Blocked = spillway.SpillUtilization
 		case f.unfit.has(i), f.liveAt(d):
 			c.Blocked = spillway.SpillSlow
-		case final(class):
+		case final(class), tried && f.refusedUntil(d).After(now):
 			c.Blocked = c.Failed
 		default:
 			c.Blocked = f.blocked(now, d)
@@ -164,14 +164,14 @@ func (f *Flight) blocked(now time.Time, d *deployment) spillway.SpillReason {
 	case !d.breaker.Ready(now), d.breaker.Excludes(now, f.who, f.operation).After(now):
 		return spillway.SpillBroken
 	}
-	if d.meter.PausedUntil(now, f.demand(now, d), f.serviceTier()).After(now) {
+	if d.meter.PausedUntil(now, f.demand(now, d)).After(now) {
 		return spillway.SpillPaused
 	}
 	return spillway.SpillNone
 }
 
-// nothingLeft reports whether every deployment that this request may use is broken,
-// paused, or tried: then broken ones are used too. If all of them fail some of the
+// nothingLeft reports whether every deployment that this request may use, or try again,
+// is broken or paused: then broken ones are used too. If all of them fail some of the
 // requests, half of the service is better than none.
 func (f *Flight) nothingLeft(now time.Time) bool {
 	broken := false
@@ -181,7 +181,8 @@ func (f *Flight) nothingLeft(now time.Time) bool {
 		case f.excluded(d) || final(class):
 		case f.blocked(now, d) == spillway.SpillBroken:
 			broken = true
-		case tried, f.blocked(now, d) == spillway.SpillPaused:
+		case f.blocked(now, d) == spillway.SpillPaused:
+		case tried && f.n >= f.maxAttempts():
 		default:
 			return false
 		}
@@ -190,12 +191,20 @@ func (f *Flight) nothingLeft(now time.Time) bool {
 }
 
 // demand estimates what the service will count for this request at d.
-func (f *Flight) demand(now time.Time, d *deployment) capacity.Cost {
-	c := capacity.Cost{Prompt: f.prompt}
-	if f.req.API.Generates() && d.meter.Paused(now) {
-		c.Output = f.charge(d, f.req.AskTokens)
+func (f *Flight) demand(now time.Time, d *deployment) capacity.Demand {
+	if !d.meter.Paused(now) {
+		return capacity.Demand{}
 	}
-	return c
+	output := 0
+	if f.req.API.Generates() {
+		output = f.charge(d, f.req.AskTokens)
+	}
+	return f.demandOf(output)
+}
+
+// demandOf is what the service counts for this request with that output.
+func (f *Flight) demandOf(output int) capacity.Demand {
+	return capacity.Demand{Cost: capacity.Cost{Prompt: f.prompt, Output: output}, Tier: f.serviceTier(), By: f.who.Caller}
 }
 
 // fits reports whether the request can ever be served at d. The prompt is an
@@ -341,9 +350,14 @@ const (
 )
 
 // charge returns the output tokens that the service reserves over all choices, for a
-// limit per choice; 0 means none.
+// limit per choice; 0 means none. It reserves nothing that it rejects as too large, so
+// such a limit counts like none.
 func (f *Flight) charge(d *deployment, limit int) int {
-	if limit <= 0 {
+	choices := max(f.req.Choices, 1)
+	if choices > maxChoices {
+		choices = 1
+	}
+	if limit <= 0 || limit > cmp.Or(d.MaxOutputTokens, maxOutput) {
 		learned := f.lengths.Quantile(0.99)
 		switch {
 		case learned.AtLeast:
@@ -354,7 +368,7 @@ func (f *Flight) charge(d *deployment, limit int) int {
 			limit = defaultCharge
 		}
 	}
-	return min(limit, cmp.Or(d.MaxOutputTokens, maxOutput)) * min(max(f.req.Choices, 1), maxChoices)
+	return min(limit, maxOutput) * choices
 }
 
 // basis returns what a budget at d was computed from.
@@ -473,7 +487,23 @@ func (f *Flight) waitLimit(now time.Time) time.Time {
 
 // readyAtFor returns when d is expected to accept an attempt of this request.
 func (f *Flight) readyAtFor(now time.Time, d *deployment) time.Time {
-	return d.readyAt(now, f.demand(now, d), f.serviceTier())
+	at := d.readyAt(now, f.demand(now, d))
+	if until := f.refusedUntil(d); until.After(at) {
+		return until
+	}
+	return at
+}
+
+// refusedUntil is when the wait ends that d asked for when it refused this request;
+// zero if it did not.
+func (f *Flight) refusedUntil(d *deployment) time.Time {
+	var until time.Time
+	for i := range f.n {
+		if a := f.attempt(i); a.deployment == d && a.retryAt.After(until) {
+			until = a.retryAt
+		}
+	}
+	return until
 }
 
 // leastUsed returns the least used deployment among those that only our own meter

@@ -29,7 +29,7 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	outcome := f.outcome(a, ev)
 	f.learnAnswer(now, a, ev, outcome)
 	f.calibrate(now, a, ev)
-	a.meter.Accepted(now, a.reservation)
+	f.served(now, a)
 	f.end(now, a, &used)
 	f.cancelOthers(now, a)
 	f.recordDone(a, ev)
@@ -237,7 +237,7 @@ func (f *Flight) refuseBusy(now time.Time, outcome spillway.Outcome, code spillw
 		if f.excluded(d) {
 			continue
 		}
-		ready := d.readyAt(now, f.demand(now, d), f.serviceTier())
+		ready := f.readyAtFor(now, d)
 		if code == spillway.RefusalNoHealthy {
 			ready = d.breaker.LastResortAt(now)
 		}

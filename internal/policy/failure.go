@@ -24,18 +24,25 @@ func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
 func (f *Flight) maxAttempts() int { return min(f.engine.cfg.Retry.Attempts(), spillway.MaxAttempts) }
 
 // onRefused pauses the deployment for requests of this size, and tries another one.
-// When another deployment has refused the request too, its size is the cause, so
-// smaller requests need not wait there.
+// When another deployment has refused the request too, the request may be the cause, so
+// those of other callers need not wait at either.
 func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	a.status, a.failed = ev.Status, spillway.FailureRefused
 	a.breaker.Drop(now, a.permit)
 	f.recordFailure(a, ev)
 	f.calibrate(now, a, ev)
-	a.meter.Refused(now, retry.ClampRetryAfter(ev.RetryAfter), a.reservation)
+	wait := a.deployment.refusedFor(ev.RetryAfter)
+	a.retryAt = now.Add(wait)
+	a.meter.Refused(now, wait, a.reservation)
+	elsewhere := false
 	for i := range f.n {
 		if other := f.attempt(i); other.failed == spillway.FailureRefused && other.meter != a.meter {
 			other.meter.RefusedElsewhere(now, other.reservation)
+			elsewhere = true
 		}
+	}
+	if elsewhere {
+		a.meter.RefusedElsewhere(now, a.reservation)
 	}
 	f.end(now, a, nil)
 	f.next(now, a, ev)
@@ -47,9 +54,13 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 	if ev.Class == spillway.FailureNone {
 		ev.Class = retry.Classify(ev.Status)
 	}
-	if ev.Class == spillway.FailureRefused {
+	switch {
+	case ev.Class != spillway.FailureRefused:
+	case a.firstAt.IsZero():
 		f.onRefused(now, a, ev)
 		return
+	default:
+		ev.Class = spillway.FailureCut // it was accepted: capacity is not the cause
 	}
 	a.status, a.failed = ev.Status, ev.Class
 	f.updateOutput(now, a, ev)

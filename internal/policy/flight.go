@@ -30,6 +30,8 @@ type Flight struct {
 	tooSlow    bool // a deployment had capacity, but is too slow
 	probed     bool // waits for a probe, since every deployment is broken
 	lastResort bool // also choose deployments whose breaker is open
+	held       bool // waits because requests like it were refused
+	blamed     bool // one of its failures counts against a deployment
 	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
 	backingOff bool // waits until readyAt for that
 
@@ -220,9 +222,10 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	f.hedgeAt = time.Time{}
 	f.recordFirstToken(a, ev)
 	f.calibrate(now, a, ev)
-	a.meter.Accepted(now, a.reservation)
+	f.served(now, a)
 	a.permit = a.breaker.FirstOutput(now, a.permit)
 	f.cancelOthers(now, a)
+	f.judge(now)
 	if !a.assembled {
 		f.committed = true
 		f.emit(spillway.Action{Kind: spillway.ActionForward, Attempt: a.number})
@@ -234,6 +237,12 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 	if f.monitored(a) && f.req.API.Generates() {
 		a.stallAt = at.Add(f.tokenPatience(now, a))
 	}
+}
+
+// served notes that a's deployment serves the request.
+func (f *Flight) served(now time.Time, a *attempt) {
+	a.meter.Accepted(now, a.reservation)
+	a.deployment.refusals = 0
 }
 
 // calibrate corrects the meter by a response's headers. Those of another service

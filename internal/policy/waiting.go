@@ -11,6 +11,7 @@ import (
 // wait keeps f in the queue until ready, and queues it first if it is not there.
 // It reports false when there is no place.
 func (f *Flight) wait(now, ready time.Time) bool {
+	f.held = f.isHeld(now)
 	if !f.queued && !f.enqueue(now) {
 		return false
 	}
@@ -21,6 +22,17 @@ func (f *Flight) wait(now, ready time.Time) bool {
 		f.readyAt = now.Add(busyPoll)
 	}
 	return true
+}
+
+// isHeld reports whether a deployment would serve another request now, but not one like
+// this.
+func (f *Flight) isHeld(now time.Time) bool {
+	for _, d := range f.engine.deployments {
+		if !f.excluded(d) && d.breaker.Ready(now) && !d.meter.ReadyAt(now, 1).After(now) && f.blocked(now, d) != spillway.SpillNone {
+			return true
+		}
+	}
+	return false
 }
 
 // probeWait is how long a request may wait for the result of a probe when every
@@ -86,8 +98,9 @@ func (f *Flight) leaveQueue(now time.Time) {
 }
 
 // selective reports whether f cannot use just any deployment: it is pinned, has
-// tried one already, or needs a faster one. No other flight has to wait for it.
-func (f *Flight) selective() bool { return f.req.Pin != "" || f.n > 0 || f.tooSlow }
+// tried one already, needs a faster one, or waits because requests like it were
+// refused. No other flight has to wait for it.
+func (f *Flight) selective() bool { return f.req.Pin != "" || f.n > 0 || f.tooSlow || f.held }
 
 // lookahead bounds how many selective flights at the head of the queue are
 // skipped.

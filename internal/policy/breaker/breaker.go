@@ -91,6 +91,8 @@ type Permit struct {
 	generation uint64
 	started    time.Time
 	answered   bool // a probe that FirstOutput has counted as a success
+	undecided  bool // it counts as such, in that run of failures
+	run        uint64
 }
 
 // Breaker is the health of one deployment. It is not safe for concurrent use.
@@ -104,7 +106,7 @@ type Breaker struct {
 	// last success, and all of them by caller and by shape.
 	requests, failures *stat.Window
 	consecutive        int
-	failingSince       time.Time // start of the first failed attempt of those
+	undecided          int // failures since then of which it is not known who is to blame
 	callers, shapes    *groups
 
 	openUntil time.Time
@@ -117,9 +119,14 @@ type Breaker struct {
 	successes int // of probes, while half-open
 	probedAt  time.Time
 
-	succeededAt time.Time // when a request succeeded last
-	nextProbeAt time.Time // the next attempt when no deployment is closed
+	// failingSince is the start of the first attempt that failed in any way since the
+	// last success; zero when there is none. A success of an attempt that started
+	// before it says nothing about the failures.
+	failingSince time.Time
+	succeededAt  time.Time // when a request succeeded last
+	nextProbeAt  time.Time // the next attempt when no deployment is closed
 
+	run      uint64 // number of the run of failures
 	doubt    doubt
 	excluded exclusions
 	refused  Suspect // the first of the requests that were refused since the last success
@@ -140,17 +147,47 @@ func (b *Breaker) State(now time.Time) State {
 	return b.state
 }
 
-// Ready reports whether an attempt may be sent now. It changes nothing.
-func (b *Breaker) Ready(now time.Time) bool { return !b.healthyAt().After(now) }
+// Ready reports whether an attempt may be sent now. It changes nothing. While as many
+// failures are undecided as would open the breaker, none may: they are decided soon.
+func (b *Breaker) Ready(now time.Time) bool { return !b.healthyAt().After(now) && !b.suspected() }
+
+func (b *Breaker) suspected() bool {
+	return b.state == Closed && b.undecided >= b.cfg.consecutiveFailures()
+}
+
+// Suspect keeps the permit of an attempt that failed while it is not known who is to
+// blame. Ending the permit decides.
+func (b *Breaker) Suspect(p Permit) Permit {
+	if p.generation == b.generation && b.state == Closed && !p.undecided {
+		p.undecided = true
+		b.undecided++
+		b.note(p)
+		p.run = b.run
+	}
+	return p
+}
+
+// decide ends the suspicion of a permit.
+func (b *Breaker) decide(p Permit) {
+	if p.undecided && p.generation == b.generation && p.run == b.run {
+		b.undecided--
+	}
+}
 
 // ReadyAt is when the next attempt may be sent: now when it may be at once.
 // A probe that ends can make it ready sooner.
 func (b *Breaker) ReadyAt(now time.Time) time.Time {
+	if b.suspected() {
+		return now.Add(decideWithin)
+	}
 	if at := b.healthyAt(); at.After(now) {
 		return at
 	}
 	return now
 }
+
+// decideWithin is how long a suspicion is assumed to last.
+const decideWithin = time.Second
 
 // healthyAt is when the breaker admits an attempt.
 func (b *Breaker) healthyAt() time.Time {
@@ -187,20 +224,24 @@ func (b *Breaker) Excludes(now time.Time, who Suspect, operation uint64) time.Ti
 	if b.excluded.n == 0 {
 		return time.Time{}
 	}
-	until := b.excluded.until(now, who.key())
+	until := b.excluded.until(now, who.Key())
 	if at := b.excluded.until(now, operation); at.After(until) {
 		return at
 	}
 	return until
 }
 
-// key identifies a suspect among exclusions.
-func (s Suspect) key() uint64 { return s.Caller*0x9e3779b97f4a7c15 ^ s.Shape }
+// Key identifies a suspect by one number.
+func (s Suspect) Key() uint64 { return s.Caller*0x9e3779b97f4a7c15 ^ s.Shape }
 
-// Acquire counts an attempt that is sent now. The first after the open time makes
+// Acquire counts an attempt that is sent now for a request of who for an operation. The first after the open time makes
 // the breaker half-open. Attempts that are sent although the breaker is not
 // ready count the same way. rnd draws from [0, 1); it is used only then.
-func (b *Breaker) Acquire(now time.Time, rnd func() float64) Permit {
+func (b *Breaker) Acquire(now time.Time, rnd func() float64, who Suspect, operation uint64) Permit {
+	if b.excluded.n > 0 {
+		b.excluded.acquire(now, who.Key())
+		b.excluded.acquire(now, operation)
+	}
 	if b.state == Open && !now.Before(b.openUntil) {
 		b.setState(HalfOpen)
 	}
@@ -232,19 +273,19 @@ func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
 // Succeed ends a permit with a complete response to a request of who for an
 // operation.
 func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64) {
-	if p.generation != b.generation || b.state == Closed && p.started.Before(b.lastFailing()) {
-		// What started before the failures says nothing about them.
+	if p.generation != b.generation || p.started.Before(b.failingSince) {
 		return
 	}
-	b.succeededAt, b.refused, b.doubt = now, Suspect{}, doubt{}
+	b.succeededAt, b.failingSince, b.refused, b.doubt = now, time.Time{}, Suspect{}, doubt{}
 	if b.excluded.n > 0 {
-		b.excluded.clear(who.key())
-		b.excluded.clear(operation)
+		b.excluded.clear(who.Key(), p.started)
+		b.excluded.clear(operation, p.started)
 	}
 	switch {
 	case b.state == Closed:
 		b.requests.Add(now, 1)
-		b.consecutive = 0
+		b.consecutive, b.undecided = 0, 0
+		b.run++
 		b.callers.record(now, p.started, who.Caller, b.cfg.window(), true)
 		b.shapes.record(now, p.started, who.Shape, b.cfg.window(), true)
 	case !p.answered:
@@ -252,20 +293,16 @@ func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64
 	}
 }
 
-// lastFailing returns when the failures since the last success began; zero when there
-// are none.
-func (b *Breaker) lastFailing() time.Time {
-	switch {
-	case b.consecutive > 0:
-		return b.failingSince
-	case b.doubt.failures > 0:
-		return b.doubt.since
+// note notes the start of an attempt that failed.
+func (b *Breaker) note(p Permit) {
+	if b.failingSince.IsZero() {
+		b.failingSince = p.started
 	}
-	return time.Time{}
 }
 
 // Fail ends a permit with a failure whose cause is not known to be the request.
 func (b *Breaker) Fail(now time.Time, p Permit, who Suspect) {
+	b.decide(p)
 	if b.fail(now, p, who) && (b.tooMany(now) || b.consecutive >= b.cfg.consecutiveFailures()) && !b.contradicted(now) {
 		b.open(now)
 	}
@@ -275,14 +312,16 @@ func (b *Breaker) Fail(now time.Time, p Permit, who Suspect) {
 // failures open the breaker when none succeeds in between and they are of different
 // callers, or very many.
 func (b *Breaker) Doubt(now time.Time, p Permit, who Suspect) {
+	b.decide(p)
 	if p.generation != b.generation || b.state != Closed {
 		b.Drop(now, p)
 		return
 	}
 	d := &b.doubt
 	if d.failures == 0 {
-		*d = doubt{since: p.started, caller: who.Caller}
+		*d = doubt{since: now, caller: who.Caller}
 	}
+	b.note(p)
 	b.callers.remember(p.started, who.Caller)
 	b.shapes.remember(p.started, who.Shape)
 	d.failures++
@@ -325,9 +364,7 @@ func (b *Breaker) fail(now time.Time, p Permit, who Suspect) (closed bool) {
 	}
 	b.requests.Add(now, 1)
 	b.failures.Add(now, 1)
-	if b.consecutive == 0 {
-		b.failingSince = p.started
-	}
+	b.note(p)
 	b.consecutive++
 	b.callers.record(now, p.started, who.Caller, b.cfg.window(), false)
 	b.shapes.record(now, p.started, who.Shape, b.cfg.window(), false)
@@ -356,10 +393,11 @@ func (b *Breaker) Refuse(now time.Time, p Permit, who Suspect, operation uint64,
 	}
 	probe := b.state != Closed
 	b.Drop(now, p)
-	b.excluded.strike(now, who.key(), 0)
+	b.note(p)
+	b.excluded.strike(now, strike{key: who.Key(), started: p.started})
 	switch {
 	case !whole:
-		b.excluded.strike(now, operation, who.key())
+		b.excluded.strike(now, strike{key: operation, by: who.Key(), started: p.started})
 	case probe:
 		b.eject(now)
 	case b.refused == (Suspect{}):
@@ -405,6 +443,7 @@ func (b *Breaker) succeed(now time.Time) {
 // Drop ends a permit without a result: the attempt was refused, invalid or
 // oversized, its client left, or it was a hedge that lost.
 func (b *Breaker) Drop(_ time.Time, p Permit) {
+	b.decide(p)
 	if p.generation == b.generation && b.state == HalfOpen && !p.answered {
 		b.probes--
 	}
@@ -415,6 +454,7 @@ func (b *Breaker) Drop(_ time.Time, p Permit) {
 type Evidence struct {
 	Requests, Failures int // of the last window
 	Consecutive        int // failures since the last success
+	Undecided          int // failures since then for which it is not known yet who is to blame
 	Doubtful           int // failures since then of requests that failed elsewhere too
 	Callers, Shapes    int // that fail, and have not succeeded since
 	Excluded           int // kinds of requests that are sent elsewhere
@@ -436,7 +476,7 @@ func (b *Breaker) Evidence(now time.Time) Evidence {
 // counts returns the counts of a closed breaker.
 func (b *Breaker) counts(now time.Time) Evidence {
 	return Evidence{
-		Requests: int(b.requests.Sum(now)), Failures: int(b.failures.Sum(now)), Consecutive: b.consecutive, Doubtful: b.doubt.failures,
+		Requests: int(b.requests.Sum(now)), Failures: int(b.failures.Sum(now)), Consecutive: b.consecutive, Undecided: b.undecided, Doubtful: b.doubt.failures,
 		Callers: b.callers.failing(now), Shapes: b.shapes.failing(now),
 	}
 }
@@ -469,5 +509,5 @@ func (b *Breaker) setState(s State) {
 		b.failures = stat.NewWindow(b.cfg.window(), windowParts)
 		b.callers, b.shapes = new(groups), new(groups)
 	}
-	b.consecutive, b.probes, b.successes, b.ejected, b.doubt = 0, 0, 0, false, doubt{}
+	b.consecutive, b.undecided, b.probes, b.successes, b.ejected, b.doubt = 0, 0, 0, 0, false, doubt{}
 }

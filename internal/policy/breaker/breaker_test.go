@@ -33,7 +33,7 @@ func answer(b *breaker.Breaker, now time.Time, ok bool) { answerTo(b, now, alice
 
 // answerTo sends one attempt that ends at once.
 func answerTo(b *breaker.Breaker, now time.Time, who breaker.Suspect, ok bool) {
-	end(b, now, b.Acquire(now, half), who, ok)
+	end(b, now, b.Acquire(now, half, who, chat), who, ok)
 }
 
 // end ends an attempt for an operation of its own, which no test asks about.
@@ -110,14 +110,14 @@ func TestProbeDecides(t *testing.T) {
 	expect(t, b, at(4.9), breaker.Open, false)
 	expect(t, b, at(5), breaker.HalfOpen, true)
 
-	probe := b.Acquire(at(5), half)
+	probe := b.Acquire(at(5), half, alice, chat)
 	expect(t, b, at(5), breaker.HalfOpen, false) // one at a time
 	if got := b.ReadyAt(at(6)); !got.Equal(at(10)) {
 		t.Errorf("next probe at %v, want 10s", got.Sub(epoch))
 	}
 	b.Fail(at(6), probe, alice)
 	expect(t, b, at(15.9), breaker.Open, false) // doubled: until 16
-	probe = b.Acquire(at(16), half)
+	probe = b.Acquire(at(16), half, alice, chat)
 	b.Succeed(at(17), probe, alice, chat)
 	expect(t, b, at(17), breaker.Closed, true)
 }
@@ -150,9 +150,9 @@ func TestOpenTimeDoublesUntilQuiet(t *testing.T) {
 func TestSeveralProbes(t *testing.T) {
 	b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: 2})
 	answer(b, at(0), false)
-	first := b.Acquire(at(5), half)
+	first := b.Acquire(at(5), half, alice, chat)
 	expect(t, b, at(5), breaker.HalfOpen, true)
-	second := b.Acquire(at(5), half)
+	second := b.Acquire(at(5), half, alice, chat)
 	expect(t, b, at(5), breaker.HalfOpen, false)
 	b.Succeed(at(6), first, alice, chat)
 	expect(t, b, at(6), breaker.HalfOpen, true)
@@ -170,7 +170,7 @@ func TestFirstOutput(t *testing.T) {
 		admitted bool // one more probe may be sent
 	}
 	var probe breaker.Permit
-	acquire := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.Acquire(at(5), half) }
+	acquire := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.Acquire(at(5), half, alice, chat) }
 	speak := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.FirstOutput(at(6), probe) }
 	record := func(ok bool) func(*breaker.Breaker, breaker.Permit) {
 		return func(b *breaker.Breaker, _ breaker.Permit) { end(b, at(7), probe, alice, ok) }
@@ -190,20 +190,20 @@ func TestFirstOutput(t *testing.T) {
 		}},
 		{"both places are taken", 2, []step{
 			{"a probe is sent", acquire, breaker.HalfOpen, true},
-			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5), half) }, breaker.HalfOpen, false},
+			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5), half, alice, chat) }, breaker.HalfOpen, false},
 			{"the first speaks and frees its place", speak, breaker.HalfOpen, true},
 			{"ending frees no other place", func(b *breaker.Breaker, _ breaker.Permit) {
 				b.Drop(at(7), probe)
-				b.Acquire(at(7), half)
+				b.Acquire(at(7), half, alice, chat)
 			}, breaker.HalfOpen, false},
 		}},
 		{"a doubtful end frees no other place", 2, []step{
 			{"a probe is sent", acquire, breaker.HalfOpen, true},
-			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5), half) }, breaker.HalfOpen, false},
+			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5), half, alice, chat) }, breaker.HalfOpen, false},
 			{"the first speaks and frees its place", speak, breaker.HalfOpen, true},
 			{"it fails here and elsewhere", func(b *breaker.Breaker, _ breaker.Permit) {
 				b.Doubt(at(7), probe, alice)
-				b.Acquire(at(7), half)
+				b.Acquire(at(7), half, alice, chat)
 			}, breaker.HalfOpen, false},
 		}},
 		{"a probe that breaks off after it spoke", 2, []step{
@@ -231,7 +231,7 @@ func TestFirstOutput(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: tt.probes})
-			early := b.Acquire(at(0), half)
+			early := b.Acquire(at(0), half, alice, chat)
 			answer(b, at(0), false)
 			for _, s := range tt.steps {
 				s.do(b, early)
@@ -253,7 +253,7 @@ func TestProbeWithoutResultFreesItsPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
 			answer(b, at(0), false)
-			without(b, b.Acquire(at(5), half))
+			without(b, b.Acquire(at(5), half, alice, chat))
 			expect(t, b, at(5), breaker.HalfOpen, true)
 		})
 	}
@@ -262,10 +262,10 @@ func TestProbeWithoutResultFreesItsPlace(t *testing.T) {
 func TestSilentProbeLosesItsPlace(t *testing.T) {
 	b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
 	answer(b, at(0), false)
-	silent := b.Acquire(at(5), half)
+	silent := b.Acquire(at(5), half, alice, chat)
 	expect(t, b, at(9.9), breaker.HalfOpen, false)
 	expect(t, b, at(10), breaker.HalfOpen, true)
-	b.Acquire(at(10), half)
+	b.Acquire(at(10), half, alice, chat)
 	expect(t, b, at(10), breaker.HalfOpen, false)
 	b.Succeed(at(11), silent, alice, chat) // it was only slow: that is a response
 	expect(t, b, at(11), breaker.Closed, true)
@@ -284,14 +284,14 @@ func TestPermitsOfAnOlderStateAreVoid(t *testing.T) {
 	for name, void := range ways {
 		t.Run(name, func(t *testing.T) {
 			b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: 2})
-			closed := b.Acquire(at(0), half)
+			closed := b.Acquire(at(0), half, alice, chat)
 			answer(b, at(1), false)
-			open := b.Acquire(at(2), half) // sent although the breaker is open
+			open := b.Acquire(at(2), half, alice, chat) // sent although the breaker is open
 			for _, p := range []breaker.Permit{closed, {}} {
 				void(b, at(2), p)
 				expect(t, b, at(2), breaker.Open, false)
 			}
-			first, second := b.Acquire(at(6), half), b.Acquire(at(6), half)
+			first, second := b.Acquire(at(6), half, alice, chat), b.Acquire(at(6), half, alice, chat)
 			for _, p := range []breaker.Permit{closed, open, {}} {
 				void(b, at(6), p)
 				expect(t, b, at(6), breaker.HalfOpen, false) // neither place is free
@@ -339,15 +339,15 @@ func TestSentInSpiteOfOpen(t *testing.T) {
 			b := breaker.New(breaker.Config{ConsecutiveFailures: 1, Probes: tt.probes})
 			answer(b, at(0), false)
 			for _, do := range tt.do {
-				do(b, b.Acquire(at(1), half))
+				do(b, b.Acquire(at(1), half, alice, chat))
 			}
 			expect(t, b, at(2), tt.state, tt.ready)
 			if tt.state == breaker.Open && !b.ReadyAt(at(2)).Equal(at(5)) {
 				t.Errorf("ready at %v, want 5s as before", b.ReadyAt(at(2)).Sub(epoch))
 			}
 			if tt.state == breaker.HalfOpen {
-				b.Acquire(at(2), half)
-				b.Acquire(at(2), half)
+				b.Acquire(at(2), half, alice, chat)
+				b.Acquire(at(2), half, alice, chat)
 				expect(t, b, at(2), breaker.HalfOpen, false) // two probes at a time, no more
 			}
 		})
@@ -365,7 +365,7 @@ func TestLastResort(t *testing.T) {
 	for _, tt := range []struct{ random, wait float64 }{{0, 0.5}, {0.25, 0.75}, {0.5, 1}, {0.75, 1.25}, {1 - 1e-9, 1.499999999}} {
 		b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
 		answer(b, at(0), false)
-		b.Acquire(at(1), func() float64 { return tt.random })
+		b.Acquire(at(1), func() float64 { return tt.random }, alice, chat)
 		next := b.LastResortAt(at(1))
 		if got := next.Sub(at(1)).Seconds(); got < tt.wait-1e-6 || got > tt.wait+1e-6 {
 			t.Errorf("random %v: after %v s, want %v", tt.random, got, tt.wait)
@@ -381,7 +381,7 @@ func TestLastResort(t *testing.T) {
 	b = breaker.New(breaker.Config{ConsecutiveFailures: 1})
 	answer(b, at(0), true)
 	answer(b, at(1), false)
-	b.Acquire(at(4.9), half)
+	b.Acquire(at(4.9), half, alice, chat)
 	if got := b.LastResortAt(at(4.9)); !got.Equal(at(4.9)) {
 		t.Errorf("within 5 s of a success: at %v, want at once", got.Sub(epoch))
 	}
@@ -397,13 +397,13 @@ func TestClosedBreakerDrawsNothing(t *testing.T) {
 	drawn := 0
 	count := func() float64 { drawn++; return 0.5 }
 	for i := range 5 {
-		b.Fail(at(float64(i)), b.Acquire(at(float64(i)), count), alice)
+		b.Fail(at(float64(i)), b.Acquire(at(float64(i)), count, alice, chat), alice)
 	}
 	if drawn != 0 {
 		t.Errorf("drew %d numbers while closed", drawn)
 	}
-	b.Acquire(at(5), count)  // although open
-	b.Acquire(at(10), count) // a probe
+	b.Acquire(at(5), count, alice, chat)  // although open
+	b.Acquire(at(10), count, alice, chat) // a probe
 	if drawn != 2 {
 		t.Errorf("drew %d numbers for two probes", drawn)
 	}
@@ -429,7 +429,7 @@ func BenchmarkBreaker(b *testing.B) {
 			for b.Loop() {
 				now, i = now.Add(time.Millisecond), i+1
 				if health.Ready(now) {
-					health.Succeed(now, health.Acquire(now, half), caller(uint64(i%bm.callers)), chat)
+					health.Succeed(now, health.Acquire(now, half, alice, chat), caller(uint64(i%bm.callers)), chat)
 				}
 			}
 		})

@@ -84,7 +84,7 @@ func TestOldSuccessesDoNotContradict(t *testing.T) {
 			for i := range 40 {
 				answerTo(b, at(float64(i)*0.1), of(uint64(1+i%4)), true)
 			}
-			early := b.Acquire(at(4), half)
+			early := b.Acquire(at(4), half, alice, chat)
 			for i := range 4 {
 				answerTo(b, at(5+float64(i)*0.1), of(uint64(1+i%2)), false)
 			}
@@ -105,7 +105,7 @@ func TestSlowFailuresAreContradicted(t *testing.T) {
 			b := breaker.New(breaker.Config{})
 			var slow []breaker.Permit
 			for range 9 {
-				slow = append(slow, b.Acquire(at(0), half))
+				slow = append(slow, b.Acquire(at(0), half, alice, chat))
 			}
 			for i := range 8 {
 				answerTo(b, at(1+float64(i)*0.1), of(uint64(2+i%2)), true)
@@ -210,7 +210,7 @@ func TestDoubt(t *testing.T) {
 			b := breaker.New(breaker.Config{})
 			for i, s := range tt.steps {
 				for range s.times {
-					if p := b.Acquire(at(s.at), half); s.served {
+					if p := b.Acquire(at(s.at), half, alice, chat); s.served {
 						b.Succeed(at(s.at), p, caller(s.who), chat)
 					} else {
 						b.Doubt(at(s.at), p, caller(s.who))
@@ -228,7 +228,7 @@ func TestDoubt(t *testing.T) {
 func TestDoubtTellsCallersApart(t *testing.T) {
 	b := breaker.New(breaker.Config{})
 	for i := range uint64(100) {
-		b.Doubt(at(1), b.Acquire(at(1), half), breaker.Suspect{Caller: 1, Shape: i})
+		b.Doubt(at(1), b.Acquire(at(1), half, alice, chat), breaker.Suspect{Caller: 1, Shape: i})
 	}
 	expect(t, b, at(1), breaker.Closed, true)
 }
@@ -237,13 +237,13 @@ func TestDoubtTellsCallersApart(t *testing.T) {
 func TestDoubtsEndWithTheState(t *testing.T) {
 	b := breaker.New(breaker.Config{})
 	for range 4 {
-		b.Doubt(at(0), b.Acquire(at(0), half), caller(1))
+		b.Doubt(at(0), b.Acquire(at(0), half, alice, chat), caller(1))
 	}
 	for range 5 {
 		answerTo(b, at(0), caller(1), false)
 	}
-	b.FirstOutput(at(5), b.Acquire(at(5), half))
-	b.Doubt(at(6), b.Acquire(at(6), half), caller(2))
+	b.FirstOutput(at(5), b.Acquire(at(5), half, alice, chat))
+	b.Doubt(at(6), b.Acquire(at(6), half, alice, chat), caller(2))
 	expect(t, b, at(6), breaker.Closed, true)
 	if got := b.Evidence(at(6)).Doubtful; got != 1 {
 		t.Errorf("%d doubtful failures, want 1", got)
@@ -255,7 +255,7 @@ func TestDoubtIsNoFailure(t *testing.T) {
 	b := breaker.New(breaker.Config{})
 	for i := range 100 {
 		now := at(float64(i) * 0.05)
-		b.Doubt(now, b.Acquire(now, half), alice)
+		b.Doubt(now, b.Acquire(now, half, alice, chat), alice)
 		if i%20 == 0 {
 			answerTo(b, now, caller(2), true)
 		}
@@ -281,10 +281,10 @@ func TestEvidence(t *testing.T) {
 	answerTo(b, at(3), suspect(3, 2), false)
 	answerTo(b, at(4), suspect(3, 1), true)
 	answerTo(b, at(5), suspect(2, 3), false)
-	b.Doubt(at(6), b.Acquire(at(6), half), suspect(4, 4))
-	b.Drop(at(6), b.Acquire(at(6), half))
+	b.Doubt(at(6), b.Acquire(at(6), half, alice, chat), suspect(4, 4))
+	b.Drop(at(6), b.Acquire(at(6), half, alice, chat))
 	for _, caller := range []uint64{5, 5, 6} {
-		b.Refuse(at(7), b.Acquire(at(7), half), suspect(caller, 5), stream, false)
+		b.Refuse(at(7), b.Acquire(at(7), half, alice, chat), suspect(caller, 5), stream, false)
 	}
 	want := breaker.Evidence{
 		Requests: 6, Failures: 4, Consecutive: 1, Doubtful: 1,
@@ -303,7 +303,7 @@ func TestEvidence(t *testing.T) {
 	if got := b.Evidence(at(9)); got != want {
 		t.Errorf("open: %+v\nwant %+v", got, want)
 	}
-	probe := b.Acquire(at(14), half)
+	probe := b.Acquire(at(14), half, alice, chat)
 	want.Until = at(19) // when the silent probe no longer holds its place
 	if got := b.Evidence(at(14)); got != want {
 		t.Errorf("half-open: %+v\nwant %+v", got, want)

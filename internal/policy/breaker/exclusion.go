@@ -22,8 +22,12 @@ type exclusion struct {
 	key     uint64
 	by      uint64 // who caused the first strike; 0 when anyone counts
 	strikes int
+	since   time.Time // start of the first attempt of those
 	at      time.Time // of the last strike
 	until   time.Time
+	// probeUntil is when the next request may try, if the one that tries now says
+	// nothing.
+	probeUntil time.Time
 }
 
 // exclusions are the kinds of requests that are not sent to a deployment.
@@ -32,19 +36,26 @@ type exclusions struct {
 	n   int // in use
 }
 
-// strike counts a request of a kind, and excludes the kind when there are enough. If
-// by is not 0, the first two must be of different ones.
-func (x *exclusions) strike(now time.Time, key, by uint64) {
-	at := x.find(key)
+// strike is a request of a kind that was refused here and served elsewhere.
+type strike struct {
+	key, by uint64
+	started time.Time // of the attempt
+}
+
+// strike counts a strike, and excludes its kind when there are enough. If by is not 0,
+// the first two must be of different ones.
+func (x *exclusions) strike(now time.Time, s strike) {
+	by := s.by
+	at := x.find(s.key)
 	if at == nil {
 		at = x.place(now)
-		*at = exclusion{key: key, by: by}
+		*at = exclusion{key: s.key, by: by, since: s.started}
 	}
 	switch {
 	case now.Before(at.until):
 		return // it was under way when the kind was excluded
 	case now.Sub(later(at.at, at.until)) > strikeMemory:
-		at.strikes, at.by = 0, by
+		at.strikes, at.by, at.since = 0, by, s.started
 	case at.strikes == 1 && by != 0 && by == at.by:
 		at.at = now
 		return
@@ -60,6 +71,17 @@ func (x *exclusions) strike(now time.Time, key, by uint64) {
 	}
 	at.until = now.Add(d)
 }
+
+// acquire notes that a request of a kind is sent. If the kind was excluded, it is the
+// only one until its result is known.
+func (x *exclusions) acquire(now time.Time, key uint64) {
+	if at := x.find(key); at != nil && at.strikes >= minStrikes {
+		at.probeUntil = now.Add(probeTimeout)
+	}
+}
+
+// probeTimeout is how long such a request keeps others from trying.
+const probeTimeout = 5 * time.Second
 
 // place returns an unused entry, or the oldest of those that exclude nothing and have
 // had their chance to, or the oldest.
@@ -86,9 +108,10 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// clear forgets a kind: a request of it was served.
-func (x *exclusions) clear(key uint64) {
-	if at := x.find(key); at != nil {
+// clear forgets a kind: a request of it was served that started at started. One from
+// before the strikes says nothing about them.
+func (x *exclusions) clear(key uint64, started time.Time) {
+	if at := x.find(key); at != nil && !started.Before(at.since) {
 		x.n--
 		*at = x.all[x.n]
 		x.all[x.n] = exclusion{}
@@ -97,8 +120,10 @@ func (x *exclusions) clear(key uint64) {
 
 // until returns when the exclusion of a kind ends; zero when it is not excluded.
 func (x *exclusions) until(now time.Time, key uint64) time.Time {
-	if at := x.find(key); at != nil && now.Before(at.until) {
-		return at.until
+	if at := x.find(key); at != nil {
+		if until := later(at.until, at.probeUntil); now.Before(until) {
+			return until
+		}
 	}
 	return time.Time{}
 }

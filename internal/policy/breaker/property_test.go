@@ -26,7 +26,7 @@ func (tr *traffic) step(t *rapid.T) {
 	b := tr.b
 	tr.now = tr.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 100, 3000, 60_000}).Draw(t, "ms")) * time.Millisecond)
 	if len(tr.under) == 0 || rapid.IntRange(0, 2).Draw(t, "start") == 0 {
-		tr.under = append(tr.under, b.Acquire(tr.now, func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") }))
+		tr.under = append(tr.under, b.Acquire(tr.now, func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") }, alice, chat))
 		return
 	}
 	i := rapid.IntRange(0, len(tr.under)-1).Draw(t, "which")
@@ -126,7 +126,7 @@ func TestHalfOpenAdmitsProbes(t *testing.T) {
 			if !b.Ready(tr.now) {
 				t.Fatalf("not ready for probe %d of %d", n+1, most)
 			}
-			b.Acquire(tr.now, half)
+			b.Acquire(tr.now, half, alice, chat)
 		}
 		for range 3 {
 			if b.Ready(tr.now) || b.Ready(tr.now.Add(5*time.Second-1)) {
@@ -136,7 +136,7 @@ func TestHalfOpenAdmitsProbes(t *testing.T) {
 			if !b.Ready(tr.now) {
 				t.Fatal("stuck: silent probes hold their places for more than OpenFor")
 			}
-			b.Acquire(tr.now, half)
+			b.Acquire(tr.now, half, alice, chat)
 		}
 	})
 }
@@ -157,7 +157,7 @@ func TestOutage(t *testing.T) {
 		for i := uint64(0); b.State(now) == breaker.Closed; i++ {
 			now = now.Add(time.Millisecond)
 			who := breaker.Suspect{Caller: 1 + i%callers, Shape: 1 + i%shapes}
-			if p := b.Acquire(now, half); rapid.IntRange(0, 3).Draw(t, "elsewhere too") == 0 {
+			if p := b.Acquire(now, half, alice, chat); rapid.IntRange(0, 3).Draw(t, "elsewhere too") == 0 {
 				doubts++
 				b.Doubt(now, p, who)
 			} else {

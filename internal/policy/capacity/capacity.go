@@ -24,6 +24,13 @@ type Cost struct {
 	Output int
 }
 
+// Demand is what a request asks of a deployment.
+type Demand struct {
+	Cost
+	Tier string // service tier; "" is the default one
+	By   uint64 // hash of the caller
+}
+
 // Reservation is capacity held for one attempt. It ends in exactly one Settle
 // or Release, at the meter that gave it.
 type Reservation struct {
@@ -32,7 +39,10 @@ type Reservation struct {
 
 	size  int64 // what the service compares, in the same units; units is at most the capacity
 	tier  string
+	by    uint64
 	probe uint64 // number of the probe that the attempt is; 0 means none
+
+	started time.Time
 }
 
 // Meter meters one deployment, of either kind. It is not safe for
@@ -71,18 +81,18 @@ func (m *Meter) Level(now time.Time) float64 {
 	return m.standard.level(now)
 }
 
-// Reserve counts an attempt of a service tier that starts now. It never refuses:
-// compare Level with the limit first, as the service looks at the level before the
-// request. No attempt raises the level by more than 1.
-func (m *Meter) Reserve(now time.Time, c Cost, tier string) Reservation {
+// Reserve counts an attempt that starts now. It never refuses: compare Level with the
+// limit first, as the service looks at the level before the request. No attempt raises
+// the level by more than 1.
+func (m *Meter) Reserve(now time.Time, d Demand) Reservation {
 	var r Reservation
-	size := m.size(c)
+	size := m.size(d.Cost)
 	if m.provisionedKind() {
 		r = m.provisioned.reserve(now, size)
 	} else {
 		r = m.standard.reserve(now, size)
 	}
-	r.size, r.tier = max(size, 1), tier
+	r.size, r.tier, r.by, r.started = max(size, 1), d.Tier, d.By, now
 	m.startProbe(now, &r)
 	m.held += r.units
 	m.noticeNear(now)

@@ -9,7 +9,7 @@ import (
 
 func TestRecentlyNearLimit(t *testing.T) {
 	reserve := func(tokens int) func(*Meter) {
-		return func(m *Meter) { m.Reserve(epoch, Cost{Prompt: tokens}, "") }
+		return func(m *Meter) { m.Reserve(epoch, Demand{Cost: Cost{Prompt: tokens}, Tier: ""}) }
 	}
 	signals := func(s spillway.Signals) func(*Meter) { return func(m *Meter) { m.Calibrate(epoch, s) } }
 	utilization, remaining := spillway.NoSignals(), spillway.NoSignals()
@@ -30,7 +30,7 @@ func TestRecentlyNearLimit(t *testing.T) {
 		{"without limits", standard(0, 0), reserve(1_000_000), false},
 		{"by requests alone", standard(0, 6), reserve(1), false},
 		{"used beyond the reservation", standard(10_000, 0), func(m *Meter) {
-			m.Settle(epoch, m.Reserve(epoch, Cost{Prompt: 10}, ""), Cost{Prompt: 10, Output: 8_000})
+			m.Settle(epoch, m.Reserve(epoch, Demand{Cost: Cost{Prompt: 10}, Tier: ""}), Cost{Prompt: 10, Output: 8_000})
 		}, true},
 		{"by a utilization header", provisioned, signals(utilization), true},
 		{"by a header of remaining tokens", standard(10_000, 0), signals(remaining), true},

@@ -39,7 +39,7 @@ func utilization(u float64) spillway.Signals {
 // input-token equivalents per second.
 func TestExample(t *testing.T) {
 	m := NewMeter(spillway.Deployment{Kind: spillway.Provisioned, Model: "gpt-4o-mini", PTU: 25})
-	m.Reserve(epoch, Cost{Prompt: 92_500, Output: 208_125}, "") // 925,000 = one minute
+	m.Reserve(epoch, Demand{Cost: Cost{Prompt: 92_500, Output: 208_125}, Tier: ""}) // 925,000 = one minute
 	level(t, m, epoch, 1)
 	level(t, m, at(30*time.Second), 0.5)
 }
@@ -47,16 +47,16 @@ func TestExample(t *testing.T) {
 func TestProvisioned(t *testing.T) {
 	m := NewMeter(ptu(time.Minute))
 	level(t, m, epoch, 0)
-	a := m.Reserve(epoch, Cost{Prompt: 12_000, Cached: 2_000, Output: 5_000}, "") // 10,000 + 20,000
+	a := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 12_000, Cached: 2_000, Output: 5_000}, Tier: ""}) // 10,000 + 20,000
 	level(t, m, epoch, 0.5)
 	level(t, m, at(6*time.Second), 0.4)
 	m.Settle(at(6*time.Second), a, Cost{Prompt: 12_000, Cached: 2_000, Output: 2_000}) // 12,000 less
 	level(t, m, at(6*time.Second), 0.2)
-	b := m.Reserve(at(6*time.Second), Cost{Prompt: 3_000}, "")
+	b := m.Reserve(at(6*time.Second), Demand{Cost: Cost{Prompt: 3_000}, Tier: ""})
 	level(t, m, at(6*time.Second), 0.25)
 	m.Release(at(6*time.Second), b)
 	level(t, m, at(6*time.Second), 0.2)
-	c := m.Reserve(at(6*time.Second), Cost{Output: 500}, "")
+	c := m.Reserve(at(6*time.Second), Demand{Cost: Cost{Output: 500}, Tier: ""})
 	m.Settle(at(6*time.Second), c, Cost{Output: 2_000}) // more than reserved
 	level(t, m, at(6*time.Second), 0.2+8_000.0/60_000)
 	level(t, m, at(5*time.Second), 0.2+8_000.0/60_000) // backwards
@@ -70,7 +70,7 @@ func TestProvisioned(t *testing.T) {
 // questions are not lost.
 func TestAskingOftenDrainsTheSame(t *testing.T) {
 	m := NewMeter(ptu(time.Minute))
-	m.Reserve(epoch, Cost{Prompt: 60_000}, "")
+	m.Reserve(epoch, Demand{Cost: Cost{Prompt: 60_000}, Tier: ""})
 	for us := 0; us <= 1_000_000; us++ {
 		m.Level(at(time.Duration(us) * 700 * time.Nanosecond)) // 0.7 units each
 	}
@@ -80,7 +80,7 @@ func TestAskingOftenDrainsTheSame(t *testing.T) {
 func TestUnlimited(t *testing.T) {
 	for _, d := range []spillway.Deployment{{Kind: spillway.Provisioned}, {Kind: spillway.Standard}} {
 		m := NewMeter(d)
-		r := m.Reserve(epoch, Cost{Prompt: 1 << 40, Output: 1 << 30}, "")
+		r := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 1 << 40, Output: 1 << 30}, Tier: ""})
 		level(t, m, epoch, 0)
 		if got := m.ReadyAt(epoch, 0.97); !got.Equal(epoch) {
 			t.Errorf("%v: ReadyAt = %v, want now", d.Kind, got)
@@ -114,11 +114,11 @@ func TestSettledReservationsLeaveNothing(t *testing.T) {
 			if len(open) > 0 && rapid.Bool().Draw(t, "end one") {
 				end(rapid.IntRange(0, len(open)-1).Draw(t, "which"))
 			} else {
-				open = append(open, m.Reserve(now, Cost{
+				open = append(open, m.Reserve(now, Demand{Cost: Cost{
 					Prompt: rapid.IntRange(0, 100_000).Draw(t, "prompt"),
 					Cached: rapid.IntRange(0, 1_000).Draw(t, "cached"),
 					Output: rapid.IntRange(0, 16_000).Draw(t, "output"),
-				}, ""))
+				}, Tier: ""}))
 			}
 			if m.Level(now) < 0 || m.Outstanding() < 0 {
 				t.Fatalf("below empty: level %v, outstanding %v", m.Level(now), m.Outstanding())
@@ -139,7 +139,7 @@ func TestReadyAt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := NewMeter(ptu(rapid.SampledFrom([]time.Duration{0, time.Second, 7 * time.Second}).Draw(t, "depth")))
 		for range rapid.IntRange(0, 20).Draw(t, "requests") {
-			m.Reserve(epoch, Cost{Prompt: rapid.IntRange(0, 20_000).Draw(t, "prompt")}, "")
+			m.Reserve(epoch, Demand{Cost: Cost{Prompt: rapid.IntRange(0, 20_000).Draw(t, "prompt")}, Tier: ""})
 		}
 		limit := rapid.Float64Range(0.05, 1.2).Draw(t, "limit")
 		before := m.Level(epoch)
@@ -189,8 +189,8 @@ func TestCalibrate(t *testing.T) {
 func TestRefusalLeavesTheLevel(t *testing.T) {
 	for _, depth := range []time.Duration{0, time.Minute} {
 		m := NewMeter(ptu(depth))
-		m.Reserve(epoch, Cost{Prompt: 30_000}, "")
-		r := m.Reserve(epoch, Cost{Prompt: 6_000}, "")
+		m.Reserve(epoch, Demand{Cost: Cost{Prompt: 30_000}, Tier: ""})
+		r := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 6_000}, Tier: ""})
 		m.Refused(epoch, 3*time.Second, r)
 		level(t, m, epoch, 0.6)
 		m.Release(epoch, r)
@@ -235,7 +235,7 @@ func BenchmarkMeter(b *testing.B) {
 			for b.Loop() {
 				now = now.Add(time.Millisecond)
 				m.Level(now)
-				r := m.Reserve(now, Cost{Prompt: 100, Output: 20}, "")
+				r := m.Reserve(now, Demand{Cost: Cost{Prompt: 100, Output: 20}, Tier: ""})
 				m.ReadyAt(now, 0.97)
 				m.Calibrate(now, signals)
 				m.Settle(now, r, Cost{Prompt: 100, Output: 10})

@@ -28,7 +28,25 @@ type refusals struct {
 	probe        uint64    // number of the probe under way; 0 means none
 	probeStarted time.Time
 	smaller      bool // smaller requests are served
+
+	by    uint64 // who was refused
+	mixed bool   // others were, too
+	doubt doubt
 }
+
+// doubt is a refusal of a request that other deployments refused as well: it may
+// concern that request alone, so it only pauses those of the same suspect. A refusal
+// of another one confirms it.
+type doubt struct {
+	pause
+	by      uint64
+	at      time.Time // of the refusal
+	probeAt time.Time // when the suspect may try again
+	lifted  bool      // a request of that size was served: others of the suspect are sent
+}
+
+// inForce reports whether the doubt lasts.
+func (d *doubt) inForce(now time.Time) bool { return now.Before(d.until) }
 
 // pause is how long requests of a size or more wait. size is in the meter's units.
 type pause struct {
@@ -52,16 +70,30 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 		at = m.place(r.tier)
 		*at = refusals{tier: r.tier}
 	}
-	smallest := at.small.size
-	at.add(pause{r.size, now.Add(retryAfter)})
-	if smallest == 0 || r.size*muchSmaller < smallest {
-		at.smaller = false
-		at.probeAt = now.Add(min(retryAfter, probeAfter))
-	}
 	if r.probe != 0 && r.probe == at.probe {
 		at.probe = 0
 	}
-	m.pausedUntil = later(m.pausedUntil, now.Add(retryAfter))
+	p := pause{r.size, now.Add(retryAfter)}
+	m.pausedUntil = later(m.pausedUntil, p.until)
+	if d := &at.doubt; d.inForce(now) {
+		if d.by == r.by {
+			d.at, d.until, d.probeAt = now, later(d.until, p.until), now.Add(min(retryAfter, probeAfter))
+			d.size = min(d.size, p.size)
+			return
+		}
+		if !d.lifted { // confirmed
+			at.add(d.pause)
+			at.by, at.mixed, at.smaller = d.by, true, true
+		}
+		*d = doubt{}
+	}
+	if smallest := at.small.size; smallest == 0 || r.size*muchSmaller < smallest {
+		at.smaller = false
+		at.probeAt = now.Add(min(retryAfter, probeAfter))
+	}
+	at.mixed = at.mixed || at.small.size != 0 && at.by != r.by
+	at.by = r.by
+	at.add(p)
 }
 
 // add merges a pause: small keeps the smallest size and its end, large what waits
@@ -86,7 +118,7 @@ func (at *refusals) add(p pause) {
 	}
 }
 
-// expire drops the pauses that have ended, and reports whether one is left.
+// expire drops what has ended, and reports whether anything is left.
 func (at *refusals) expire(now time.Time) bool {
 	if at.large.size != 0 && !now.Before(at.large.until) {
 		at.large = pause{}
@@ -94,7 +126,7 @@ func (at *refusals) expire(now time.Time) bool {
 	if at.small.size != 0 && !now.Before(at.small.until) {
 		at.small, at.large = at.large, pause{}
 	}
-	return at.small.size != 0
+	return at.small.size != 0 || at.doubt.inForce(now)
 }
 
 // probing reports whether a probe under way keeps others from probing.
@@ -103,24 +135,39 @@ func (at *refusals) probing(now time.Time) bool {
 }
 
 // RefusedElsewhere says that another deployment refused the same request as the
-// attempt of r: its size is the cause, so smaller requests need not wait here.
+// attempt of r. Its size may be the cause, so smaller requests need not wait here; or
+// the request itself, so those of others need not wait until one of them is refused.
 func (m *Meter) RefusedElsewhere(now time.Time, r Reservation) {
-	if at := m.find(now, r.tier); at != nil && at.small.size <= r.size {
-		at.smaller = true
+	at := m.find(now, r.tier)
+	if at == nil || at.small.size == 0 || at.small.size > r.size {
+		return
+	}
+	at.smaller = true
+	if at.by == r.by && !at.mixed {
+		until := later(at.small.until, at.large.until)
+		at.doubt = doubt{pause: pause{at.small.size, until}, by: r.by, at: now, probeAt: earlier(now.Add(probeAfter), until)}
+		at.small, at.large = pause{}, pause{}
 	}
 }
 
-// PausedUntil returns until when refusals keep a request of that cost and service
-// tier from being sent; zero when none does.
-func (m *Meter) PausedUntil(now time.Time, c Cost, tier string) time.Time {
-	at := m.find(now, tier)
+// PausedUntil returns until when refusals keep a request from being sent; zero when
+// none does.
+func (m *Meter) PausedUntil(now time.Time, d Demand) time.Time {
+	at := m.find(now, d.Tier)
 	if at == nil {
 		return time.Time{}
 	}
-	size := m.size(c)
+	size := m.size(d.Cost)
+	return later(at.pausedUntil(now, size), at.doubtedUntil(now, size, d.By))
+}
+
+// pausedUntil returns until when the pauses keep a request of that size from being
+// sent.
+func (at *refusals) pausedUntil(now time.Time, size int64) time.Time {
 	switch {
 	case at.large.size != 0 && size >= at.large.size:
 		return later(at.large.until, at.small.until)
+	case at.small.size == 0:
 	case size >= at.small.size:
 		return at.small.until
 	case at.smaller:
@@ -132,10 +179,30 @@ func (m *Meter) PausedUntil(now time.Time, c Cost, tier string) time.Time {
 	return time.Time{}
 }
 
+// doubtedUntil returns until when the doubt keeps a request from being sent.
+func (at *refusals) doubtedUntil(now time.Time, size int64, by uint64) time.Time {
+	d := &at.doubt
+	switch {
+	case !d.inForce(now), d.lifted, d.by != by, size < d.size:
+	case at.probing(now):
+		return earlier(at.probeStarted.Add(probeAfter), d.until)
+	case now.Before(d.probeAt):
+		return d.probeAt
+	}
+	return time.Time{}
+}
+
 // Accepted says that the deployment serves the attempt of r. If it was a probe,
 // requests that are smaller than the refused one are sent again.
 func (m *Meter) Accepted(now time.Time, r Reservation) {
-	if at := m.find(now, r.tier); at != nil && r.probe != 0 && at.probe == r.probe {
+	at := m.find(now, r.tier)
+	if at == nil {
+		return
+	}
+	if held := &at.doubt; held.inForce(now) && r.size >= held.size && r.started.After(held.at) {
+		held.lifted = true
+	}
+	if r.probe != 0 && at.probe == r.probe {
 		at.probe, at.smaller = 0, true
 	}
 }
@@ -161,6 +228,9 @@ func (m *Meter) Pauses(now time.Time, dst []Pause) []Pause {
 		if !at.expire(now) {
 			continue
 		}
+		if at.small.size == 0 {
+			continue
+		}
 		smaller := at.smaller || !at.probing(now) && !now.Before(at.probeAt)
 		dst = append(dst, Pause{Tier: at.tier, Until: at.small.until, Tokens: m.tokens(at.small.size), Smaller: smaller})
 		if at.large.size != 0 {
@@ -173,7 +243,12 @@ func (m *Meter) Pauses(now time.Time, dst []Pause) []Pause {
 // startProbe marks an attempt that is sent in spite of a refusal.
 func (m *Meter) startProbe(now time.Time, r *Reservation) {
 	at := m.find(now, r.tier)
-	if at == nil || at.smaller || r.size >= at.small.size || at.probing(now) {
+	if at == nil || at.probing(now) {
+		return
+	}
+	held := &at.doubt
+	doubtful := held.inForce(now) && !held.lifted && held.by == r.by && r.size >= held.size
+	if !doubtful && (at.smaller || r.size >= at.small.size) {
 		return
 	}
 	m.probes++
@@ -208,7 +283,7 @@ func (m *Meter) place(tier string) *refusals {
 	}
 	first := &m.refused[1]
 	for i := 2; i < maxTiers; i++ {
-		if at := &m.refused[i]; at.small.until.Before(first.small.until) {
+		if at := &m.refused[i]; later(at.small.until, at.doubt.until).Before(later(first.small.until, first.doubt.until)) {
 			first = at
 		}
 	}

@@ -22,7 +22,7 @@ func both(t *testing.T, test func(t *testing.T, m *Meter)) {
 
 // refused sends a request that is refused, like the engine does it.
 func refused(m *Meter, now time.Time, r request, retryAfter time.Duration) Reservation {
-	held := m.Reserve(now, Cost{Prompt: r.tokens}, r.tier)
+	held := m.Reserve(now, Demand{Cost: Cost{Prompt: r.tokens}, Tier: r.tier})
 	m.Refused(now, retryAfter, held)
 	m.Release(now, held)
 	return held
@@ -38,7 +38,7 @@ type request struct {
 // not.
 func paused(t *testing.T, m *Meter, now time.Time, r request, until time.Duration) {
 	t.Helper()
-	got := m.PausedUntil(now, Cost{Prompt: r.tokens}, r.tier)
+	got := m.PausedUntil(now, Demand{Cost: Cost{Prompt: r.tokens}, Tier: r.tier})
 	if until < 0 && !got.IsZero() || until >= 0 && !got.Equal(at(until)) {
 		t.Errorf("at %v: %d tokens of tier %q are paused until %v, want %v", now.Sub(epoch), r.tokens, r.tier, got.Sub(epoch), until)
 	}
@@ -98,9 +98,9 @@ func TestRefusalComparesTheWholeCost(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := NewMeter(tc.d)
-			r := m.Reserve(epoch, tc.refused, "")
+			r := m.Reserve(epoch, Demand{Cost: tc.refused, Tier: ""})
 			m.Refused(epoch, 20*time.Second, r)
-			if got := m.PausedUntil(at(time.Second), tc.paused, "").Equal(at(20 * time.Second)); got != tc.want {
+			if got := m.PausedUntil(at(time.Second), Demand{Cost: tc.paused, Tier: ""}).Equal(at(20 * time.Second)); got != tc.want {
 				t.Errorf("paused %v, want %v", got, tc.want)
 			}
 		})
@@ -120,7 +120,9 @@ func TestShortWaitsAreKept(t *testing.T) {
 func TestProbes(t *testing.T) {
 	const end = 20 * time.Second
 	const free = 2500 * time.Millisecond // a second after the probe started
-	probe := func(m *Meter) Reservation { return m.Reserve(at(1500*time.Millisecond), Cost{Prompt: 400}, "") }
+	probe := func(m *Meter) Reservation {
+		return m.Reserve(at(1500*time.Millisecond), Demand{Cost: Cost{Prompt: 400}, Tier: ""})
+	}
 	for _, tc := range []struct {
 		name       string
 		do         func(m *Meter, probe Reservation)
@@ -130,8 +132,8 @@ func TestProbes(t *testing.T) {
 		{"is served", func(m *Meter, r Reservation) { m.Accepted(at(2*time.Second), r) }, -1, -1},
 		{"is served: then any number may be sent", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
-			m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
-			m.Reserve(at(2*time.Second), Cost{Prompt: 400}, "")
+			m.Reserve(at(2*time.Second), Demand{Cost: Cost{Prompt: 400}, Tier: ""})
+			m.Reserve(at(2*time.Second), Demand{Cost: Cost{Prompt: 400}, Tier: ""})
 		}, -1, -1},
 		{"is served, and ends", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
@@ -155,7 +157,7 @@ func TestProbes(t *testing.T) {
 			m.Accepted(at(2*time.Second), Reservation{})
 		}, free, free},
 		{"a request of another tier ends", func(m *Meter, _ Reservation) {
-			r := m.Reserve(at(2*time.Second), Cost{Prompt: 10}, "flex")
+			r := m.Reserve(at(2*time.Second), Demand{Cost: Cost{Prompt: 10}, Tier: "flex"})
 			m.Accepted(at(2*time.Second), r)
 			m.Settle(at(2*time.Second), r, Cost{})
 		}, free, free},
@@ -171,7 +173,7 @@ func TestProbes(t *testing.T) {
 				tc.do(m, r)
 				paused(t, m, at(2*time.Second), request{400, ""}, tc.same)
 				paused(t, m, at(2*time.Second), request{10, ""}, tc.tiny)
-				if got := m.PausedUntil(at(2*time.Second), Cost{Prompt: 1000}, ""); got.Before(at(end)) {
+				if got := m.PausedUntil(at(2*time.Second), Demand{Cost: Cost{Prompt: 1000}, Tier: ""}); got.Before(at(end)) {
 					t.Errorf("1000 tokens are paused until %v", got.Sub(epoch))
 				}
 			})
@@ -183,11 +185,11 @@ func TestProbes(t *testing.T) {
 func TestOldProbesAreVoid(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
 		refused(m, epoch, request{1000, ""}, 2*time.Second)
-		old := m.Reserve(at(time.Second), Cost{Prompt: 500}, "")
+		old := m.Reserve(at(time.Second), Demand{Cost: Cost{Prompt: 500}, Tier: ""})
 		refused(m, at(10*time.Second), request{1000, ""}, 20*time.Second)
 		m.Accepted(at(10*time.Second), old)
 		paused(t, m, at(10*time.Second), request{500, ""}, 11*time.Second)
-		m.Reserve(at(11500*time.Millisecond), Cost{Prompt: 500}, "")
+		m.Reserve(at(11500*time.Millisecond), Demand{Cost: Cost{Prompt: 500}, Tier: ""})
 		m.Settle(at(12*time.Second), old, Cost{Prompt: 500})
 		paused(t, m, at(12*time.Second), request{500, ""}, 12500*time.Millisecond)
 	})
@@ -197,49 +199,76 @@ func TestOldProbesAreVoid(t *testing.T) {
 // and those that are as large.
 func TestOnlyProbesProbe(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		before := m.Reserve(epoch, Cost{Prompt: 500}, "")
+		before := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 500}, Tier: ""})
 		refused(m, epoch, request{1000, ""}, 20*time.Second)
-		large := m.Reserve(epoch, Cost{Prompt: 2000}, "")
+		large := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 2000}, Tier: ""})
 		for _, r := range []Reservation{before, large} {
 			m.Accepted(epoch, r)
 			paused(t, m, epoch, request{500, ""}, time.Second)
 			paused(t, m, epoch, request{1000, ""}, 20*time.Second)
 		}
 		paused(t, m, at(time.Second), request{500, ""}, -1) // neither holds the probe's place
-		m.Reserve(at(time.Second), Cost{Prompt: 500}, "")
+		m.Reserve(at(time.Second), Demand{Cost: Cost{Prompt: 500}, Tier: ""})
 		m.Settle(at(time.Second), before, Cost{})
 		m.Release(at(time.Second), large)
 		paused(t, m, at(time.Second), request{500, ""}, 2*time.Second) // nor do they free it
 	})
 }
 
-// A request that is refused everywhere says nothing about smaller ones here.
+// A request that is refused elsewhere too may be refused for itself: it pauses only its
+// own kind, until a refusal of another one confirms that the deployment is full.
 func TestRefusedElsewhere(t *testing.T) {
+	const guilty, other = 1, 2
 	both(t, func(t *testing.T, m *Meter) {
-		r := refused(m, epoch, request{1000, ""}, 20*time.Second)
-		m.RefusedElsewhere(epoch, r)
-		if got := m.Pauses(epoch, nil); len(got) != 1 || !got[0].Smaller {
-			t.Errorf("pauses %v, want one that lets smaller requests pass", got)
+		demand := func(by uint64, tokens int) Demand { return Demand{Cost: Cost{Prompt: tokens}, By: by} }
+		refuse := func(s float64, by uint64, tokens int, elsewhere bool) {
+			now := at(time.Duration(s * float64(time.Second)))
+			r := m.Reserve(now, demand(by, tokens))
+			m.Refused(now, 20*time.Second, r)
+			m.Release(now, r)
+			if elsewhere {
+				m.RefusedElsewhere(now, r)
+			}
 		}
-		paused(t, m, epoch, request{999, ""}, -1)
-		paused(t, m, epoch, request{1000, ""}, 20*time.Second)
-		for range 3 { // all of them, not one at a time
-			m.Reserve(epoch, Cost{Prompt: 500}, "")
-			paused(t, m, epoch, request{999, ""}, -1)
+		want := func(s float64, by uint64, tokens int, until float64) {
+			t.Helper()
+			now := at(time.Duration(s * float64(time.Second)))
+			got := m.PausedUntil(now, demand(by, tokens))
+			if until < 0 && !got.IsZero() || until >= 0 && !got.Equal(at(time.Duration(until*float64(time.Second)))) {
+				t.Errorf("at %vs: %d tokens of %d are paused until %v, want %vs", s, tokens, by, got.Sub(epoch), until)
+			}
 		}
-		refused(m, at(time.Second), request{400, ""}, 20*time.Second) // but this one is refused here alone
-		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second)
-		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 100}), tier: ""})
-		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second) // a smaller one is not what was refused
-		m.RefusedElsewhere(at(time.Second), Reservation{size: m.size(Cost{Prompt: 1000}), tier: "flex"})
-		paused(t, m, at(time.Second), request{300, ""}, 2*time.Second) // nor is one of another tier
-		m.Reserve(at(2*time.Second), Cost{Prompt: 300}, "")
-		paused(t, m, at(2*time.Second), request{300, ""}, 3*time.Second)
-		m.RefusedElsewhere(at(2*time.Second), r) // while a probe is under way
-		paused(t, m, at(2*time.Second), request{300, ""}, -1)
-		m.RefusedElsewhere(at(30*time.Second), r) // the refusal has ended
-		if m.Paused(at(30 * time.Second)) {
-			t.Error("paused after all waits")
+		refuse(0, guilty, 1000, true)
+		want(0, other, 5000, -1)
+		want(0, guilty, 999, -1)
+		want(0, guilty, 1000, 1) // may try again after a second
+		refuse(1, guilty, 1000, true)
+		want(1.5, guilty, 1000, 2)
+		want(1.5, other, 1000, -1)
+
+		r := m.Reserve(at(2*time.Second), demand(other, 900)) // smaller: says nothing
+		m.Accepted(at(2*time.Second), r)
+		m.Settle(at(2*time.Second), r, Cost{Prompt: 900})
+		want(2, guilty, 1000, -1) // the probe
+		probe := m.Reserve(at(2*time.Second), demand(guilty, 1000))
+		want(2, guilty, 1000, 3)
+		m.Release(at(2*time.Second), probe)
+
+		r = m.Reserve(at(3*time.Second), demand(other, 1000)) // served at that size: it is the request
+		m.Accepted(at(3*time.Second), r)
+		m.Settle(at(3*time.Second), r, Cost{Prompt: 1000})
+		refuse(3.5, guilty, 1000, true)
+		want(3.5, guilty, 1000, -1)
+		want(3.5, other, 1000, -1)
+
+		refuse(30, guilty, 1000, true)
+		refuse(31, other, 1200, true) // a different one: the deployment is full
+		want(31, guilty, 1000, 50)
+		want(31, 3, 1000, 50)
+		want(31, 3, 1200, 51)
+		want(31, 3, 999, -1) // both were refused elsewhere: their size is the cause
+		if got := m.Pauses(at(31*time.Second), nil); len(got) != 2 || !got[0].Smaller {
+			t.Errorf("pauses %v, want two that let smaller requests pass", got)
 		}
 	})
 }
@@ -301,7 +330,7 @@ func TestPausesEnd(t *testing.T) {
 		for range rapid.IntRange(1, 100).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 20_000}).Draw(t, "ms")) * time.Millisecond)
 			if len(open) == 0 || rapid.IntRange(0, 2).Draw(t, "start") == 0 {
-				open = append(open, m.Reserve(now, Cost{Prompt: rapid.IntRange(0, 2000).Draw(t, "prompt")}, tiers.Draw(t, "tier")))
+				open = append(open, m.Reserve(now, Demand{Cost: Cost{Prompt: rapid.IntRange(0, 2000).Draw(t, "prompt")}, Tier: tiers.Draw(t, "tier"), By: rapid.Uint64Range(0, 2).Draw(t, "by")}))
 				continue
 			}
 			i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
@@ -313,7 +342,7 @@ func TestPausesEnd(t *testing.T) {
 				m.Refused(now, wait, r)
 				m.Release(now, r)
 				latest = later(latest, now.Add(wait))
-				if until := m.PausedUntil(now, Cost{Prompt: m.tokens(r.size) + 1}, r.tier); until.Before(now.Add(wait)) {
+				if until := m.PausedUntil(now, Demand{Cost: Cost{Prompt: m.tokens(r.size) + 1}, Tier: r.tier, By: r.by}); until.Before(now.Add(min(wait, probeAfter))) {
 					t.Fatalf("refused for %v, paused for %v", wait, until.Sub(now))
 				}
 				if rapid.Bool().Draw(t, "elsewhere too") {
@@ -329,7 +358,7 @@ func TestPausesEnd(t *testing.T) {
 			}
 			tier, last := tiers.Draw(t, "asked tier"), time.Time{}
 			for _, tokens := range []int{0, 1, 100, 500, 1000, 1999, 2000, 1 << 40} {
-				until := m.PausedUntil(now, Cost{Prompt: tokens}, tier)
+				until := m.PausedUntil(now, Demand{Cost: Cost{Prompt: tokens}, Tier: tier})
 				if until.After(latest) || until.Before(last) || !until.IsZero() && !until.After(now) {
 					t.Fatalf("%d tokens are paused until %v; less until %v, the last wait ends at %v", tokens, until, last, latest)
 				}

@@ -107,7 +107,7 @@ func TestAbsurdCosts(t *testing.T) {
 					}
 					for range 3 {
 						before := m.Level(epoch)
-						r := m.Reserve(epoch, c, "")
+						r := m.Reserve(epoch, Demand{Cost: c, Tier: ""})
 						reserved := m.Level(epoch)
 						if reserved < before || reserved > before+1+1e-9 || m.Outstanding() < 0 {
 							t.Fatalf("%+v: level %v after a reservation at %v; outstanding %v", c, reserved, before, m.Outstanding())
@@ -117,7 +117,7 @@ func TestAbsurdCosts(t *testing.T) {
 							t.Fatalf("%+v: level %v after it cost what was reserved, at %v; outstanding %v", c, got, reserved, m.Outstanding())
 						}
 					}
-					m.PausedUntil(epoch, c, "")
+					m.PausedUntil(epoch, Demand{Cost: c, Tier: ""})
 					m.Fits(c)
 				}
 			}
@@ -173,7 +173,7 @@ func TestOneRequestOneCapacity(t *testing.T) {
 				continue
 			}
 			c := Cost{Prompt: figure(t, "prompt"), Cached: figure(t, "cached"), Output: figure(t, "output")}
-			bounded("reservation", func() { open = append(open, m.Reserve(now, c, "")) })
+			bounded("reservation", func() { open = append(open, m.Reserve(now, Demand{Cost: c, Tier: ""})) })
 		}
 		for len(open) > 0 {
 			finish(0)
@@ -205,7 +205,7 @@ func TestNoRequestFillsMore(t *testing.T) {
 				m.Refused(now, time.Duration(rapid.IntRange(1, 60_000).Draw(t, "wait"))*time.Millisecond, Reservation{})
 				before += 1e-3 // whole units of another depth
 			case 2, 3:
-				open = append(open, m.Reserve(now, Cost{Prompt: figure(t, "prompt"), Output: figure(t, "output")}, ""))
+				open = append(open, m.Reserve(now, Demand{Cost: Cost{Prompt: figure(t, "prompt"), Output: figure(t, "output")}, Tier: ""}))
 			default:
 				if len(open) > 0 {
 					m.Settle(now, open[0], Cost{Prompt: figure(t, "used prompt"), Output: figure(t, "used output")})

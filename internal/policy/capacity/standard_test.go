@@ -15,26 +15,26 @@ func standard(tpm, rpm int) spillway.Deployment {
 
 func TestStandardTokens(t *testing.T) {
 	m := NewMeter(standard(10_000, 0))
-	a := m.Reserve(epoch, Cost{Prompt: 2_000, Cached: 1_000, Output: 3_000}, "") // cached counts
+	a := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 2_000, Cached: 1_000, Output: 3_000}, Tier: ""}) // cached counts
 	level(t, m, epoch, 0.5)
 	level(t, m, at(59*time.Second), 0.5) // does not drain
-	b := m.Reserve(at(30*time.Second), Cost{Prompt: 1_000}, "")
+	b := m.Reserve(at(30*time.Second), Demand{Cost: Cost{Prompt: 1_000}, Tier: ""})
 	level(t, m, at(30*time.Second), 0.6)
 	m.Release(at(31*time.Second), b)
 	level(t, m, at(31*time.Second), 0.5)
 	m.Settle(at(40*time.Second), a, Cost{Prompt: 2_000, Output: 100})
 	level(t, m, at(40*time.Second), 0.5) // an estimate counts until the minute ends
-	c := m.Reserve(at(40*time.Second), Cost{Prompt: 1_000}, "")
+	c := m.Reserve(at(40*time.Second), Demand{Cost: Cost{Prompt: 1_000}, Tier: ""})
 	m.Settle(at(41*time.Second), c, Cost{Prompt: 1_000, Output: 1_000})
 	level(t, m, at(41*time.Second), 0.7) // what was used beyond it counts at once
 	level(t, m, at(time.Minute), 0)
 
 	// The next minute starts with its first request, and is not touched by
 	// what was reserved in the last.
-	d := m.Reserve(at(90*time.Second), Cost{Prompt: 4_000}, "")
+	d := m.Reserve(at(90*time.Second), Demand{Cost: Cost{Prompt: 4_000}, Tier: ""})
 	level(t, m, at(149*time.Second), 0.4)
 	level(t, m, at(150*time.Second), 0)
-	m.Reserve(at(160*time.Second), Cost{Prompt: 1_000}, "")
+	m.Reserve(at(160*time.Second), Demand{Cost: Cost{Prompt: 1_000}, Tier: ""})
 	m.Release(at(161*time.Second), d)
 	level(t, m, at(161*time.Second), 0.1)
 }
@@ -54,7 +54,7 @@ func TestStandardRequests(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := NewMeter(standard(0, tc.rpm))
 			for range tc.requests {
-				m.Release(epoch, m.Reserve(epoch, Cost{Prompt: 9}, "")) // refused ones count too
+				m.Release(epoch, m.Reserve(epoch, Demand{Cost: Cost{Prompt: 9}, Tier: ""})) // refused ones count too
 			}
 			level(t, m, epoch, tc.want)
 			level(t, m, at(tc.ends-1), tc.want)
@@ -68,7 +68,7 @@ func TestStandardRequests(t *testing.T) {
 
 func TestStandardReadyAt(t *testing.T) {
 	m := NewMeter(standard(10_000, 600))
-	m.Reserve(epoch, Cost{Prompt: 10_000}, "")
+	m.Reserve(epoch, Demand{Cost: Cost{Prompt: 10_000}, Tier: ""})
 	for _, tc := range []struct {
 		limit float64
 		want  time.Duration
@@ -104,7 +104,7 @@ func TestStandardCalibrate(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := NewMeter(standard(tc.tpm, 6000))
-			m.Reserve(epoch, Cost{Prompt: 2_000}, "")
+			m.Reserve(epoch, Demand{Cost: Cost{Prompt: 2_000}, Tier: ""})
 			m.Calibrate(epoch, tc.s)
 			level(t, m, epoch, tc.want)
 		})
@@ -116,7 +116,7 @@ func TestStandardCalibrate(t *testing.T) {
 	level(t, m, at(time.Minute), 0)
 	m.Calibrate(at(time.Minute), signals(5_000, -1, -1))
 	m.Calibrate(at(2*time.Minute), signals(10_000, -1, -1)) // the limit is restored
-	m.Reserve(at(2*time.Minute), Cost{Prompt: 5_000}, "")
+	m.Reserve(at(2*time.Minute), Demand{Cost: Cost{Prompt: 5_000}, Tier: ""})
 	level(t, m, at(2*time.Minute), 0.5)
 }
 
@@ -134,8 +134,8 @@ func TestStandardRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := NewMeter(standard(10_000, 120))
-			m.Reserve(epoch, Cost{Prompt: 5_000}, "")
-			r := m.Reserve(epoch, Cost{Prompt: 1_000}, "")
+			m.Reserve(epoch, Demand{Cost: Cost{Prompt: 5_000}, Tier: ""})
+			r := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 1_000}, Tier: ""})
 			m.Refused(epoch, tc.retryAfter, r)
 			m.Release(epoch, r)
 			level(t, m, at(tc.ends-1), 0.5)
@@ -160,7 +160,7 @@ func TestStandardReadyAtIsReady(t *testing.T) {
 				s.RemainingRequests = rapid.IntRange(-1, 10).Draw(t, "remaining requests")
 				m.Calibrate(now, s)
 			default:
-				r := m.Reserve(now, Cost{Prompt: rapid.IntRange(0, 9000).Draw(t, "prompt")}, "")
+				r := m.Reserve(now, Demand{Cost: Cost{Prompt: rapid.IntRange(0, 9000).Draw(t, "prompt")}, Tier: ""})
 				m.Settle(now, r, Cost{})
 			}
 			if m.Outstanding() != 0 {

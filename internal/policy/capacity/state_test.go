@@ -31,7 +31,7 @@ func TestStateKeepsWhatWasLearned(t *testing.T) {
 		t.Errorf("restored %+v at level %v, want %+v and empty", again.State(), again.Level(start), learned)
 	}
 	full := int(100 * 2500 / 60 * learned.DepthSeconds)
-	again.Reserve(start, Cost{Prompt: full}, "")
+	again.Reserve(start, Demand{Cost: Cost{Prompt: full}, Tier: ""})
 	if level := again.Level(start); level < 0.99 || level > 1.01 {
 		t.Errorf("a full bucket is at %v", level)
 	}
