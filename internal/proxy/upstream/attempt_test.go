@@ -193,15 +193,15 @@ func TestFailures(t *testing.T) {
 		{"closed before an answer", true, func(c *peerConn) { c.Close() }, spillway.Event{Class: spillway.FailureBroken}},
 		{"cut after a token", true, cut, spillway.Event{Class: spillway.FailureCut, Status: 200, Tokens: 1}},
 		{"no HTTP", true, func(c *peerConn) { io.WriteString(c, "SSH-2.0-x\r\n\r\n"); c.Close() }, spillway.Event{Class: spillway.FailureBroken}},
-		{"no JSON", true, func(c *peerConn) { c.head("200 OK", "text/event-stream"); c.chunk("data: {\n\n"); c.end() }, spillway.Event{Class: spillway.FailureBroken, Status: 200}},
-		{"no JSON, whole", false, func(c *peerConn) { c.head("200 OK", "application/json"); c.chunk("<html>"); c.end() }, spillway.Event{Class: spillway.FailureBroken, Status: 200}},
+		{"no JSON", true, func(c *peerConn) { c.head("200 OK", "text/event-stream"); c.chunk("data: {\n\n"); c.end() }, spillway.Event{Class: spillway.FailureUnreadable, Status: 200}},
+		{"no JSON, whole", false, func(c *peerConn) { c.head("200 OK", "application/json"); c.chunk("<html>"); c.end() }, spillway.Event{Class: spillway.FailureUnreadable, Status: 200}},
 		{"nothing but comments", true, func(c *peerConn) {
 			c.head("200 OK", "text/event-stream")
 			for range 2000 {
 				c.chunk(": keep-alive\n\n")
 			}
 			c.end()
-		}, spillway.Event{Class: spillway.FailureBroken, Status: 200}},
+		}, spillway.Event{Class: spillway.FailureUnreadable, Status: 200}},
 		{"refused", true, func(c *peerConn) {
 			io.WriteString(c, "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1500\r\nx-should-retry: false\r\nContent-Length: 2\r\n\r\n{}")
 		}, spillway.Event{Status: 429, RetryAfter: 1500 * time.Millisecond, Hopeless: true}},
@@ -258,7 +258,7 @@ func TestRefusedDial(t *testing.T) {
 			}
 			c, body := p.call("")
 			a := c.Start(Send{Number: 1, Deployment: d, Body: body})
-			if ev := next(c); ev.Class != spillway.FailureBroken || !ev.Replayable || ev.Status != 0 {
+			if ev := next(c); ev.Class != spillway.FailureUnreachable || !ev.Replayable || ev.Status != 0 {
 				t.Errorf("%s: %+v", name, ev)
 			}
 			p.finish(c, a)
