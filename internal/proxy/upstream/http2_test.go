@@ -27,8 +27,8 @@ type framePeer struct {
 	*peer
 	certificate tls.Certificate
 	// play answers the request of a stream.
-	play     func(*frameConn, uint32)
-	http2    []http2.Setting
+	play  func(*frameConn, uint32)
+	http2 []http2.Setting
 
 	mu       sync.Mutex
 	requests []int // by connection
@@ -143,29 +143,39 @@ func TestHTTP2(t *testing.T) {
 	}{
 		{
 			"closed", onFirst(func(c *frameConn, _ uint32) { c.Close() }),
-			spillway.Event{Kind: spillway.EventDone}, []int{2, 1}, 0,
+			spillway.Event{Kind: spillway.EventDone},
+			[]int{2, 1},
+			0,
 		},
 		{
 			"GOAWAY, then closed", onFirst(func(c *frameConn, stream uint32) {
 				c.WriteGoAway(stream, http2.ErrCodeNo, nil)
 				c.Close()
 			}),
-			spillway.Event{Kind: spillway.EventDone}, []int{2, 1}, 0,
+			spillway.Event{Kind: spillway.EventDone},
+			[]int{2, 1},
+			0,
 		},
 		{
 			"GOAWAY before the request", onFirst(func(c *frameConn, stream uint32) {
 				c.WriteGoAway(stream-2, http2.ErrCodeNo, nil)
 				c.Close()
 			}),
-			spillway.Event{Kind: spillway.EventDone}, []int{2, 1}, 0,
+			spillway.Event{Kind: spillway.EventDone},
+			[]int{2, 1},
+			0,
 		},
 		{
 			"silent", onFirst(func(c *frameConn, _ uint32) { c.pings = false }),
-			spillway.Event{Kind: spillway.EventDone}, []int{2, 1}, pingAfter + pingTimeout,
+			spillway.Event{Kind: spillway.EventDone},
+			[]int{2, 1},
+			pingAfter + pingTimeout,
 		},
 		{
 			"stream reset", onFirst(func(c *frameConn, stream uint32) { c.WriteRSTStream(stream, http2.ErrCodeInternal) }),
-			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureBroken}, []int{2}, 0,
+			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureBroken},
+			[]int{2},
+			0,
 		},
 		{
 			"always closed", func(c *frameConn, stream uint32) {
@@ -175,7 +185,9 @@ func TestHTTP2(t *testing.T) {
 				}
 				c.Close()
 			},
-			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureBroken}, []int{2, 1}, 0,
+			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureBroken},
+			[]int{2, 1},
+			0,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

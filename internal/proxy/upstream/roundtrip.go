@@ -16,6 +16,9 @@ const (
 	// closeWait bounds the wait for an HTTP/2 connection to be closed whose
 	// failure a request has noticed: then it has failed, and not the request alone.
 	closeWait = 100 * time.Millisecond
+	// maxTries bounds how often a request looks for a connection, of those that are
+	// closed before use.
+	maxTries = 8
 	// silence is how long a request must have waited on a used connection before
 	// giving it up makes the connection suspect.
 	silence = time.Second
@@ -28,28 +31,40 @@ const (
 // fails before the first byte of a response, the request is sent again, once, on
 // a new connection. Nothing is learned of the deployment.
 func (a *Attempt) roundTrip() (*http.Response, error) {
-	t := a.deployment.transport
-	resp, trace, err := a.send(t.main, false)
-	if err != nil && trace != nil && a.pathFailed(trace, err) {
-		a.call.Logger.Debug("connection was dead, request is repeated", "request_id", a.call.ID,
+	transport := a.deployment.transport.main
+	for repeated, tries := false, 1; ; tries++ {
+		resp, trace, err := a.send(transport)
+		if err == nil {
+			a.keepConn(trace)
+			return resp, nil
+		}
+		again := tries < maxTries && a.notSent(trace)
+		if !again && !repeated {
+			again = a.pathFailed(trace, err)
+			repeated = again
+		}
+		if !again {
+			a.unsent = trace == nil || !trace.connected
+			return nil, err
+		}
+		a.call.Logger.Debug("connection is dead, request is repeated", "request_id", a.call.ID,
 			"deployment", a.deployment.name, "error", err)
-		resp, trace, err = a.send(t.repeats, true)
+		transport = a.deployment.transport.repeats
 	}
-	if err != nil {
-		a.unsent = trace == nil || !trace.connected
-		return nil, err
-	}
+}
+
+// keepConn keeps what is needed of the trace of a request that has a response.
+func (a *Attempt) keepConn(trace *connTrace) {
 	if trace.conn != nil && trace.conn.shared() {
 		a.conn = trace.conn
 	}
 	trace.reset() // no hook is called once there is a response
-	t.traces.Put(trace)
-	return resp, nil
+	a.deployment.transport.traces.Put(trace)
 }
 
-// send sends the request by a transport. A failed one has used no connection
-// when it returns. trace is nil if the request could not be made.
-func (a *Attempt) send(transport *http.Transport, repeat bool) (*http.Response, *connTrace, error) {
+// send sends the request by a transport. A failed one uses no connection when it
+// returns. The trace is nil if the request could not be made.
+func (a *Attempt) send(transport *http.Transport) (*http.Response, *connTrace, error) {
 	trace, _ := a.deployment.transport.traces.Get().(*connTrace)
 	if trace == nil {
 		trace = newConnTrace()
@@ -58,9 +73,8 @@ func (a *Attempt) send(transport *http.Transport, repeat bool) (*http.Response, 
 	if err != nil {
 		return nil, nil, err
 	}
-	dials := a.deployment.endpoint.dials
-	trace.dials, trace.repeat = dials, repeat
-	dials.reserve(a.ctx, &trace.slot)
+	trace.dials, trace.repeat = a.deployment.endpoint.dials, transport == a.deployment.transport.repeats
+	trace.dials.reserve(a.ctx, &trace.slot)
 	trace.began = a.call.Now()
 	resp, err := transport.RoundTrip(req)
 	trace.slot.release() // unless a connection was found
@@ -70,20 +84,24 @@ func (a *Attempt) send(transport *http.Transport, repeat bool) (*http.Response, 
 	return resp, trace, err
 }
 
+// notSent reports whether a request failed because its connection was closed before
+// use.
+func (a *Attempt) notSent(trace *connTrace) bool {
+	return trace != nil && trace.rejected && a.ctx.Err() == nil
+}
+
 // pathFailed reports whether a request failed because of the used connection that
 // it was sent on, and may be sent again. If so, and if a used connection was given
 // up because it was silent, others as old are not used again.
 func (a *Attempt) pathFailed(trace *connTrace, err error) bool {
 	switch {
-	case trace.conn == nil, !trace.reused, trace.responded.Load():
+	case trace == nil, trace.conn == nil, !trace.reused, trace.responded.Load():
 		return false
 	case a.ctx.Err() != nil:
 		if a.call.Context.Err() == nil && a.call.Now().Sub(trace.began) >= silence {
 			trace.conn.condemn()
 		}
 		return false
-	case trace.rejected:
-		return true // the request was not sent
 	case isTimeout(err), errors.As(err, new(streamError)):
 		return false // the connection works
 	case trace.conn.shared() && !trace.conn.closesWithin(closeWait):
@@ -118,7 +136,7 @@ type connTrace struct {
 	hooks  httptrace.ClientTrace
 	dials  *dialLimiter
 	slot   dialSlot
-	repeat bool // the request is sent again
+	repeat bool // a new connection is wanted, or one in use by others that want it
 	began  time.Time
 
 	connected bool  // a connection was found
@@ -172,7 +190,7 @@ func (t *connTrace) use(c *conn) {
 	} else if !t.dials.unshared.Load() {
 		t.dials.unshared.Store(true)
 	}
-	if t.reused && idle && (c.suspect() || t.repeat && !c.shared()) {
+	if t.reused && idle && (t.repeat || c.suspect()) {
 		t.rejected = true
 		c.Close()
 	}

@@ -182,12 +182,14 @@ func TestDeadConnection(t *testing.T) {
 		{
 			"half a header", "POST", "/openai/deployments/chat/chat/completions",
 			func(c *peerConn) { io.WriteString(c, "HTTP/1.1 2"); c.Close() },
-			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureBroken}, 1, 2,
+			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureBroken},
+			1, 2,
 		},
 		{
 			"no header in time", "POST", "/openai/deployments/chat/chat/completions",
 			func(c *peerConn) { io.Copy(io.Discard, c) },
-			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureSlow}, 1, 2,
+			spillway.Event{Kind: spillway.EventFailed, Class: spillway.FailureSlow},
+			1, 2,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -218,8 +220,8 @@ func TestDeadConnection(t *testing.T) {
 				if ev := send(); ev.Kind != tt.want.Kind || ev.Class != tt.want.Class || ev.Status != tt.want.Status {
 					t.Errorf("event %+v, want %+v", ev, tt.want)
 				}
-				if p.conns != tt.conns || len(p.asked) != tt.asked {
-					t.Errorf("%d connections with %d requests, want %d with %d", p.conns, len(p.asked), tt.conns, tt.asked)
+				if conns, asked := p.counts(); conns != tt.conns || asked != tt.asked {
+					t.Errorf("%d connections with %d requests, want %d with %d", conns, asked, tt.conns, tt.asked)
 				}
 				transports.CloseIdle(nil)
 			})
@@ -270,8 +272,9 @@ func TestFreshConnectionFails(t *testing.T) {
 				send()
 				want = 3
 			}
-			if ev := send(); ev.Class != spillway.FailureBroken || ev.Replayable || len(p.asked) != want {
-				t.Errorf("used before: %v: event %+v after %d requests, want %d", used, ev, len(p.asked), want)
+			ev := send()
+			if _, asked := p.counts(); ev.Class != spillway.FailureBroken || ev.Replayable || asked != want {
+				t.Errorf("used before: %v: event %+v after %d requests, want %d", used, ev, asked, want)
 			}
 		})
 	}
@@ -336,8 +339,8 @@ func TestSilentConnection(t *testing.T) {
 					t.Errorf("event %+v", ev)
 				}
 				p.finish(c, a)
-				if p.conns != tt.conns {
-					t.Errorf("%d connections, want %d", p.conns, tt.conns)
+				if conns, _ := p.counts(); conns != tt.conns {
+					t.Errorf("%d connections, want %d", conns, tt.conns)
 				}
 				transports.CloseIdle(nil)
 			})
