@@ -211,6 +211,16 @@ func TestFailures(t *testing.T) {
 			c.chunk(body)
 			c.end()
 		}, spillway.Event{Status: 404, Missing: true}},
+		{"path not found", true, func(c *peerConn) {
+			c.head("404 Not Found", "application/json")
+			c.chunk(`{"error":{"code":"404","message":"Resource not found"}}`)
+			c.end()
+		}, spillway.Event{Status: 404, Unsupported: true}},
+		{"operation not supported", false, func(c *peerConn) {
+			c.head("400 Bad Request", "application/json")
+			c.chunk(`{"error":{"code":"OperationNotSupported","message":"x"}}`)
+			c.end()
+		}, spillway.Event{Status: 400, Unsupported: true}},
 		{"error within the stream", true, func(c *peerConn) {
 			c.head("200 OK", "text/event-stream")
 			c.chunk(delta("a") + `data: {"error":{"code":"rate_limit_exceeded","message":"x"}}` + "\n\n")
@@ -230,7 +240,7 @@ func TestFailures(t *testing.T) {
 					ev = next(c)
 				}
 				if ev.Kind != spillway.EventFailed || ev.Class != tt.want.Class || ev.Status != tt.want.Status || ev.Tokens != tt.want.Tokens ||
-					ev.Hopeless != tt.want.Hopeless || ev.Missing != tt.want.Missing || max(ev.RetryAfter, 0) != tt.want.RetryAfter {
+					ev.Hopeless != tt.want.Hopeless || ev.Missing != tt.want.Missing || ev.Unsupported != tt.want.Unsupported || max(ev.RetryAfter, 0) != tt.want.RetryAfter {
 					t.Errorf("got %+v, want %+v", ev, tt.want)
 				}
 				if a.Complete() {
