@@ -210,7 +210,8 @@ func TestHTTP2(t *testing.T) {
 					t.Errorf("event %+v after %v, want %+v within %v", ev, took, tt.want, tt.within)
 				}
 				p.mu.Lock()
-				if !slices.Equal(p.requests, tt.requests) {
+				used := slices.DeleteFunc(slices.Clone(p.requests), func(n int) bool { return n == 0 })
+				if !slices.Equal(used, tt.requests) {
 					t.Errorf("connections had %v requests, want %v", p.requests, tt.requests)
 				}
 				p.mu.Unlock()
@@ -275,9 +276,56 @@ func TestHTTP2SameAge(t *testing.T) {
 		finish(start())
 		finish(start())
 		p.mu.Lock()
-		slices.Sort(p.requests)
-		if want := []int{1, 1, 1, 2}; !slices.Equal(p.requests, want) {
-			t.Errorf("connections had %v requests, want %v", p.requests, want)
+		used := slices.DeleteFunc(slices.Sorted(slices.Values(p.requests)), func(n int) bool { return n == 0 })
+		if want := []int{1, 1, 1, 2}; !slices.Equal(used, want) {
+			t.Errorf("connections had %v requests, want %v", used, want)
+		}
+		p.mu.Unlock()
+		transports.CloseIdle(nil)
+	})
+}
+
+// TestHTTP2Herd loses an HTTP/2 connection on which many requests wait. All are sent
+// again, on few connections.
+func TestHTTP2Herd(t *testing.T) {
+	const waiting = 40
+	certificate := testCertificate()
+	synctest.Test(t, func(t *testing.T) {
+		p := &framePeer{peer: newPeer(t, nil), certificate: certificate}
+		var asked atomic.Int32
+		p.play = func(c *frameConn, stream uint32) {
+			switch n := asked.Add(1); {
+			case n == 1, n > 1+waiting:
+				c.answer(stream)
+			case n == 1+waiting:
+				c.Close()
+			}
+		}
+		transports := NewTransports(p.dial, nil)
+		d := p.deployment(transports)
+		start := func() (*Call, *Attempt) {
+			c, body := p.call("")
+			return c, c.Start(Send{Number: 1, Deployment: d, Body: body})
+		}
+		finish := func(c *Call, a *Attempt) {
+			if ev := next(c); ev.Kind != spillway.EventDone {
+				t.Errorf("event %+v, want a complete response", ev)
+			}
+			p.finish(c, a)
+		}
+		finish(start())
+		var finishing sync.WaitGroup
+		for range waiting {
+			c, a := start()
+			finishing.Go(func() { finish(c, a) })
+		}
+		finishing.Wait()
+		p.mu.Lock()
+		if len(p.requests) > waiting/2 {
+			t.Errorf("connections had %v requests, want few connections", p.requests)
+		}
+		if n := asked.Load(); n != 1+2*waiting {
+			t.Errorf("the deployment got %d requests, want %d", n, 1+2*waiting)
 		}
 		p.mu.Unlock()
 		transports.CloseIdle(nil)

@@ -49,8 +49,16 @@ func (a *Attempt) roundTrip() (*http.Response, error) {
 		}
 		a.call.Logger.Debug("connection is dead, request is repeated", "request_id", a.call.ID,
 			"deployment", a.deployment.name, "error", err)
-		transport = a.deployment.transport.repeats
+		transport = a.deployment.transport.forRepeat(trace.conn)
 	}
+}
+
+// forRepeat returns the transport for a request whose connection has failed.
+func (t *transport) forRepeat(failed *conn) *http.Transport {
+	if failed.shared() {
+		return t.shared
+	}
+	return t.single
 }
 
 // keepConn keeps what is needed of the trace of a request that has a response.
@@ -73,7 +81,7 @@ func (a *Attempt) send(transport *http.Transport) (*http.Response, *connTrace, e
 	if err != nil {
 		return nil, nil, err
 	}
-	trace.dials, trace.repeat = a.deployment.endpoint.dials, transport == a.deployment.transport.repeats
+	trace.dials, trace.repeat = a.deployment.endpoint.dials, transport != a.deployment.transport.main
 	trace.dials.reserve(a.ctx, &trace.slot)
 	trace.began = a.call.Now()
 	resp, err := transport.RoundTrip(req)

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,8 @@ type oneShot struct {
 	*testing.T
 	*peer
 	listener net.Listener
-	end      func(*net.TCPConn)
+	tls      *tls.Config // nil for none
+	end      func(socket *net.TCPConn, c net.Conn)
 	hold     chan struct{} // answers wait until it is closed
 
 	mu       sync.Mutex
@@ -34,12 +36,12 @@ type oneShot struct {
 	serving  sync.WaitGroup
 }
 
-func newOneShot(t *testing.T, end func(*net.TCPConn)) *oneShot {
+func newOneShot(t *testing.T, secure *tls.Config, end func(*net.TCPConn, net.Conn)) *oneShot {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &oneShot{T: t, peer: newPeer(t, nil), listener: listener, end: end, hold: make(chan struct{}), arrived: make(chan struct{}, 100)}
+	o := &oneShot{T: t, peer: newPeer(t, nil), listener: listener, tls: secure, end: end, hold: make(chan struct{}), arrived: make(chan struct{}, 100)}
 	o.serving.Go(func() {
 		for {
 			c, err := listener.Accept()
@@ -61,7 +63,11 @@ func newOneShot(t *testing.T, end func(*net.TCPConn)) *oneShot {
 }
 
 // serve answers the first request of a connection.
-func (o *oneShot) serve(index int, c *net.TCPConn) {
+func (o *oneShot) serve(index int, socket *net.TCPConn) {
+	c := net.Conn(socket)
+	if o.tls != nil {
+		c = tls.Server(socket, o.tls)
+	}
 	defer c.Close()
 	in := bufio.NewReader(c)
 	for n := 1; ; n++ {
@@ -74,7 +80,7 @@ func (o *oneShot) serve(index int, c *net.TCPConn) {
 		o.requests[index] = n
 		o.mu.Unlock()
 		if n > 1 {
-			o.end(c)
+			o.end(socket, c)
 			return
 		}
 		o.arrived <- struct{}{}
@@ -85,65 +91,93 @@ func (o *oneShot) serve(index int, c *net.TCPConn) {
 }
 
 // ends are how a peer ends a connection.
-var ends = map[string]func(*net.TCPConn){
-	"FIN": func(c *net.TCPConn) { c.Close() },
-	"RST": func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
+var ends = map[string]func(socket *net.TCPConn, c net.Conn){
+	"FIN": func(_ *net.TCPConn, c net.Conn) { c.Close() },
+	"RST": func(socket *net.TCPConn, _ net.Conn) { socket.SetLinger(0); socket.Close() },
 }
 
 // TestStaleConnections leaves several idle connections that end at their next
-// request. That request succeeds, once, on a new connection, and no other is sent on
-// an old one.
+// request. Each request succeeds, once, on a new connection. When one has failed, no
+// other is sent on an old one.
 func TestStaleConnections(t *testing.T) {
 	const pooled = 4
+	secure := &tls.Config{Certificates: []tls.Certificate{testCertificate()}}
 	for name, end := range ends {
-		t.Run(name, func(t *testing.T) {
-			o := newOneShot(t, end)
-			target, err := wire.ParseTarget(wire.Azure, "http://"+o.listener.Addr().String(), "chat", "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			transports := NewTransports(nil, nil)
-			defer transports.CloseIdle(nil)
-			d, err := transports.Deployment("east", &Config{Target: target}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			send := func() (*Call, *Attempt) {
-				c, body := o.call("")
-				return c, c.Start(Send{Number: 1, Deployment: d, Body: body})
-			}
-			finish := func(c *Call, a *Attempt) {
-				if ev := next(c); ev.Kind != spillway.EventDone || ev.Usage.Completion != 1 {
-					t.Errorf("event %+v, want a complete response", ev)
+		for scheme, config := range map[string]*tls.Config{"http": nil, "https": secure} {
+			t.Run(name+" "+scheme+" one by one", func(t *testing.T) {
+				o, send := newOneShot(t, config, end).pool(scheme, pooled)
+				for range 2 {
+					o.finishCall(send())
 				}
-				if len(c.Reports()) > 0 {
-					t.Error("the attempt has reported more than its end")
+				if got, want := o.counts(), []int{1, 1, 1, 1, 1, 2}; !slices.Equal(got, want) {
+					t.Errorf("connections had %v requests, want %v", got, want)
 				}
-				o.finish(c, a)
-			}
-			var calls [pooled]*Call
-			var attempts [pooled]*Attempt
-			for i := range pooled {
-				calls[i], attempts[i] = send()
-			}
-			for range pooled {
-				<-o.arrived
-			}
-			close(o.hold)
-			for i := range pooled {
-				finish(calls[i], attempts[i])
-			}
-			for range 2 {
-				finish(send())
-			}
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			slices.Sort(o.requests)
-			if want := []int{1, 1, 1, 1, 1, 2}; !slices.Equal(o.requests, want) {
-				t.Errorf("connections had %v requests, want %v", o.requests, want)
-			}
-		})
+			})
+			t.Run(name+" "+scheme+" at once", func(t *testing.T) {
+				o, send := newOneShot(t, config, end).pool(scheme, pooled)
+				var finishing sync.WaitGroup
+				for range pooled {
+					c, a := send()
+					finishing.Go(func() { o.finishCall(c, a) })
+				}
+				finishing.Wait()
+				// Each of the new connections had one request, each of the old one or two. The
+				// transport may have opened some that it did not need.
+				got := slices.DeleteFunc(o.counts(), func(n int) bool { return n == 0 })
+				if len(got) != 2*pooled || got[pooled-1] != 1 || got[2*pooled-1] != 2 {
+					t.Errorf("connections had %v requests", got)
+				}
+			})
+		}
 	}
+}
+
+// pool leaves so many idle connections behind, and returns what sends a request.
+func (o *oneShot) pool(scheme string, connections int) (*oneShot, func() (*Call, *Attempt)) {
+	target, err := wire.ParseTarget(wire.Azure, scheme+"://"+o.listener.Addr().String(), "chat", "")
+	if err != nil {
+		o.T.Fatal(err)
+	}
+	transports := NewTransports(nil, nil)
+	o.T.Cleanup(func() { transports.CloseIdle(nil) })
+	d, err := transports.Deployment("east", &Config{Target: target, Insecure: true}, nil)
+	if err != nil {
+		o.T.Fatal(err)
+	}
+	send := func() (*Call, *Attempt) {
+		c, body := o.call("")
+		return c, c.Start(Send{Number: 1, Deployment: d, Body: body})
+	}
+	calls, attempts := make([]*Call, connections), make([]*Attempt, connections)
+	for i := range connections {
+		calls[i], attempts[i] = send()
+	}
+	for range connections {
+		<-o.arrived
+	}
+	close(o.hold)
+	for i := range connections {
+		o.finishCall(calls[i], attempts[i])
+	}
+	return o, send
+}
+
+// finishCall wants a complete response, and nothing else reported.
+func (o *oneShot) finishCall(c *Call, a *Attempt) {
+	if ev := next(c); ev.Kind != spillway.EventDone || ev.Usage.Completion != 1 {
+		o.T.Errorf("event %+v, want a complete response", ev)
+	}
+	if len(c.Reports()) > 0 {
+		o.T.Error("the attempt has reported more than its end")
+	}
+	o.finish(c, a)
+}
+
+// counts returns how many requests each connection had, in rising order.
+func (o *oneShot) counts() []int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Sorted(slices.Values(o.requests))
 }
 
 // answerOnce answers the first request of a connection, and does something else at

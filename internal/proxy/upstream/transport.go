@@ -128,7 +128,7 @@ func (t *Transports) CloseIdle(next *Transports) {
 	for key, transport := range t.byKey {
 		if next == nil || next.byKey[key] == nil {
 			transport.main.CloseIdleConnections()
-			transport.repeats.CloseIdleConnections()
+			transport.shared.CloseIdleConnections()
 		}
 	}
 }
@@ -136,9 +136,10 @@ func (t *Transports) CloseIdle(next *Transports) {
 // transport sends requests to the upstreams that agree on a key.
 type transport struct {
 	main *http.Transport
-	// repeats sends requests again whose connection has failed. It has
-	// connections of its own: of HTTP/1.1, each for one request.
-	repeats     *http.Transport
+	// Requests whose connection has failed are sent again by these, on connections
+	// of their own: single uses each for one request, and shared is for HTTP/2.
+	single, shared *http.Transport
+
 	dialTimeout time.Duration
 	dial        DialFunc
 	traces      sync.Pool // of *connTrace
@@ -162,13 +163,14 @@ func newTransport(key transportKey, dial DialFunc) (*transport, error) {
 			return nil, errors.New("the CA file holds no PEM certificate")
 		}
 	}
-	idleConns, idleRepeats := tlsIdleConns, tlsIdleConns
+	idleConns := tlsIdleConns
 	if key.plain {
-		idleConns, idleRepeats = plainIdleConns, -1
+		idleConns = plainIdleConns
 	}
 	t.main = t.httpTransport(key, tlsConfig, idleConns)
-	t.repeats = t.httpTransport(key, tlsConfig.Clone(), idleRepeats)
-	t.main.Proxy, t.repeats.Proxy = proxy, proxy
+	t.single = t.httpTransport(key, tlsConfig.Clone(), -1)
+	t.shared = t.httpTransport(key, tlsConfig.Clone(), tlsIdleConns)
+	t.main.Proxy, t.single.Proxy, t.shared.Proxy = proxy, proxy, proxy
 	return t, nil
 }
 
