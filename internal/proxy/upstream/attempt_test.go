@@ -111,6 +111,7 @@ func TestProgressGrows(t *testing.T) {
 			t.Errorf("%d tokens at the first", ev.Tokens)
 		}
 		last := spillway.Event{}
+		time.Sleep(100 * time.Millisecond) // between the tokens
 		for range 9 {
 			time.Sleep(time.Second)
 			ev, more := a.Progress()

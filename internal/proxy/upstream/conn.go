@@ -14,20 +14,19 @@ const sameAge = time.Second
 
 // origin is what the connections to one address have in common.
 type origin struct {
-	created time.Time
-	// suspectUntil is before when connections were opened that are not used again,
-	// in nanoseconds after created.
-	suspectUntil atomic.Int64
+	// suspectUntil is before when connections were opened that are not used again;
+	// nil for none.
+	suspectUntil atomic.Pointer[time.Time]
 }
 
 // conn is a connection to a deployment.
 type conn struct {
 	net.Conn
 	origin *origin
-	opened time.Duration // after origin.created
+	opened time.Time
 	// protocol is what the first request found; see shared.
 	protocol atomic.Int32
-	// requests is how many are under way on a shared connection.
+	// requests is how many are under way on a shared connection, or about retired.
 	requests  atomic.Int32
 	closed    chan struct{} // closed by Close
 	closeOnce sync.Once
@@ -41,15 +40,21 @@ func (c *conn) Close() error {
 }
 
 // suspect reports whether the connection is as old as one that has failed.
-func (c *conn) suspect() bool { return int64(c.opened) < c.origin.suspectUntil.Load() }
+func (c *conn) suspect() bool {
+	until := c.origin.suspectUntil.Load()
+	return until != nil && c.opened.Before(*until)
+}
 
 // condemn makes connections to the same address suspect that are as old as this
 // one: what has broken it may have broken them, and not those to come.
 func (c *conn) condemn() {
-	until := int64(min(c.opened+sameAge, time.Since(c.origin.created)))
+	until := c.opened.Add(sameAge)
+	if now := time.Now(); now.Before(until) {
+		until = now
+	}
 	for {
 		before := c.origin.suspectUntil.Load()
-		if before >= until || c.origin.suspectUntil.CompareAndSwap(before, until) {
+		if before != nil && !before.Before(until) || c.origin.suspectUntil.CompareAndSwap(before, &until) {
 			return
 		}
 	}
@@ -77,6 +82,27 @@ func (c *conn) negotiate(nc net.Conn) {
 
 // shared reports whether requests share the connection: it speaks HTTP/2.
 func (c *conn) shared() bool { return c.protocol.Load() == protocolHTTP2 }
+
+// retired is the number of requests of a shared connection that takes no more. It
+// is far from what counting can reach.
+const retired = -1 << 30
+
+// beginRequest begins one request's use of the connection. It reports false if the
+// connection is closed before use: because it is unwanted, and no other request is
+// under way on it.
+func (c *conn) beginRequest(unwanted bool) bool {
+	if !c.shared() {
+		if unwanted {
+			c.Close()
+		}
+		return !unwanted
+	}
+	if unwanted && c.requests.CompareAndSwap(0, retired) {
+		c.Close()
+		return false
+	}
+	return c.requests.Add(1) > 0
+}
 
 // finishRequest ends one request's use of the connection, which may be nil.
 func (c *conn) finishRequest() {

@@ -329,5 +329,6 @@ func TestHTTP2Herd(t *testing.T) {
 		}
 		p.mu.Unlock()
 		transports.CloseIdle(nil)
+		time.Sleep(2 * idleConnTimeout) // also of connections that were not needed
 	})
 }

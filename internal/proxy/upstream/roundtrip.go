@@ -32,8 +32,9 @@ const (
 // a new connection. Nothing is learned of the deployment.
 func (a *Attempt) roundTrip() (*http.Response, error) {
 	transport := a.deployment.transport.main
+	var failed time.Time // when a connection failed; zero before that
 	for repeated, tries := false, 1; ; tries++ {
-		resp, trace, err := a.send(transport)
+		resp, trace, err := a.send(transport, failed)
 		if err == nil {
 			a.keepConn(trace)
 			return resp, nil
@@ -49,7 +50,7 @@ func (a *Attempt) roundTrip() (*http.Response, error) {
 		}
 		a.call.Logger.Debug("connection is dead, request is repeated", "request_id", a.call.ID,
 			"deployment", a.deployment.name, "error", err)
-		transport = a.deployment.transport.forRepeat(trace.conn)
+		transport, failed = a.deployment.transport.forRepeat(trace.conn), time.Now()
 	}
 }
 
@@ -70,9 +71,10 @@ func (a *Attempt) keepConn(trace *connTrace) {
 	a.deployment.transport.traces.Put(trace)
 }
 
-// send sends the request by a transport. A failed one uses no connection when it
-// returns. The trace is nil if the request could not be made.
-func (a *Attempt) send(transport *http.Transport) (*http.Response, *connTrace, error) {
+// send sends the request by a transport, on no connection that was used before and
+// opened before since. A failed one uses no connection when it returns. The trace is
+// nil if the request could not be made.
+func (a *Attempt) send(transport *http.Transport, since time.Time) (*http.Response, *connTrace, error) {
 	trace, _ := a.deployment.transport.traces.Get().(*connTrace)
 	if trace == nil {
 		trace = newConnTrace()
@@ -81,7 +83,7 @@ func (a *Attempt) send(transport *http.Transport) (*http.Response, *connTrace, e
 	if err != nil {
 		return nil, nil, err
 	}
-	trace.dials, trace.repeat = a.deployment.endpoint.dials, transport != a.deployment.transport.main
+	trace.dials, trace.since = a.deployment.endpoint.dials, since
 	trace.dials.reserve(a.ctx, &trace.slot)
 	trace.began = a.call.Now()
 	resp, err := transport.RoundTrip(req)
@@ -141,11 +143,11 @@ func (e streamError) Error() string { return "HTTP/2 stream was reset" }
 // connTrace follows one round trip. Its hooks are made once; a trace is used for
 // many round trips, one at a time.
 type connTrace struct {
-	hooks  httptrace.ClientTrace
-	dials  *dialLimiter
-	slot   dialSlot
-	repeat bool // a new connection is wanted, or one in use by others that want it
-	began  time.Time
+	hooks httptrace.ClientTrace
+	dials *dialLimiter
+	slot  dialSlot
+	since time.Time // connections that were opened before are unwanted
+	began time.Time
 
 	connected bool  // a connection was found
 	conn      *conn // the newest; nil while another is looked for
@@ -192,14 +194,8 @@ func (t *connTrace) gotConn(info httptrace.GotConnInfo) {
 
 // use begins a request on the connection, or closes it.
 func (t *connTrace) use(c *conn) {
-	idle := true
-	if c.shared() {
-		idle = c.requests.Add(1) == 1
-	} else if !t.dials.unshared.Load() {
+	if !c.shared() && !t.dials.unshared.Load() {
 		t.dials.unshared.Store(true)
 	}
-	if t.reused && idle && (t.repeat || c.suspect()) {
-		t.rejected = true
-		c.Close()
-	}
+	t.rejected = !c.beginRequest(t.reused && (c.suspect() || c.opened.Before(t.since)))
 }

@@ -182,8 +182,7 @@ func (t *transport) dialConn(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	o := t.origin(addr)
-	return &conn{Conn: nc, origin: o, opened: time.Since(o.created), closed: make(chan struct{})}, nil
+	return &conn{Conn: nc, origin: t.origin(addr), opened: time.Now(), closed: make(chan struct{})}, nil
 }
 
 // origin returns what connections to an address have in common.
@@ -192,7 +191,7 @@ func (t *transport) origin(addr string) *origin {
 	defer t.mu.Unlock()
 	o := t.origins[addr]
 	if o == nil {
-		o = &origin{created: time.Now()}
+		o = new(origin)
 		t.origins[addr] = o
 	}
 	return o
