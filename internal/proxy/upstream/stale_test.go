@@ -385,6 +385,7 @@ func TestSilentConnection(t *testing.T) {
 // TestUnreachable cannot send a request: that is known in the time for connecting,
 // and the request may be sent elsewhere.
 func TestUnreachable(t *testing.T) {
+	certificate := testCertificate()
 	for _, tt := range []struct {
 		name, base string
 		dial       DialFunc
@@ -404,6 +405,14 @@ func TestUnreachable(t *testing.T) {
 			go func() {
 				go io.Copy(io.Discard, far)
 				io.WriteString(far, "HTTP/1.1 400 Bad Request\r\n\r\n")
+				far.Close()
+			}()
+			return near, nil
+		}, 0},
+		{"unknown certificate", "https://peer.test", func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}}).Handshake()
 				far.Close()
 			}()
 			return near, nil
