@@ -142,7 +142,9 @@ type transport struct {
 
 	dialTimeout time.Duration
 	dial        DialFunc
+	plain       bool      // without TLS
 	traces      sync.Pool // of *connTrace
+	bursts      sync.Pool // of *burst
 
 	mu      sync.Mutex
 	origins map[string]*origin // by address
@@ -151,7 +153,7 @@ type transport struct {
 // newTransport returns the transport for a key, which dials with dial, or with
 // its own dialer and by the proxies of the environment when dial is nil.
 func newTransport(key transportKey, dial DialFunc) (*transport, error) {
-	t := &transport{dialTimeout: key.dialTimeout, dial: dial, origins: map[string]*origin{}}
+	t := &transport{plain: key.plain, dialTimeout: key.dialTimeout, dial: dial, origins: map[string]*origin{}}
 	var proxy func(*http.Request) (*url.URL, error)
 	if dial == nil {
 		t.dial, proxy = newDialer().dial, http.ProxyFromEnvironment
@@ -181,6 +183,9 @@ func (t *transport) dialConn(ctx context.Context, network, addr string) (net.Con
 	nc, err := t.dial(ctx, network, addr)
 	if err != nil {
 		return nil, err
+	}
+	if t.plain {
+		nc = newBurstConn(nc, &t.bursts)
 	}
 	return &conn{Conn: nc, origin: t.origin(addr), opened: time.Now(), closed: make(chan struct{})}, nil
 }
