@@ -209,7 +209,7 @@ func retries(s seed) test {
 		}),
 		shows: []string{
 			"ok", "saved", "partial", "stream", "broken 500", "broken 503", "refused 429", "broken 0",
-			"cut 200", "broken 200",
+			"cut 200", "unreadable 200",
 		},
 	}
 }

@@ -96,7 +96,11 @@ func newWorld(t *testing.T, c *test) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.serve("azure.test", &http.Server{Handler: newEmulator(w.azure)})
+	// A reset on a connection that was used before is the connection's failure, and
+	// the model knows no connections.
+	azure := &http.Server{Handler: newEmulator(w.azure)}
+	azure.SetKeepAlivesEnabled(false)
+	w.serve("azure.test", azure)
 	w.gateway, err = gateway.New(w.config(c.pools), gateway.Deps{
 		Recorder: w, Dial: w.net.Dial, Rand: rand.New(rand.NewPCG(c.seed, 0x5b111)).Float64, // as whatif does
 	})

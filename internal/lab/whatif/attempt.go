@@ -172,7 +172,7 @@ func (c *call) setFailure(a *attempt, ev *spillway.Event) {
 		// The client is already reading: the malformed event is forwarded, and only
 		// the missing end counts as a fault.
 	case brk.Kind == fleet.BreakMalformed:
-		ev.Class = spillway.FailureBroken
+		ev.Class = spillway.FailureUnreadable
 	case brk.Kind == fleet.BreakReset && (brk.AtToken == 0 || !a.streamed):
 		a.status, ev.Status = 0, 0
 		ev.Class, ev.Signals = spillway.FailureBroken, spillway.NoSignals()

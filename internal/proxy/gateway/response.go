@@ -37,6 +37,8 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 		f.writeError(faultError(a.Fault()))
 	case a.Response() == nil:
 		f.writeError(f.interruptedError())
+	case a.Unreadable() && !a.WholeRead():
+		f.writeError(wire.UnreadableResponse())
 	case a.BeginningTruncated():
 		f.writeError(f.incompleteError(a))
 	default:

@@ -49,6 +49,8 @@ type Attempt struct {
 	asksUsage  bool // we put stream_options into the request
 	// refusedUsage says that the deployment refused stream_options.
 	refusedUsage bool
+	unsent       bool // no connection was found for the request
+	unreadable   bool // the response cannot be parsed
 	canceled     bool // nothing more is expected of it
 	cut          bool // the response ends where it was cut
 	forwarding   bool // the caller reads the response with Next
@@ -62,6 +64,7 @@ type Attempt struct {
 	started       time.Time
 
 	resp *http.Response
+	conn *conn // that the response comes on, if requests share it
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
 	head          *buffer.Buffer
@@ -111,7 +114,7 @@ func (a *Attempt) run() {
 	a.encoded.Release()
 	a.body, a.encoded = nil, nil
 	if err != nil {
-		a.report(a.brokenEvent(err))
+		a.report(a.failedEvent(err))
 		return
 	}
 	a.resp, a.isSSE = resp, isEventStream(resp.Header)
@@ -214,7 +217,14 @@ func (a *Attempt) Close() {
 	case a.resp != nil:
 		a.resp.Body.Close()
 	}
+	a.releaseConn()
 	a.stop()
+}
+
+// releaseConn ends the use of a connection that requests share.
+func (a *Attempt) releaseConn() {
+	a.conn.finishRequest()
+	a.conn = nil
 }
 
 // trailerTimeout bounds the wait for the end of an HTTP response whose content is
@@ -227,6 +237,7 @@ func (a *Attempt) readTrailer() {
 	timer := time.AfterFunc(trailerTimeout, a.stop)
 	defer a.stop()
 	defer timer.Stop()
+	defer a.releaseConn()
 	defer a.resp.Body.Close()
 	room := a.call.Buffers.Get(pieceBytes)
 	defer room.Release()

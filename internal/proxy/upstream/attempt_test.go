@@ -111,6 +111,7 @@ func TestProgressGrows(t *testing.T) {
 			t.Errorf("%d tokens at the first", ev.Tokens)
 		}
 		last := spillway.Event{}
+		time.Sleep(100 * time.Millisecond) // between the tokens
 		for range 9 {
 			time.Sleep(time.Second)
 			ev, more := a.Progress()
@@ -193,15 +194,15 @@ func TestFailures(t *testing.T) {
 		{"closed before an answer", true, func(c *peerConn) { c.Close() }, spillway.Event{Class: spillway.FailureBroken}},
 		{"cut after a token", true, cut, spillway.Event{Class: spillway.FailureCut, Status: 200, Tokens: 1}},
 		{"no HTTP", true, func(c *peerConn) { io.WriteString(c, "SSH-2.0-x\r\n\r\n"); c.Close() }, spillway.Event{Class: spillway.FailureBroken}},
-		{"no JSON", true, func(c *peerConn) { c.head("200 OK", "text/event-stream"); c.chunk("data: {\n\n"); c.end() }, spillway.Event{Class: spillway.FailureBroken, Status: 200}},
-		{"no JSON, whole", false, func(c *peerConn) { c.head("200 OK", "application/json"); c.chunk("<html>"); c.end() }, spillway.Event{Class: spillway.FailureBroken, Status: 200}},
+		{"no JSON", true, func(c *peerConn) { c.head("200 OK", "text/event-stream"); c.chunk("data: {\n\n"); c.end() }, spillway.Event{Class: spillway.FailureUnreadable, Status: 200}},
+		{"no JSON, whole", false, func(c *peerConn) { c.head("200 OK", "application/json"); c.chunk("<html>"); c.end() }, spillway.Event{Class: spillway.FailureUnreadable, Status: 200}},
 		{"nothing but comments", true, func(c *peerConn) {
 			c.head("200 OK", "text/event-stream")
 			for range 2000 {
 				c.chunk(": keep-alive\n\n")
 			}
 			c.end()
-		}, spillway.Event{Class: spillway.FailureBroken, Status: 200}},
+		}, spillway.Event{Class: spillway.FailureUnreadable, Status: 200}},
 		{"refused", true, func(c *peerConn) {
 			io.WriteString(c, "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1500\r\nx-should-retry: false\r\nContent-Length: 2\r\n\r\n{}")
 		}, spillway.Event{Status: 429, RetryAfter: 1500 * time.Millisecond, Hopeless: true}},
@@ -211,6 +212,16 @@ func TestFailures(t *testing.T) {
 			c.chunk(body)
 			c.end()
 		}, spillway.Event{Status: 404, Missing: true}},
+		{"path not found", true, func(c *peerConn) {
+			c.head("404 Not Found", "application/json")
+			c.chunk(`{"error":{"code":"404","message":"Resource not found"}}`)
+			c.end()
+		}, spillway.Event{Status: 404, Unsupported: true}},
+		{"operation not supported", false, func(c *peerConn) {
+			c.head("400 Bad Request", "application/json")
+			c.chunk(`{"error":{"code":"OperationNotSupported","message":"x"}}`)
+			c.end()
+		}, spillway.Event{Status: 400, Unsupported: true}},
 		{"error within the stream", true, func(c *peerConn) {
 			c.head("200 OK", "text/event-stream")
 			c.chunk(delta("a") + `data: {"error":{"code":"rate_limit_exceeded","message":"x"}}` + "\n\n")
@@ -230,7 +241,7 @@ func TestFailures(t *testing.T) {
 					ev = next(c)
 				}
 				if ev.Kind != spillway.EventFailed || ev.Class != tt.want.Class || ev.Status != tt.want.Status || ev.Tokens != tt.want.Tokens ||
-					ev.Hopeless != tt.want.Hopeless || ev.Missing != tt.want.Missing || max(ev.RetryAfter, 0) != tt.want.RetryAfter {
+					ev.Hopeless != tt.want.Hopeless || ev.Missing != tt.want.Missing || ev.Unsupported != tt.want.Unsupported || max(ev.RetryAfter, 0) != tt.want.RetryAfter {
 					t.Errorf("got %+v, want %+v", ev, tt.want)
 				}
 				if a.Complete() {
@@ -258,7 +269,7 @@ func TestRefusedDial(t *testing.T) {
 			}
 			c, body := p.call("")
 			a := c.Start(Send{Number: 1, Deployment: d, Body: body})
-			if ev := next(c); ev.Class != spillway.FailureBroken || !ev.Replayable || ev.Status != 0 {
+			if ev := next(c); ev.Class != spillway.FailureUnreachable || !ev.Replayable || ev.Status != 0 {
 				t.Errorf("%s: %+v", name, ev)
 			}
 			p.finish(c, a)

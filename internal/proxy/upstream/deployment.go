@@ -76,7 +76,7 @@ type Deployment struct {
 	base       url.URL // scheme and host
 	credential Credential
 	header     http.Header
-	transport  *http.Transport
+	transport  *transport
 	reasoning  bool
 	endpoint   *endpoint
 	// lastURL is where the last request went: nearly all go to one place, and
@@ -122,7 +122,7 @@ func (t *Transports) Deployment(name string, c *Config, before *Deployment) (*De
 	if before != nil && before.target == d.target && before.transport == transport {
 		d.endpoint = before.endpoint
 	} else {
-		d.endpoint = &endpoint{dials: newDialLimiter(base.Scheme)}
+		d.endpoint = &endpoint{dials: newDialLimiter(base.Scheme, transport.dialTimeout)}
 	}
 	return d, nil
 }

@@ -2,9 +2,6 @@ package upstream
 
 import (
 	"context"
-	"crypto/tls"
-	"net/http"
-	"net/http/httptrace"
 	"sync/atomic"
 	"time"
 )
@@ -26,29 +23,26 @@ const (
 type dialLimiter struct {
 	unshared atomic.Bool // the endpoint does not speak HTTP/2
 	slots    chan struct{}
+	wait     time.Duration
 }
 
-// newDialLimiter returns the limiter of an endpoint. Without TLS we speak
-// HTTP/1.1, and there is nothing to share.
-func newDialLimiter(scheme string) *dialLimiter {
-	l := &dialLimiter{slots: make(chan struct{}, maxDials)}
+// newDialLimiter returns the limiter of an endpoint whose connections may take so
+// long to open. Without TLS we speak HTTP/1.1, and there is nothing to share.
+func newDialLimiter(scheme string, dialTimeout time.Duration) *dialLimiter {
+	l := &dialLimiter{slots: make(chan struct{}, maxDials), wait: min(dialWait, dialTimeout)}
 	l.unshared.Store(scheme != "https")
 	return l
 }
 
-// roundTrip sends a request by the transport.
-func (l *dialLimiter) roundTrip(transport *http.Transport, req *http.Request) (*http.Response, error) {
-	if l.unshared.Load() || !l.acquire(req.Context()) {
-		return transport.RoundTrip(req)
+// reserve waits for a slot, where there is a limit, and returns it.
+func (l *dialLimiter) reserve(ctx context.Context, s *dialSlot) {
+	if l.unshared.Load() || !l.acquire(ctx) {
+		return
 	}
-	s := &dialSlot{limiter: l}
+	s.limiter = l
 	if l.unshared.Load() { // learned while waiting
 		s.release()
-		return transport.RoundTrip(req)
 	}
-	defer s.release() // unless a connection was found
-	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: s.connected})
-	return transport.RoundTrip(req.WithContext(ctx))
 }
 
 // acquire waits for a slot, and reports whether there is one to be released.
@@ -58,7 +52,7 @@ func (l *dialLimiter) acquire(ctx context.Context) bool {
 		return true
 	default:
 	}
-	timer := time.NewTimer(dialWait)
+	timer := time.NewTimer(l.wait)
 	defer timer.Stop()
 	select {
 	case l.slots <- struct{}{}:
@@ -69,23 +63,13 @@ func (l *dialLimiter) acquire(ctx context.Context) bool {
 	return false
 }
 
-// dialSlot is one request's slot.
-type dialSlot struct {
-	limiter  *dialLimiter
-	released atomic.Bool
-}
-
-// connected ends the search for a connection.
-func (s *dialSlot) connected(info httptrace.GotConnInfo) {
-	if c, ok := info.Conn.(*tls.Conn); !ok || c.ConnectionState().NegotiatedProtocol != "h2" {
-		s.limiter.unshared.Store(true)
-	}
-	s.release()
-}
+// dialSlot is one request's slot, or none. One goroutine uses it at a time.
+type dialSlot struct{ limiter *dialLimiter }
 
 // release gives the slot back, once.
 func (s *dialSlot) release() {
-	if s.released.CompareAndSwap(false, true) {
+	if s.limiter != nil {
 		<-s.limiter.slots
+		s.limiter = nil
 	}
 }

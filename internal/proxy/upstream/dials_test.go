@@ -11,7 +11,7 @@ import (
 // dialWait is over or the request is canceled.
 func TestDialLimiterWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newDialLimiter("https")
+		l := newDialLimiter("https", time.Minute)
 		first := dialSlot{limiter: l}
 		for range maxDials {
 			if !l.acquire(t.Context()) {

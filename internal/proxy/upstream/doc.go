@@ -31,7 +31,10 @@
 //
 // # Connections
 //
-// Deployments that agree on how to connect share a transport. A limit for each
+// Deployments that agree on how to connect share a transport. A failure of a
+// connection that was used before says nothing about the deployment: the request
+// is sent again on a new one, and connections as old are not used again. While the
+// resolver fails, hosts keep the addresses that they had. A limit for each
 // deployment bounds how many requests look for a connection at one time, so that
 // a burst does not open one for each request where they can share a few.
 // Sending a request again without stream_options, because the deployment's

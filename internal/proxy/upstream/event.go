@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -63,22 +62,31 @@ func (a *Attempt) EndEvent(err error) *spillway.Event {
 	return a.interruptedEvent()
 }
 
-// brokenEvent is the event of an attempt that failed without an HTTP status, or
-// whose response cannot be parsed.
-func (a *Attempt) brokenEvent(err error) *spillway.Event {
+// failedEvent is the event of an attempt that got no response.
+func (a *Attempt) failedEvent(err error) *spillway.Event {
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureBroken
-	var op *net.OpError
-	var credential *credentialError
-	var timeout net.Error
 	switch {
-	case errors.As(err, &credential), errors.As(err, &op) && op.Op == "dial":
-		ev.Replayable = true
-	case a.resp == nil && errors.As(err, &timeout) && timeout.Timeout():
+	case a.unsent:
+		ev.Class, ev.Replayable = spillway.FailureUnreachable, true
+	case isTimeout(err):
 		ev.Class = spillway.FailureSlow
 	}
-	a.call.Logger.Debug("attempt failed", "request_id", a.call.ID, "deployment", a.deployment.name, "error", err)
+	a.logFailure(err)
 	return ev
+}
+
+// unreadableEvent is the event of a response that cannot be parsed.
+func (a *Attempt) unreadableEvent(err error) *spillway.Event {
+	a.unreadable = true
+	ev := a.event(spillway.EventFailed)
+	ev.Class = spillway.FailureUnreadable
+	a.logFailure(err)
+	return ev
+}
+
+func (a *Attempt) logFailure(err error) {
+	a.call.Logger.Debug("attempt failed", "request_id", a.call.ID, "deployment", a.deployment.name, "error", err)
 }
 
 // interruptedEvent is the event of a response that ended early.
@@ -100,5 +108,12 @@ func (a *Attempt) errorEvent(status int, body []byte) *spillway.Event {
 	}
 	ev.Missing = status == http.StatusNotFound &&
 		(bytes.Contains(body, []byte(wire.CodeDeploymentNotFound)) || bytes.Contains(body, []byte(wire.CodeModelNotFound)))
+	if a.call.API != spillway.APIOther && !ev.Missing {
+		fault := a.fault
+		if fault == nil {
+			fault = wire.ScanFault(body)
+		}
+		ev.Unsupported = wire.OperationUnsupported(status, fault)
+	}
 	return ev
 }

@@ -72,6 +72,13 @@ func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 	return near, nil
 }
 
+// counts returns how many connections and requests there were.
+func (p *peer) counts() (conns, requests int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.conns, len(p.asked)
+}
+
 // deployment returns the peer as a deployment.
 func (p *peer) deployment(transports *Transports, before *Deployment) *Deployment {
 	p.Helper()

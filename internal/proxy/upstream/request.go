@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"maps"
 	"net/http"
@@ -26,6 +27,7 @@ func (a *Attempt) exchange() (*http.Response, error) {
 		return resp, nil
 	}
 	resp.Body.Close()
+	a.releaseConn()
 	a.head.Release()
 	a.head = nil
 	a.refusedUsage = true
@@ -37,17 +39,8 @@ func (a *Attempt) exchange() (*http.Response, error) {
 	return resp, err
 }
 
-// roundTrip sends the request to the deployment.
-func (a *Attempt) roundTrip() (*http.Response, error) {
-	req, err := a.request()
-	if err != nil {
-		return nil, err
-	}
-	return a.deployment.endpoint.dials.roundTrip(a.deployment.transport, req)
-}
-
 // request returns the request for the deployment.
-func (a *Attempt) request() (*http.Request, error) {
+func (a *Attempt) request(ctx context.Context) (*http.Request, error) {
 	c, d := a.call, a.deployment
 	header := make(http.Header, min(len(c.Header)+len(d.header)+2, 8)) // a larger map is twice as large, and lives as long as a stream
 	wire.CopyRequestHeader(header, c.Header)
@@ -75,7 +68,7 @@ func (a *Attempt) request() (*http.Request, error) {
 		req.Body = body.Reader(oneWrite)
 		req.GetBody = func() (io.ReadCloser, error) { return a.encoded.Reader(oneWrite), nil }
 	}
-	return req.WithContext(a.ctx), nil
+	return req.WithContext(ctx), nil
 }
 
 // encode sets the body for this deployment: the client's own bytes, or a

@@ -21,6 +21,9 @@ const (
 	errorBodyTimeout = 2 * time.Second
 )
 
+// errNoContent is a JSON document that is no response of the operation.
+var errNoContent = errors.New("response of another kind")
+
 // readResponse reads the response as far as the attempt's goroutine does, and returns the
 // event that ends its part.
 func (a *Attempt) readResponse() *spillway.Event {
@@ -56,7 +59,9 @@ func (a *Attempt) readErrorResponse() *spillway.Event {
 	if a.head == nil {
 		a.readError(a.resp)
 	}
-	return a.errorEvent(a.resp.StatusCode, a.head.B)
+	ev := a.errorEvent(a.resp.StatusCode, a.head.B)
+	a.withhold()
+	return ev
 }
 
 // readWhole reads a response that is not a stream. One that is too large to
@@ -73,18 +78,26 @@ func (a *Attempt) readWhole() *spillway.Event {
 	case err != nil:
 		return a.interruptedEvent()
 	case !within && a.form == Assembled:
-		return a.brokenEvent(wire.ErrTooLarge)
+		a.headTruncated = true
+		return a.unreadableEvent(wire.ErrTooLarge)
 	case !within:
 		a.form = Relayed
 		return a.event(spillway.EventFirstToken)
 	}
 	usage, finish, ok := wire.ScanUsage(c.API, a.head.B)
 	if !ok {
-		return a.brokenEvent(wire.ErrMalformed)
+		a.withhold()
+		return a.unreadableEvent(wire.ErrMalformed)
 	}
 	if !usage.Known && finish == spillway.FinishUnknown {
 		if a.fault = wire.ScanFault(a.head.B); a.fault != nil {
-			return a.errorEvent(a.fault.Status, a.head.B)
+			ev := a.errorEvent(a.fault.Status, a.head.B)
+			a.withholdFault(a.head.B)
+			return ev
+		}
+		if !wire.HasContent(c.API, a.head.B) {
+			a.withhold()
+			return a.unreadableEvent(errNoContent)
 		}
 	}
 	a.usage, a.finish = usage, finish
@@ -110,11 +123,18 @@ func (a *Attempt) Beginning() []byte {
 // limit.
 func (a *Attempt) BeginningTruncated() bool { return a.headTruncated }
 
+// Unreadable reports whether the response is successful and cannot be parsed.
+func (a *Attempt) Unreadable() bool { return a.unreadable }
+
+// WholeRead reports whether Beginning is all of an unreadable response, so that it
+// can be passed on as it is.
+func (a *Attempt) WholeRead() bool { return a.streamReader == nil && !a.headTruncated }
+
 // AppendResponse appends the response that was assembled from a stream to dst. The
 // call's Wait must have returned. It reports false for an attempt whose response
-// did not come as a stream.
+// did not come as a stream, or cannot be parsed.
 func (a *Attempt) AppendResponse(dst []byte, usage spillway.Usage) (body []byte, assembled bool, err error) {
-	if a.form != Assembled || a.streamReader == nil || a.fault != nil {
+	if a.form != Assembled || a.streamReader == nil || a.fault != nil || a.unreadable {
 		return dst, false, nil
 	}
 	body, err = a.asm.AppendResponse(dst, wire.ResponseOptions{Truncate: a.cut, Usage: usage})

@@ -62,7 +62,7 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 		case a.fault != nil:
 			return a.errorEvent(a.fault.Status, nil)
 		case fault != nil:
-			return a.brokenEvent(fault)
+			return a.unreadableEvent(fault)
 		case a.tokens.Load() > 0:
 			return a.event(spillway.EventFirstToken)
 		case a.streamEnded(err):
@@ -71,7 +71,7 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 		case err != nil:
 			return a.interruptedEvent()
 		case read > a.call.MaxEventBytes:
-			return a.brokenEvent(errNoToken)
+			return a.unreadableEvent(errNoToken)
 		}
 	}
 }
@@ -101,14 +101,14 @@ func (a *Attempt) assemble() *spillway.Event {
 		case a.fault != nil:
 			return a.errorEvent(a.fault.Status, nil)
 		case fault != nil:
-			return a.brokenEvent(fault)
+			return a.unreadableEvent(fault)
 		case a.streamEnded(err):
 			_ = a.markComplete(err) // io.EOF
 			return a.event(spillway.EventDone)
 		case err != nil:
 			return a.interruptedEvent()
 		case a.tokens.Load() == 0 && read > a.call.MaxEventBytes:
-			return a.brokenEvent(errNoToken)
+			return a.unreadableEvent(errNoToken)
 		}
 	}
 }
@@ -272,7 +272,12 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 		}
 	}
 	if sig.Err != nil {
-		a.fault = sig.Err
+		if a.fault = sig.Err; a.withholdFault(ev.Raw) && dst != nil {
+			dst.B = wire.AppendStreamError(dst.B, a.call.API, wire.Error{
+				Code: a.fault.Code, Type: a.fault.Type, Message: a.fault.Message, RequestID: a.call.ID,
+			})
+			return sig.Tokens, nil
+		}
 	}
 	if a.asm != nil {
 		return sig.Tokens, a.asm.Add(ev.Data)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/defaults"
@@ -28,9 +29,14 @@ const (
 	// collection scans. With TLS the list also has the HTTP/2 connections in use,
 	// of which each carries a hundred streams: one that finds no room in it is used
 	// by its first request only.
-	plainIdleConns  = 128
-	tlsIdleConns    = 2048
-	keepAlivePeriod = 30 * time.Second
+	plainIdleConns = 128
+	tlsIdleConns   = 2048
+	// A peer that no longer answers keep-alive probes, or confirms nothing that was
+	// sent, is gone.
+	keepAliveIdle     = 15 * time.Second
+	keepAliveInterval = 5 * time.Second
+	keepAliveProbes   = 3
+	userTimeout       = 20 * time.Second
 	// pingAfter is how long an HTTP/2 connection in use may be silent before it
 	// is asked for a sign of life, and pingTimeout how long that may take: many
 	// requests share it, and would otherwise all wait for a peer that is gone.
@@ -84,14 +90,14 @@ func (c *Config) transportKey() (transportKey, error) {
 type Transports struct {
 	dial   DialFunc
 	before *Transports
-	byKey  map[transportKey]*http.Transport
+	byKey  map[transportKey]*transport
 }
 
 // NewTransports returns an empty set that dials with dial, or with a net.Dialer
 // and by the proxies of the environment when dial is nil. A transport that
 // before has is used again, with its connections; before may be nil.
 func NewTransports(dial DialFunc, before *Transports) *Transports {
-	t := &Transports{dial: dial, byKey: make(map[transportKey]*http.Transport)}
+	t := &Transports{dial: dial, byKey: make(map[transportKey]*transport)}
 	if before != nil {
 		t.before = &Transports{byKey: before.byKey}
 	}
@@ -99,7 +105,7 @@ func NewTransports(dial DialFunc, before *Transports) *Transports {
 }
 
 // get returns the transport for a deployment.
-func (t *Transports) get(c *Config) (*http.Transport, error) {
+func (t *Transports) get(c *Config) (*transport, error) {
 	key, err := c.transportKey()
 	if err != nil {
 		return nil, err
@@ -121,17 +127,36 @@ func (t *Transports) get(c *Config) (*http.Transport, error) {
 func (t *Transports) CloseIdle(next *Transports) {
 	for key, transport := range t.byKey {
 		if next == nil || next.byKey[key] == nil {
-			transport.CloseIdleConnections()
+			transport.main.CloseIdleConnections()
+			transport.shared.CloseIdleConnections()
 		}
 	}
 }
 
-// newTransport returns a transport that passes bytes as they are. Requests have
-// deadlines of their own, so it has few.
-func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
+// transport sends requests to the upstreams that agree on a key.
+type transport struct {
+	main *http.Transport
+	// Requests whose connection has failed are sent again by these, on connections
+	// of their own: single uses each for one request, and shared is for HTTP/2.
+	single, shared *http.Transport
+
+	dialTimeout time.Duration
+	dial        DialFunc
+	plain       bool      // without TLS
+	traces      sync.Pool // of *connTrace
+	bursts      sync.Pool // of *burst
+
+	mu      sync.Mutex
+	origins map[string]*origin // by address
+}
+
+// newTransport returns the transport for a key, which dials with dial, or with
+// its own dialer and by the proxies of the environment when dial is nil.
+func newTransport(key transportKey, dial DialFunc) (*transport, error) {
+	t := &transport{plain: key.plain, dialTimeout: key.dialTimeout, dial: dial, origins: map[string]*origin{}}
 	var proxy func(*http.Request) (*url.URL, error)
 	if dial == nil {
-		dial, proxy = (&net.Dialer{KeepAlive: keepAlivePeriod}).DialContext, http.ProxyFromEnvironment
+		t.dial, proxy = newDialer().dial, http.ProxyFromEnvironment
 	}
 	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: key.insecure}
 	if key.caPEM != "" {
@@ -140,20 +165,51 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 			return nil, errors.New("the CA file holds no PEM certificate")
 		}
 	}
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
 	idleConns := tlsIdleConns
 	if key.plain {
 		idleConns = plainIdleConns
 	}
+	t.main = t.httpTransport(key, tlsConfig, idleConns)
+	t.single = t.httpTransport(key, tlsConfig.Clone(), -1)
+	t.shared = t.httpTransport(key, tlsConfig.Clone(), tlsIdleConns)
+	t.main.Proxy, t.single.Proxy, t.shared.Proxy = proxy, proxy, proxy
+	return t, nil
+}
+
+// dialConn opens a connection.
+func (t *transport) dialConn(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.dialTimeout)
+	defer cancel()
+	nc, err := t.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if t.plain {
+		nc = newBurstConn(nc, &t.bursts)
+	}
+	return &conn{Conn: nc, origin: t.origin(addr), opened: time.Now(), closed: make(chan struct{})}, nil
+}
+
+// origin returns what connections to an address have in common.
+func (t *transport) origin(addr string) *origin {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.origins[addr]
+	if o == nil {
+		o = new(origin)
+		t.origins[addr] = o
+	}
+	return o
+}
+
+// httpTransport returns a transport that passes bytes as they are. Requests have
+// deadlines of their own, so it has few.
+func (t *transport) httpTransport(key transportKey, tlsConfig *tls.Config, idleConns int) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	return &http.Transport{
-		Proxy: proxy,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			ctx, cancel := context.WithTimeout(ctx, key.dialTimeout)
-			defer cancel()
-			return dial(ctx, network, addr)
-		},
+		DialContext:           t.dialConn,
 		TLSClientConfig:       tlsConfig,
 		TLSHandshakeTimeout:   key.dialTimeout,
 		ResponseHeaderTimeout: key.headerTimeout,
@@ -167,5 +223,5 @@ func newTransport(key transportKey, dial DialFunc) (*http.Transport, error) {
 		MaxResponseHeaderBytes: maxUpstreamHeaderBytes,
 		ReadBufferSize:         connReadBytes,
 		WriteBufferSize:        connWriteBytes,
-	}, nil
+	}
 }

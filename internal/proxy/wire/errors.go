@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spillway-ai/spillway"
@@ -19,6 +20,9 @@ const (
 	CodeDeploymentNotFound = "DeploymentNotFound" // Azure's
 	CodeModelNotFound      = "model_not_found"    // OpenAI's
 	CodeNotAllowed         = "operation_not_allowed"
+	// CodeOperationNotSupported is Azure's, for a model that does not offer the
+	// operation, with status 400.
+	CodeOperationNotSupported = "OperationNotSupported"
 )
 
 // The types of errors.
@@ -248,6 +252,35 @@ func WrongMethod(method string) Error {
 	}
 }
 
+// OperationUnsupported reports whether an error of upstream says that the deployment
+// does not offer an operation which the service has. e is the error in its body,
+// nil when that holds none.
+func OperationUnsupported(status int, e *StreamError) bool {
+	switch status {
+	case http.StatusConflict, http.StatusFailedDependency:
+		return true
+	case http.StatusBadRequest:
+		return e != nil && e.Code == CodeOperationNotSupported
+	case http.StatusNotFound:
+		return e == nil || pathNotFound(e)
+	}
+	return false
+}
+
+// pathNotFound reports whether a 404 is about the path, and not about something
+// that the request names: Azure's and OpenAI's words for it, and those of common
+// servers.
+func pathNotFound(e *StreamError) bool {
+	switch e.Code {
+	case "", "404", "NotFound", "not_found", "ResourceNotFound":
+	default:
+		return false
+	}
+	message := strings.ToLower(strings.Trim(e.Message, ". "))
+	return message == "" || message == "not found" || strings.HasPrefix(message, "resource not found") ||
+		strings.HasPrefix(message, "invalid url") || strings.HasPrefix(message, "unrecognized request url")
+}
+
 // IncompleteResponse is upstream's error of that status, whose own body did not come
 // whole. It keeps upstream's hint for a retry; 0 means none.
 func IncompleteResponse(status int, retryAfter time.Duration) Error {
@@ -263,6 +296,23 @@ func IncompleteResponse(status int, retryAfter time.Duration) Error {
 	case status < http.StatusInternalServerError:
 		e.Type = typeInvalidRequest
 	}
+	return e
+}
+
+// UnreadableResponse is the 502 for a successful response that cannot be parsed and
+// is not complete enough to be passed on.
+func UnreadableResponse() Error {
+	return Error{
+		Status: http.StatusBadGateway, Code: string(spillway.RefusalUpstream), Type: typeServer,
+		Message: "The gateway could not read the deployment's response. Please retry.",
+	}
+}
+
+// WithheldResponse takes the place of upstream's error of that status, which
+// repeats a credential of the gateway.
+func WithheldResponse(status int) Error {
+	e := IncompleteResponse(status, 0)
+	e.Message = fmt.Sprintf("The deployment returned status %d. Its error body is withheld: it contains a credential of the gateway.", status)
 	return e
 }
 

@@ -49,6 +49,8 @@ func TestErrorStatuses(t *testing.T) {
 		{UnknownPath(), 404},
 		{WrongMethod("PUT"), 405},
 		{IncompleteResponse(429, 0), 429},
+		{WithheldResponse(401), 401},
+		{UnreadableResponse(), 502},
 		{BodyTooLarge(1), 413},
 	}
 	for _, tt := range tests {
@@ -141,5 +143,31 @@ func TestAppendModels(t *testing.T) {
 	}
 	if got := string(AppendModels(nil, AzureV1, nil)); got != `{"object":"list","data":[]}` {
 		t.Errorf("none: %s", got)
+	}
+}
+
+// TestOperationUnsupported tells a deployment that lacks the operation from one that
+// lacks something that the request names.
+func TestOperationUnsupported(t *testing.T) {
+	for body, want := range map[string]map[int]bool{
+		`{"error":{"code":"OperationNotSupported","message":"The chatCompletion operation does not work with the specified model, x."}}`: {400: true, 403: false},
+		`{"error":{"code":"content_filter","message":"OperationNotSupported"}}`:                                                          {400: false},
+		`{"error":{"code":"404","message":"Resource not found"}}`:                                                                        {404: true, 400: false, 409: true, 424: true, 500: false},
+		`{"error":{"code":"NotFound","message":"Resource not found."}}`:                                                                  {404: true},
+		`{"error":{"message":"Invalid URL (POST /v1/x)","type":"invalid_request_error","param":null,"code":null}}`:                       {404: true},
+		`{"error":"Not Found"}`:        {404: true},
+		`{"detail":"Not Found"}`:       {404: true},
+		`<html><h1>404 Not Found</h1>`: {404: true, 400: false},
+		``:                             {404: true, 424: true},
+		`{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`:             {404: false},
+		`{"error":{"code":"model_not_found","message":"The model 'x' does not exist"}}`:                                        {404: false},
+		`{"error":{"message":"Response with id 'resp_1' not found.","type":"invalid_request_error","param":null,"code":null}}`: {404: false},
+		`{"error":{"code":"previous_response_not_found","message":"not found"}}`:                                               {404: false, 400: false},
+	} {
+		for status, want := range want {
+			if got := OperationUnsupported(status, ScanFault([]byte(body))); got != want {
+				t.Errorf("%d %s: %v, want %v", status, body, got, want)
+			}
+		}
 	}
 }

@@ -229,8 +229,9 @@ func CopyHeader(dst, src http.Header) {
 }
 
 // CopyRequestHeader is CopyHeader for what goes upstream: without the caller's
-// credentials and cookies, what would choose whom to bill or who serves, the
-// headers that are meant for us, and those that the transport sets itself.
+// credentials and cookies, what would choose whom to bill or who serves or change
+// the path or method, the headers that are meant for us, and those that the
+// transport sets itself.
 func CopyRequestHeader(dst, src http.Header) {
 	named := src["Connection"]
 	for name, values := range src {
@@ -245,7 +246,9 @@ func CopyRequestHeader(dst, src http.Header) {
 func ours(name string) bool {
 	switch name {
 	case HeaderAPIKey, HeaderAuthorization, "X-Api-Key", "Ocp-Apim-Subscription-Key", "Cookie",
-		"Openai-Organization", "Openai-Project", "X-Ms-Spillover-Deployment", HeaderSLOTTFTMS, HeaderSLOTPOTMS,
+		"Openai-Organization", "Openai-Project", "X-Ms-Spillover-Deployment", "Azureml-Model-Deployment",
+		"X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+		"Forwarded", HeaderSLOTTFTMS, HeaderSLOTPOTMS,
 		"Accept-Encoding", "Content-Length", "Expect", "Host":
 		return true
 	}

@@ -152,6 +152,8 @@ func TestCopyRequestHeader(t *testing.T) {
 		"X-Spillway-Deadline-Ms", "5", "X-Slo-Ttft-Ms", "5", "X-Stainless-Lang", "go", "X-Forwarded-For", "10.0.0.1",
 		"Content-Length", "9", "Accept-Encoding", "br", "Upgrade", "h2c",
 		"X-Api-Key", "secret", "Openai-Organization", "o", "Openai-Project", "p", "X-Ms-Spillover-Deployment", "other",
+		"azureml-model-deployment", "other", "X-Original-URL", "/admin", "X-Rewrite-URL", "/admin", "X-HTTP-Method-Override", "DELETE",
+		"X-HTTP-Method", "DELETE", "X-Method-Override", "DELETE", "Forwarded", "for=10.0.0.1",
 		"Content-Type", "application/json", "X-Ms-Client-Request-Id", "c", "User-Agent", "sdk")
 	dst := http.Header{}
 	CopyRequestHeader(dst, src)

@@ -58,6 +58,33 @@ func ScanFault(body []byte) (fault *StreamError) {
 	return fault
 }
 
+// HasContent reports whether body, one JSON object, has what responses of api
+// consist of.
+func HasContent(api spillway.API, body []byte) bool {
+	c := jsonwalk.Lax(body)
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "object":
+			return true
+		case "choices":
+			if api == spillway.APIChat || api == spillway.APICompletions {
+				return true
+			}
+		case "data":
+			if api == spillway.APIEmbeddings {
+				return true
+			}
+		case "output", "status":
+			if api == spillway.APIResponses {
+				return true
+			}
+		}
+		c.Value()
+	}
+	return false
+}
+
 // readFinishes reads the array of choices of a complete response.
 func readFinishes(c *jsonwalk.Cursor) (finish spillway.Finish) {
 	c.Enter('[')

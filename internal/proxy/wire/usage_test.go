@@ -119,3 +119,28 @@ func BenchmarkScanUsage(b *testing.B) {
 		})
 	}
 }
+
+// TestHasContent tells a response from other JSON.
+func TestHasContent(t *testing.T) {
+	for _, tt := range []struct {
+		api  spillway.API
+		body string
+		want bool
+	}{
+		{spillway.APIChat, `{"id":"c","choices":[]}`, true},
+		{spillway.APICompletions, `{"choices":[]}`, true},
+		{spillway.APIChat, `{"object":"chat.completion"}`, true},
+		{spillway.APIEmbeddings, `{"data":[]}`, true},
+		{spillway.APIResponses, `{"output":[]}`, true},
+		{spillway.APIResponses, `{"status":"queued"}`, true},
+		{spillway.APIChat, `{}`, false},
+		{spillway.APIChat, `{"status":"ok"}`, false},
+		{spillway.APIChat, `{"x":{"choices":[]}}`, false},
+		{spillway.APIEmbeddings, `{"choices":[]}`, false},
+		{spillway.APIResponses, `{"data":[]}`, false},
+	} {
+		if got := HasContent(tt.api, []byte(tt.body)); got != tt.want {
+			t.Errorf("%v %s: %v, want %v", tt.api, tt.body, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package upstream
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
+)
+
+// minSecretBytes is the length from which a credential is recognized: a shorter one
+// may be an ordinary word.
+const minSecretBytes = 8
+
+// withhold removes the credential that we sent from a response that was read into
+// head and is not a generated one: an upstream that echoes its requests would give
+// it to the caller. An error is replaced by one of our own, and any other body is
+// not passed on.
+func (a *Attempt) withhold() {
+	secret := a.secret()
+	if secret == nil {
+		return
+	}
+	for name, values := range a.resp.Header {
+		if strings.Contains(strings.Join(values, " "), string(secret)) {
+			delete(a.resp.Header, name)
+		}
+	}
+	if !bytes.Contains(a.head.B, secret) {
+		return
+	}
+	a.logWithheld()
+	if a.resp.StatusCode/100 == 2 {
+		a.headTruncated = true
+		return
+	}
+	e := wire.WithheldResponse(a.resp.StatusCode)
+	e.RequestID = a.call.ID
+	a.head.B, a.headTruncated = wire.AppendError(a.head.B[:0], e), false
+	a.resp.Header.Del("Content-Encoding")
+	a.resp.Header[wire.HeaderContentType] = []string{"application/json"}
+}
+
+// withholdFault replaces the error that ended the response if it repeats the
+// credential that we sent, and reports whether it did. raw is how it came.
+func (a *Attempt) withholdFault(raw []byte) bool {
+	secret := a.secret()
+	if secret == nil || !bytes.Contains(raw, secret) && !strings.Contains(a.fault.Message, string(secret)) {
+		return false
+	}
+	a.logWithheld()
+	e := wire.WithheldResponse(a.fault.Status)
+	a.fault = &wire.StreamError{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message}
+	return true
+}
+
+// secret is the credential that requests to the deployment carry; nil for none.
+func (a *Attempt) secret() []byte {
+	header := http.Header{}
+	if c := a.deployment.credential; c == nil || c.Apply(header) != nil {
+		return nil
+	}
+	if key := wire.ClientKey(header); len(key) >= minSecretBytes {
+		return []byte(key)
+	}
+	return nil
+}
+
+func (a *Attempt) logWithheld() {
+	a.call.Logger.Warn("deployment's error repeats our credential, body withheld", "request_id", a.call.ID, "deployment", a.deployment.name)
+}
