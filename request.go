@@ -44,6 +44,7 @@ type Request struct {
 	Choices    int  // responses asked for (n, best_of); at least 1
 	AskTokens  int  // output tokens asked for; 0 when the client set none
 	BodyBytes  int  // size of the part of the body that holds the prompt
+	Unsized    bool // BodyBytes does not bound the prompt's tokens: images, files, stored conversations
 	Structured bool // response_format or a text format that must parse
 	Tools      bool // tools are offered
 	Reasoning  bool // reasoning settings are present
@@ -69,14 +70,17 @@ type Request struct {
 	TraceParent string
 }
 
-// Usage is what a response consumed, in tokens. Known is false when the
-// deployment reported none and the figures are our own counts.
+// Usage is what a response consumed, in tokens. Known is false when the figures
+// are our own counts.
 type Usage struct {
 	Prompt     int
 	Cached     int // part of Prompt
 	Completion int
 	Reasoning  int // part of Completion
 	Known      bool
+	// Suspect says that the deployment reported figures which are malformed or
+	// impossible for the request. They are not used: Known is false.
+	Suspect bool
 }
 
 // name returns names[i], or a number where a value has no name.

@@ -18,11 +18,9 @@ type ending struct {
 // onDone ends the flight with a complete response.
 func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.updateOutput(now, a, ev)
-	used := capacity.Cost{Prompt: f.prompt, Output: a.tokens}
-	if u := ev.Usage; u.Known {
-		a.tokens, a.hidden = u.Completion, u.Reasoning
-		used = capacity.Cost{Prompt: u.Prompt, Cached: u.Cached, Output: u.Completion}
-	}
+	ev.Usage = f.usage(a, ev.Usage)
+	a.tokens, a.hidden = ev.Usage.Completion, ev.Usage.Reasoning
+	used := capacity.Cost{Prompt: ev.Usage.Prompt, Cached: ev.Usage.Cached, Output: a.tokens}
 	a.status, a.servedBy = ev.Status, ev.ServedBy
 	a.breaker.Record(now, a.permit, true)
 	outcome := f.outcome(a, ev)

@@ -129,6 +129,7 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	}
 	f.call.Ask, f.includesUsage = &ask, ask.IncludeUsage
 	ask.Fill(&f.req)
+	f.req.Unsized = wire.Unsized(ask.API, body)
 	f.req.Stream = ask.Stream && ask.API.Generates()
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
 	hints.Fill(&f.req)

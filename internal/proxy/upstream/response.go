@@ -88,7 +88,9 @@ func (a *Attempt) readWhole() *spillway.Event {
 		}
 	}
 	a.usage, a.finish = usage, finish
-	a.addTokens(c.Now(), usage.Completion)
+	if c.API.Generates() {
+		a.addTokens(c.Now(), wire.CountOutput(a.head.B))
+	}
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)
 }

@@ -262,7 +262,7 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 	if err != nil && !a.forwarding {
 		return 0, err
 	}
-	if sig.Usage.Known {
+	if sig.Usage != (spillway.Usage{}) {
 		a.usage = sig.Usage
 	}
 	if sig.Finish != spillway.FinishUnknown {
