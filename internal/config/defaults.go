@@ -25,7 +25,9 @@ func (Queue) defaults() any   { return Queue(admit.Defaults()) }
 func (Speed) defaults() any   { return Speed(speed.Defaults()) }
 func (Spill) defaults() any   { return Spill{At: route.DefaultSpillAt} }
 func (Routing) defaults() any { return Routing{MaxHops: policy.DefaultMaxHops} }
-func (Class) defaults() any   { return Class{MaxWait: policy.DefaultMaxWait} }
+func (Class) defaults() any {
+	return Class{MaxWait: policy.DefaultMaxWait, SilenceTimeout: policy.DefaultSilenceTimeout}
+}
 
 func (Budget) defaults() any {
 	return Budget{Quantile: budget.DefaultQuantile, Margin: budget.DefaultMargin}
@@ -36,7 +38,7 @@ func (Server) defaults() any {
 		MaxBodyBytes: defaults.MaxBodyBytes, MaxHeaderBytes: defaults.MaxHeaderBytes, MaxAnswerBytes: defaults.MaxAnswerBytes,
 		MaxErrorBytes: defaults.MaxErrorBytes, MaxEventBytes: defaults.MaxEventBytes, MaxInFlight: defaults.MaxInFlight,
 		HeaderTimeout: defaults.ReadHeaderTimeout, BodyTimeout: defaults.BodyTimeout, MinBodyRate: defaults.MinBodyRate,
-		IdleTimeout: defaults.IdleTimeout, WriteTimeout: defaults.WriteTimeout,
+		IdleTimeout: defaults.IdleTimeout, WriteTimeout: defaults.WriteTimeout, Heartbeat: defaults.Heartbeat,
 	}
 }
 

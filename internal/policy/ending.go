@@ -70,13 +70,15 @@ func (f *Flight) outcome(a *attempt, ev *spillway.Event) spillway.Outcome {
 }
 
 // onDeadline ends the flight: with a valid partial response when tokens have
-// arrived, with upstream's own refusal when that was the only result, and with a
-// timeout otherwise.
+// arrived, by breaking off a response that is passed through as it comes, with
+// upstream's own refusal when that was the only result, and with a timeout otherwise.
 func (f *Flight) onDeadline(now time.Time) {
-	tried := f.live > 0
+	tried, committed := f.live > 0, f.committed
 	cut := f.cut(now, f.timeoutClass)
 	switch {
 	case cut:
+	case committed:
+		f.breakOff(now)
 	case !tried && f.last != nil && f.last.failed == spillway.FailureRefused:
 		f.giveUp(now)
 	case f.queued && f.n == 0:
@@ -95,12 +97,17 @@ func (f *Flight) onEnd(now time.Time) {
 	switch {
 	case cut:
 	case committed:
-		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomePartial, status: 200})
+		f.breakOff(now)
 	default:
 		f.refuse(now, spillway.OutcomeRefusedQueue, spillway.Refusal{
 			Code: spillway.RefusalEnding, RetryAfter: time.Second,
 		})
 	}
+}
+
+// breakOff ends a committed flight whose response cannot be cut to a valid one.
+func (f *Flight) breakOff(now time.Time) {
+	f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomePartial, status: 200})
 }
 
 // finishEnded ends the flight with a response whose choices have all ended, if there

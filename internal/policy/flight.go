@@ -123,13 +123,10 @@ func (f *Flight) step() spillway.Step {
 
 // wakeAt returns the earliest instant at which the flight must be woken.
 func (f *Flight) wakeAt() time.Time {
-	var at time.Time
 	if f.settled {
-		return at
+		return time.Time{}
 	}
-	if f.cuttable() {
-		at = f.cutAt
-	}
+	at := f.cutAt
 	if f.queued {
 		at = earlier(at, earlier(f.readyAt, f.giveUpAt))
 	}
@@ -146,11 +143,6 @@ func (f *Flight) wakeAt() time.Time {
 	}
 	return at
 }
-
-// cuttable reports whether the deadline still applies: a response that is passed
-// through as it comes cannot be cut to a valid one, unless it is a stream of
-// tokens.
-func (f *Flight) cuttable() bool { return !f.committed || f.req.API.Generates() && f.req.Stream }
 
 // earlier returns the earlier of two instants; zero means never.
 func earlier(a, b time.Time) time.Time {
@@ -245,13 +237,17 @@ func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 		a.finish = ev.Finish
 	}
 	done := ev.Kind == spillway.EventDone
+	a.held = ev.Held
 	if !done && (ev.Tokens <= a.read || a.firstAt.IsZero()) {
+		if a.held > 0 && !a.stallAt.IsZero() {
+			a.stallAt = a.lastAt.Add(f.tokenPatience(now, a) + a.held)
+		}
 		return
 	}
 	a.read = max(a.read, ev.Tokens)
 	a.tokens, a.lastAt = a.read, a.readAt(now, ev)
 	if !done && f.monitored(a) {
-		a.stallAt = a.lastAt.Add(f.tokenPatience(now, a))
+		a.stallAt = a.lastAt.Add(f.tokenPatience(now, a) + a.held)
 	}
 }
 

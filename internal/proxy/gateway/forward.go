@@ -35,6 +35,7 @@ func (f *flight) beginResponse(a *upstream.Attempt) error {
 // is what ended it before. It lasts as long as the stream, so it and its callers
 // keep little on the stack: a stack that has grown for a moment rarely shrinks.
 func (f *flight) forward(a *upstream.Attempt, err error) {
+	f.allowHeartbeats()
 	for err == nil {
 		var piece *buffer.Buffer
 		piece, err = a.Next()
@@ -55,8 +56,12 @@ func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
 		return err
 	}
 	at := a.ReadAt()
+	a.BeginBlocked(at)
+	f.sending.Lock()
 	err := f.out.Send(at, piece)
-	a.AddBlocked(f.g.deps.Now().Sub(at))
+	f.sentAt, f.eventIDs = f.g.deps.Now(), a.HasEventIDs()
+	a.EndBlocked(f.sentAt)
+	f.sending.Unlock()
 	return err
 }
 

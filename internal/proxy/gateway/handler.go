@@ -252,6 +252,7 @@ func (f *flight) onPanic(p any) {
 	if c, ok := p.(*upstream.Panic); ok {
 		cause, stack = c.Cause, c.Stack
 	}
+	f.disarmWakeTimer()
 	f.g.deps.Logger.Error("request panicked", "request_id", f.call.ID, "panic", cause, "stack", string(stack))
 	if f.out.Status() == 0 {
 		clear(f.out.Header())

@@ -9,8 +9,12 @@ import (
 // unsizedFields are the fields of parts and sources whose tokens their own bytes do not
 // bound, split at an underscore.
 var unsizedFields = [...]struct{ before, after string }{ // constant
-	{"image", `url"`}, {"input", `audio"`}, {"file", `id"`}, {"file", `data"`},
-	{"data", `sources"`}, {"web_search", `options"`},
+	{"image", `url"`},
+	{"input", `audio"`},
+	{"file", `id"`},
+	{"file", `data"`},
+	{"data", `sources"`},
+	{"web_search", `options"`},
 }
 
 // Unsized reports whether the prompt of a request can have more tokens than its body has
