@@ -92,21 +92,20 @@ func (f *flight) endStream(a *upstream.Attempt) {
 	if rec.Truncated != spillway.TruncatedNot {
 		f.out.Set(trailerTruncated, rec.Truncated.String())
 	}
-	streamed := a.Form() == upstream.Streamed
 	switch {
 	case f.out.Gone():
 		return
-	case a.WasCut() && streamed:
+	case a.Form() != upstream.Streamed:
+		f.aborted = a.WasCut() || rec.Outcome == spillway.OutcomePartial
+		return
+	case a.WasCut():
 		tail = a.AppendCut(nil, wire.CutOptions{IncludeUsage: f.includesUsage, Usage: rec.Usage})
 	case rec.Outcome != spillway.OutcomePartial:
 		return
-	case streamed && a.Fault() != nil:
+	case a.Fault() != nil:
 		return // upstream's own error was the last event
-	case streamed:
-		tail = wire.AppendStreamError(nil, f.req.API, f.interruptedError())
 	default:
-		f.aborted = true
-		return
+		tail = wire.AppendStreamError(nil, f.req.API, f.interruptedError(a))
 	}
 	if _, err := f.out.Write(tail); err == nil {
 		_ = f.out.Flush() // f.out reports a disconnected client
