@@ -18,7 +18,7 @@ type ending struct {
 // onDone ends the flight with a complete response.
 func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.updateOutput(now, a, ev)
-	ev.Usage = f.usage(a, ev.Usage)
+	ev.Usage = f.usage(now, a, ev.Usage)
 	a.tokens, a.hidden = ev.Usage.Completion, ev.Usage.Reasoning
 	used := capacity.Cost{Prompt: ev.Usage.Prompt, Cached: ev.Usage.Cached, Output: a.tokens}
 	a.status, a.servedBy = ev.Status, ev.ServedBy

@@ -1,6 +1,10 @@
 package policy
 
-import spillway "github.com/spillway-ai/spillway"
+import (
+	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+)
 
 // Bounds of what a deployment can report, in tokens. A deployment that reports more
 // would fill its own meter for hours.
@@ -17,13 +21,14 @@ const (
 )
 
 // usage returns what the response of an attempt has consumed: what the deployment
-// reported where that is possible, else our own counts.
-func (f *Flight) usage(a *attempt, reported spillway.Usage) spillway.Usage {
+// reported where that is possible, else our own counts, and for output that was not
+// counted an estimate.
+func (f *Flight) usage(now time.Time, a *attempt, reported spillway.Usage) spillway.Usage {
 	if reported.Known && f.possible(a, reported) {
 		return reported
 	}
 	return spillway.Usage{
-		Prompt: f.prompt, Completion: a.read, Suspect: reported.Known || reported.Suspect,
+		Prompt: f.prompt, Completion: f.consumed(now, a).Output, Suspect: reported.Known || reported.Suspect,
 	}
 }
 
@@ -32,7 +37,7 @@ func (f *Flight) usage(a *attempt, reported spillway.Usage) spillway.Usage {
 func (f *Flight) possible(a *attempt, u spillway.Usage) bool {
 	return u.Cached >= 0 && u.Cached <= u.Prompt && u.Prompt <= f.maxPrompt() &&
 		u.Reasoning >= 0 && u.Reasoning <= u.Completion && u.Completion <= f.maxOutput(a) &&
-		(u.Completion > 0 || a.read == 0 || !f.monitored(a))
+		(u.Completion > 0 || a.read == 0)
 }
 
 // maxPrompt is the most tokens that the prompt can have. No tokenizer makes more than

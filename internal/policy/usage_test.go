@@ -83,3 +83,26 @@ func TestUsage(t *testing.T) {
 		})
 	}
 }
+
+// TestUsageOfWhole ends responses that were not counted as they came, and whose usage is
+// missing or impossible: an estimate takes its place, at most what was reserved.
+func TestUsageOfWhole(t *testing.T) {
+	for _, reported := range []spillway.Usage{{}, {Suspect: true}, {Prompt: 100, Completion: 999_999_999, Known: true}} {
+		e, err := New(Config{
+			Pool:        spillway.Pool{Name: "p", Tiers: [][]string{{"d"}}},
+			Deployments: []spillway.Deployment{{Name: "d", Model: "gpt-4o-mini"}},
+		}, middling)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, _ := e.Begin(epoch, &spillway.Request{
+			API: spillway.APIChat, Choices: 1, AskTokens: 300, BodyBytes: 400, Class: &spillway.Class{Name: "c", Sync: spillway.SyncPass},
+		})
+		f.On(epoch.Add(3*time.Second), spillway.Event{
+			Kind: spillway.EventDone, Attempt: 1, Status: 200, Usage: reported, Signals: spillway.NoSignals(),
+		})
+		if u := f.Record().Usage; u.Known || u.Completion < 10 || u.Completion > 300 || u.Suspect != (reported != spillway.Usage{}) {
+			t.Errorf("%+v is recorded as %+v", reported, u)
+		}
+	}
+}

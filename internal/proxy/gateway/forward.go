@@ -25,7 +25,13 @@ func (f *flight) beginResponse(a *upstream.Attempt) error {
 	f.rememberPin(a, a.Beginning())
 	begun, err := a.Next()
 	defer begun.Release()
-	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.Flush() != nil {
+	a.BeginBlocked(a.ReadAt())
+	_, werr := f.out.Write(begun.B[buffer.Headroom:])
+	if werr == nil {
+		werr = f.out.Flush()
+	}
+	a.EndBlocked(f.g.deps.Now())
+	if werr != nil {
 		return errClientGone
 	}
 	return err

@@ -186,10 +186,14 @@ func (a *Attempt) StopReading() { a.Cancel() }
 
 // BeginBlocked says that from at on, the client holds up reading the response, which
 // says nothing about the deployment; EndBlocked, that it does no more.
-func (a *Attempt) BeginBlocked(at time.Time) { a.blocked.Add(-int64(at.Sub(a.started))) }
+func (a *Attempt) BeginBlocked(at time.Time) { a.blocked.Add(-a.sinceStart(at)) }
 
 // EndBlocked ends what BeginBlocked began.
-func (a *Attempt) EndBlocked(at time.Time) { a.blocked.Add(int64(at.Sub(a.started))) }
+func (a *Attempt) EndBlocked(at time.Time) { a.blocked.Add(a.sinceStart(at)) }
+
+// sinceStart is how long the attempt had run at an instant, in nanoseconds, and never 0:
+// what BeginBlocked subtracts leaves blocked negative.
+func (a *Attempt) sinceStart(at time.Time) int64 { return int64(at.Sub(a.started)) + 1 }
 
 // ReleaseHeader releases the headers of the response and of its request, which a
 // stream does not need once it has begun. The transport keeps the request until the

@@ -41,7 +41,7 @@ func (a *Attempt) addCounts(ev *spillway.Event) {
 func (a *Attempt) held() time.Duration {
 	total := time.Duration(a.blocked.Load())
 	if total < 0 {
-		total += a.call.Now().Sub(a.started)
+		total += time.Duration(a.sinceStart(a.call.Now()))
 	}
 	return max(total-time.Duration(a.tokenBlocked.Load()), 0)
 }

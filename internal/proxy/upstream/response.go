@@ -89,9 +89,6 @@ func (a *Attempt) readWhole() *spillway.Event {
 		}
 	}
 	a.usage, a.finish = usage, finish
-	if c.API.Generates() {
-		a.addTokens(c.Now(), wire.CountOutput(a.head.B))
-	}
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)
 }

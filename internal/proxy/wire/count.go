@@ -3,8 +3,6 @@ package wire
 import (
 	"bytes"
 	"strconv"
-
-	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 const (
@@ -30,55 +28,6 @@ func tokensIn(delta []byte) int {
 		return 1
 	}
 	return (n + bytesPerToken/2) / bytesPerToken
-}
-
-// CountOutput estimates how many output tokens a complete response holds, over all
-// choices, as a Stream counts them: text, refusal, reasoning, and names and arguments
-// of tool calls.
-func CountOutput(body []byte) (tokens int) {
-	c := jsonwalk.Lax(body)
-	c.Enter('{')
-	for c.More('}') {
-		switch string(c.Key()) {
-		case "choices", "output":
-			tokens += countText(&c)
-		default:
-			c.Value()
-		}
-	}
-	return tokens
-}
-
-// countText counts the generated strings in a choice or an item of output, and in the
-// objects and arrays inside it that hold such.
-func countText(c *jsonwalk.Cursor) (tokens int) {
-	switch c.Peek() {
-	case '[':
-		c.Enter('[')
-		for c.More(']') {
-			tokens += countText(c)
-		}
-	case '{':
-		c.Enter('{')
-		for c.More('}') {
-			switch string(c.Key()) {
-			case "content", "text", "refusal", "reasoning_content", "reasoning", "summary",
-				"name", "arguments", "input", "transcript":
-				if c.Peek() == '"' {
-					tokens += tokensIn(c.Str())
-					continue
-				}
-				tokens += countText(c)
-			case "message", "tool_calls", "function", "custom", "function_call", "audio":
-				tokens += countText(c)
-			default:
-				c.Value()
-			}
-		}
-	default:
-		c.Value()
-	}
-	return tokens
 }
 
 // textSize is the length in bytes of text that is escaped for JSON.

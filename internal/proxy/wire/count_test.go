@@ -33,24 +33,3 @@ func TestTokensIn(t *testing.T) {
 		})
 	}
 }
-
-func TestCountOutput(t *testing.T) {
-	for _, tt := range []struct {
-		name, body string
-		want       int
-	}{
-		{"chat", `{"id":"a long identifier of a response","choices":[{"index":0,"message":{"role":"assistant","content":"` + strings.Repeat("word", 10) + `"},"finish_reason":"stop"}]}`, 10},
-		{"two choices", `{"choices":[{"message":{"content":"a"}},{"message":{"content":"b"}}]}`, 2},
-		{"tool calls", `{"choices":[{"message":{"content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}`, 2},
-		{"reasoning and refusal", `{"choices":[{"message":{"reasoning_content":"a","refusal":"b"}}]}`, 2},
-		{"completions", `{"choices":[{"text":"a","logprobs":{"tokens":["a"]}}]}`, 1},
-		{"responses", `{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"a"}]},{"type":"message","content":[{"type":"output_text","text":"b"}]},{"type":"function_call","name":"f","arguments":"{}"}],"text":{"format":{"type":"text"}}}`, 4},
-		{"embeddings", `{"data":[{"embedding":[0.1,0.2]}]}`, 0},
-		{"not JSON", `<html>`, 0},
-		{"deep", `{"choices":` + strings.Repeat("[", 100_000), 0},
-	} {
-		if got := CountOutput([]byte(tt.body)); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}
