@@ -41,7 +41,7 @@ func (f *flight) beginResponse(a *upstream.Attempt) error {
 // is what ended it before. It lasts as long as the stream, so it and its callers
 // keep little on the stack: a stack that has grown for a moment rarely shrinks.
 func (f *flight) forward(a *upstream.Attempt, err error) {
-	f.allowHeartbeats()
+	f.allowHeartbeats(a)
 	for err == nil {
 		var piece *buffer.Buffer
 		piece, err = a.Next()

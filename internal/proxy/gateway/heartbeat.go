@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/upstream"
+)
 
 // A heartbeat is a comment in a stream of events, for the client and for what is
 // between it and the gateway: load balancers end connections on which nothing is sent.
@@ -14,10 +18,10 @@ const (
 
 // allowHeartbeats lets heartbeats be sent from now on. The response has begun, and the
 // handler writes only whole events.
-func (f *flight) allowHeartbeats() {
+func (f *flight) allowHeartbeats(a *upstream.Attempt) {
 	f.sending.Lock()
 	defer f.sending.Unlock()
-	f.sentAt = f.g.deps.Now()
+	f.sentAt, f.eventIDs = f.g.deps.Now(), a.HasEventIDs()
 }
 
 // claimHeartbeat reports whether a heartbeat is due, and when to look again. If one is

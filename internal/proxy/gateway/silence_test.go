@@ -246,6 +246,11 @@ func TestHeartbeat(t *testing.T) {
 			}
 			send(rw, finalEvent+doneEvent)
 		}, firstEvent + strings.Repeat(": ping\n\n", 4) + finalEvent + doneEvent},
+		{"a first event with an id", every, func(rw http.ResponseWriter, r *http.Request) {
+			send(rw, named)
+			pause(r, 20*time.Second)
+			send(rw, finalEvent+doneEvent)
+		}, named + bareHeartbeat + finalEvent + doneEvent},
 		{"events with ids", every, func(rw http.ResponseWriter, r *http.Request) {
 			send(rw, firstEvent)
 			send(rw, named)
