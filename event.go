@@ -108,7 +108,7 @@ type Event struct {
 	// Blocked is how long reading the response waited for the client until At, and
 	// Held how long since then, which says nothing about the deployment.
 	Blocked, Held time.Duration
-	Usage   Usage
+	Usage         Usage
 	// Finish is why the response ended. In EventProgress it says that every choice
 	// has ended, although the end of the stream has not been read.
 	Finish  Finish

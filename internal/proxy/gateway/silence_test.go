@@ -286,6 +286,28 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// TestHeartbeatOverHTTP2 has a stream to an HTTP/2 client pause.
+func TestHeartbeatOverHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := playing(t, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "text/event-stream")
+			send(rw, firstEvent)
+			pause(r, 40*time.Second)
+			send(rw, finalEvent+doneEvent)
+		}, nil)
+		var h2 http.Protocols
+		h2.SetUnencryptedHTTP2(true)
+		w.client.Transport = &http.Transport{Protocols: &h2, DialContext: w.net.Dial}
+		got := w.post(chat("5", `,"stream":true`))
+		w.want(got, 200)
+		if want := firstEvent + heartbeat + heartbeat + finalEvent + doneEvent; got.body != want {
+			t.Errorf("got\n%s\nwant\n%s", got.body, want)
+		}
+		w.idle()
+		w.client.CloseIdleConnections()
+	})
+}
+
 // TestHeartbeatEndsAtSilence has a stream end by the silence timeout although heartbeats
 // are sent.
 func TestHeartbeatEndsAtSilence(t *testing.T) {

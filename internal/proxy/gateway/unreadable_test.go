@@ -44,9 +44,11 @@ func TestUnreadableErrors(t *testing.T) {
 		{"half of a JSON 503", 503, nil, good[:20], "returned status 503 without a readable error", ""},
 	} {
 		for op, send := range map[string]func(*world) answer{
-			"chat":     func(w *world) answer { return w.post(chat("5", "")) },
-			"stream":   func(w *world) answer { return w.post(chat("5", `,"stream":true`)) },
-			"any path": func(w *world) answer { return w.do(http.MethodPost, "/openai/v1/moderations", `{"model":"gpt-4o-mini"}`) },
+			"chat":   func(w *world) answer { return w.post(chat("5", "")) },
+			"stream": func(w *world) answer { return w.post(chat("5", `,"stream":true`)) },
+			"any path": func(w *world) answer {
+				return w.do(http.MethodPost, "/openai/v1/moderations", `{"model":"gpt-4o-mini"}`)
+			},
 		} {
 			t.Run(tt.name+", "+op, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
