@@ -54,6 +54,9 @@ type Request struct {
 	// Deadline is what the client allows from acceptance to last byte
 	// (x-spillway-deadline-ms, or its SDK's own timeout); 0 means unknown.
 	Deadline time.Duration
+	// ReadTimeout says that Deadline is the SDK's timeout, which bounds each wait of the
+	// client: once a response is passed through as it comes, it is no deadline.
+	ReadTimeout bool
 	// TTFT and TPOT are the request's own objectives; 0 means the class's.
 	TTFT, TPOT time.Duration
 

@@ -27,6 +27,7 @@ type Flight struct {
 	evicted    bool // lost its place in the queue
 	queueFull  bool // the queue had no place for it
 	tooSlow    bool // a deployment had capacity, but is too slow
+	perRead    bool // the deadline is the client's timeout of one read
 	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
 	backingOff bool // waits until readyAt for that
 
@@ -93,7 +94,7 @@ func (f *Flight) setDeadline(now time.Time) {
 		}
 	}
 	if d := f.req.Deadline; d > 0 && (window <= 0 || d < window) {
-		window = d
+		window, f.perRead = d, f.req.ReadTimeout
 	}
 	f.record.Window = max(window, 0)
 	if window <= 0 {
@@ -123,10 +124,13 @@ func (f *Flight) step() spillway.Step {
 
 // wakeAt returns the earliest instant at which the flight must be woken.
 func (f *Flight) wakeAt() time.Time {
+	var at time.Time
 	if f.settled {
-		return time.Time{}
+		return at
 	}
-	at := f.cutAt
+	if f.cuttable() {
+		at = f.cutAt
+	}
 	if f.queued {
 		at = earlier(at, earlier(f.readyAt, f.giveUpAt))
 	}
@@ -143,6 +147,9 @@ func (f *Flight) wakeAt() time.Time {
 	}
 	return at
 }
+
+// cuttable reports whether the deadline still applies.
+func (f *Flight) cuttable() bool { return !f.committed || !f.perRead }
 
 // earlier returns the earlier of two instants; zero means never.
 func earlier(a, b time.Time) time.Time {

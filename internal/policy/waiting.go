@@ -92,7 +92,7 @@ func (f *Flight) onWake(now time.Time) {
 	case f.evicted:
 		f.record.Queue += now.Sub(f.queuedAt)
 		f.refuseBusy(now, spillway.OutcomeRefusedQueue, spillway.RefusalQueueFull)
-	case !f.cutAt.IsZero() && !now.Before(f.cutAt):
+	case f.cuttable() && !f.cutAt.IsZero() && !now.Before(f.cutAt):
 		f.onDeadline(now)
 	case f.queued:
 		f.onQueueWake(now)

@@ -88,6 +88,8 @@ func TestSilentBody(t *testing.T) {
 		{"with a deadline", stall, get, []string{"x-spillway-deadline-ms", "2000"}, nil, 2 * time.Second, 0, spillway.OutcomePartial},
 		{"slow, but not silent", drip, get, nil, nil, 40 * time.Second, 200, spillway.OutcomeOK},
 		{"slow, with a deadline", drip, get, []string{"x-spillway-deadline-ms", "10000"}, nil, 10 * time.Second, 0, spillway.OutcomePartial},
+		{"slow, with the SDK's timeout", drip, get, []string{"x-stainless-timeout", "10"}, nil, 40 * time.Second, 200, spillway.OutcomeOK},
+		{"silent, with the SDK's timeout", stall, get, []string{"x-stainless-timeout", "2"}, nil, 5 * time.Second, 0, spillway.OutcomePartial},
 		{"large embeddings", large, embeddings, nil, small, 5 * time.Second, 0, spillway.OutcomePartial},
 		{"large embeddings with a deadline", large, embeddings, []string{"x-spillway-deadline-ms", "2000"}, small, 2 * time.Second, 0, spillway.OutcomePartial},
 		{"an answer without a window", stall, (*world).askWhole, nil, unbounded, 5 * time.Second, 502, spillway.OutcomeUpstreamError},
