@@ -105,10 +105,10 @@ type Event struct {
 	// Tokens is how many output tokens have been read so far, over all choices.
 	// The reader of the stream counts them, once: it never shrinks.
 	Tokens int
-	// Blocked is how long reading the response has waited for the client so far,
-	// which says nothing about the deployment.
-	Blocked time.Duration
-	Usage   Usage
+	// Blocked is how long reading the response waited for the client until At, and
+	// Held how long since then, which says nothing about the deployment.
+	Blocked, Held time.Duration
+	Usage         Usage
 	// Finish is why the response ended. In EventProgress it says that every choice
 	// has ended, although the end of the stream has not been read.
 	Finish  Finish

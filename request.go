@@ -44,6 +44,7 @@ type Request struct {
 	Choices    int  // responses asked for (n or best_of, times prompts); at least 1
 	AskTokens  int  // output tokens asked for; 0 when the client set none
 	BodyBytes  int  // size of the part of the body that holds the prompt
+	Unsized    bool // BodyBytes does not bound the prompt's tokens: images, files, stored conversations
 	Structured bool // response_format or a text format that must parse
 	Tools      bool // tools are offered
 	Reasoning  bool // reasoning settings are present
@@ -53,6 +54,9 @@ type Request struct {
 	// Deadline is what the client allows from acceptance to last byte
 	// (x-spillway-deadline-ms, or its SDK's own timeout); 0 means unknown.
 	Deadline time.Duration
+	// ReadTimeout says that Deadline is the SDK's timeout, which bounds each wait of the
+	// client: once a response is passed through as it comes, it is no deadline.
+	ReadTimeout bool
 	// TTFT and TPOT are the request's own objectives; 0 means the class's.
 	TTFT, TPOT time.Duration
 
@@ -69,14 +73,17 @@ type Request struct {
 	TraceParent string
 }
 
-// Usage is what a response consumed, in tokens. Known is false when the
-// deployment reported none and the figures are our own counts.
+// Usage is what a response consumed, in tokens. Known is false when the figures
+// are our own counts.
 type Usage struct {
 	Prompt     int
 	Cached     int // part of Prompt
 	Completion int
 	Reasoning  int // part of Completion
 	Known      bool
+	// Suspect says that the deployment reported figures which are malformed or
+	// impossible for the request. They are not used: Known is false.
+	Suspect bool
 }
 
 // name returns names[i], or a number where a value has no name.

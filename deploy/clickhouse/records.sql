@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS requests
     `completion_tokens` Nullable(Int64),
     `reasoning_tokens` Nullable(Int64),
     `usage_known` Bool,
+    `usage_suspect` Bool,
     `deployment` LowCardinality(String),
     `region` LowCardinality(String),
     `kind` LowCardinality(String),

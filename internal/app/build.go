@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/config"
@@ -48,8 +49,17 @@ func limits(s config.Server) gateway.Limits {
 		MaxBodyBytes: int64(s.MaxBodyBytes), MaxHeaderBytes: int(s.MaxHeaderBytes), MaxResponseBytes: int64(s.MaxAnswerBytes),
 		MaxErrorBytes: int64(s.MaxErrorBytes), MaxEventBytes: int(s.MaxEventBytes), MaxInFlight: s.MaxInFlight,
 		ReadHeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, MinBodyRate: int64(s.MinBodyRate),
-		IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout,
+		IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout, Heartbeat: orNever(s.Heartbeat),
 	}
+}
+
+// orNever turns 0, which means never in the file, into what means never in the gateway,
+// where 0 takes a default.
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 func upstreamConfig(d config.Deployment) (upstream.Config, error) {

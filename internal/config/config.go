@@ -64,6 +64,7 @@ type Server struct {
 	MinBodyRate    Bytes         `yaml:"min_body_rate" min:"1" doc:"Bytes per second at which a body must arrive after body_timeout."`
 	IdleTimeout    time.Duration `yaml:"idle_timeout" min:"1ms" doc:"Time that a keep-alive connection may be idle."`
 	WriteTimeout   time.Duration `yaml:"write_timeout" min:"1ms" doc:"Time that one write to a client may take before the client counts as disconnected."`
+	Heartbeat      time.Duration `yaml:"heartbeat" min:"0s" doc:"Time without an event after which the client of a stream gets a comment (: keep-alive), so that load balancers keep the connection; 0 is never."`
 	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time for requests in flight to finish after SIGTERM."`
 	LeaveStreams   bool          `yaml:"leave_streams" default:"true" doc:"Hand streams to HTTP/1.1 clients over from net/http to the gateway once they have begun, which saves memory. If false, net/http serves them to the end."`
 }
@@ -146,19 +147,20 @@ type Spill struct {
 
 // Class is one kind of traffic.
 type Class struct {
-	Name         string        `yaml:"name" required:"true" doc:"Name in callers, records and metrics."`
-	Priority     string        `yaml:"priority" default:"normal" enum:"low|normal|high" doc:"Order in the queue, and against shedding, when capacity is short."`
-	Window       time.Duration `yaml:"window" default:"60s" min:"0s" doc:"Time from acceptance to the last byte of a non-streaming response; 0 is unlimited."`
-	StreamWindow time.Duration `yaml:"stream_window" default:"0s" min:"0s" doc:"Time from acceptance to the last byte of a streaming response; 0 is unlimited."`
-	TTFT         time.Duration `yaml:"ttft" default:"0s" min:"0s" doc:"Objective: time to the first token; 0 is none."`
-	TBT          time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of a response; 0 is none."`
-	Budget       Budget        `yaml:"budget" doc:"Limit on output tokens by the time left."`
-	Sync         string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests upstream: as a stream that the gateway assembles, or unchanged."`
-	MaxWait      time.Duration `yaml:"max_wait" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
-	Hedge        bool          `yaml:"hedge" doc:"Send a second attempt to another deployment when the first token is late."`
-	RightSize    bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the output limit, after 300 responses, so that Azure reserves less. It applies only where it gains something: the deployment used 70% of its tokens or refused a request in the last 5 minutes. It can truncate responses."`
-	Operations   []string      `yaml:"operations" enum:"assistants|audio|batches|chat|chat/stored|completions|containers|conversations|embeddings|evals|files|fine_tuning|images|models|moderations|other|realtime|responses|responses/compact|threads|uploads|vector_stores|videos|*" doc:"Operations that its callers may use; others get 403. The default is the operations with token logic, and reading models; responses includes stored responses by id. Only chat, completions and responses have windows, budgets and caps: a caller with batches or other can generate without them. * allows everything."`
-	Pools        []string      `yaml:"pools" default:"*" doc:"Pools that its callers may use, by name; others do not exist for them. * allows all."`
+	Name           string        `yaml:"name" required:"true" doc:"Name in callers, records and metrics."`
+	Priority       string        `yaml:"priority" default:"normal" enum:"low|normal|high" doc:"Order in the queue, and against shedding, when capacity is short."`
+	Window         time.Duration `yaml:"window" default:"60s" min:"0s" doc:"Time from acceptance to the last byte of a non-streaming response; 0 is unlimited."`
+	StreamWindow   time.Duration `yaml:"stream_window" default:"0s" min:"0s" doc:"Time from acceptance to the last byte of a streaming response; 0 is unlimited."`
+	TTFT           time.Duration `yaml:"ttft" default:"0s" min:"0s" doc:"Objective: time to the first token; 0 is none."`
+	TBT            time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of a response; 0 is none."`
+	Budget         Budget        `yaml:"budget" doc:"Limit on output tokens by the time left."`
+	Sync           string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests upstream: as a stream that the gateway assembles, or unchanged."`
+	MaxWait        time.Duration `yaml:"max_wait" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
+	SilenceTimeout time.Duration `yaml:"silence_timeout" min:"1s" doc:"Longest silence within a response that the client has begun to read. Then it ends: a stream with an error event, another response by closing the connection."`
+	Hedge          bool          `yaml:"hedge" doc:"Send a second attempt to another deployment when the first token is late."`
+	RightSize      bool          `yaml:"right_size" doc:"Send twice the learned 99th percentile of output lengths as the output limit, after 300 responses, so that Azure reserves less. It applies only where it gains something: the deployment used 70% of its tokens or refused a request in the last 5 minutes. It can truncate responses."`
+	Operations     []string      `yaml:"operations" enum:"assistants|audio|batches|chat|chat/stored|completions|containers|conversations|embeddings|evals|files|fine_tuning|images|models|moderations|other|realtime|responses|responses/compact|threads|uploads|vector_stores|videos|*" doc:"Operations that its callers may use; others get 403. The default is the operations with token logic, and reading models; responses includes stored responses by id. Only chat, completions and responses have windows, budgets and caps: a caller with batches or other can generate without them. * allows everything."`
+	Pools          []string      `yaml:"pools" default:"*" doc:"Pools that its callers may use, by name; others do not exist for them. * allows all."`
 }
 
 // Budget is how a class turns time into output tokens.

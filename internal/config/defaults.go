@@ -28,7 +28,9 @@ func (Spill) defaults() any   { return Spill{At: route.DefaultSpillAt} }
 func (Routing) defaults() any { return Routing{MaxHops: policy.DefaultMaxHops} }
 
 func (Class) defaults() any {
-	return Class{MaxWait: policy.DefaultMaxWait, Operations: spillway.DefaultOperations()}
+	return Class{
+		MaxWait: policy.DefaultMaxWait, SilenceTimeout: policy.DefaultSilenceTimeout, Operations: spillway.DefaultOperations(),
+	}
 }
 
 func (Budget) defaults() any {
@@ -40,7 +42,7 @@ func (Server) defaults() any {
 		MaxBodyBytes: defaults.MaxBodyBytes, MaxHeaderBytes: defaults.MaxHeaderBytes, MaxAnswerBytes: defaults.MaxAnswerBytes,
 		MaxErrorBytes: defaults.MaxErrorBytes, MaxEventBytes: defaults.MaxEventBytes, MaxInFlight: defaults.MaxInFlight,
 		HeaderTimeout: defaults.ReadHeaderTimeout, BodyTimeout: defaults.BodyTimeout, MinBodyRate: defaults.MinBodyRate,
-		IdleTimeout: defaults.IdleTimeout, WriteTimeout: defaults.WriteTimeout,
+		IdleTimeout: defaults.IdleTimeout, WriteTimeout: defaults.WriteTimeout, Heartbeat: defaults.Heartbeat,
 	}
 }
 

@@ -97,7 +97,7 @@ func (c *Class) policy() *spillway.Class {
 			Margin: c.Budget.Margin, ClampStructured: c.Budget.ClampStructured, HardCap: c.Budget.HardCap,
 		},
 		Sync:    pick(c.Sync, spillway.SyncStream, spillway.SyncPass),
-		MaxWait: c.MaxWait, Hedge: c.Hedge, RightSize: c.RightSize,
+		MaxWait: c.MaxWait, SilenceTimeout: c.SilenceTimeout, Hedge: c.Hedge, RightSize: c.RightSize,
 	}
 }
 

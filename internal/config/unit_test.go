@@ -156,7 +156,7 @@ func TestPolicies(t *testing.T) {
 		Name: "batch", Priority: spillway.PriorityLow, Window: 10 * time.Minute, StreamWindow: 5 * time.Minute,
 		Objective: spillway.Objective{TTFT: 2 * time.Second, TBT: 30 * time.Millisecond},
 		Budget:    spillway.BudgetRule{Mode: spillway.BudgetReject, Quantile: 0.9, MaxOutputTokens: 2000, Margin: time.Second, ClampStructured: true},
-		Sync:      spillway.SyncPass, MaxWait: time.Minute, Hedge: true, RightSize: true,
+		Sync:      spillway.SyncPass, MaxWait: time.Minute, SilenceTimeout: 2 * time.Minute, Hedge: true, RightSize: true,
 	}
 	if got := *c.TrafficClasses()["batch"]; got != wantClass {
 		t.Errorf("class %+v, want %+v", got, wantClass)

@@ -81,6 +81,9 @@ func (d *decoder) validate(c *Config) {
 	}
 }
 
+// minHeartbeat keeps heartbeats from costing more than the streams.
+const minHeartbeat = time.Second
+
 func (d *decoder) server(s *Server) {
 	d.address("server.listen", s.Listen)
 	if s.Admin != "" {
@@ -88,6 +91,10 @@ func (d *decoder) server(s *Server) {
 		if s.Admin == s.Listen && !strings.HasSuffix(s.Listen, ":0") {
 			d.addAt("server.admin", "is also the address of server.listen", "use different ports")
 		}
+	}
+	if s.Heartbeat > 0 && s.Heartbeat < minHeartbeat {
+		d.addAt("server.heartbeat", fmt.Sprintf("%s is less than %s", formatDuration(s.Heartbeat), formatDuration(minHeartbeat)),
+			"0 turns heartbeats off")
 	}
 	if s.TLS == nil || s.TLS.Cert == "" || s.TLS.Key == "" {
 		return

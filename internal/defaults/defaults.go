@@ -18,6 +18,7 @@ const (
 	BodyTimeout       = 10 * time.Second
 	MinBodyRate       = 16 << 10 // bytes per second
 	WriteTimeout      = 30 * time.Second
+	Heartbeat         = 15 * time.Second
 	IdleTimeout       = 2 * time.Minute
 )
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -27,6 +28,7 @@ type attempt struct {
 	firstAt time.Time     // when the first output was read; zero before that
 	lastAt  time.Time     // when the newest known output was read; not before firstAt
 	blocked time.Duration // time between them in which reading waited for the client
+	held    time.Duration // likewise since lastAt
 	load    float64       // utilization at the start
 
 	read      int // output tokens read, over all choices; only grows
@@ -181,7 +183,7 @@ func (f *Flight) hung(now time.Time, a *attempt) bool {
 	case a.firstAt.IsZero():
 		return now.Sub(a.start) >= f.hungAfter(now, a)
 	}
-	return now.Sub(a.lastAt) >= f.tokenPatience(now, a)
+	return now.Sub(a.lastAt)-a.held >= f.tokenPatience(now, a)
 }
 
 // hungAfter is the silence before the first output from which a deployment hangs. It
@@ -281,10 +283,13 @@ const (
 	// reasoningPatience is the least for reasoning requests, for which minutes
 	// without output are normal.
 	reasoningPatience = 2 * time.Minute
-	// silencePatience is for clients whose request cannot move to another
-	// deployment: the stream is committed, or there is no deadline.
+	// silencePatience is for requests without a deadline, and the most for batches.
 	silencePatience = time.Minute
 )
+
+// DefaultSilenceTimeout is the longest silence within a committed response of a class
+// that sets none.
+const DefaultSilenceTimeout = time.Minute
 
 func (f *Flight) firstTokenPatience(now time.Time, d *deployment) time.Duration {
 	q := ttftPatience * d.speed.TTFT(now, d.meter.Level(now), 0.99)
@@ -337,7 +342,7 @@ func (f *Flight) expectedTokens() int {
 
 func (f *Flight) tokenPatience(now time.Time, a *attempt) time.Duration {
 	if f.committed {
-		return silencePatience
+		return cmp.Or(f.req.Class.SilenceTimeout, DefaultSilenceTimeout)
 	}
 	q := a.deployment.speed.TBT(now, a.load, 0.99)
 	patience := min(max(tbtPatience*q, minTBTPatience), maxTBTPatience)

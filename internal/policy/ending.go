@@ -19,11 +19,9 @@ type ending struct {
 // onDone ends the flight with a complete response.
 func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.updateOutput(now, a, ev)
-	used := capacity.Cost{Prompt: f.prompt, Output: a.tokens}
-	if u := ev.Usage; u.Known {
-		a.tokens, a.hidden = u.Completion, u.Reasoning
-		used = capacity.Cost{Prompt: u.Prompt, Cached: u.Cached, Output: u.Completion}
-	}
+	ev.Usage = f.usage(now, a, ev.Usage)
+	a.tokens, a.hidden = ev.Usage.Completion, ev.Usage.Reasoning
+	used := capacity.Cost{Prompt: ev.Usage.Prompt, Cached: ev.Usage.Cached, Output: a.tokens}
 	a.status, a.servedBy, a.complete = ev.Status, ev.ServedBy, true
 	a.breaker.Succeed(now, a.permit, f.who, f.operation)
 	outcome := f.outcome(a, ev)
@@ -74,13 +72,15 @@ func (f *Flight) outcome(a *attempt, ev *spillway.Event) spillway.Outcome {
 }
 
 // onDeadline ends the flight: with a valid partial response when tokens have
-// arrived, with upstream's own refusal when that was the only result, and with a
-// timeout otherwise.
+// arrived, by breaking off a response that is passed through as it comes, with
+// upstream's own refusal when that was the only result, and with a timeout otherwise.
 func (f *Flight) onDeadline(now time.Time) {
-	tried := f.live > 0
+	tried, committed := f.live > 0, f.committed
 	cut := f.cut(now, f.timeoutClass)
 	switch {
 	case cut:
+	case committed:
+		f.breakOff(now)
 	case !tried && f.last != nil && f.last.failed == spillway.FailureRefused:
 		f.giveUp(now)
 	case f.queued && f.n == 0:
@@ -99,12 +99,17 @@ func (f *Flight) onEnd(now time.Time) {
 	switch {
 	case cut:
 	case committed:
-		f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomePartial, status: 200})
+		f.breakOff(now)
 	default:
 		f.refuse(now, spillway.OutcomeRefusedQueue, spillway.Refusal{
 			Code: spillway.RefusalEnding, RetryAfter: time.Second,
 		})
 	}
+}
+
+// breakOff ends a committed flight whose response cannot be cut to a valid one.
+func (f *Flight) breakOff(now time.Time) {
+	f.settle(now, ending{attempt: f.n, outcome: spillway.OutcomePartial, status: 200})
 }
 
 // finishEnded ends the flight with a response whose choices have all ended, if there

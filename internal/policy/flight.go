@@ -32,6 +32,7 @@ type Flight struct {
 	lastResort bool // also choose deployments whose breaker is open
 	held       bool // waits because requests like it were refused
 	blamed     bool // one of its failures counts against a deployment
+	perRead    bool // the deadline is the client's timeout of one read
 	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
 	backingOff bool // waits until readyAt for that
 
@@ -103,7 +104,7 @@ func (f *Flight) setDeadline(now time.Time) {
 		}
 	}
 	if d := f.req.Deadline; d > 0 && (window <= 0 || d < window) {
-		window = d
+		window, f.perRead = d, f.req.ReadTimeout
 	}
 	f.record.Window = max(window, 0)
 	if window <= 0 {
@@ -157,10 +158,8 @@ func (f *Flight) wakeAt() time.Time {
 	return at
 }
 
-// cuttable reports whether the deadline still applies: a response that is passed
-// through as it comes cannot be cut to a valid one, unless it is a stream of
-// tokens.
-func (f *Flight) cuttable() bool { return !f.committed || f.req.API.Generates() && f.req.Stream }
+// cuttable reports whether the deadline still applies.
+func (f *Flight) cuttable() bool { return !f.committed || !f.perRead }
 
 // earlier returns the earlier of two instants; zero means never.
 func earlier(a, b time.Time) time.Time {
@@ -271,13 +270,17 @@ func (f *Flight) updateOutput(now time.Time, a *attempt, ev *spillway.Event) {
 		a.finish = ev.Finish
 	}
 	done := ev.Kind == spillway.EventDone
+	a.held = ev.Held
 	if !done && (ev.Tokens <= a.read || a.firstAt.IsZero()) {
+		if a.held > 0 && !a.stallAt.IsZero() {
+			a.stallAt = a.lastAt.Add(f.tokenPatience(now, a) + a.held)
+		}
 		return
 	}
 	a.read = max(a.read, ev.Tokens)
 	a.tokens, a.lastAt = a.read, a.readAt(now, ev)
 	if !done && f.monitored(a) {
-		a.stallAt = a.lastAt.Add(f.tokenPatience(now, a))
+		a.stallAt = a.lastAt.Add(f.tokenPatience(now, a) + a.held)
 	}
 }
 

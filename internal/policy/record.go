@@ -84,10 +84,7 @@ func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
 	}
 	f.recordPlan(a)
 	f.recordPartial(a)
-	f.record.Finish = ev.Finish
-	if ev.Usage.Known {
-		f.record.Usage = ev.Usage
-	}
+	f.record.Finish, f.record.Usage = ev.Finish, ev.Usage
 }
 
 // recordPartial records the size and pace of a response by our own count. The pace is

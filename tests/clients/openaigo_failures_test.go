@@ -105,6 +105,23 @@ func TestBrokenStream(t *testing.T) {
 	})
 }
 
+// TestHeartbeats reads streams that pause. The gateway's heartbeats are no events.
+func TestHeartbeats(t *testing.T) {
+	eachFaulty(t, func(t *testing.T, c openai.Client) {
+		for _, model := range []string{"pauses", "numbered"} {
+			stream := c.Chat.Completions.NewStreaming(t.Context(), chat(model, "Hi."))
+			words := 0
+			for stream.Next() {
+				words += strings.Count(stream.Current().Choices[0].Delta.Content, "word")
+			}
+			if err := stream.Err(); err != nil || words != 4 {
+				t.Errorf("%s: %d words, %v; want 4", model, words, err)
+			}
+			stream.Close()
+		}
+	})
+}
+
 // windows are deadlines, all shorter than the whole answer takes. On a busy
 // machine there may be no token in time: the next is longer.
 var windows = []string{"3000", "10000", "40000"}

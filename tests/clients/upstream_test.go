@@ -11,7 +11,7 @@ import (
 )
 
 // faults are the deployments of the failing upstream, by what they do wrong.
-var faults = []string{"throttled", "broken", "filtered", "recovers", "cut", "endless"}
+var faults = []string{"throttled", "broken", "filtered", "recovers", "cut", "endless", "pauses", "numbered"}
 
 // upstream is an Azure OpenAI resource whose deployments fail in one known way
 // each. What it is asked is told apart by the last message, which the tests
@@ -62,6 +62,12 @@ func (u *upstream) chat(w http.ResponseWriter, r *http.Request) {
 	case "cut":
 		stream(w, 5, nil)
 		panic(http.ErrAbortHandler)
+	case "pauses", "numbered":
+		id := ""
+		if r.PathValue("deployment") == "numbered" {
+			id = "id: 7\n"
+		}
+		u.pause(w, r, id)
 	case "endless":
 		stream(w, 1<<30, r.Context().Done())
 		close(u.departure(mark))
@@ -92,6 +98,24 @@ func (u *upstream) firstAsk(mark string) bool {
 	defer u.mu.Unlock()
 	u.seen[mark]++
 	return u.seen[mark] == 1
+}
+
+// pause is how long the stream of "pauses" is silent, in which the gateway sends two
+// heartbeats.
+const pause = 2500 * time.Millisecond
+
+// pause answers with a stream that is silent after its first chunk, which has an id or
+// none.
+func (u *upstream) pause(w http.ResponseWriter, r *http.Request, id string) {
+	w.Header().Set("content-type", "text/event-stream")
+	fmt.Fprint(w, id)
+	stream(w, 1, nil)
+	select {
+	case <-time.After(pause):
+	case <-r.Context().Done():
+		return
+	}
+	u.answer(w, true)
 }
 
 // answer is a complete one, as a stream or not.
@@ -135,7 +159,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 // nobody waits for a deployment that asks for a minute.
 func faultyConfig(url string) string {
 	var b strings.Builder
-	b.WriteString("deployments:\n")
+	b.WriteString("server: {heartbeat: 1s}\ndeployments:\n")
 	for _, name := range faults {
 		fmt.Fprintf(&b, "  - {name: %s, endpoint: %q, style: azure, model: gpt-4o-mini, deployment: %s, auth: {api_key: any}}\n", name, url, name)
 	}

@@ -57,7 +57,7 @@ func requestColumns() []Column {
 		columnsOf(Long, "status"),
 		columnsOf(Real, "queue_ms", "ttft_ms", "e2e_ms", "tbt_mean_ms", "tbt_max_ms"),
 		columnsOf(Long, "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens"),
-		columnsOf(Bool, "usage_known"),
+		columnsOf(Bool, "usage_known", "usage_suspect"),
 		columnsOf(String, "deployment", "region", "kind"),
 		columnsOf(Long, "tier"),
 		columnsOf(Real, "utilization_ratio", "cost_usd"),

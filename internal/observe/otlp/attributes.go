@@ -112,6 +112,7 @@ func (a *attributes) end(r *spillway.Record) {
 	a.ms(own+"tbt_max_ms", r.TBTMax)
 	a.integer(own+"usage.reasoning_tokens", r.Usage.Reasoning)
 	a.flag(own+"usage.known", r.Usage.Known)
+	a.flag(own+"usage.suspect", r.Usage.Suspect)
 	if usd, known := r.Cost(); known && len(r.Attempts) > 0 {
 		a.add(own+"cost_usd", attribute.Float64Value(usd))
 	}

@@ -40,7 +40,7 @@ func whole() *spillway.Record {
 		Refusal: spillway.RefusalDeadline, Status: 200, Queue: 1500 * time.Microsecond,
 		TTFT: 312456 * time.Microsecond, E2E: 20 * time.Second,
 		TBTMean: 9600 * time.Microsecond, TBTMax: 80 * time.Millisecond,
-		Usage: spillway.Usage{Prompt: 400, Cached: 128, Completion: 1955, Reasoning: 64, Known: true},
+		Usage: spillway.Usage{Prompt: 400, Cached: 128, Completion: 1955, Reasoning: 64, Known: true, Suspect: true},
 		Attempts: []spillway.Attempt{
 			{
 				Deployment: "ptu-eastus", Region: "eastus", Kind: spillway.Provisioned,

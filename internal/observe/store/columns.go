@@ -111,6 +111,7 @@ func usage() []column[record] {
 		tokens("completion_tokens", func(u *spillway.Usage) *int { return &u.Completion }),
 		tokens("reasoning_tokens", func(u *spillway.Usage) *int { return &u.Reasoning }),
 		truth("usage_known", func(r *record) *bool { return &r.Usage.Known }),
+		truth("usage_suspect", func(r *record) *bool { return &r.Usage.Suspect }),
 	}
 }
 

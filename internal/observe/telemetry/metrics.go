@@ -43,7 +43,7 @@ type Metrics struct {
 // vectors are the metric families.
 type vectors struct {
 	requests, attempts, spills, truncated *prometheus.CounterVec
-	attained, retries, hedges             *prometheus.CounterVec
+	attained, retries, hedges, suspect    *prometheus.CounterVec
 	granted, queue                        *prometheus.HistogramVec
 	duration, tokens, first, perOutput    *prometheus.HistogramVec
 }
@@ -54,7 +54,7 @@ func NewMetrics(cfg MetricsConfig) *Metrics {
 	m := &Metrics{cfg: cfg, registry: prometheus.NewRegistry(), vecs: newVectors()}
 	v := &m.vecs
 	m.registry.MustRegister(
-		v.requests, v.attempts, v.spills, v.truncated, v.attained, v.retries, v.hedges, v.granted, v.queue,
+		v.requests, v.attempts, v.spills, v.truncated, v.attained, v.retries, v.hedges, v.suspect, v.granted, v.queue,
 		v.duration, v.tokens, v.first, v.perOutput,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -107,6 +107,8 @@ func newVectors() vectors {
 			"Attempts after the first of their request, without hedges.", "pool", "class"),
 		hedges: counter("spillway_hedges_total",
 			"Attempts sent in parallel to one whose first token was late.", "pool", "class"),
+		suspect: counter("spillway_usage_suspect_total",
+			"Responses whose reported usage was malformed or impossible and was not used.", "deployment"),
 		granted: histogram("spillway_granted_tokens",
 			"Output limit sent upstream, in tokens.", genai.TokenBuckets(), "pool", "class"),
 		queue: histogram("spillway_queue_seconds",
@@ -137,6 +139,9 @@ func (m *Metrics) Record(r *spillway.Record) {
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
 		m.attemptSeries(a.Deployment).attempts[bounded(uint8(a.Class), numFailures)].Inc()
+	}
+	if a := r.Answer(); a != nil && r.Usage.Suspect {
+		m.attemptSeries(a.Deployment).suspect.Inc()
 	}
 }
 

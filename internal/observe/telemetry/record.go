@@ -19,6 +19,7 @@ func AppendRecord(dst []byte, r *spillway.Record) []byte {
 		l.integerAlways("completion_tokens", u.Completion)
 		l.integer("reasoning_tokens", u.Reasoning)
 		l.flag("known", u.Known)
+		l.flag("suspect", u.Suspect)
 		l.b = append(l.b, '}')
 	}
 	if len(r.Attempts) > 0 {

@@ -199,6 +199,7 @@ func (m *Metrics) buildCall(k seriesKey) *callSeries {
 // trySeries are the series of one deployment.
 type trySeries struct {
 	attempts [numFailures]prometheus.Counter
+	suspect  prometheus.Counter
 }
 
 func (m *Metrics) attemptSeries(deployment string) *trySeries {
@@ -210,7 +211,7 @@ func (m *Metrics) attemptSeries(deployment string) *trySeries {
 }
 
 func (m *Metrics) buildTry(k seriesKey) *trySeries {
-	s := &trySeries{}
+	s := &trySeries{suspect: m.vecs.suspect.WithLabelValues(k.deployment)}
 	for i := range s.attempts {
 		failure := spillway.FailureClass(i).String()
 		if failure == "" {

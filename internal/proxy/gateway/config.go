@@ -58,8 +58,11 @@ type Limits struct {
 	MinBodyRate int64 // bytes per second
 	// WriteTimeout bounds one write to a client that does not read.
 	WriteTimeout time.Duration
-	IdleTimeout  time.Duration // between requests of a connection
-	MaxInFlight  int           // requests at one time
+	// Heartbeat is the time without an event after which the client of a stream gets a
+	// comment; negative is never.
+	Heartbeat   time.Duration
+	IdleTimeout time.Duration // between requests of a connection
+	MaxInFlight int           // requests at one time
 }
 
 // withDefaults returns the limits with every zero field filled in.
@@ -88,6 +91,9 @@ func (l Limits) withDefaults() Limits {
 	orTime(&l.BodyTimeout, defaults.BodyTimeout)
 	orInt64(&l.MinBodyRate, defaults.MinBodyRate)
 	orTime(&l.WriteTimeout, defaults.WriteTimeout)
+	if l.Heartbeat == 0 {
+		l.Heartbeat = defaults.Heartbeat
+	}
 	orTime(&l.IdleTimeout, defaults.IdleTimeout)
 	orInt(&l.MaxInFlight, defaults.MaxInFlight)
 	return l

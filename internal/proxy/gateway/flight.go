@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
+	"sync"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -14,7 +16,12 @@ import (
 // flight is one request in flight. Its handler's goroutine owns it, except
 // where a field says otherwise.
 type flight struct {
-	out  clientconn.Conn
+	out clientconn.Conn
+	// sending is held while an event or a heartbeat is sent to a client.
+	sending  sync.Mutex
+	sentAt   time.Time // of the last one; guarded by sending, zero while no heartbeat may be sent
+	eventIDs bool      // the events that were sent have ids; guarded by sending
+
 	call upstream.Call // the request: what attempts are sent. Its context ends when the client leaves or the gateway ends
 	g    *Gateway
 	snap *snapshot
@@ -89,6 +96,7 @@ func (f *flight) prepareCall() {
 	c := &f.call
 	c.Settings, c.Method, c.Header, c.RawQuery = f.snap.calls, f.r.Method, f.r.Header, f.r.URL.RawQuery
 	c.API, c.Stream, c.Choices, c.Hops = f.req.API, f.req.Stream, c.Ask.Choices, f.req.Hops
+	c.SilenceTimeout = cmp.Or(f.req.Class.SilenceTimeout, policy.DefaultSilenceTimeout)
 	c.Idempotent = f.r.Method == http.MethodGet || f.r.Method == http.MethodHead
 }
 

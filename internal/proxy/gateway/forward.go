@@ -25,7 +25,13 @@ func (f *flight) beginResponse(a *upstream.Attempt) error {
 	f.rememberPin(a, a.Beginning())
 	begun, err := a.Next()
 	defer begun.Release()
-	if _, werr := f.out.Write(begun.B[buffer.Headroom:]); werr != nil || f.out.Flush() != nil {
+	a.BeginBlocked(a.ReadAt())
+	_, werr := f.out.Write(begun.B[buffer.Headroom:])
+	if werr == nil {
+		werr = f.out.Flush()
+	}
+	a.EndBlocked(f.g.deps.Now())
+	if werr != nil {
 		return errClientGone
 	}
 	return err
@@ -35,6 +41,7 @@ func (f *flight) beginResponse(a *upstream.Attempt) error {
 // is what ended it before. It lasts as long as the stream, so it and its callers
 // keep little on the stack: a stack that has grown for a moment rarely shrinks.
 func (f *flight) forward(a *upstream.Attempt, err error) {
+	f.allowHeartbeats(a)
 	for err == nil {
 		var piece *buffer.Buffer
 		piece, err = a.Next()
@@ -55,8 +62,12 @@ func (f *flight) forwardPiece(a *upstream.Attempt, piece *buffer.Buffer) error {
 		return err
 	}
 	at := a.ReadAt()
+	a.BeginBlocked(at)
+	f.sending.Lock()
 	err := f.out.Send(at, piece)
-	a.AddBlocked(f.g.deps.Now().Sub(at))
+	f.sentAt, f.eventIDs = f.g.deps.Now(), a.HasEventIDs()
+	a.EndBlocked(f.sentAt)
+	f.sending.Unlock()
 	return err
 }
 
@@ -87,21 +98,20 @@ func (f *flight) endStream(a *upstream.Attempt) {
 	if rec.Truncated != spillway.TruncatedNot {
 		f.out.Set(trailerTruncated, rec.Truncated.String())
 	}
-	streamed := a.Form() == upstream.Streamed
 	switch {
 	case f.out.Gone():
 		return
-	case a.WasCut() && streamed:
+	case a.Form() != upstream.Streamed:
+		f.aborted = a.WasCut() || rec.Outcome == spillway.OutcomePartial
+		return
+	case a.WasCut():
 		tail = a.AppendCut(nil, wire.CutOptions{IncludeUsage: f.includesUsage, Usage: rec.Usage})
 	case rec.Outcome != spillway.OutcomePartial:
 		return
-	case streamed && a.Fault() != nil:
+	case a.Fault() != nil:
 		return // upstream's own error was the last event
-	case streamed:
-		tail = wire.AppendStreamError(nil, f.req.API, f.interruptedError())
 	default:
-		f.aborted = true
-		return
+		tail = wire.AppendStreamError(nil, f.req.API, f.interruptedError(a))
 	}
 	if _, err := f.out.Write(tail); err == nil {
 		_ = f.out.Flush() // f.out reports a disconnected client

@@ -132,6 +132,7 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	}
 	f.call.Ask, f.includesUsage = &ask, ask.IncludeUsage
 	ask.Fill(&f.req)
+	f.req.Unsized = wire.Unsized(ask.API, body)
 	f.req.Stream = ask.Stream && ask.API.Generates()
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
 	hints.Fill(&f.req)
@@ -255,6 +256,7 @@ func (f *flight) onPanic(p any) {
 	if c, ok := p.(*upstream.Panic); ok {
 		cause, stack = c.Cause, c.Stack
 	}
+	f.disarmWakeTimer()
 	f.g.deps.Logger.Error("request panicked", "request_id", f.call.ID, "panic", cause, "stack", string(stack))
 	if f.out.Status() == 0 {
 		clear(f.out.Header())

@@ -62,15 +62,19 @@ func (p *pool) begin(f *flight) {
 // on reports an event of the flight to the engine, and logs the change of a
 // deployment's health, if any.
 func (p *pool) on(f *flight, ev spillway.Event) {
+	if change, changed := p.report(f, ev); changed {
+		p.logChange(f.g.deps.Logger, change)
+	}
+}
+
+// report reports an event of the flight to the engine.
+func (p *pool) report(f *flight, ev spillway.Event) (policy.Change, bool) {
 	p.mu.Lock()
+	defer p.mu.Unlock() // the engine may panic
 	now := f.g.deps.Now()
 	f.setStep(f.core.On(now, ev))
 	p.wakeReady()
-	change, changed := p.engine.Changed(now)
-	p.mu.Unlock()
-	if changed {
-		p.logChange(f.g.deps.Logger, change)
-	}
+	return p.engine.Changed(now)
 }
 
 func (p *pool) logChange(log *slog.Logger, c policy.Change) {

@@ -35,17 +35,24 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 	switch {
 	case a.Fault() != nil:
 		f.writeError(faultError(a.Fault()))
+		return
 	case a.Response() == nil:
-		f.writeError(f.interruptedError())
+		f.writeError(f.interruptedError(a))
+		return
 	case a.Unreadable() && !a.WholeRead():
 		f.writeError(wire.UnreadableResponse())
-	case a.BeginningTruncated():
-		f.writeError(f.incompleteError(a))
-	default:
-		f.startHeaders(a)
-		f.rememberPin(a, a.Beginning())
-		f.writeWhole(a.Response().StatusCode, a.Beginning())
+		return
 	}
+	if how, readable := f.readableError(a); !readable {
+		f.writeError(f.upstreamError(a, how))
+		return
+	}
+	f.startHeaders(a)
+	if f.verdict.NoRetry {
+		f.out.Set(wire.HeaderShouldRetry, "false")
+	}
+	f.rememberPin(a, a.Beginning())
+	f.writeWhole(a.Response().StatusCode, a.Beginning())
 }
 
 // responseBytes is the room for a response that is assembled, before it grows.
@@ -63,7 +70,7 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 	case !assembled:
 		return false
 	case err != nil:
-		f.writeError(f.interruptedError())
+		f.writeError(f.interruptedError(a))
 		return true
 	}
 	f.rememberPin(a, body)
@@ -136,6 +143,7 @@ func (f *flight) writeError(e wire.Error) {
 		return
 	}
 	e.RequestID = f.call.ID
+	e.NoRetry = e.NoRetry || f.verdict.NoRetry
 	e.SetHeaders(f.out.Header())
 	switch a, n := f.deliveredAttempt(), len(f.attempts); {
 	case a != nil:
@@ -157,25 +165,53 @@ func (f *flight) writeWhole(status int, body []byte) {
 	}
 }
 
-// interruptedError is the error for a deployment that failed without sending an
-// error.
-func (f *flight) interruptedError() wire.Error {
+// interruptedError is the error for a deployment whose response ended early without an
+// error of its own, or that the gateway ended because nothing more came.
+func (f *flight) interruptedError(a *upstream.Attempt) wire.Error {
 	e := wire.Refused(spillway.Refusal{Code: spillway.RefusalUpstream}, 0)
 	e.Message = "The deployment ended its response early. Please retry."
+	if a.Canceled() {
+		e.Message = "The deployment sent nothing for too long, so the gateway ended the response. Please retry."
+	}
 	e.RequestID = f.call.ID
 	return e
 }
 
-// incompleteError is the error for a deployment's error with an incomplete body.
-func (f *flight) incompleteError(a *upstream.Attempt) wire.Error {
-	wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now())
+// readableError reports whether an attempt that is not forwarded has a response that the
+// client can read: an error must be JSON that says what is wrong, unless it answers a
+// HEAD. If not, how says in what form the error came, as the end of a sentence.
+func (f *flight) readableError(a *upstream.Attempt) (how string, readable bool) {
+	switch {
+	case a.BeginningTruncated():
+		return "with an incomplete error body.", false
+	case a.Response().StatusCode < http.StatusBadRequest, f.r.Method == http.MethodHead:
+		return "", true
+	}
+	message, readable := wire.ReadErrorBody(a.Beginning())
+	if message == "" {
+		return "without a readable error.", readable
+	}
+	return "with the message: " + message, readable
+}
+
+// upstreamError is the error for a deployment's error that the client cannot read. It
+// keeps the status and the hints for a retry.
+func (f *flight) upstreamError(a *upstream.Attempt, how string) wire.Error {
+	header := a.Response().Header
+	wait, asked := wire.ParseRetryAfter(header, f.g.deps.Now())
 	if asked {
 		wait = min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
 	}
-	return wire.IncompleteResponse(a.Response().StatusCode, wait)
+	e := wire.UpstreamError(a.Response().StatusCode, how, wait)
+	e.NoRetry = header.Get(wire.HeaderShouldRetry) == "false"
+	return e
 }
 
 // faultError is the response to an error that came inside a stream.
 func faultError(e *wire.StreamError) wire.Error {
-	return wire.Error{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message}
+	out := wire.Error{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message}
+	if e.Status == http.StatusTooManyRequests {
+		out.RetryAfter = wire.DefaultRetryAfter
+	}
+	return out
 }

@@ -35,7 +35,8 @@ type Attempt struct {
 	*streamReader              // nil unless the response is read event by event
 	tokens        atomic.Int64 // read so far
 	tokenAt       atomic.Int64 // when the newest was read, in nanoseconds after started
-	blocked       atomic.Int64 // nanoseconds in which the client held up reading
+	blocked       atomic.Int64 // nanoseconds in which the client held up reading; less the beginning, after started, while it does
+	tokenBlocked  atomic.Int64 // blocked when the newest token was read
 	readAt        time.Time    // of the last Next that read
 	maxGap        time.Duration
 	complete      atomic.Bool   // the response has been read to its end
@@ -63,8 +64,9 @@ type Attempt struct {
 	encoded       *buffer.Buffer // what is sent of it
 	started       time.Time
 
-	resp *http.Response
-	conn *conn // that the response comes on, if requests share it
+	resp      *http.Response
+	conn      *conn     // that the response comes on, if requests share it
+	timedBody timedBody // of resp, unless it is read event by event
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
 	head          *buffer.Buffer
@@ -185,9 +187,16 @@ func (a *Attempt) WasCut() bool { return a.cut }
 // StopReading ends a Next that waits, and those to come.
 func (a *Attempt) StopReading() { a.Cancel() }
 
-// AddBlocked counts time in which the client held up reading the response, which
-// says nothing about the deployment.
-func (a *Attempt) AddBlocked(d time.Duration) { a.blocked.Add(int64(d)) }
+// BeginBlocked says that from at on, the client holds up reading the response, which
+// says nothing about the deployment; EndBlocked, that it does no more.
+func (a *Attempt) BeginBlocked(at time.Time) { a.blocked.Add(-a.sinceStart(at)) }
+
+// EndBlocked ends what BeginBlocked began.
+func (a *Attempt) EndBlocked(at time.Time) { a.blocked.Add(a.sinceStart(at)) }
+
+// sinceStart is how long the attempt had run at an instant, in nanoseconds, and never 0:
+// what BeginBlocked subtracts leaves blocked negative.
+func (a *Attempt) sinceStart(at time.Time) int64 { return int64(at.Sub(a.started)) + 1 }
 
 // ReleaseHeader releases the headers of the response and of its request, which a
 // stream does not need once it has begun. The transport keeps the request until the

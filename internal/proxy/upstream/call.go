@@ -29,6 +29,9 @@ type Call struct {
 	Stream   bool // the client wants a stream
 	Choices  int  // responses that were asked for
 	Hops     int  // gateways that the request has passed
+	// SilenceTimeout is the longest wait for more of a body that is not read event by
+	// event; 0 is unlimited.
+	SilenceTimeout time.Duration
 	// Idempotent is a request that may be sent twice, whatever it asks for.
 	Idempotent bool
 

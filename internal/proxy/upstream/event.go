@@ -29,19 +29,29 @@ func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
 // addCounts puts what was counted so far into an event.
 func (a *Attempt) addCounts(ev *spillway.Event) {
 	ev.Tokens = int(a.tokens.Load())
-	ev.Blocked = time.Duration(a.blocked.Load())
+	ev.Blocked = time.Duration(a.tokenBlocked.Load())
+	ev.Held = a.held()
 	if at := a.tokenAt.Load(); at > 0 {
 		ev.At = a.started.Add(time.Duration(at))
 	}
 }
 
+// held is how long the client has held up reading since the newest token was read.
+func (a *Attempt) held() time.Duration {
+	total := time.Duration(a.blocked.Load())
+	if total < 0 {
+		total += time.Duration(a.sinceStart(a.call.Now()))
+	}
+	return max(total-time.Duration(a.tokenBlocked.Load()), 0)
+}
+
 // Progress returns the event that says how many tokens have arrived, and whether
-// every choice has ended, if that is more than was reported. It may be called while
+// every choice has ended, if that is more than was reported, or how long the client holds up reading. It may be called while
 // the response is read, by one goroutine at a time.
 func (a *Attempt) Progress() (ev spillway.Event, more bool) {
 	n, finish := a.tokens.Load(), spillway.Finish(a.lastFinish.Load())
 	ended := finish != spillway.FinishUnknown && !a.finishReported
-	if a.canceled || n <= a.reported && !ended {
+	if a.canceled || n <= a.reported && !ended && a.held() == 0 {
 		return ev, false
 	}
 	a.reported, a.finishReported = n, a.finishReported || ended

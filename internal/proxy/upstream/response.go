@@ -73,7 +73,8 @@ func (a *Attempt) readWhole() *spillway.Event {
 		room = int(min(n, maxTrustedBytes)) + 1
 	}
 	a.head = c.Buffers.Get(room)
-	within, err := a.head.ReadAtMost(a.resp.Body, c.MaxResponseBytes)
+	a.timedBody.attempt = a
+	within, err := a.head.ReadAtMost(&a.timedBody, c.MaxResponseBytes)
 	switch {
 	case err != nil:
 		return a.interruptedEvent()
@@ -101,7 +102,6 @@ func (a *Attempt) readWhole() *spillway.Event {
 		}
 	}
 	a.usage, a.finish = usage, finish
-	a.addTokens(c.Now(), usage.Completion)
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)
 }
@@ -178,7 +178,8 @@ const relayBytes = 32 << 10
 // nextBytes reads more of a response of any kind.
 func (a *Attempt) nextBytes() (*buffer.Buffer, error) {
 	room := a.call.Buffers.Get(relayBytes)
-	n, err := a.resp.Body.Read(room.B[buffer.Headroom : cap(room.B)-buffer.Tailroom])
+	a.timedBody.attempt = a
+	n, err := a.timedBody.Read(room.B[buffer.Headroom : cap(room.B)-buffer.Tailroom])
 	room.B = room.B[:buffer.Headroom+n]
 	a.readAt = a.call.Now()
 	if errors.Is(err, io.EOF) {

@@ -253,6 +253,7 @@ func (a *Attempt) addTokens(now time.Time, n int) {
 		a.maxGap = max(a.maxGap, time.Duration(at-last))
 	}
 	a.tokenAt.Store(max(at, 1)) // first, so that no count is ahead of its instant
+	a.tokenBlocked.Store(a.blocked.Load())
 	a.tokens.Add(int64(n))
 }
 
@@ -262,7 +263,7 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 	if err != nil && !a.forwarding {
 		return 0, err
 	}
-	if sig.Usage.Known {
+	if sig.Usage != (spillway.Usage{}) {
 		a.usage = sig.Usage
 	}
 	if sig.Finish != spillway.FinishUnknown {
@@ -288,6 +289,9 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 	dst.B = append(dst.B, ev.Raw...)
 	return sig.Tokens, nil
 }
+
+// HasEventIDs reports whether events of the stream had ids so far.
+func (a *Attempt) HasEventIDs() bool { return a.streamReader != nil && a.scanner.HasIDs }
 
 // AppendCut appends what ends a stream that was cut to dst, as its own end would
 // have.

@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/spillway-ai/spillway/internal/jsonwalk"
+import (
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
+)
 
 // readChunk reads a chunk of a chat or completions stream.
 func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
@@ -39,8 +42,9 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 			c.Value()
 		}
 	}
-	s.usageSeen = s.usageSeen || sig.Usage.Known
-	sig.UsageOnly = choices == 0 && sig.Usage.Known
+	hasUsage := sig.Usage != (spillway.Usage{})
+	s.usageSeen = s.usageSeen || hasUsage
+	sig.UsageOnly = choices == 0 && hasUsage
 }
 
 // readChoice reads one element of choices.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // The codes of our own errors, besides those of spillway.Refusal.
@@ -281,16 +283,20 @@ func pathNotFound(e *StreamError) bool {
 		strings.HasPrefix(message, "invalid url") || strings.HasPrefix(message, "unrecognized request url")
 }
 
-// IncompleteResponse is upstream's error of that status, whose own body did not come
-// whole. It keeps upstream's hint for a retry; 0 means none.
-func IncompleteResponse(status int, retryAfter time.Duration) Error {
+// DefaultRetryAfter is the hint for a retry after a 429 that has none.
+const DefaultRetryAfter = time.Second
+
+// UpstreamError is upstream's error of that status, whose own body the client cannot
+// read; how says why, as the end of a sentence. It keeps upstream's hint for a retry; 0
+// means none.
+func UpstreamError(status int, how string, retryAfter time.Duration) Error {
 	e := Error{
 		Status: status, Code: strconv.Itoa(status), Type: typeServer, RetryAfter: retryAfter,
-		Message: fmt.Sprintf("The deployment returned status %d with an incomplete error body.", status),
+		Message: fmt.Sprintf("The deployment returned status %d %s", status, how),
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
-		e.Type = typeRateLimit
+		e.Type, e.RetryAfter = typeRateLimit, cmp.Or(retryAfter, DefaultRetryAfter)
 	case status == http.StatusRequestTimeout:
 		e.Type = typeTimeout
 	case status < http.StatusInternalServerError:
@@ -311,9 +317,39 @@ func UnreadableResponse() Error {
 // WithheldResponse takes the place of upstream's error of that status, which
 // repeats a credential of the gateway.
 func WithheldResponse(status int) Error {
-	e := IncompleteResponse(status, 0)
-	e.Message = fmt.Sprintf("The deployment returned status %d. Its error body is withheld: it contains a credential of the gateway.", status)
-	return e
+	return UpstreamError(status, "and an error body that is withheld: it contains a credential of the gateway.", 0)
+}
+
+// maxQuoted bounds the message of a deployment that an error of ours repeats, in bytes.
+const maxQuoted = 1 << 10
+
+// ReadErrorBody reads the body of an error. It is readable when it is a JSON object with
+// an error object, which is where SDKs look for the code and the message. Otherwise
+// message is what another JSON object says, as API gateways write it; "" for nothing.
+func ReadErrorBody(body []byte) (message string, readable bool) {
+	var text []byte
+	c := jsonwalk.Strict(body)
+	c.Enter('{')
+	for c.More('}') {
+		switch key := c.Key(); {
+		case string(key) == "error" && c.Peek() == '{':
+			readable = true
+			c.Value()
+		case string(key) == "error", string(key) == "message", string(key) == "detail":
+			if t := c.Text(); len(text) == 0 {
+				text = t
+			}
+		default:
+			c.Value()
+		}
+	}
+	switch {
+	case !c.Done():
+		return "", false
+	case readable:
+		return "", true
+	}
+	return unescape(text[:min(len(text), maxQuoted)]), false
 }
 
 // BodyTooLarge is the 413; limit is what a body may have, in bytes.

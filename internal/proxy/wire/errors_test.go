@@ -48,9 +48,9 @@ func TestErrorStatuses(t *testing.T) {
 		{UnknownModel(AzureV1, "m"), 404},
 		{UnknownPath(), 404},
 		{WrongMethod("PUT"), 405},
-		{IncompleteResponse(429, 0), 429},
 		{WithheldResponse(401), 401},
 		{UnreadableResponse(), 502},
+		{UpstreamError(429, "without a readable error.", 0), 429},
 		{BodyTooLarge(1), 413},
 	}
 	for _, tt := range tests {
@@ -168,6 +168,56 @@ func TestOperationUnsupported(t *testing.T) {
 			if got := OperationUnsupported(status, ScanFault([]byte(body))); got != want {
 				t.Errorf("%d %s: %v, want %v", status, body, got, want)
 			}
+		}
+	}
+}
+
+func TestUpstreamError(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		asked  time.Duration
+		kind   string
+		wait   time.Duration
+	}{
+		{429, 0, "rate_limit_error", time.Second},
+		{429, 5 * time.Second, "rate_limit_error", 5 * time.Second},
+		{408, 0, "timeout_error", 0},
+		{403, 0, "invalid_request_error", 0},
+		{502, 0, "server_error", 0},
+		{503, time.Minute, "server_error", time.Minute},
+	} {
+		e := UpstreamError(tt.status, "without a readable error.", tt.asked)
+		if e.Status != tt.status || e.Type != tt.kind || e.RetryAfter != tt.wait || !strings.Contains(e.Message, "without a readable error") {
+			t.Errorf("%d after %v: %+v", tt.status, tt.asked, e)
+		}
+	}
+}
+
+func TestReadErrorBody(t *testing.T) {
+	for body, want := range map[string]struct {
+		message  string
+		readable bool
+	}{
+		`{"error":{"code":"429","message":"m"}}`:           {"", true},
+		` {"id":"x","error":{}} `:                          {"", true},
+		`{"message":"m","error":{"message":"m"}}`:          {"", true},
+		`{"statusCode":429,"message":"Rate \"limit\"."}`:   {`Rate "limit".`, false},
+		`{"detail":"Not Found"}`:                           {"Not Found", false},
+		`{"error":"no such model"}`:                        {"no such model", false},
+		`{"message":"` + strings.Repeat("a", 2<<10) + `"}`: {strings.Repeat("a", maxQuoted), false},
+		`{"error":null}`:                                   {"", false},
+		`{"detail":[{"msg":"m"}]}`:                         {"", false},
+		`[{"error":{"message":"m"}}]`:                      {"", false},
+		`{"error":{"message":"cut`:                         {"", false},
+		`{"error":{"message":"m"}} and more`:               {"", false},
+		`<html><body>429 Too Many Requests</body></html>`:  {"", false},
+		`{"error":{message}}`:                              {"", false},
+		`"error"`:                                          {"", false},
+		``:                                                 {"", false},
+	} {
+		message, readable := ReadErrorBody([]byte(body))
+		if message != want.message || readable != want.readable {
+			t.Errorf("%.80s: %q, %v; want %q, %v", body, message, readable, want.message, want.readable)
 		}
 	}
 }

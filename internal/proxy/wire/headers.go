@@ -182,7 +182,7 @@ func badHeader(name, want string) error {
 func (x *Hints) Fill(r *spillway.Request) {
 	r.Deadline = x.Deadline
 	if x.SDKTimeout > 0 && !r.Stream && (r.Deadline == 0 || x.SDKTimeout < r.Deadline) {
-		r.Deadline = x.SDKTimeout
+		r.Deadline, r.ReadTimeout = x.SDKTimeout, true
 	}
 	r.TTFT, r.TPOT = x.TTFT, x.TPOT
 	r.ClientRetry = x.ClientRetry

@@ -105,7 +105,7 @@ func TestHintsFill(t *testing.T) {
 	for _, tt := range tests {
 		r := spillway.Request{Stream: tt.stream}
 		tt.hints.Fill(&r)
-		if r.Deadline != tt.want {
+		if r.Deadline != tt.want || r.ReadTimeout != (tt.want > 0 && tt.want == tt.hints.SDKTimeout) {
 			t.Errorf("%+v, stream %v: got %d, want %d", tt.hints, tt.stream, r.Deadline, tt.want)
 		}
 	}

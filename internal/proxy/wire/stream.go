@@ -126,7 +126,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	if sig.Err == nil && string(ev.Name) == "error" {
 		sig.Err = readError(new(jsonwalk.Lax(data)))
 	}
-	if sig.Usage.Known || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
+	if sig.Usage != (spillway.Usage{}) || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
 		s.shape.spoil()
 	}
 	s.shape.finishRecording(data)

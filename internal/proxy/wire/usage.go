@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"math"
+
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
@@ -17,7 +19,7 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 	c.Enter('{')
 	for c.More('}') {
 		switch key := c.Key(); {
-		case string(key) == "usage" && c.Peek() == '{':
+		case string(key) == "usage":
 			usage = readUsage(&c)
 		case string(key) == "choices" && api != spillway.APIEmbeddings && c.Peek() == '[':
 			finish = readFinishes(&c)
@@ -117,43 +119,84 @@ func readReason(c *jsonwalk.Cursor) (finish spillway.Finish) {
 	return finish
 }
 
-// readUsage reads a usage object of any dialect.
-func readUsage(c *jsonwalk.Cursor) (u spillway.Usage) {
+// readUsage reads a usage object of any dialect. A count that is no whole number of
+// tokens makes all of it suspect.
+func readUsage(c *jsonwalk.Cursor) spillway.Usage {
+	if c.IsNull() {
+		return spillway.Usage{}
+	}
 	if c.Peek() != '{' {
 		c.Value()
-		return u
+		return spillway.Usage{Suspect: true}
 	}
+	r := usageReader{c: c}
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
 		case "prompt_tokens", "input_tokens":
-			u.Prompt, u.Known = c.Number(), true
+			r.Prompt = r.count(&r.Known)
 		case "completion_tokens", "output_tokens":
-			u.Completion, u.Known = c.Number(), true
+			r.Completion = r.count(&r.Known)
 		case "prompt_tokens_details", "input_tokens_details":
-			u.Cached = readDetail(c, "cached_tokens")
+			r.Cached = r.detail("cached_tokens")
 		case "completion_tokens_details", "output_tokens_details":
-			u.Reasoning = readDetail(c, "reasoning_tokens")
+			r.Reasoning = r.detail("reasoning_tokens")
 		default:
 			c.Value()
 		}
 	}
-	return u
+	if r.Suspect {
+		return spillway.Usage{Suspect: true}
+	}
+	return r.Usage
 }
 
-// readDetail reads one number of a details object, 0 when it is absent.
-func readDetail(c *jsonwalk.Cursor, name string) (n int) {
-	if c.Peek() != '{' {
-		c.Value()
+// usageReader reads the counts of a usage object.
+type usageReader struct {
+	spillway.Usage
+	c *jsonwalk.Cursor
+}
+
+// count reads a count, and sets present unless it is null.
+func (r *usageReader) count(present *bool) int {
+	if r.c.IsNull() {
 		return 0
 	}
-	c.Enter('{')
-	for c.More('}') {
-		if string(c.Key()) == name {
-			n = c.Number()
+	n, ok := wholeNumber(r.c.Value())
+	*present = true
+	r.Suspect = r.Suspect || !ok
+	return n
+}
+
+// detail reads one count of a details object, 0 when it is absent.
+func (r *usageReader) detail(name string) (n int) {
+	if r.c.Peek() != '{' {
+		r.c.Value()
+		return 0
+	}
+	present := false
+	r.c.Enter('{')
+	for r.c.More('}') {
+		if string(r.c.Key()) == name {
+			n = r.count(&present)
 		} else {
-			c.Value()
+			r.c.Value()
 		}
 	}
 	return n
+}
+
+// wholeNumber reads a JSON number that is an integer from 0 to 2^31-1. No count of
+// tokens is larger.
+func wholeNumber(raw []byte) (n int, ok bool) {
+	if len(raw) == 0 || len(raw) > len("2147483647") || jsonwalk.Digits(raw) != len(raw) {
+		return 0, false
+	}
+	for _, digit := range raw {
+		n = n*10 + int(digit-'0')
+	}
+	if n > math.MaxInt32 {
+		return 0, false
+	}
+	return n, true
 }

@@ -37,7 +37,7 @@ func TestScanUsage(t *testing.T) {
 		{"cut off in text", spillway.APIChat, `{"choices":[{"message":{"content":"abc`, spillway.Usage{}, 0, false},
 		{"HTML", spillway.APIChat, `<html></html>`, spillway.Usage{}, 0, false},
 		{"empty", spillway.APIChat, ``, spillway.Usage{}, 0, false},
-		{"huge numbers", spillway.APIChat, `{"usage":{"prompt_tokens":99999999999999999999,"completion_tokens":-3}}`, spillway.Usage{Known: true}, 0, true},
+		{"huge numbers", spillway.APIChat, `{"usage":{"prompt_tokens":99999999999999999999,"completion_tokens":-3}}`, spillway.Usage{Suspect: true}, 0, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,5 +142,69 @@ func TestHasContent(t *testing.T) {
 		if got := HasContent(tt.api, []byte(tt.body)); got != tt.want {
 			t.Errorf("%v %s: %v, want %v", tt.api, tt.body, got, tt.want)
 		}
+	}
+}
+
+// TestMalformedUsage reports counts that are no numbers of tokens, whole and in a
+// stream of every operation: nothing of such a usage is used.
+func TestMalformedUsage(t *testing.T) {
+	good := spillway.Usage{Prompt: 5, Completion: 7, Known: true}
+	counts := map[string]spillway.Usage{
+		`7`: good, `null`: {Prompt: 5, Known: true},
+		`-1`: {Suspect: true}, `"7"`: {Suspect: true}, `7.5`: {Suspect: true}, `7e3`: {Suspect: true}, `[7]`: {Suspect: true},
+		`{}`: {Suspect: true}, `true`: {Suspect: true}, `9007199254740993`: {Suspect: true},
+		`9223372036854775808`: {Suspect: true}, `18446744073709551617`: {Suspect: true}, `1e400`: {Suspect: true},
+	}
+	chat := func(usage string) string {
+		return `{"id":"x","choices":[{"index":0,"finish_reason":"stop"}],"usage":` + usage + `}`
+	}
+	for count, want := range counts {
+		usage := map[spillway.API]string{
+			spillway.APIChat:        `{"prompt_tokens":5,"completion_tokens":` + count + `}`,
+			spillway.APICompletions: `{"completion_tokens":` + count + `,"prompt_tokens":5}`,
+			spillway.APIResponses:   `{"input_tokens":5,"output_tokens":` + count + `}`,
+			spillway.APIEmbeddings:  `{"prompt_tokens":5,"completion_tokens":` + count + `}`,
+		}
+		for api, object := range usage {
+			if got, _, _ := ScanUsage(api, []byte(chat(object))); got != want {
+				t.Errorf("%v, %s: %+v, want %+v", api, count, got, want)
+			}
+			event := `data: ` + chat(object) + "\n\n"
+			switch api {
+			case spillway.APIEmbeddings:
+				continue
+			case spillway.APIResponses:
+				event = `data: {"type":"response.completed","response":{"id":"r","status":"completed","output":[],"usage":` + object + "}}\n\n"
+			}
+			s := newStream(api)
+			sig, err := s.Observe(eventsOf(t, []byte(event), len(event))[0])
+			if err != nil || sig.Usage != want {
+				t.Errorf("%v stream, %s: %+v, %v; want %+v", api, count, sig.Usage, err, want)
+			}
+		}
+	}
+	for _, object := range []string{`[]`, `"5"`, `-5`} {
+		if got, _, _ := ScanUsage(spillway.APIChat, []byte(chat(object))); got != (spillway.Usage{Suspect: true}) {
+			t.Errorf("usage %s: %+v", object, got)
+		}
+	}
+	for _, details := range []string{`"prompt_tokens_details":{"cached_tokens":-1}`, `"completion_tokens_details":{"reasoning_tokens":"2"}`} {
+		if got, _, _ := ScanUsage(spillway.APIChat, []byte(chat(`{"prompt_tokens":5,"completion_tokens":7,`+details+`}`))); got != (spillway.Usage{Suspect: true}) {
+			t.Errorf("%s: %+v", details, got)
+		}
+	}
+	if got, _, _ := ScanUsage(spillway.APIChat, []byte(chat(`{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":null},"completion_tokens_details":null}`))); got != good {
+		t.Errorf("null details: %+v", got)
+	}
+}
+
+// TestMalformedUsageOnly keeps a usage that the client did not ask for from it,
+// malformed or not.
+func TestMalformedUsageOnly(t *testing.T) {
+	const event = `data: {"id":"x","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":-7}}` + "\n\n"
+	s := newStream(spillway.APIChat)
+	sig, err := s.Observe(eventsOf(t, []byte(event), len(event))[0])
+	if err != nil || !sig.UsageOnly {
+		t.Errorf("%+v, %v", sig, err)
 	}
 }

@@ -55,6 +55,16 @@ eachFamily((family, client) => {
     }, openai.APIError);
   });
 
+  for (const name of ['pauses', 'numbered']) {
+    test(`heartbeats: ${name}`, async () => {
+      let text = '';
+      for await (const chunk of await faulty.create({ model: name, messages, stream: true })) {
+        text += chunk.choices[0].delta.content ?? '';
+      }
+      assert.equal(text.split('word').length - 1, 4);
+    });
+  }
+
   // The whole answer takes a minute and more. On a busy machine there may be no token in time, and more time is given.
   test('cut at the deadline', async () => {
     const within = (ms) => chat

@@ -84,3 +84,11 @@ def test_broken_stream(family):
     with connect(family, url=FAULTY_URL) as client, pytest.raises(openai.APIError):
         for _ in ask(client, model="cut", stream=True):
             pass
+
+
+@pytest.mark.parametrize("model", ["pauses", "numbered"])
+def test_heartbeats(family, model):
+    """The comments that the gateway sends while a stream pauses are no events."""
+    with connect(family, url=FAULTY_URL) as client:
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in ask(client, model=model, stream=True))
+    assert text.count("word") == 4

@@ -3,7 +3,7 @@
 // complete, without copying events that arrive whole.
 //
 // The grammar is that of WHATWG: lines end in LF, CRLF or CR; fields data and
-// event; comments; a leading byte order mark. The fields id and retry are
+// event; comments; a leading byte order mark. The values of id and retry are
 // ignored, because nothing here reconnects.
 package sse
 
@@ -39,6 +39,8 @@ type Scanner struct {
 	// MaxEvent is the largest event in bytes; 0 takes DefaultMaxEvent. Set it
 	// before the first Feed.
 	MaxEvent int
+	// HasIDs says that a block had the field id.
+	HasIDs bool
 
 	err    error
 	in     []byte    // what was fed and is not consumed yet
@@ -212,6 +214,8 @@ func (s *Scanner) parse(raw []byte) Event {
 		switch string(name) {
 		case "event":
 			ev.Name = value
+		case "id":
+			s.HasIDs = true
 		case "data":
 			if ev.Data != nil {
 				ev.Data = s.join(ev.Data, value, joining)
