@@ -57,6 +57,7 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 	defer func() { room.Release() }()
 	body, assembled, err := a.AppendResponse(room.B, f.core.Record().Usage)
 	room.B = body
+	room.Recount()
 	switch {
 	case !assembled:
 		return false

@@ -65,8 +65,10 @@ type Attempt struct {
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
 	head          *buffer.Buffer
-	headTruncated bool // head was cut off at a limit
-	isSSE         bool // the response is a stream of events
+	headSent      int   // bytes of head that Next has returned, of a response that is not a stream
+	held          int64 // bytes that the budget counts of what scanner, stream and assembler hold
+	headTruncated bool  // head was cut off at a limit
+	isSSE         bool  // the response is a stream of events
 
 	fault          *wire.StreamError // the error that ended the stream
 	finish         spillway.Finish
@@ -206,6 +208,10 @@ func (a *Attempt) Close() {
 	if a.streamReader != nil && a.asm != nil {
 		a.call.assemblers.Put(a.asm)
 		a.asm = nil
+	}
+	if a.held != 0 {
+		a.call.Buffers.Add(-a.held)
+		a.held = 0
 	}
 	switch {
 	case a.responseOpen && !a.canceled:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -60,7 +61,11 @@ func (a *Attempt) EndEvent(err error) *spillway.Event {
 	case errors.Is(err, io.EOF):
 		return a.event(spillway.EventDone)
 	}
-	return a.interruptedEvent()
+	ev := a.interruptedEvent()
+	if errors.Is(err, buffer.ErrNoRoom) {
+		ev.Class = spillway.FailureUnreadable
+	}
+	return ev
 }
 
 // brokenEvent is the event of an attempt that failed without an HTTP status, or
@@ -76,6 +81,8 @@ func (a *Attempt) brokenEvent(err error) *spillway.Event {
 		ev.Replayable = true
 	case a.resp == nil && errors.As(err, &timeout) && timeout.Timeout():
 		ev.Class = spillway.FailureSlow
+	case errors.Is(err, buffer.ErrNoRoom):
+		ev.Class = spillway.FailureUnreadable
 	}
 	a.call.Logger.Debug("attempt failed", "request_id", a.call.ID, "deployment", a.deployment.name, "error", err)
 	return ev

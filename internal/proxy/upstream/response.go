@@ -14,8 +14,8 @@ import (
 const (
 	// responseBytes is the room for a response of unknown length, before it grows.
 	responseBytes = 4 << 10
-	// maxTrustedBytes is how much of an announced length is reserved at once.
-	maxTrustedBytes = 1 << 20
+	// firstReadBytes is how much of an announced length is reserved at once.
+	firstReadBytes = 64 << 10
 	// errorBodyTimeout bounds the wait for the body of an error: the status is
 	// known, and it alone decides.
 	errorBodyTimeout = 2 * time.Second
@@ -46,7 +46,7 @@ func (a *Attempt) readResponse() *spillway.Event {
 func (a *Attempt) readError(resp *http.Response) {
 	timer := time.AfterFunc(errorBodyTimeout, a.stop)
 	a.head = a.call.Buffers.Get(responseBytes)
-	within, err := a.head.ReadAtMost(resp.Body, a.call.MaxErrorBytes)
+	within, err := a.head.ReadAtMost(resp.Body, resp.ContentLength, a.call.MaxErrorBytes)
 	a.headTruncated = !timer.Stop() || !within || err != nil
 }
 
@@ -60,15 +60,18 @@ func (a *Attempt) readErrorResponse() *spillway.Event {
 }
 
 // readWhole reads a response that is not a stream. One that is too large to
-// keep is handed over as it is, if it can be.
+// keep, or for which there is no room, is handed over as it is, if it can be.
 func (a *Attempt) readWhole() *spillway.Event {
 	c := a.call
 	room := responseBytes
 	if n := a.resp.ContentLength; n >= 0 {
-		room = int(min(n, maxTrustedBytes)) + 1
+		room = int(min(n, firstReadBytes-1)) + 1
 	}
 	a.head = c.Buffers.Get(room)
-	within, err := a.head.ReadAtMost(a.resp.Body, c.MaxResponseBytes)
+	within, err := a.head.ReadAtMost(a.resp.Body, a.resp.ContentLength, c.MaxResponseBytes)
+	if errors.Is(err, buffer.ErrNoRoom) {
+		within, err = false, nil
+	}
 	switch {
 	case err != nil:
 		return a.interruptedEvent()
@@ -146,9 +149,14 @@ func (a *Attempt) nextHead() (*buffer.Buffer, error) {
 		}
 		return head, nil
 	}
-	defer head.Release()
-	room := a.call.Buffers.Get(len(head.B) + buffer.Headroom + buffer.Tailroom)
-	room.B = append(room.B[:buffer.Headroom], head.B...)
+	room := a.call.Buffers.Get(relayBytes)
+	n := copy(room.B[buffer.Headroom:cap(room.B)-buffer.Tailroom], head.B[a.headSent:])
+	room.B = room.B[:buffer.Headroom+n]
+	if a.headSent += n; a.headSent < len(head.B) {
+		a.head = head
+		return room, nil
+	}
+	head.Release()
 	return room, nil
 }
 

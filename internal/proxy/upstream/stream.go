@@ -188,7 +188,28 @@ func (a *Attempt) scan(now time.Time, p []byte, dst *buffer.Buffer) error {
 		}
 	}
 	a.addTokens(now, tokens)
-	return a.scanner.Err()
+	if err := a.scanner.Err(); err != nil {
+		return err
+	}
+	return a.countHeld()
+}
+
+// countHeld counts what the stream's reader holds of it toward the budget, and
+// reports buffer.ErrNoRoom when that is too much. It costs an atomic operation only
+// where the amount has changed, which it does in large steps.
+func (a *Attempt) countHeld() error {
+	held := int64(a.scanner.Held() + a.stream.Held())
+	if a.asm != nil {
+		held += int64(a.asm.Held())
+	}
+	switch more := held - a.held; {
+	case more > 0 && !a.call.Buffers.Reserve(more):
+		return buffer.ErrNoRoom
+	case more < 0:
+		a.call.Buffers.Add(more)
+	}
+	a.held = held
+	return nil
 }
 
 // scanEnd reads the event that the end of the stream has left open.
@@ -237,7 +258,7 @@ func (a *Attempt) assemblePiece(now time.Time, p []byte) error {
 		}
 		p = p[end:]
 	}
-	return nil
+	return a.countHeld()
 }
 
 // eventEnd is how most deployments end an event.
@@ -279,6 +300,9 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 	}
 	if sig.UsageOnly && a.asksUsage {
 		return sig.Tokens, nil
+	}
+	if len(ev.Raw) > buffer.CountedBytes {
+		dst.Grow(len(ev.Raw) + buffer.Tailroom)
 	}
 	dst.B = append(dst.B, ev.Raw...)
 	return sig.Tokens, nil
