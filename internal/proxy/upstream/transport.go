@@ -82,6 +82,10 @@ func (c *Config) transportKey() (transportKey, error) {
 // Transports are the HTTP transports of one configuration. They are not safe for
 // concurrent use; the Deployments made with them are.
 type Transports struct {
+	// MaxIdleConns bounds the idle connections of each transport; 0 does not. Set it
+	// before the first Deployment.
+	MaxIdleConns int
+
 	dial   DialFunc
 	before *Transports
 	byKey  map[transportKey]*http.Transport
@@ -112,6 +116,7 @@ func (t *Transports) get(c *Config) (*http.Transport, error) {
 			delete(t.byKey, key)
 			return nil, err
 		}
+		t.byKey[key].MaxIdleConns = t.MaxIdleConns
 	}
 	return t.byKey[key], nil
 }
