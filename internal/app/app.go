@@ -187,7 +187,7 @@ func (a *App) listen(metrics *telemetry.Metrics) error {
 // limitConns has l keep at most so many connections open; 0 is not a limit.
 func (a *App) limitConns(l *listener, most int) {
 	if most > 0 {
-		l.socket = a.gateway.LimitConns(l.socket, most, l.server.TLSConfig)
+		l.socket = a.gateway.LimitConns(l.socket, most, a.limits.refusals, l.server.TLSConfig)
 	}
 }
 

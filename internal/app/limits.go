@@ -37,6 +37,7 @@ const (
 	maxReservedFiles   = 512
 	idleFilesShare     = 8 // for idle connections to deployments
 	adminFilesShare    = 4 // of the reserved ones, for the admin listener's connections
+	refusedFilesShare  = 8 // of the reserved ones, for those that each listener refuses
 )
 
 // processLimits are what the process may use of the host. Zero fields are not limited.
@@ -46,12 +47,13 @@ type processLimits struct {
 	connections  int   // of clients
 	admin        int   // connections of the admin listener
 	idle         int   // connections to deployments that are idle
+	refusals     int   // connections that each listener refuses at one time
 	before       int64 // the runtime's memory limit to put back
 }
 
 // newProcessLimits reads the limits of the host and sets the runtime's.
 func (a *App) newProcessLimits(s config.Server) processLimits {
-	l := processLimits{before: debug.SetMemoryLimit(-1)}
+	l := processLimits{before: debug.SetMemoryLimit(-1), refusals: maxReservedFiles / refusedFilesShare}
 	l.runtimeBytes = runtimeBytes(int64(s.MemoryLimit), l.before)
 	if l.runtimeBytes > 0 {
 		debug.SetMemoryLimit(l.runtimeBytes)
@@ -70,7 +72,7 @@ func (a *App) newProcessLimits(s config.Server) processLimits {
 // limitFiles shares the descriptors out.
 func (l *processLimits) limitFiles(files int) {
 	reserved := min(files/reservedFilesShare, maxReservedFiles)
-	l.admin = max(reserved/adminFilesShare, 1)
+	l.admin, l.refusals = max(reserved/adminFilesShare, 1), max(reserved/refusedFilesShare, 1)
 	l.idle = max(files/idleFilesShare, 1)
 	clients := max((files-reserved-l.idle)/2, 1)
 	if l.connections == 0 || clients < l.connections {

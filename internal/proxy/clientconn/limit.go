@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// maxRefusals is how many connections beyond the limit are answered at one time.
-	// Further ones are closed without a response.
-	maxRefusals = 16
+	// refusalWait is how long a connection beyond the limit waits while as many as may
+	// be are being answered. Then it is closed without a response: those clients are
+	// silent.
+	refusalWait = 25 * time.Millisecond
 	// refusalTimeout is how long a refused client has to send its request and to read
 	// the response.
 	refusalTimeout = time.Second
@@ -20,6 +21,8 @@ const (
 // LimitOptions are the limit of a listener's connections.
 type LimitOptions struct {
 	Max int // connections at one time
+	// Refusals is how many connections beyond Max are answered at one time.
+	Refusals int
 	// Refusal is the whole HTTP/1.1 response to a connection beyond Max.
 	Refusal []byte
 	TLS     *tls.Config // of the server; nil without TLS
@@ -29,22 +32,21 @@ type LimitOptions struct {
 
 // Limit returns a listener that accepts every connection of l and returns at most
 // options.Max at one time. It answers further ones itself and closes them, so that
-// they do not wait in the queue of the listener, and take no more than 16
-// descriptors. A connection counts until it is closed, whoever holds it.
+// they do not wait in the queue of the listener. A connection counts until it is closed, whoever holds it.
 func Limit(l net.Listener, options LimitOptions) net.Listener {
 	if options.TLS != nil {
 		options.TLS = options.TLS.Clone()
 		options.TLS.NextProtos = []string{"http/1.1"} // which Refusal is
 	}
-	return &limitedListener{Listener: l, options: options}
+	return &limitedListener{Listener: l, options: options, refusing: make(chan struct{}, options.Refusals)}
 }
 
 // limitedListener is the listener of Limit.
 type limitedListener struct {
 	net.Listener
 	options  LimitOptions
-	open     atomic.Int64 // connections that were returned
-	refusing atomic.Int64
+	open     atomic.Int64  // connections that were returned
+	refusing chan struct{} // one for each that is being answered
 }
 
 // Accept returns the next connection within the limit.
@@ -61,18 +63,18 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if l.options.Refused != nil {
 			l.options.Refused()
 		}
-		if l.refusing.Add(1) > maxRefusals {
-			l.refusing.Add(-1)
+		select {
+		case l.refusing <- struct{}{}:
+			go l.refuse(conn)
+		case <-time.After(refusalWait):
 			conn.Close()
-			continue
 		}
-		go l.refuse(conn)
 	}
 }
 
 // refuse answers the first request of conn and closes it.
 func (l *limitedListener) refuse(conn net.Conn) {
-	defer l.refusing.Add(-1)
+	defer func() { <-l.refusing }()
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(refusalTimeout)); err != nil {
 		return

@@ -15,6 +15,8 @@ import (
 	"time"
 )
 
+const maxRefusals = 16
+
 const testRefusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfull"
 
 // TestLimit opens more connections than may be open at one time: the others get the
@@ -32,7 +34,7 @@ func TestLimit(t *testing.T) {
 			config := certified.TLS
 			certified.Close()
 			var refused atomic.Int64
-			options := LimitOptions{Max: most, Refusal: []byte(testRefusal), Refused: func() { refused.Add(1) }}
+			options := LimitOptions{Max: most, Refusals: maxRefusals, Refusal: []byte(testRefusal), Refused: func() { refused.Add(1) }}
 			if encrypted {
 				options.TLS = config
 			}
@@ -112,7 +114,7 @@ func TestLimitSilent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := Limit(inner, LimitOptions{Max: 0, Refusal: []byte(testRefusal)})
+	l := Limit(inner, LimitOptions{Max: 0, Refusals: maxRefusals, Refusal: []byte(testRefusal)})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

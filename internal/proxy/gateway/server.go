@@ -22,9 +22,9 @@ const headerLimitFactor = 4
 const refusedLogEvery = 10 * time.Second
 
 // LimitConns returns a listener for Server's server that has at most so many
-// connections of l open at one time. Further ones get a 503. tlsConfig is that of the
-// server.
-func (g *Gateway) LimitConns(l net.Listener, most int, tlsConfig *tls.Config) net.Listener {
+// connections of l open at one time. Further ones get a 503, up to refusals of them at
+// one time. tlsConfig is that of the server.
+func (g *Gateway) LimitConns(l net.Listener, most, refusals int, tlsConfig *tls.Config) net.Listener {
 	e := tooManyConnections()
 	body := wire.AppendError(nil, e)
 	resp := http.Response{
@@ -36,7 +36,7 @@ func (g *Gateway) LimitConns(l net.Listener, most int, tlsConfig *tls.Config) ne
 	_ = resp.Write(&refusal) // to memory
 	var logged time.Time
 	return clientconn.Limit(l, clientconn.LimitOptions{
-		Max: most, Refusal: refusal.Bytes(), TLS: tlsConfig,
+		Max: most, Refusals: refusals, Refusal: refusal.Bytes(), TLS: tlsConfig,
 		Refused: func() {
 			if now := g.deps.Now(); now.Sub(logged) >= refusedLogEvery {
 				logged = now

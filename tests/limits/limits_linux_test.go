@@ -1,0 +1,324 @@
+package limits
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const mib = 1 << 20
+
+// short is a small request for a stream, and ask one for a whole response.
+const (
+	short = `{"model":"gpt-4o-mini","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}]}`
+	ask   = `{"model":"gpt-4o-mini","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}`
+)
+
+// large is a request of about so many bytes.
+func large(bytes int) string {
+	return `{"model":"gpt-4o-mini","max_tokens":50,"messages":[{"role":"user","content":"` + strings.Repeat("x", bytes-120) + `"}]}`
+}
+
+// holding is a deployment whose streams go on until release.
+func holding(t *testing.T) (d *deployment, release func()) {
+	t.Helper()
+	released := make(chan struct{})
+	d = newDeployment(t, func(conn net.Conn, _ bool) {
+		if _, err := io.WriteString(conn, streamHead+chunk(delta)); err != nil {
+			return
+		}
+		<-released
+		_, _ = io.WriteString(conn, chunk(delta+final)+"0\r\n\r\n")
+	})
+	return d, sync.OnceFunc(func() { close(released) })
+}
+
+// burst opens so many streams, a few at a time, and returns those that have begun
+// and how many were refused.
+func (p *program) burst(streams int) (begun []*client, refusals int) {
+	p.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 64)
+	for range streams {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			conn, err := net.Dial("tcp", p.data)
+			if err != nil {
+				p.Error(err)
+				return
+			}
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			p.Cleanup(func() { conn.Close() })
+			c := &client{Conn: conn}
+			c.in = newReader(conn)
+			c.post(short)
+			resp, err := c.head()
+			if err != nil {
+				p.Errorf("no response: %v", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if resp.StatusCode == 200 {
+				begun = append(begun, c)
+				return
+			}
+			text, _ := io.ReadAll(resp.Body)
+			conn.Close()
+			refused(p.T, resp.StatusCode, resp.Header, string(text))
+			refusals++
+		})
+	}
+	wg.Wait()
+	return begun, refusals
+}
+
+// finish reads the streams to their ends.
+func (p *program) finish(streams []*client) {
+	p.Helper()
+	whole := 0
+	for _, c := range streams {
+		text, err := io.ReadAll(io.LimitReader(untilDone{c}, mib))
+		if err == nil && strings.Contains(string(text), "[DONE]") {
+			whole++
+		}
+		c.Close()
+	}
+	if whole != len(streams) {
+		p.Errorf("%d of %d streams under way ended well", whole, len(streams))
+	}
+}
+
+// TestFiles opens more connections than there are descriptors for. New ones are
+// answered at once, streams under way and the admin listener go on, and afterwards
+// everything is as before.
+func TestFiles(t *testing.T) {
+	up, release := holding(t)
+	p := start(t, up, launch{shell: "ulimit -n 256;"})
+	p.healthy()
+	begun, refusals := p.burst(400)
+	if len(begun) < 40 || refusals == 0 {
+		t.Errorf("%d streams began, %d were refused", len(begun), refusals)
+	}
+	p.healthy()
+	// Clients that connect and stay silent do not use up what is left either.
+	for range 100 {
+		conn, err := net.Dial("tcp", p.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	// Nor do those of the admin listener.
+	for range 200 {
+		conn, err := net.Dial("tcp", p.admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	p.healthy()
+	release()
+	p.finish(begun)
+	p.await("recovery", func() bool {
+		c := p.dial()
+		c.post(short)
+		status, _, _, err := c.whole()
+		return err == nil && status == 200
+	})
+	if log := p.log.String(); strings.Contains(log, "too many open files") {
+		t.Error("descriptors ran out")
+	}
+}
+
+// TestStreams opens more streams than memory suffices for.
+func TestStreams(t *testing.T) {
+	for _, tt := range []struct {
+		limit, streams, least int
+		long                  bool
+	}{
+		{96, 3_000, 200, false},
+		{256, 9_000, 1_500, true},
+	} {
+		t.Run(fmt.Sprintf("%d in %d MiB", tt.streams, tt.limit), func(t *testing.T) {
+			if tt.long && !*long {
+				t.Skip("takes more memory than a test should; run it with -long")
+			}
+			up, release := holding(t)
+			p, limit := startWithin(t, up, tt.limit*mib)
+			begun, refusals := p.burst(tt.streams)
+			t.Logf("%d streams began, %d were refused, %d MiB at most", len(begun), refusals, p.peak()/mib)
+			if len(begun) < tt.least || refusals == 0 {
+				t.Errorf("%d streams began, %d were refused", len(begun), refusals)
+			}
+			p.healthy()
+			release()
+			p.finish(begun)
+			limit()
+			p.await("recovery", func() bool {
+				c := p.dial()
+				c.post(short)
+				status, _, _, err := c.whole()
+				return err == nil && status == 200
+			})
+			if n := p.outcomes(len(begun) + 1)["refused_queue"]; n == 0 {
+				t.Error("no refusal was recorded")
+			}
+		})
+	}
+}
+
+// TestBodies sends large requests at one time, whose bodies do not fit together.
+func TestBodies(t *testing.T) {
+	for _, tt := range []struct {
+		limit, body, requests int
+		long                  bool
+	}{
+		{256, 12 * mib, 30, false},
+		{1024, 49 * mib, 10, true},
+		{1024, 49 * mib, 40, true},
+	} {
+		t.Run(fmt.Sprintf("%d of %d MiB in %d MiB", tt.requests, tt.body/mib, tt.limit), func(t *testing.T) {
+			if tt.long && !*long {
+				t.Skip("takes more memory than a test should; run it with -long")
+			}
+			up := newDeployment(t, answer)
+			p, limit := startWithin(t, up, tt.limit*mib)
+			body := large(tt.body)
+			var served, turnedAway atomic.Int64
+			var wg sync.WaitGroup
+			for range tt.requests {
+				c := p.dial()
+				wg.Go(func() {
+					c.post(body)
+					status, header, text, err := c.whole()
+					switch {
+					case err != nil: // the client was still sending when it was refused
+						turnedAway.Add(1)
+					case status == 200:
+						served.Add(1)
+					default:
+						turnedAway.Add(1)
+						refused(t, status, header, text)
+					}
+				})
+			}
+			wg.Wait()
+			t.Logf("%d served, %d refused, %d MiB at most", served.Load(), turnedAway.Load(), p.peak()/mib)
+			limit()
+			if served.Load() == 0 {
+				t.Error("none was served")
+			}
+			p.await("recovery", func() bool {
+				c := p.dial()
+				c.post(body)
+				status, _, _, err := c.whole()
+				return err == nil && status == 200
+			})
+			if counts := p.outcomes(tt.requests + 1); counts["ok"] != int(served.Load())+1 {
+				t.Errorf("outcomes %v", counts)
+			}
+		})
+	}
+}
+
+// TestAnnouncedBodies announces bodies of 1 MiB and sends a byte of each. They take
+// what has come, and no more than 64 KiB each with their connections; what the
+// runtime collects late is allowed for.
+func TestAnnouncedBodies(t *testing.T) {
+	const requests = 1000
+	p := start(t, newDeployment(t, answer), launch{})
+	p.healthy()
+	before := p.peak()
+	for range requests {
+		c := p.dial()
+		if _, err := io.WriteString(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.await("the requests", func() bool { return p.inFlight() == requests })
+	grown := p.peak() - before
+	t.Logf("%d KiB each", grown/requests>>10)
+	if grown > 64*mib+requests*64<<10 {
+		t.Errorf("%d requests took %d MiB", requests, grown/mib)
+	}
+}
+
+// TestCostlyJSON sends a body that is made to be costly to read, and to explain.
+func TestCostlyJSON(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"model":"gpt-4o-mini","a":1,`)
+	for i := 0; b.Len() < 41*mib; i++ {
+		fmt.Fprintf(&b, `"%x":1,`, i)
+	}
+	for name, body := range map[string]string{
+		"many members":     b.String() + `"a":2}`,
+		"a name twice":     `{"messages":"` + strings.Repeat("x", 41*mib) + `","a":1,"a":2}`,
+		"names everywhere": `{"a":[` + strings.Repeat(`{"a":1,"b":1,"c":1},`, 2*mib) + `{"a":1,"a":2}]}`,
+		"depth":            strings.Repeat("[", 41*mib),
+		"numbers":          `{"a":[` + strings.Repeat("1e400,", 7*mib) + `1e400],"a":1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, newDeployment(t, answer), launch{})
+			before := p.cpu()
+			c := p.dial()
+			c.post(body)
+			status, _, text, err := c.whole()
+			if err != nil || status != 400 {
+				t.Errorf("%d %.200s, %v", status, text, err)
+			}
+			cpu := p.cpu() - before
+			t.Logf("%d MiB, %v of CPU, %d MiB at most: %.150s", len(body)/mib, cpu, p.peak()/mib, text)
+			if cpu > 20*time.Second {
+				t.Errorf("%v of CPU", cpu)
+			}
+			// The body, those of half and a quarter of the length that it was copied
+			// from, and the process.
+			if peak := p.peak(); peak > 5*41*mib {
+				t.Errorf("%d MiB at most", peak/mib)
+			}
+		})
+	}
+}
+
+// TestLargeEvents has a deployment send an event of 64 MiB in each of many streams,
+// which the client gets as an error.
+func TestLargeEvents(t *testing.T) {
+	const streams, limit = 24, 96
+	up := newDeployment(t, func(conn net.Conn, _ bool) {
+		if _, err := io.WriteString(conn, streamHead+chunk(delta)+fmt.Sprintf("%x\r\ndata: ", 64*mib)); err != nil {
+			return
+		}
+		part := strings.Repeat("x", 64<<10)
+		for range 64 * mib / len(part) {
+			if _, err := io.WriteString(conn, part); err != nil {
+				return
+			}
+		}
+	})
+	p := start(t, up, launch{env: []string{fmt.Sprintf("GOMEMLIMIT=%dMiB", limit)}})
+	var wg sync.WaitGroup
+	for range streams {
+		c := p.dial()
+		wg.Go(func() {
+			c.post(short)
+			if resp, err := c.head(); err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+			}
+			c.Close()
+		})
+	}
+	wg.Wait()
+	p.alive()
+	t.Logf("%d MiB at most", p.peak()/mib)
+	if peak := p.peak(); peak > (limit+32)*mib {
+		t.Errorf("%d MiB at most, with a limit of %d for the runtime", peak/mib, limit)
+	}
+}
