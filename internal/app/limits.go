@@ -31,7 +31,7 @@ const (
 )
 
 // Shares of the descriptor limit. What is left goes in halves to clients and to
-// deployments, because a stream takes one of each.
+// requests in flight, because a stream takes a connection of each kind.
 const (
 	reservedFilesShare = 4 // for files, the admin listener, refusals and name resolution, at most maxReservedFiles
 	maxReservedFiles   = 512
@@ -44,6 +44,7 @@ const (
 type processLimits struct {
 	runtimeBytes int64 // memory of the Go runtime
 	scarce       func(now time.Time) bool
+	inFlight     int   // requests
 	connections  int   // of clients
 	admin        int   // connections of the admin listener
 	idle         int   // connections to deployments that are idle
@@ -58,7 +59,8 @@ func (a *App) newProcessLimits(s config.Server) processLimits {
 	if l.runtimeBytes > 0 {
 		debug.SetMemoryLimit(l.runtimeBytes)
 		l.scarce = hostlimit.NewWatch(l.watermark(), a.opts.Log, nil).Scarce
-		l.connections = int(l.watermark() / connBytes)
+		l.inFlight = max(int(l.watermark()/requestBytes), 1)
+		l.connections = max(int(l.watermark()/connBytes), 1)
 	}
 	if files := hostlimit.Files(); files > 0 {
 		l.limitFiles(files)
@@ -75,9 +77,15 @@ func (l *processLimits) limitFiles(files int) {
 	l.admin, l.refusals = max(reserved/adminFilesShare, 1), max(reserved/refusedFilesShare, 1)
 	l.idle = max(files/idleFilesShare, 1)
 	clients := max((files-reserved-l.idle)/2, 1)
-	if l.connections == 0 || clients < l.connections {
-		l.connections = clients
+	l.connections, l.inFlight = lower(l.connections, clients), lower(l.inFlight, clients)
+}
+
+// lower returns the lower of two limits, of which 0 is none.
+func lower(a, b int) int {
+	if a == 0 || b > 0 && b < a {
+		return b
 	}
+	return a
 }
 
 // runtimeBytes is how much memory the Go runtime may use: a share of limit, which
@@ -100,10 +108,7 @@ func (l *processLimits) watermark() int64 { return l.runtimeBytes / 100 * waterm
 // apply lowers the limits of the gateway to those of the process.
 func (l *processLimits) apply(to *gateway.Limits) {
 	to.MaxIdleConns = l.idle
-	if l.runtimeBytes == 0 {
-		return
-	}
-	to.MaxInFlight = min(to.MaxInFlight, max(int(l.watermark()/requestBytes), 1))
+	to.MaxInFlight = lower(to.MaxInFlight, l.inFlight)
 	if to.BufferBytes == 0 {
 		to.BufferBytes = l.runtimeBytes / 100 * bufferPercent
 	}

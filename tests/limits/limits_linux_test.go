@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,18 +105,17 @@ func TestFiles(t *testing.T) {
 	p := start(t, up, launch{shell: "ulimit -n 256;"})
 	p.healthy()
 	begun, refusals := p.burst(400)
+	t.Logf("%d streams began, %d were refused", len(begun), refusals)
 	if len(begun) < 40 || refusals == 0 {
 		t.Errorf("%d streams began, %d were refused", len(begun), refusals)
 	}
 	p.healthy()
 	// Clients that connect and stay silent do not use up what is left either.
-	for range 100 {
-		conn, err := net.Dial("tcp", p.data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+	silent := make([]net.Conn, 100)
+	for i := range silent {
+		silent[i] = p.dial()
 	}
+	p.healthy()
 	// Nor do those of the admin listener.
 	for range 200 {
 		conn, err := net.Dial("tcp", p.admin)
@@ -124,7 +124,17 @@ func TestFiles(t *testing.T) {
 		}
 		conn.Close()
 	}
-	p.healthy()
+	p.await("the admin listener", func() bool {
+		resp, err := http.Get("http://" + p.admin + "/healthz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	for _, conn := range silent {
+		conn.Close()
+	}
 	release()
 	p.finish(begun)
 	p.await("recovery", func() bool {
@@ -135,6 +145,54 @@ func TestFiles(t *testing.T) {
 	})
 	if log := p.log.String(); strings.Contains(log, "too many open files") {
 		t.Error("descriptors ran out")
+	}
+}
+
+// TestFilesHTTP2 sends more streams on a few connections than there are descriptors
+// for connections to the deployment. The deployment is not blamed.
+func TestFilesHTTP2(t *testing.T) {
+	up, release := holding(t)
+	p := start(t, up, launch{shell: "ulimit -n 256;"})
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	defer release()
+	var statuses [600]atomic.Int64
+	var wg, begun sync.WaitGroup
+	for range 400 {
+		begun.Add(1)
+		wg.Go(func() {
+			began := sync.OnceFunc(begun.Done)
+			defer began()
+			resp, err := transport.RoundTrip(p.request(short))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			statuses[resp.StatusCode].Add(1)
+			if resp.StatusCode == http.StatusOK {
+				began()
+			}
+			text, _ := io.ReadAll(resp.Body)
+			if resp.StatusCode != http.StatusOK {
+				refused(t, resp.StatusCode, resp.Header, string(text))
+			}
+		})
+	}
+	begun.Wait()
+	t.Logf("%d streams began, %d were refused", statuses[200].Load(), statuses[503].Load())
+	if statuses[200].Load() < 40 || statuses[503].Load() == 0 {
+		t.Errorf("%d streams began, %d were refused", statuses[200].Load(), statuses[503].Load())
+	}
+	p.healthy()
+	release()
+	wg.Wait()
+	c := p.dial()
+	c.post(short)
+	if status, _, text, err := c.whole(); err != nil || status != 200 {
+		t.Errorf("afterwards: %d %s %v", status, text, err)
 	}
 }
 
@@ -288,37 +346,71 @@ func TestCostlyJSON(t *testing.T) {
 	}
 }
 
-// TestLargeEvents has a deployment send an event of 64 MiB in each of many streams,
-// which the client gets as an error.
-func TestLargeEvents(t *testing.T) {
-	const streams, limit = 24, 96
-	up := newDeployment(t, func(conn net.Conn, _ bool) {
-		if _, err := io.WriteString(conn, streamHead+chunk(delta)+fmt.Sprintf("%x\r\ndata: ", 64*mib)); err != nil {
-			return
-		}
-		part := strings.Repeat("x", 64<<10)
-		for range 64 * mib / len(part) {
-			if _, err := io.WriteString(conn, part); err != nil {
+// TestLargeResponses has a deployment send 32 MiB in each of many responses, whatever
+// the form, to clients that read all of it or nothing.
+func TestLargeResponses(t *testing.T) {
+	const requests, size, limit = 16, 32 * mib, 96
+	part := strings.Repeat("x", 64<<10)
+	repeat := func(w io.Writer, text string) {
+		for range size / len(part) {
+			if _, err := io.WriteString(w, text); err != nil {
 				return
 			}
 		}
-	})
-	p := start(t, up, launch{env: []string{fmt.Sprintf("GOMEMLIMIT=%dMiB", limit)}})
-	var wg sync.WaitGroup
-	for range streams {
-		c := p.dial()
-		wg.Go(func() {
-			c.post(short)
-			if resp, err := c.head(); err == nil {
-				_, _ = io.Copy(io.Discard, resp.Body)
-			}
-			c.Close()
-		})
 	}
-	wg.Wait()
-	p.alive()
-	t.Logf("%d MiB at most", p.peak()/mib)
-	if peak := p.peak(); peak > (limit+32)*mib {
-		t.Errorf("%d MiB at most, with a limit of %d for the runtime", peak/mib, limit)
+	text := chunk(strings.Replace(delta, "word", part, 1))
+	for _, tt := range []struct {
+		name, request string
+		send          func(conn net.Conn)
+	}{
+		{"one event", short, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, streamHead+chunk(delta)+fmt.Sprintf("%x\r\ndata: ", size))
+			repeat(conn, part)
+		}},
+		{"one event, assembled", ask, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, streamHead+chunk(delta)+fmt.Sprintf("%x\r\ndata: ", size))
+			repeat(conn, part)
+		}},
+		{"events", short, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, streamHead)
+			repeat(conn, text)
+			_, _ = io.WriteString(conn, chunk(final)+"0\r\n\r\n")
+		}},
+		{"assembled", ask, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, streamHead)
+			repeat(conn, text)
+			_, _ = io.WriteString(conn, chunk(final)+"0\r\n\r\n")
+		}},
+		{"one JSON text", ask, func(conn net.Conn) {
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n\"", size+2)
+			repeat(conn, part)
+			_, _ = io.WriteString(conn, `"`)
+		}},
+		{"error", ask, func(conn net.Conn) {
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n", size)
+			repeat(conn, part)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			up := newDeployment(t, func(conn net.Conn, _ bool) { tt.send(conn) })
+			p := start(t, up, launch{env: []string{fmt.Sprintf("GOMEMLIMIT=%dMiB", limit)}})
+			var wg sync.WaitGroup
+			for i := range requests {
+				c := p.dial()
+				wg.Go(func() {
+					defer c.Close()
+					c.post(tt.request)
+					if resp, err := c.head(); err == nil && i%4 > 0 {
+						_, _ = io.Copy(io.Discard, resp.Body)
+					}
+				})
+			}
+			wg.Wait()
+			p.alive()
+			t.Logf("%d MiB at most", p.peak()/mib)
+			if peak := p.peak(); peak > (limit+48)*mib {
+				t.Errorf("%d MiB at most, with a limit of %d for the runtime", peak/mib, limit)
+			}
+		})
 	}
 }

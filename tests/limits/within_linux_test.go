@@ -72,6 +72,16 @@ func controlGroup(t *testing.T) (dir, limit string) {
 	return dir, limit
 }
 
+// request is a request for net/http.
+func (p *program) request(body string) *http.Request {
+	p.Helper()
+	r, err := http.NewRequestWithContext(p.Context(), http.MethodPost, "http://"+p.data+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		p.Fatal(err)
+	}
+	return r
+}
+
 // inFlight asks the admin listener for the requests in flight.
 func (p *program) inFlight() int {
 	p.Helper()

@@ -10,9 +10,9 @@ import (
 // part of what a request takes.
 const CountedBytes = 32 << 10
 
-// bodyShare is which part of the budget request bodies may take. Each attempt sends
-// a copy of its request's body, and the response has to find room as well.
-const bodyShare = 2
+// bodyLimit is which part of a limit request bodies may take. An attempt may send a
+// copy of its request's body, and the response has to find room as well.
+func bodyLimit(limit int64) int64 { return limit / 3 * 2 }
 
 // ErrNoRoom is a read that would exceed the budget.
 var ErrNoRoom = errors.New("the budget of buffered bytes is used up")
@@ -33,7 +33,7 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // MaxBody returns the length of the largest request body that the budget can hold
 // when nothing else does, while it is copied to a larger buffer; 0 means that there
 // is no limit.
-func (b *Budget) MaxBody() int64 { return b.limit.Load() / bodyShare / 2 }
+func (b *Budget) MaxBody() int64 { return bodyLimit(b.limit.Load()) / 2 }
 
 // Reserve adds bytes to those in use, unless that would exceed the limit.
 func (b *Budget) Reserve(bytes int64) bool { return b.reserve(bytes, b.limit.Load()) }

@@ -199,11 +199,11 @@ func (b *Buffer) readMore(expected, limit int64) error {
 	}
 	size = sizeOf(size)
 	if size > CountedBytes {
-		share := b.pools.limit.Load()
+		most := b.pools.limit.Load()
 		if b.body {
-			share /= bodyShare
+			most = bodyLimit(most)
 		}
-		if !b.pools.reserve(int64(size), share) {
+		if !b.pools.reserve(int64(size), most) {
 			return ErrNoRoom
 		}
 	}

@@ -141,7 +141,7 @@ func TestBudget(t *testing.T) {
 		t.Error("the budget has no end")
 	}
 	fill(func() *Buffer { return pools.GetBody(16 << 10) })
-	if used := pools.Used(); used > limit/bodyShare || used < limit/bodyShare-128<<10 {
+	if used := pools.Used(); used > bodyLimit(limit) || used < bodyLimit(limit)-128<<10 {
 		t.Errorf("bodies take %d of %d", used, limit)
 	}
 	fill(func() *Buffer { return pools.Get(4 << 10) })

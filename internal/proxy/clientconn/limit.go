@@ -12,10 +12,10 @@ const (
 	// refusalWait is how long a connection beyond the limit waits while as many as may
 	// be are being answered. Then it is closed without a response: those clients are
 	// silent.
-	refusalWait = 25 * time.Millisecond
+	refusalWait = 250 * time.Millisecond
 	// refusalTimeout is how long a refused client has to send its request and to read
 	// the response.
-	refusalTimeout = time.Second
+	refusalTimeout = 500 * time.Millisecond
 )
 
 // LimitOptions are the limit of a listener's connections.

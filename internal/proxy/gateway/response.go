@@ -57,7 +57,6 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 	defer func() { room.Release() }()
 	body, assembled, err := a.AppendResponse(room.B, f.core.Record().Usage)
 	room.B = body
-	room.Recount()
 	switch {
 	case !assembled:
 		return false

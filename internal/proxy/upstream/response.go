@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -114,11 +115,15 @@ func (a *Attempt) Beginning() []byte {
 func (a *Attempt) BeginningTruncated() bool { return a.headTruncated }
 
 // AppendResponse appends the response that was assembled from a stream to dst. The
+// budget has counted its bytes already. The
 // call's Wait must have returned. It reports false for an attempt whose response
 // did not come as a stream.
 func (a *Attempt) AppendResponse(dst []byte, usage spillway.Usage) (body []byte, assembled bool, err error) {
 	if a.form != Assembled || a.streamReader == nil || a.fault != nil {
 		return dst, false, nil
+	}
+	if held := a.asm.Held(); held > 0 { // enough at once: append would leave several times as much to the collector
+		dst = slices.Grow(dst, held+responseBytes)
 	}
 	body, err = a.asm.AppendResponse(dst, wire.ResponseOptions{Truncate: a.cut, Usage: usage})
 	return body, true, err

@@ -200,7 +200,7 @@ func (a *Attempt) scan(now time.Time, p []byte, dst *buffer.Buffer) error {
 func (a *Attempt) countHeld() error {
 	held := int64(a.scanner.Held() + a.stream.Held())
 	if a.asm != nil {
-		held += int64(a.asm.Held())
+		held += int64(a.asm.Held()) * 2 // once more for the response that AppendResponse makes
 	}
 	switch more := held - a.held; {
 	case more > 0 && !a.call.Buffers.Reserve(more):
