@@ -33,7 +33,7 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // MaxBody returns the length of the largest request body that the budget can hold
 // when nothing else does, while it is copied to a larger buffer; 0 means that there
 // is no limit.
-func (b *Budget) MaxBody() int64 { return bodyLimit(b.limit.Load()) / 2 }
+func (b *Budget) MaxBody() int64 { return max(bodyLimit(b.limit.Load())/2-1, 0) }
 
 // Reserve adds bytes to those in use, unless that would exceed the limit.
 func (b *Budget) Reserve(bytes int64) bool { return b.reserve(bytes, b.limit.Load()) }

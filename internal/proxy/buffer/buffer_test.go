@@ -162,7 +162,7 @@ func TestBudget(t *testing.T) {
 	if used := pools.Used(); used != 0 {
 		t.Errorf("%d bytes still count", used)
 	}
-	if err := read(pools.GetBody(16<<10), pools.MaxBody()-1); err != nil {
+	if err := read(pools.GetBody(16<<10), pools.MaxBody()); err != nil {
 		t.Errorf("the largest body is refused: %v", err)
 	}
 }
