@@ -10,7 +10,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/gateway"
 )
 
-// Shares of memory_limit, in percent. See decision 0029.
+// Shares of memory_limit, in percent.
 const (
 	// runtimePercent is what the Go runtime may use. The kernel counts sockets and
 	// cached files toward a container's limit as well.

@@ -98,3 +98,20 @@ func deepen(n int) byte {
 	}
 	return frame[n/2]
 }
+
+func BenchmarkUse(b *testing.B) {
+	r := newReader()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.use()
+	}
+}
+
+func BenchmarkScarce(b *testing.B) {
+	w := NewWatch(1<<40, slog.New(slog.DiscardHandler), nil)
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Scarce(now)
+	}
+}

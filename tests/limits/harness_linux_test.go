@@ -63,7 +63,7 @@ const configuration = `
 server: {listen: "127.0.0.1:0", admin: "127.0.0.1:0", drain_timeout: 0s, body_timeout: 60s, min_body_rate: 1%s}
 deployments: [{name: a, endpoint: "http://%s", style: openai, model: gpt-4o-mini}]
 pools: [{name: gpt-4o-mini, tiers: [[a]]}]
-classes: [{name: c, window: 5m, slow_after: 5m}]
+classes: [{name: c, window: 5m}]
 anonymous: c
 records: {dir: %q}
 `
@@ -75,7 +75,6 @@ func start(t *testing.T, up *deployment, l launch) *program {
 	p := &program{T: t, records: filepath.Join(dir, "records"), exited: make(chan error, 1)}
 	config := filepath.Join(dir, "spillway.yaml")
 	text := fmt.Sprintf(configuration, l.server, up.addr(), p.records)
-	text = strings.Replace(text, ", slow_after: 5m", "", 1)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

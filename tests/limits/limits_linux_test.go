@@ -209,6 +209,7 @@ func TestStreams(t *testing.T) {
 			if tt.long && !*long {
 				t.Skip("takes more memory than a test should; run it with -long")
 			}
+			needFiles(t, 2*tt.streams)
 			up, release := holding(t)
 			p, limit := startWithin(t, up, tt.limit*mib)
 			begun, refusals := p.burst(tt.streams)
@@ -292,6 +293,7 @@ func TestBodies(t *testing.T) {
 // runtime collects late is allowed for.
 func TestAnnouncedBodies(t *testing.T) {
 	const requests = 1000
+	needFiles(t, 4*requests)
 	p := start(t, newDeployment(t, answer), launch{})
 	p.healthy()
 	before := p.peak()
@@ -307,6 +309,26 @@ func TestAnnouncedBodies(t *testing.T) {
 	if grown > 64*mib+requests*64<<10 {
 		t.Errorf("%d requests took %d MiB", requests, grown/mib)
 	}
+}
+
+// TestLargeHeaders begins headers of almost the size that the server reads, and does
+// not complete them. Those that do not fit are cut off, and others are served.
+func TestLargeHeaders(t *testing.T) {
+	const conns, limit = 1500, 96 * mib
+	needFiles(t, 4*conns)
+	p, held := startWithin(t, newDeployment(t, answer), limit)
+	begin := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 200<<10)
+	for range conns {
+		_, _ = io.WriteString(p.dial(), begin)
+	}
+	c := p.dial()
+	c.post(short)
+	if status, _, text, err := c.whole(); err != nil || status != 200 && status != 503 {
+		t.Errorf("%d %s %v", status, text, err)
+	}
+	t.Logf("%d MiB at most", p.peak()/mib)
+	held()
+	p.healthy()
 }
 
 // TestCostlyJSON sends a body that is made to be costly to read, and to explain.

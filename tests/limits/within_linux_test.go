@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -70,6 +71,15 @@ func controlGroup(t *testing.T) (dir, limit string) {
 		return "", ""
 	}
 	return dir, limit
+}
+
+// needFiles skips the test where a process may have fewer descriptors open.
+func needFiles(t *testing.T, files int) {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < uint64(files) {
+		t.Skipf("needs %d file descriptors: %d, %v", files, limit.Cur, err)
+	}
 }
 
 // request is a request for net/http.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 )
 
 const (
@@ -26,6 +28,9 @@ type LimitOptions struct {
 	// Refusal is the whole HTTP/1.1 response to a connection beyond Max.
 	Refusal []byte
 	TLS     *tls.Config // of the server; nil without TLS
+	// Headers counts the headers that clients of an attached server have begun and not
+	// completed; it may be nil. A connection for which there is no room is closed.
+	Headers *buffer.Budget
 	// Refused is called for each such connection, in one goroutine; nil is not called.
 	Refused func()
 }
@@ -57,7 +62,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= int64(l.options.Max) {
-			return &limitedConn{Conn: conn, open: &l.open}, nil
+			limited := &limitedConn{Conn: conn, open: &l.open, budget: l.options.Headers}
+			limited.header.Store(noHeader) // until the server has attached it
+			return limited, nil
 		}
 		l.open.Add(-1)
 		if l.options.Refused != nil {
@@ -99,17 +106,81 @@ func (l *limitedListener) refuse(conn net.Conn) {
 	}
 }
 
-// limitedConn is a connection that counts until it is closed.
+// freeHeaderBytes is how much of a header does not count.
+const freeHeaderBytes = 8 << 10
+
+// noHeader is the header of a limitedConn while a request is being served.
+const noHeader = -1
+
+// limitedConn is a connection that counts until it is closed. It counts the bytes of a
+// request's header as well, because the server keeps them before any handler sees
+// the request: thousands of clients that do not complete theirs would take as many
+// times its limit.
 type limitedConn struct {
 	net.Conn
-	open *atomic.Int64
-	once sync.Once
+	open   *atomic.Int64
+	budget *buffer.Budget // nil does not count headers
+	once   sync.Once
+
+	header  atomic.Int64 // bytes of the header that is being read, or noHeader
+	counted atomic.Int64 // of those, what the budget counts
+}
+
+// limitedConnOf returns the limitedConn below conn, or nil.
+func limitedConnOf(conn net.Conn) *limitedConn {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = over.NetConn()
+	}
+	if again, ok := conn.(*readAheadConn); ok {
+		return limitedConnOf(again.Conn)
+	}
+	limited, _ := conn.(*limitedConn)
+	return limited
+}
+
+// Read reads from the connection.
+func (c *limitedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if have := c.header.Load(); have != noHeader && c.budget != nil {
+		have += int64(n)
+		c.header.Store(have)
+		if have > freeHeaderBytes {
+			if !c.budget.Reserve(int64(n)) {
+				// The server closes the connection without a response, as it does after
+				// errors of the network; others it takes for a malformed request.
+				return 0, &net.OpError{Op: "read", Net: "tcp", Addr: c.RemoteAddr(), Err: buffer.ErrNoRoom}
+			}
+			c.counted.Add(int64(n))
+		}
+	}
+	return n, err
+}
+
+// beginHeader says that the next bytes are those of a header. c may be nil.
+func (c *limitedConn) beginHeader() {
+	if c != nil {
+		c.header.Store(0)
+	}
+}
+
+// endHeader says that the header has been read. c may be nil.
+func (c *limitedConn) endHeader() {
+	if c == nil {
+		return
+	}
+	c.header.Store(noHeader)
+	if c.counted.Load() != 0 {
+		c.budget.Add(-c.counted.Swap(0))
+	}
 }
 
 // Close closes the connection, and makes room for another.
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(func() { c.open.Add(-1) })
+	c.once.Do(func() {
+		c.endHeader()
+		c.open.Add(-1)
+	})
 	return err
 }
 

@@ -9,10 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 )
 
 const maxRefusals = 16
@@ -139,4 +142,82 @@ func TestLimitSilent(t *testing.T) {
 	}
 	l.Close()
 	<-done
+}
+
+// TestLimitHeaders counts headers that are not complete, and lets go of them once
+// they are, or their connection is closed.
+func TestLimitHeaders(t *testing.T) {
+	var pools buffer.Pools
+	pools.SetLimit(100 << 10)
+	inFlight := make(chan int64)
+	server := &http.Server{MaxHeaderBytes: 1 << 20, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := new(Conn)
+		c.Init(w, r, Options{Now: time.Now, WriteTimeout: writeTimeout})
+		inFlight <- pools.Used()
+		c.Start(http.StatusOK)
+		c.EndResponse(true)
+	})}
+	Attach(server, ServerOptions{Base: t.Context(), Buffers: &pools, Now: time.Now})
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	l := Limit(inner, LimitOptions{Max: 100, Refusals: 1, Headers: &pools.Budget})
+	go func() { ended <- server.Serve(l) }()
+	defer func() {
+		server.Close()
+		<-ended
+	}()
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	await := func(least, most int64) {
+		t.Helper()
+		end := time.Now().Add(time.Minute)
+		for used := pools.Used(); used < least || used > most; used = pools.Used() {
+			if time.Now().After(end) {
+				t.Fatalf("%d bytes count, want %d to %d", used, least, most)
+			}
+			runtime.Gosched()
+		}
+	}
+	const long = 60 << 10
+	begin := "GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", long)
+	conn := dial()
+	in := bufio.NewReader(conn)
+	for range 2 { // a connection is used again
+		if _, err := io.WriteString(conn, begin); err != nil {
+			t.Fatal(err)
+		}
+		await(long-freeHeaderBytes, long+freeHeaderBytes)
+		if _, err := io.WriteString(conn, "\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if used := <-inFlight; used != 0 {
+			t.Errorf("%d bytes count while the request is served", used)
+		}
+		if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp, err)
+		}
+	}
+	if _, err := io.WriteString(conn, begin); err != nil {
+		t.Fatal(err)
+	}
+	await(long-freeHeaderBytes, long+freeHeaderBytes)
+	second := dial()
+	defer second.Close()
+	_, _ = io.WriteString(second, begin)
+	if _, err := second.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a header without room was not cut off: %v", err)
+	}
+	conn.Close()
+	await(0, 0)
 }

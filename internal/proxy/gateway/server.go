@@ -36,7 +36,7 @@ func (g *Gateway) LimitConns(l net.Listener, most, refusals int, tlsConfig *tls.
 	_ = resp.Write(&refusal) // to memory
 	var logged time.Time
 	return clientconn.Limit(l, clientconn.LimitOptions{
-		Max: most, Refusals: refusals, Refusal: refusal.Bytes(), TLS: tlsConfig,
+		Max: most, Refusals: refusals, Refusal: refusal.Bytes(), TLS: tlsConfig, Headers: &g.buffers.Budget,
 		Refused: func() {
 			if now := g.deps.Now(); now.Sub(logged) >= refusedLogEvery {
 				logged = now
