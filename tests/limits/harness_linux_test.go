@@ -61,7 +61,7 @@ type launch struct {
 
 const configuration = `
 server: {listen: "127.0.0.1:0", admin: "127.0.0.1:0", drain_timeout: 0s, body_timeout: 60s, min_body_rate: 1%s}
-deployments: [{name: a, endpoint: "http://%s", style: openai, model: gpt-4o-mini}]
+deployments: [{name: a, endpoint: "%s", style: openai, model: gpt-4o-mini, tls: {insecure_skip_verify: true}}]
 pools: [{name: gpt-4o-mini, tiers: [[a]]}]
 classes: [{name: c, window: 5m}]
 anonymous: c
@@ -71,10 +71,16 @@ records: {dir: %q}
 // start starts the gateway before a deployment.
 func start(t *testing.T, up *deployment, l launch) *program {
 	t.Helper()
+	return startBefore(t, "http://"+up.addr(), l)
+}
+
+// startBefore starts the gateway before the deployment at endpoint.
+func startBefore(t *testing.T, endpoint string, l launch) *program {
+	t.Helper()
 	dir := t.TempDir()
 	p := &program{T: t, records: filepath.Join(dir, "records"), exited: make(chan error, 1)}
 	config := filepath.Join(dir, "spillway.yaml")
-	text := fmt.Sprintf(configuration, l.server, up.addr(), p.records)
+	text := fmt.Sprintf(configuration, l.server, endpoint, p.records)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

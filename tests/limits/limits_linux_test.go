@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -308,6 +309,48 @@ func TestAnnouncedBodies(t *testing.T) {
 	t.Logf("%d KiB each", grown/requests>>10)
 	if grown > 64*mib+requests*64<<10 {
 		t.Errorf("%d requests took %d MiB", requests, grown/mib)
+	}
+}
+
+// TestSlowReaders has clients that stop reading streams, which the deployment sends over
+// HTTP/2 as fast as it can. Each takes at most 256 KiB with its request; what the
+// runtime collects late is allowed for.
+func TestSlowReaders(t *testing.T) {
+	const clients = 150
+	needFiles(t, 4*clients)
+	var blocked atomic.Int64
+	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		control := http.NewResponseController(w)
+		event := strings.Replace(delta, "word", strings.Repeat("x", 8<<10), 1)
+		for {
+			_ = control.SetWriteDeadline(time.Now().Add(2 * time.Second))
+			if _, err := io.WriteString(w, event); err != nil || control.Flush() != nil {
+				blocked.Add(1)
+				<-r.Context().Done()
+				return
+			}
+		}
+	}))
+	up.EnableHTTP2 = true
+	up.StartTLS()
+	defer up.Close()
+	p := startBefore(t, up.URL, launch{server: ", write_timeout: 5m"})
+	p.healthy()
+	before := p.peak()
+	for range clients {
+		c := p.dial()
+		if err := c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+			t.Fatal(err)
+		}
+		c.post(short)
+	}
+	p.await("the streams to block", func() bool { return blocked.Load() == clients })
+	grown := p.peak() - before
+	t.Logf("%d KiB each", grown/clients>>10)
+	if grown > 64*mib+clients*256<<10 {
+		t.Errorf("%d slow readers took %d MiB", clients, grown/mib)
 	}
 }
 

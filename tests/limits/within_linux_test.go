@@ -33,10 +33,15 @@ func startWithin(t *testing.T, up *deployment, bytes int) (p *program, limit fun
 		}
 		p = start(t, up, launch{shell: fmt.Sprintf("echo $$ > %s/cgroup.procs;", group)})
 	}
-	t.Logf("control group %q", group)
 	return p, func() {
 		t.Helper()
 		p.alive()
+		for _, name := range []string{"memory.max_usage_in_bytes", "memory.peak"} {
+			if text, err := os.ReadFile(filepath.Join(group, name)); err == nil {
+				counted, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+				t.Logf("the kernel counted %d MiB at most", counted/mib)
+			}
+		}
 		if peak := p.peak(); peak > bytes {
 			t.Errorf("%d MiB at most, with a limit of %d", peak/mib, bytes/mib)
 		}

@@ -139,7 +139,9 @@ func (a *Attempt) nextEvents() (*buffer.Buffer, error) {
 		return room, nil
 	}
 	defer room.Release()
-	events := a.call.Buffers.Get(len(room.B) + buffer.Tailroom)
+	// Enough for all that can come out, unless that is an unusually large event: a
+	// buffer that grows is lost to its pool.
+	events := a.call.Buffers.Get(min(a.scanner.Pending()+len(room.B)+buffer.Tailroom, buffer.CountedBytes))
 	events.B = events.B[:buffer.Headroom]
 	fault := a.scan(a.readAt, p, events)
 	if err != nil {

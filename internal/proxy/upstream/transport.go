@@ -45,8 +45,8 @@ const (
 	connReadBytes  = 1152
 	connWriteBytes = 1536
 	// streamWindowBytes is how much of one HTTP/2 response a deployment may send
-	// ahead of a client that is slower.
-	streamWindowBytes = 1 << 20
+	// ahead of a client that is slower. With the rest of a stream it takes 256 KiB.
+	streamWindowBytes = 192 << 10
 	// maxUpstreamHeaderBytes bounds the headers of a response.
 	maxUpstreamHeaderBytes = 256 << 10
 )

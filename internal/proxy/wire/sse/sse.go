@@ -121,6 +121,15 @@ func (s *Scanner) releaseLast() {
 	s.joined, s.carry[s.held^1] = small(s.joined), small(s.carry[s.held^1])
 }
 
+// Pending returns how many bytes of the open event the scanner holds, which come out
+// with its end.
+func (s *Scanner) Pending() int {
+	if !s.open {
+		return 0
+	}
+	return len(s.carry[s.held])
+}
+
 // Held returns how many bytes the scanner holds between two pieces of the stream,
 // from keepBytes on; smaller buffers count as nothing. Some may back the last event.
 func (s *Scanner) Held() int {
