@@ -68,6 +68,7 @@ type App struct {
 	reloads     reloader
 	collector   *collector
 	learner     *learner // nil without a store
+	limits      processLimits
 }
 
 // listener is a server with its socket.
@@ -102,11 +103,13 @@ func (a *App) start() error {
 		return err
 	}
 	a.cfg, a.reloads.at = cfg, time.Now()
+	a.limits = a.newProcessLimits(cfg.Server)
 	a.providers.Store(providers(cfg))
 	settings, err := build(cfg)
 	if err != nil {
 		return err
 	}
+	a.limits.apply(&settings.Limits)
 	recorders, err := a.openOutputs()
 	if err != nil {
 		return err
@@ -115,7 +118,9 @@ func (a *App) start() error {
 	if metrics != nil {
 		recorders = append(recorders, metrics)
 	}
-	a.gateway, err = gateway.New(settings, gateway.Deps{Recorder: recorders, Logger: a.opts.Log, Dial: a.opts.dial})
+	a.gateway, err = gateway.New(settings, gateway.Deps{
+		Recorder: recorders, Logger: a.opts.Log, Dial: a.opts.dial, Scarce: a.limits.scarce,
+	})
 	if err != nil {
 		return fmt.Errorf("starting the gateway: %w", err)
 	}
@@ -171,10 +176,19 @@ func (a *App) listen(metrics *telemetry.Metrics) error {
 			a.data.socket.Close()
 			return err
 		}
+		a.limitConns(a.admin, a.limits.admin)
 		a.admin.serve()
 	}
+	a.limitConns(a.data, a.limits.connections)
 	a.data.serve()
 	return nil
+}
+
+// limitConns has l keep at most so many connections open; 0 is not a limit.
+func (a *App) limitConns(l *listener, most int) {
+	if most > 0 {
+		l.socket = a.gateway.LimitConns(l.socket, most, a.limits.refusals, l.server.TLSConfig)
+	}
 }
 
 // loadCertificate reads the listener's certificate; nil where it speaks no TLS.
@@ -322,6 +336,7 @@ func (a *App) drain(ctx context.Context) error {
 // closeBackends closes what the gateway depends on.
 func (a *App) closeBackends() error {
 	a.collector.stop()
+	a.limits.restore()
 	a.learner.stop() // before the store is closed
 	var errs []error
 	for _, o := range a.outputs {

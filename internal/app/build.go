@@ -48,6 +48,7 @@ func limits(s config.Server) gateway.Limits {
 	return gateway.Limits{
 		MaxBodyBytes: int64(s.MaxBodyBytes), MaxHeaderBytes: int(s.MaxHeaderBytes), MaxResponseBytes: int64(s.MaxAnswerBytes),
 		MaxErrorBytes: int64(s.MaxErrorBytes), MaxEventBytes: int(s.MaxEventBytes), MaxInFlight: s.MaxInFlight,
+		BufferBytes:       int64(s.BufferLimit),
 		ReadHeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, MinBodyRate: int64(s.MinBodyRate),
 		IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout, Heartbeat: orNever(s.Heartbeat),
 	}

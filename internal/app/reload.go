@@ -87,6 +87,7 @@ func (a *App) reload() error {
 	if err != nil {
 		return err
 	}
+	a.limits.apply(&settings.Limits)
 	certificate, err := loadCertificate(cfg.Server.TLS)
 	if err != nil {
 		return err
@@ -117,6 +118,8 @@ func waitForStart(was, is *config.Config) (names []string) {
 		{"server.idle_timeout", was.Server.IdleTimeout != is.Server.IdleTimeout},
 		{"server.drain_timeout", was.Server.DrainTimeout != is.Server.DrainTimeout},
 		{"server.max_header_bytes", was.Server.MaxHeaderBytes != is.Server.MaxHeaderBytes},
+		{"server.max_connections", was.Server.MaxConnections != is.Server.MaxConnections},
+		{"server.memory_limit", was.Server.MemoryLimit != is.Server.MemoryLimit},
 		{"server.leave_streams", was.Server.LeaveStreams != is.Server.LeaveStreams},
 		{"records", was.Records != is.Records},
 		{"store", was.Store != is.Store},

@@ -80,7 +80,7 @@ var rooms = []room{
 	{dir: "internal/observe/kql/answer", may: []string{"internal/chart", "internal/observe/kql"}, pure: true},
 	{dir: "examples"},
 	{dir: "internal/app", may: []string{
-		".", "internal/config", "internal/policy", "internal/proxy/gateway", "internal/proxy/upstream", "internal/proxy/wire", "internal/lab/azuresim", "internal/lab/setup", "internal/lab/whatif",
+		".", "internal/config", "internal/hostlimit", "internal/policy", "internal/proxy/gateway", "internal/proxy/upstream", "internal/proxy/wire", "internal/lab/azuresim", "internal/lab/setup", "internal/lab/whatif",
 		"internal/observe/export", "internal/observe/genai", "internal/observe/lockfile", "internal/observe/otlp", "internal/observe/store",
 		"internal/observe/telemetry", "internal/diagnose", "internal/diagnose/imports", "internal/diagnose/replay", "internal/diagnose/rules",
 	}, clock: true},
@@ -88,6 +88,7 @@ var rooms = []room{
 	{dir: "cmd/spillway", may: []string{"internal/cli"}},
 	{dir: "cmd/spillway-export", may: []string{"internal/observe/export", "internal/observe/export/sink"}},
 	{dir: "internal/archtest"},
+	{dir: "internal/hostlimit", clock: true},
 	{dir: "internal/memnet"}, // a network for tests in virtual time
 	{dir: "tests"},           // of the whole program: test files only
 }
@@ -100,6 +101,7 @@ var everywhere = []string{"internal/defaults"}
 // libraries of the places that records are exported to.
 var behind = map[string]string{
 	"github.com/go-json-experiment/json":     "internal/proxy/wire",
+	"github.com/KimMachineGun/automemlimit":  "internal/hostlimit",
 	"go.opentelemetry.io":                    "internal/observe/otlp",
 	"github.com/Azure":                       "internal/observe/export/sink",
 	"github.com/minio/minio-go/v7":           "internal/observe/export/sink",

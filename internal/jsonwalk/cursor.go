@@ -189,8 +189,12 @@ func (c *Cursor) leap() {
 		case '[':
 			level++
 			if c.i > tried && c.numberFollows() {
-				tried = c.i + bytes.IndexByte(c.b[c.i:], ']')
-				if tried > c.i && flat(c.b[c.i+1:tried]) {
+				length := bytes.IndexByte(c.b[c.i:], ']')
+				if length < 0 {
+					c.Fail() // the array has no end
+					return
+				}
+				if tried = c.i + length; flat(c.b[c.i+1 : tried]) {
 					c.i = tried - 1
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -101,5 +102,22 @@ func TestRewind(t *testing.T) {
 	c.Rewind(at)
 	if again := string(c.Value()); again != first || first != `{"b":1}` {
 		t.Errorf("%q and then %q", first, again)
+	}
+}
+
+// TestValueLinear passes texts on which a search for each bracket would take
+// quadratic time: minutes.
+func TestValueLinear(t *testing.T) {
+	for _, part := range []string{"[1,", "[1]", "[[", "{", `"\\`, `["`, `[1,"]",`} {
+		text := []byte("[" + strings.Repeat(part, 4<<20/len(part)))
+		began := time.Now()
+		for _, c := range []Cursor{Lax(text), Strict(text)} {
+			if c.Value(); !c.Bad() {
+				t.Errorf("%q without an end was accepted", part)
+			}
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%q took %v", part, took)
+		}
 	}
 }

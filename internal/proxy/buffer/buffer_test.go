@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/iotest"
 )
 
 func TestSent(t *testing.T) {
@@ -33,7 +34,7 @@ func TestReadAtMost(t *testing.T) {
 	for _, size := range []int{0, 1, 1023, 1024, 1025, 5000, 1 << 20, 1<<20 + 1} {
 		for _, limit := range []int{size, size - 1} {
 			buf := pools.Get(100)
-			within, err := buf.ReadAtMost(bytes.NewReader(make([]byte, size)), int64(limit))
+			within, err := buf.ReadAtMost(bytes.NewReader(make([]byte, size)), -1, int64(limit))
 			if err != nil || within != (size <= limit) {
 				t.Errorf("%d bytes within %d: %v, %v", size, limit, within, err)
 			}
@@ -73,3 +74,103 @@ func TestRequestBody(t *testing.T) {
 		t.Errorf("read after close: %v", err)
 	}
 }
+
+// TestReadAtMostReserves reads in small pieces. What is reserved is at most twice
+// what has come, besides what there was room for, and at the end little more than
+// what was announced.
+func TestReadAtMostReserves(t *testing.T) {
+	const first = 16 << 10
+	tests := []struct {
+		name           string
+		come, expected int64
+		capacity       int64 // at the end, at most
+	}{
+		{"nothing of much", 1, 1 << 30, first},
+		{"the beginning of much", 100 << 10, 1 << 30, 256 << 10},
+		{"all that was announced", 5 << 20, 5 << 20, 5<<20 + 1},
+		{"all of unknown length", 5 << 20, -1, 10 << 20},
+		{"more than was announced", 5 << 20, 100, 10 << 20},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var pools Pools
+			buf := pools.GetBody(first)
+			r := iotest.OneByteReader(io.LimitReader(zeros{}, tt.come))
+			watched := readerFunc(func(p []byte) (int, error) {
+				n, err := r.Read(p)
+				if used, come := pools.Used(), int64(len(buf.B)); used > max(2*come+2, first) {
+					t.Fatalf("%d bytes are reserved after %d have come", used, come)
+				}
+				return n, err
+			})
+			if within, err := buf.ReadAtMost(watched, tt.expected, 1<<30); !within || err != nil {
+				t.Fatal(within, err)
+			}
+			if int64(len(buf.B)) != tt.come || int64(cap(buf.B)) > tt.capacity {
+				t.Errorf("%d bytes in a buffer of %d, want %d in at most %d", len(buf.B), cap(buf.B), tt.come, tt.capacity)
+			}
+			buf.Release()
+			if used := pools.Used(); used != 0 {
+				t.Errorf("%d bytes still count", used)
+			}
+		})
+	}
+}
+
+// TestBudget fills the budget: bodies stop at their share, other reads at the
+// limit, and what is only counted at neither.
+func TestBudget(t *testing.T) {
+	const limit = 16 << 20
+	var pools Pools
+	pools.SetLimit(limit)
+	var held []*Buffer
+	read := func(buf *Buffer, bytes int64) error {
+		held = append(held, buf)
+		_, err := buf.ReadAtMost(io.LimitReader(zeros{}, bytes), bytes, 1<<30)
+		return err
+	}
+	fill := func(get func() *Buffer) {
+		for range 1000 {
+			if err := read(get(), 60<<10); err != nil {
+				if err != ErrNoRoom {
+					t.Error(err)
+				}
+				return
+			}
+		}
+		t.Error("the budget has no end")
+	}
+	fill(func() *Buffer { return pools.GetBody(16 << 10) })
+	if used := pools.Used(); used > bodyLimit(limit) || used < bodyLimit(limit)-128<<10 {
+		t.Errorf("bodies take %d of %d", used, limit)
+	}
+	fill(func() *Buffer { return pools.Get(4 << 10) })
+	if used := pools.Used(); used > limit || used < limit-128<<10 {
+		t.Errorf("%d in use of %d", used, limit)
+	}
+	if err := read(pools.Get(1<<10), 30<<10); err != nil {
+		t.Errorf("a small read is refused: %v", err)
+	}
+	over := pools.Get(10)
+	over.Grow(limit)
+	if used := pools.Used(); used < limit+limit/2 {
+		t.Errorf("%d in use after growing", used)
+	}
+	for _, b := range append(held, over) {
+		b.Release()
+	}
+	if used := pools.Used(); used != 0 {
+		t.Errorf("%d bytes still count", used)
+	}
+	if err := read(pools.GetBody(16<<10), pools.MaxBody()); err != nil {
+		t.Errorf("the largest body is refused: %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

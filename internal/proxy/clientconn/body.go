@@ -22,13 +22,13 @@ type BodyLimits struct {
 
 // ReadBody reads the body of the request into b. within is false if the body is
 // larger than limits.MaxBytes; the error is os.ErrDeadlineExceeded if it was
-// too slow.
+// too slow, and buffer.ErrNoRoom if it does not fit into the budget.
 func (c *Conn) ReadBody(b *buffer.Buffer, limits BodyLimits) (within bool, err error) {
 	r := bodyReader{conn: c, body: c.r.Body, limits: limits, began: c.now()}
 	r.fired.Add(1)
 	r.timerBytes = r.stepBytes()
 	r.timer = time.AfterFunc(limits.Timeout, r.expire)
-	within, err = b.ReadAtMost(&r, limits.MaxBytes)
+	within, err = b.ReadAtMost(&r, c.r.ContentLength, limits.MaxBytes)
 	if !r.timer.Stop() {
 		r.fired.Wait()
 		c.setDeadline(c.control.SetReadDeadline, time.Time{})

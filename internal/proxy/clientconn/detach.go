@@ -53,6 +53,9 @@ func (c *Conn) EndResponse(whole bool) {
 		c.stopServer()
 		c.cancel(nil)
 	}
+	if c.shared != nil {
+		c.shared.limited.beginHeader()
+	}
 	if !whole {
 		panic(http.ErrAbortHandler)
 	}

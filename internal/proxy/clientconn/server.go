@@ -44,8 +44,10 @@ func Attach(server *http.Server, opts ServerOptions) *Conns {
 		streaming: make(map[*hijackedConn]struct{}), idleConns: make(map[*hijackedConn]struct{}),
 	}
 	server.BaseContext = func(net.Listener) context.Context { return opts.Base }
-	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-		return context.WithValue(ctx, stateKey{}, &connState{conns: c})
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		limited := limitedConnOf(conn)
+		limited.beginHeader()
+		return context.WithValue(ctx, stateKey{}, &connState{conns: c, limited: limited})
 	}
 	server.RegisterOnShutdown(c.closeIdle)
 	return c
@@ -58,15 +60,21 @@ type stateKey struct{}
 type connState struct {
 	deadlineSetAt time.Time // when the write deadline in force was set
 	conns         *Conns
+	limited       *limitedConn // nil where there is no limit
 }
 
 // stateOf returns the state of r's connection; nil where requests share the
-// connection at one time, or have not come through an attached server.
+// connection at one time, or have not come through an attached server. The header of
+// r has been read.
 func stateOf(r *http.Request) *connState {
+	state, _ := r.Context().Value(stateKey{}).(*connState)
+	if state == nil {
+		return nil
+	}
+	state.limited.endHeader()
 	if r.ProtoMajor != 1 {
 		return nil
 	}
-	state, _ := r.Context().Value(stateKey{}).(*connState)
 	return state
 }
 

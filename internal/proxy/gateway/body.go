@@ -5,33 +5,35 @@ import (
 	"io"
 	"os"
 
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// firstReadBytes is the room for a body of unknown length, before it grows.
+// firstReadBytes is the room for a body before it grows, whatever length is
+// announced: a client that sends nothing must not take more.
 const firstReadBytes = 16 << 10
-
-// maxTrustedBytes is how much of an announced length is reserved at once.
-const maxTrustedBytes = 1 << 20
 
 // readBody reads the client's body once into f.body. A request without a body
 // leaves it nil.
 func (f *flight) readBody() *wire.Error {
 	limits := &f.snap.limits
-	length := f.r.ContentLength
+	length, most := f.r.ContentLength, limits.MaxBodyBytes
+	if fits := f.g.buffers.MaxBody(); fits > 0 {
+		most = min(most, fits)
+	}
 	switch {
 	case length == 0:
 		return nil
-	case length > limits.MaxBodyBytes:
-		return new(wire.BodyTooLarge(limits.MaxBodyBytes))
+	case length > most:
+		return new(wire.BodyTooLarge(most))
 	}
 	room := firstReadBytes
 	if length > 0 {
-		room = int(min(length, maxTrustedBytes)) + 1 // one more sees the end without growing
+		room = int(min(length, firstReadBytes-1)) + 1 // one more sees the end without growing
 	}
 	buf := f.g.buffers.GetBody(room)
-	within, err := f.out.ReadBody(buf, clientconn.BodyLimits{MaxBytes: limits.MaxBodyBytes, Timeout: limits.BodyTimeout, MinRate: limits.MinBodyRate})
+	within, err := f.out.ReadBody(buf, clientconn.BodyLimits{MaxBytes: most, Timeout: limits.BodyTimeout, MinRate: limits.MinBodyRate})
 	if err == nil && within {
 		f.body = buf
 		return nil
@@ -39,7 +41,9 @@ func (f *flight) readBody() *wire.Error {
 	buf.Release()
 	switch {
 	case !within:
-		return new(wire.BodyTooLarge(limits.MaxBodyBytes))
+		return new(wire.BodyTooLarge(most))
+	case errors.Is(err, buffer.ErrNoRoom):
+		return new(memoryScarce())
 	case f.endedByGateway():
 		return new(shuttingDown())
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -63,6 +63,12 @@ type Limits struct {
 	Heartbeat   time.Duration
 	IdleTimeout time.Duration // between requests of a connection
 	MaxInFlight int           // requests at one time
+	// BufferBytes bounds what large bodies and buffered responses take at one time; 0
+	// does not.
+	BufferBytes int64
+	// MaxIdleConns bounds the idle connections to deployments with the same
+	// connection settings, besides those to each; 0 does not.
+	MaxIdleConns int
 }
 
 // withDefaults returns the limits with every zero field filled in.
@@ -110,9 +116,10 @@ type Recorder interface {
 // nil of the others takes the stated default.
 type Deps struct {
 	Recorder  Recorder
-	Now       func() time.Time  // time.Now
-	Rand      func() float64    // uniform in [0,1); math/rand/v2, safe for concurrent use
-	RequestID func() string     // "req_" and 32 random hex digits
-	Logger    *slog.Logger      // discards
-	Dial      upstream.DialFunc // a net.Dialer with the upstream's DialTimeout
+	Now       func() time.Time         // time.Now
+	Rand      func() float64           // uniform in [0,1); math/rand/v2, safe for concurrent use
+	RequestID func() string            // "req_" and 32 random hex digits
+	Logger    *slog.Logger             // discards
+	Scarce    func(now time.Time) bool // reports whether memory is scarce, so that new requests are refused; never
+	Dial      upstream.DialFunc        // a net.Dialer with the upstream's DialTimeout
 }

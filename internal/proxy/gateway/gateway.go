@@ -47,6 +47,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.RequestID == nil {
 		deps.RequestID = newRequestID
 	}
+	if deps.Scarce == nil {
+		deps.Scarce = func(time.Time) bool { return false }
+	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -72,6 +75,7 @@ func (g *Gateway) Apply(cfg Config) error {
 	if err := g.install(next); err != nil {
 		return err
 	}
+	g.buffers.SetLimit(next.limits.BufferBytes)
 	if old != nil {
 		old.retire(next.snapshot)
 	}

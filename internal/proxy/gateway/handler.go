@@ -18,8 +18,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{g: g, snap: g.snap.Load(), r: r, accepted: g.deps.Now()}
 	f.call.ID, f.call.Context = g.deps.RequestID(), r.Context()
 	f.out.Init(w, r, clientconn.Options{Now: g.deps.Now, WriteTimeout: f.snap.limits.WriteTimeout})
-	if !g.inFlight.Enter(f.snap.limits.MaxInFlight) {
-		f.reject(new(overloaded()))
+	if refused := f.enter(); refused != nil {
+		f.reject(refused)
 		f.out.EndResponse(true)
 		return
 	}
@@ -34,6 +34,21 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.out.EndResponse(!f.aborted && f.out.Status() != 0) // a client that has left gets no empty 200
+}
+
+// enter counts the request as in flight, unless there are too many or memory is
+// scarce. A connection would take memory as well, so it is closed then.
+func (f *flight) enter() *wire.Error {
+	if f.g.deps.Scarce(f.accepted) {
+		if f.r.ProtoMajor == 1 {
+			f.out.Header()["Connection"] = []string{"close"}
+		}
+		return new(memoryScarce())
+	}
+	if !f.g.inFlight.Enter(f.snap.limits.MaxInFlight) {
+		return new(overloaded())
+	}
+	return nil
 }
 
 // serve serves the request and recovers from panics. It reports

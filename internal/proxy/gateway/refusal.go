@@ -18,6 +18,23 @@ func overloaded() wire.Error {
 	}
 }
 
+// tooManyConnections is the error for a connection beyond the limit.
+func tooManyConnections() wire.Error {
+	return wire.Error{
+		Status: http.StatusServiceUnavailable, Code: "overloaded", Type: "server_error", RetryAfter: time.Second,
+		Message: "The gateway has reached its limit of connections. Please retry after 1 second.",
+	}
+}
+
+// memoryScarce is the error for a request that memory does not suffice for at the
+// moment.
+func memoryScarce() wire.Error {
+	return wire.Error{
+		Status: http.StatusServiceUnavailable, Code: "overloaded", Type: "server_error", RetryAfter: time.Second,
+		Message: "The gateway has reached its limit of memory. Please retry after 1 second.",
+	}
+}
+
 func shuttingDown() wire.Error {
 	return wire.Refused(spillway.Refusal{
 		Code: spillway.RefusalEnding, RetryAfter: time.Second,

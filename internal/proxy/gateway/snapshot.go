@@ -58,6 +58,7 @@ func (g *Gateway) newSnapshot(cfg Config, old *snapshot) (*nextSnapshot, error) 
 		before = old.transports
 	}
 	p.transports = upstream.NewTransports(g.deps.Dial, before)
+	p.transports.MaxIdleConns = cfg.Limits.MaxIdleConns
 	for _, pc := range cfg.Pools {
 		if err := g.addPool(p, pc, cfg.Upstreams, old); err != nil {
 			return nil, fmt.Errorf("pool %q: %w", pc.Pool.Name, err)

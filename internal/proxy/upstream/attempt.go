@@ -70,8 +70,10 @@ type Attempt struct {
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
 	head          *buffer.Buffer
-	headTruncated bool // head was cut off at a limit
-	isSSE         bool // the response is a stream of events
+	headSent      int   // bytes of head that Next has returned, of a response that is not a stream
+	heldBytes     int64 // bytes that the budget counts of what scanner, stream and assembler hold
+	headTruncated bool  // head was cut off at a limit
+	isSSE         bool  // the response is a stream of events
 
 	fault          *wire.StreamError // the error that ended the stream
 	finish         spillway.Finish
@@ -218,6 +220,10 @@ func (a *Attempt) Close() {
 	if a.streamReader != nil && a.asm != nil {
 		a.call.assemblers.Put(a.asm)
 		a.asm = nil
+	}
+	if a.heldBytes != 0 {
+		a.call.Buffers.Add(-a.heldBytes)
+		a.heldBytes = 0
 	}
 	switch {
 	case a.responseOpen && !a.canceled:

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -397,4 +398,70 @@ func TestTooLarge(t *testing.T) {
 		}
 		p.finish(c, a)
 	})
+}
+
+// TestBudget has no room for a large response. One that is whole passes through;
+// what needs to be held together fails, and is not the deployment's fault.
+func TestBudget(t *testing.T) {
+	const budget = 256 << 10
+	long := strings.Repeat("x", 600<<10)
+	whole := `{"choices":[{"message":{"content":"` + long + `"},"finish_reason":"stop"}]}`
+	for _, tt := range []struct {
+		name, more string
+		stream     bool
+		play       func(*peerConn)
+		want       spillway.FailureClass // FailureNone passes the response through
+	}{
+		{"a whole response", "", false, func(c *peerConn) {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(whole), whole)
+		}, spillway.FailureNone},
+		{"one of unknown length", "", false, func(c *peerConn) {
+			c.head("200 OK", "application/json")
+			c.chunk(whole)
+			c.end()
+		}, spillway.FailureNone},
+		{"an event", `,"stream":true`, false, func(c *peerConn) {
+			c.head("200 OK", "text/event-stream")
+			c.chunk(delta(long))
+		}, spillway.FailureUnreadable},
+		{"an event after the first token", `,"stream":true`, false, func(c *peerConn) {
+			c.head("200 OK", "text/event-stream")
+			c.chunk(delta("a"))
+			time.Sleep(time.Second)
+			c.chunk(delta(long))
+		}, spillway.FailureUnreadable},
+		{"an assembled response", "", true, func(c *peerConn) {
+			c.head("200 OK", "text/event-stream")
+			for range 60 {
+				c.chunk(delta(long[:10<<10]))
+			}
+			c.chunk(stop + doneMark)
+		}, spillway.FailureUnreadable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPeer(t, tt.play)
+				p.settings.MaxEventBytes = 1 << 20
+				p.buffers.SetLimit(budget)
+				c, a := p.attempt(tt.more, tt.stream)
+				ev := next(c)
+				if ev.Kind == spillway.EventFirstToken && a.Form() != Assembled {
+					text, err := forwarded(a)
+					if tt.want == spillway.FailureNone && text != whole {
+						t.Errorf("%d bytes passed, want %d", len(text), len(whole))
+					}
+					ev = *a.EndEvent(err)
+				} else if ev.Kind == spillway.EventFirstToken {
+					ev = next(c)
+				}
+				if ev.Class != tt.want {
+					t.Errorf("class %v of kind %v, want %v", ev.Class, ev.Kind, tt.want)
+				}
+				p.finish(c, a)
+				if used := p.buffers.Used(); used != 0 {
+					t.Errorf("%d bytes still in use", used)
+				}
+			})
+		})
+	}
 }

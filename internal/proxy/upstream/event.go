@@ -8,6 +8,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -69,7 +70,11 @@ func (a *Attempt) EndEvent(err error) *spillway.Event {
 	case errors.Is(err, io.EOF):
 		return a.event(spillway.EventDone)
 	}
-	return a.interruptedEvent()
+	ev := a.interruptedEvent()
+	if errors.Is(err, buffer.ErrNoRoom) {
+		ev.Class = spillway.FailureUnreadable
+	}
+	return ev
 }
 
 // failedEvent is the event of an attempt that got no response.
@@ -81,6 +86,8 @@ func (a *Attempt) failedEvent(err error) *spillway.Event {
 		ev.Class, ev.Replayable = spillway.FailureUnreachable, true
 	case isTimeout(err):
 		ev.Class = spillway.FailureSlow
+	case errors.Is(err, buffer.ErrNoRoom):
+		ev.Class = spillway.FailureUnreadable
 	}
 	a.logFailure(err)
 	return ev

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -14,8 +15,8 @@ import (
 const (
 	// responseBytes is the room for a response of unknown length, before it grows.
 	responseBytes = 4 << 10
-	// maxTrustedBytes is how much of an announced length is reserved at once.
-	maxTrustedBytes = 1 << 20
+	// firstReadBytes is how much of an announced length is reserved at once.
+	firstReadBytes = 64 << 10
 	// errorBodyTimeout bounds the wait for the body of an error: the status is
 	// known, and it alone decides.
 	errorBodyTimeout = 2 * time.Second
@@ -49,7 +50,7 @@ func (a *Attempt) readResponse() *spillway.Event {
 func (a *Attempt) readError(resp *http.Response) {
 	timer := time.AfterFunc(errorBodyTimeout, a.stop)
 	a.head = a.call.Buffers.Get(responseBytes)
-	within, err := a.head.ReadAtMost(resp.Body, a.call.MaxErrorBytes)
+	within, err := a.head.ReadAtMost(resp.Body, resp.ContentLength, a.call.MaxErrorBytes)
 	a.headTruncated = !timer.Stop() || !within || err != nil
 }
 
@@ -65,16 +66,19 @@ func (a *Attempt) readErrorResponse() *spillway.Event {
 }
 
 // readWhole reads a response that is not a stream. One that is too large to
-// keep is handed over as it is, if it can be.
+// keep, or for which there is no room, is handed over as it is, if it can be.
 func (a *Attempt) readWhole() *spillway.Event {
 	c := a.call
 	room := responseBytes
 	if n := a.resp.ContentLength; n >= 0 {
-		room = int(min(n, maxTrustedBytes)) + 1
+		room = int(min(n, firstReadBytes-1)) + 1
 	}
 	a.head = c.Buffers.Get(room)
 	a.timedBody.attempt = a
-	within, err := a.head.ReadAtMost(&a.timedBody, c.MaxResponseBytes)
+	within, err := a.head.ReadAtMost(&a.timedBody, a.resp.ContentLength, c.MaxResponseBytes)
+	if errors.Is(err, buffer.ErrNoRoom) {
+		within, err = false, nil
+	}
 	switch {
 	case err != nil:
 		return a.interruptedEvent()
@@ -131,11 +135,15 @@ func (a *Attempt) Unreadable() bool { return a.unreadable }
 func (a *Attempt) WholeRead() bool { return a.streamReader == nil && !a.headTruncated }
 
 // AppendResponse appends the response that was assembled from a stream to dst. The
+// budget has counted its bytes already. The
 // call's Wait must have returned. It reports false for an attempt whose response
 // did not come as a stream, or cannot be parsed.
 func (a *Attempt) AppendResponse(dst []byte, usage spillway.Usage) (body []byte, assembled bool, err error) {
 	if a.form != Assembled || a.streamReader == nil || a.fault != nil || a.unreadable {
 		return dst, false, nil
+	}
+	if held := a.asm.Held(); held > 0 { // enough at once: append would leave several times as much to the collector
+		dst = slices.Grow(dst, held+responseBytes)
 	}
 	body, err = a.asm.AppendResponse(dst, wire.ResponseOptions{Truncate: a.cut, Usage: usage})
 	return body, true, err
@@ -166,9 +174,14 @@ func (a *Attempt) nextHead() (*buffer.Buffer, error) {
 		}
 		return head, nil
 	}
-	defer head.Release()
-	room := a.call.Buffers.Get(len(head.B) + buffer.Headroom + buffer.Tailroom)
-	room.B = append(room.B[:buffer.Headroom], head.B...)
+	room := a.call.Buffers.Get(relayBytes)
+	n := copy(room.B[buffer.Headroom:cap(room.B)-buffer.Tailroom], head.B[a.headSent:])
+	room.B = room.B[:buffer.Headroom+n]
+	if a.headSent += n; a.headSent < len(head.B) {
+		a.head = head
+		return room, nil
+	}
+	head.Release()
 	return room, nil
 }
 

@@ -139,7 +139,9 @@ func (a *Attempt) nextEvents() (*buffer.Buffer, error) {
 		return room, nil
 	}
 	defer room.Release()
-	events := a.call.Buffers.Get(len(room.B) + buffer.Tailroom)
+	// Enough for all that can come out, unless that is an unusually large event: a
+	// buffer that grows is lost to its pool.
+	events := a.call.Buffers.Get(min(a.scanner.Pending()+len(room.B)+buffer.Tailroom, buffer.CountedBytes))
 	events.B = events.B[:buffer.Headroom]
 	fault := a.scan(a.readAt, p, events)
 	if err != nil {
@@ -188,7 +190,28 @@ func (a *Attempt) scan(now time.Time, p []byte, dst *buffer.Buffer) error {
 		}
 	}
 	a.addTokens(now, tokens)
-	return a.scanner.Err()
+	if err := a.scanner.Err(); err != nil {
+		return err
+	}
+	return a.countHeld()
+}
+
+// countHeld counts what the stream's reader holds of it toward the budget, and
+// reports buffer.ErrNoRoom when that is too much. It costs an atomic operation only
+// where the amount has changed, which it does in large steps.
+func (a *Attempt) countHeld() error {
+	held := int64(a.scanner.Held() + a.stream.Held())
+	if a.asm != nil {
+		held += int64(a.asm.Held()) * 2 // once more for the response that AppendResponse makes
+	}
+	switch more := held - a.heldBytes; {
+	case more > 0 && !a.call.Buffers.Reserve(more):
+		return buffer.ErrNoRoom
+	case more < 0:
+		a.call.Buffers.Add(more)
+	}
+	a.heldBytes = held
+	return nil
 }
 
 // scanEnd reads the event that the end of the stream has left open.
@@ -237,7 +260,7 @@ func (a *Attempt) assemblePiece(now time.Time, p []byte) error {
 		}
 		p = p[end:]
 	}
-	return nil
+	return a.countHeld()
 }
 
 // eventEnd is how most deployments end an event.
@@ -285,6 +308,9 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 	}
 	if sig.UsageOnly && a.asksUsage {
 		return sig.Tokens, nil
+	}
+	if len(ev.Raw) > buffer.CountedBytes {
+		dst.Grow(len(ev.Raw) + buffer.Tailroom)
 	}
 	dst.B = append(dst.B, ev.Raw...)
 	return sig.Tokens, nil

@@ -51,8 +51,8 @@ const (
 	connReadBytes  = 1152
 	connWriteBytes = 1536
 	// streamWindowBytes is how much of one HTTP/2 response a deployment may send
-	// ahead of a client that is slower.
-	streamWindowBytes = 1 << 20
+	// ahead of a client that is slower. With the rest of a stream it takes 256 KiB.
+	streamWindowBytes = 192 << 10
 	// maxUpstreamHeaderBytes bounds the headers of a response.
 	maxUpstreamHeaderBytes = 256 << 10
 )
@@ -88,6 +88,10 @@ func (c *Config) transportKey() (transportKey, error) {
 // Transports are the HTTP transports of one configuration. They are not safe for
 // concurrent use; the Deployments made with them are.
 type Transports struct {
+	// MaxIdleConns bounds the idle connections of each transport; 0 does not. Set it
+	// before the first Deployment.
+	MaxIdleConns int
+
 	dial   DialFunc
 	before *Transports
 	byKey  map[transportKey]*transport
@@ -118,6 +122,7 @@ func (t *Transports) get(c *Config) (*transport, error) {
 			delete(t.byKey, key)
 			return nil, err
 		}
+		t.byKey[key].main.MaxIdleConns, t.byKey[key].shared.MaxIdleConns = t.MaxIdleConns, t.MaxIdleConns
 	}
 	return t.byKey[key], nil
 }

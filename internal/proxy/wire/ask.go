@@ -96,7 +96,7 @@ type reader struct {
 // else. The body of an unknown operation may be anything: then it reads what
 // it can and never fails. An error is a *BadRequest.
 func ReadAsk(api spillway.API, body []byte) (Ask, error) {
-	var room [32]span
+	var room [20]name
 	r := reader{ask: Ask{API: api, Choices: 1}}
 	r.src, r.names = body, room[:0]
 	ok := r.readBody()
@@ -107,7 +107,7 @@ func ReadAsk(api spillway.API, body []byte) (Ask, error) {
 		return Ask{API: api, Choices: 1}, nil
 	}
 	if r.bad == nil {
-		r.bad = explain(body)
+		r.bad = r.explain()
 	}
 	return Ask{}, r.bad
 }

@@ -48,6 +48,9 @@ func (a *Assembler) Reset(api spillway.API) {
 	a.resp.reset()
 }
 
+// Held returns how many bytes a keeps of its stream, in steps of 64 KiB.
+func (a *Assembler) Held() int { return a.tree.size&^(heldStep-1) + a.resp.held() }
+
 // Add takes in the data of one event. Error events and [DONE] add nothing.
 // After an error the response is of no use.
 func (a *Assembler) Add(data []byte) error {

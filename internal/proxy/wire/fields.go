@@ -95,13 +95,7 @@ func (r *reader) readKnownField(m *member) bool {
 	case "previous_response_id":
 		return r.readText("previous_response_id", &a.PreviousResponseID)
 	case "prompt_cache_key":
-		r.cacheKey.start = r.pos
-		var text string
-		ok := r.readText("prompt_cache_key", &text)
-		if r.cacheKey.end = r.pos; text == "" {
-			r.cacheKey = span{}
-		}
-		return ok
+		return r.readCacheKey(m.null)
 	case "background":
 		return r.readBool("background", &a.Background)
 	}
@@ -215,6 +209,19 @@ func (r *reader) formatField(int) bool {
 	return true
 }
 
+// readCacheKey reads prompt_cache_key.
+func (r *reader) readCacheKey(null bool) bool {
+	if !null && !r.at('"') {
+		return r.rejectType("prompt_cache_key", "a string")
+	}
+	start := r.pos
+	ok := r.value()
+	if !null && r.pos-start > len(`""`) {
+		r.cacheKey = span{start, r.pos}
+	}
+	return ok
+}
+
 // readMembers reads a top-level object or null, field by field.
 func (r *reader) readMembers(name string, field func(start int) bool) bool {
 	if r.isNull() {
@@ -225,6 +232,10 @@ func (r *reader) readMembers(name string, field func(start int) bool) bool {
 	}
 	return r.object(field)
 }
+
+// maxTextBytes bounds a string that is copied from the body, as it is written there:
+// a model or an identifier.
+const maxTextBytes = 4 << 10
 
 // readText reads a string or null.
 func (r *reader) readText(name string, to *string) bool {
@@ -237,6 +248,13 @@ func (r *reader) readText(name string, to *string) bool {
 	start := r.pos
 	escaped, ok := r.str()
 	if !ok {
+		return false
+	}
+	if r.pos-start > maxTextBytes {
+		r.bad = &BadRequest{
+			Code: "string_above_max_length", Param: name,
+			Message: fmt.Sprintf("Invalid '%s': the string is too long. It may have at most %d bytes.", name, maxTextBytes),
+		}
 		return false
 	}
 	if escaped {

@@ -3,8 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/bits"
 	"slices"
 	"unicode/utf8"
@@ -14,16 +14,24 @@ import (
 
 // This file is the only place that knows how client JSON is read. Acceptance
 // is that of package jsontext: strict grammar, valid UTF-8, no name twice in
-// one object, at most maxDepth levels. The scanner decides it several times
-// faster; jsontext words the errors, and a differential fuzz test holds the
-// two together.
+// one object. The scanner decides it several times faster; jsontext words the
+// errors of the grammar, and a differential fuzz test holds the two together.
+//
+// Beyond that, maxDepth and maxOpenNames bound what a text may take to read: time
+// is linear in its length, and memory at most its length and a constant.
 //
 // What deployments send is read with package jsonwalk, which this scanner cannot
 // be: it keeps the names of every object that is open, unescaped, and checks
 // the text of strings, which a stream's chunks may break.
 
-// maxDepth is how deep arrays and objects may nest, as in jsontext.
-const maxDepth = 10_000
+const (
+	// maxDepth is how deep arrays and objects may nest. The scanner recurses, so it
+	// bounds the stack. Tools and schemas nest about ten deep.
+	maxDepth = 256
+	// maxOpenNames is how many members the objects that are open may have together.
+	// Each takes 24 bytes until its object ends.
+	maxOpenNames = 1 << 16
+)
 
 // span is a part of a text, as byte offsets.
 type span struct{ start, end int }
@@ -37,13 +45,21 @@ type scanner struct {
 	high  uint64 // bit 7 of a byte is set when a string held non-ASCII bytes
 
 	// names are those of the members of the objects that are open, outermost
-	// object first: within src, or, offset by len(src), within plain, which
-	// holds the names that are written with escapes.
-	names []span
+	// object first. plain holds the text of those that are written with escapes.
+	names []name
 	plain []byte
+	table []int32 // of repeatedHash
+	seed  maphash.Seed
+	fault fault // why the text was refused, besides its grammar
 
 	dataURLs  int // long base64 data URLs seen
 	dataBytes int // their total length
+}
+
+// name is the name of a member.
+type name struct {
+	quote int  // offset of its opening quote
+	at    span // its text: within src, or, offset by len(src), within plain
 }
 
 // swar constants: one byte, repeated.
@@ -241,9 +257,12 @@ func (s *scanner) digits() bool {
 
 // open consumes a bracket or brace, and reports whether it may nest so deep.
 func (s *scanner) open() bool {
+	if s.depth == maxDepth {
+		return s.refuse(fault{reason: fmt.Sprintf("arrays and objects nest more than %d deep", maxDepth), offset: s.pos})
+	}
 	s.pos++
 	s.depth++
-	return s.depth <= maxDepth
+	return true
 }
 
 // close consumes the end of an array or object.
@@ -283,7 +302,7 @@ func (s *scanner) object(field func(start int) bool) bool {
 	if !s.open() {
 		return false
 	}
-	base := len(s.names)
+	base, plainBase := len(s.names), len(s.plain)
 	if s.peek() == '}' {
 		return s.close()
 	}
@@ -304,9 +323,11 @@ func (s *scanner) object(field func(start int) bool) bool {
 		case ',':
 			s.pos++
 		case '}':
-			ok = !s.repeats(s.names[base:])
-			s.names = s.names[:base]
-			return s.close() && ok
+			if second := s.repeated(s.names[base:]); second >= 0 {
+				return s.refuse(fault{duplicate: true, offset: second})
+			}
+			s.names, s.plain = s.names[:base], s.plain[:plainBase]
+			return s.close()
 		default:
 			return false
 		}
@@ -324,13 +345,17 @@ func (s *scanner) key() (start int, ok bool) {
 	if !ok {
 		return start, false
 	}
+	if len(s.names) == maxOpenNames {
+		return start, s.refuse(fault{reason: fmt.Sprintf("objects have more than %d members", maxOpenNames), offset: start})
+	}
 	at := span{start + 1, s.pos - 1}
 	if escaped {
 		at.start = len(s.src) + len(s.plain)
-		s.plain = append(s.plain, unquote(s.src[start:s.pos])...)
+		s.plain = slices.Grow(s.plain, s.pos-start) // no more: plain text is shorter
+		s.plain, _ = jsontext.AppendUnquote(s.plain, s.src[start:s.pos])
 		at.end = len(s.src) + len(s.plain)
 	}
-	s.names = append(s.names, at)
+	s.names = append(s.names, name{start, at})
 	if s.peek() != ':' {
 		return start, false
 	}
@@ -340,36 +365,57 @@ func (s *scanner) key() (start int, ok bool) {
 }
 
 // name returns the name of the member that object is at.
-func (s *scanner) name() []byte { return s.nameAt(s.names[len(s.names)-1]) }
+func (s *scanner) name() []byte { return s.text(s.names[len(s.names)-1]) }
 
-// nameAt returns a name, unescaped.
-func (s *scanner) nameAt(at span) []byte {
-	if n := len(s.src); at.start >= n {
-		return s.plain[at.start-n : at.end-n]
+// text returns the text of a name, unescaped.
+func (s *scanner) text(n name) []byte {
+	if size := len(s.src); n.at.start >= size {
+		return s.plain[n.at.start-size : n.at.end-size]
 	}
-	return s.src[at.start:at.end]
+	return s.src[n.at.start:n.at.end]
 }
 
-// repeats reports whether two of names are equal. It may reorder them.
-func (s *scanner) repeats(names []span) bool {
+// repeated returns the offset of the first of names that repeats one before it, -1
+// for none.
+func (s *scanner) repeated(names []name) int {
 	const few = 16
 	if len(names) > few {
-		slices.SortFunc(names, func(a, b span) int { return bytes.Compare(s.nameAt(a), s.nameAt(b)) })
-		for i := 1; i < len(names); i++ {
-			if bytes.Equal(s.nameAt(names[i-1]), s.nameAt(names[i])) {
-				return true
-			}
-		}
-		return false
+		return s.repeatedHash(names)
 	}
 	for i, a := range names {
 		for _, b := range names[:i] {
-			if a.end-a.start == b.end-b.start && bytes.Equal(s.nameAt(a), s.nameAt(b)) {
-				return true
+			if a.at.end-a.at.start == b.at.end-b.at.start && bytes.Equal(s.text(a), s.text(b)) {
+				return a.quote
 			}
 		}
 	}
-	return false
+	return -1
+}
+
+// repeatedHash is repeated for many names. It finds equal ones in a hash table,
+// because comparing each with each other, or sorting, takes more than linear time.
+// The seed keeps a client from choosing names that collide.
+func (s *scanner) repeatedHash(names []name) int {
+	size := 1 << bits.Len(uint(2*len(names)))
+	if cap(s.table) < size {
+		s.table = make([]int32, size)
+	}
+	if s.seed == (maphash.Seed{}) {
+		s.seed = maphash.MakeSeed()
+	}
+	table := s.table[:size] // places in names, from 1; 0 is free
+	clear(table)
+	for i, n := range names {
+		text := s.text(n)
+		at := maphash.Bytes(s.seed, text) & uint64(size-1)
+		for ; table[at] != 0; at = (at + 1) & uint64(size-1) {
+			if bytes.Equal(s.text(names[table[at]-1]), text) {
+				return n.quote
+			}
+		}
+		table[at] = int32(i + 1)
+	}
+	return -1
 }
 
 // end reports whether nothing but white space is left, and every string was
@@ -389,39 +435,4 @@ func unquote(quoted []byte) []byte {
 func appendString(dst []byte, s string) []byte {
 	dst, _ = jsontext.AppendQuote(dst, s)
 	return dst
-}
-
-// explain says why body is not one acceptable JSON value.
-func explain(body []byte) *BadRequest {
-	d := jsontext.NewDecoder(bytes.NewBuffer(body))
-	_, err := d.ReadValue()
-	if err == nil {
-		_, err = d.ReadToken()
-	}
-	offset, what := int64(len(body)), "unexpected end"
-	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		offset, what = min(syntax.ByteOffset, offset), syntax.Err.Error()
-		if errors.Is(err, jsontext.ErrDuplicateName) {
-			name := syntax.JSONPointer.LastToken()
-			line, column := position(body, offset)
-			return &BadRequest{
-				Code: CodeInvalidJSON, Param: name,
-				Message: fmt.Sprintf("The request body has a duplicate key %q (line %d, column %d). Send it once.", name, line, column),
-			}
-		}
-	} else if err == nil {
-		what = "more than one value"
-	}
-	line, column := position(body, offset)
-	return &BadRequest{
-		Code:    CodeInvalidJSON,
-		Message: fmt.Sprintf("The request body is not valid JSON: %s (line %d, column %d).", what, line, column),
-	}
-}
-
-// position turns a byte offset into a line and a column, both from 1; the
-// column counts bytes.
-func position(body []byte, offset int64) (line, column int) {
-	before := body[:offset]
-	return bytes.Count(before, []byte{'\n'}) + 1, len(before) - bytes.LastIndexByte(before, '\n')
 }

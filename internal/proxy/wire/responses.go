@@ -68,6 +68,11 @@ func (r *responseLog) reset() {
 	r.items = r.items[:0]
 }
 
+// held returns how many bytes r keeps, in steps of heldStep.
+func (r *responseLog) held() int {
+	return (r.size + len(r.base) + len(r.final)) &^ (heldStep - 1)
+}
+
 // observeResponse is Observe for the Responses API.
 func (s *Stream) observeResponse(data []byte) (Signal, error) {
 	sig, err := s.resp.read(data)

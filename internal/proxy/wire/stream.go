@@ -95,6 +95,17 @@ func (s *Stream) Reset(api spillway.API) {
 	}
 }
 
+// heldStep is the step in which Held grows.
+const heldStep = 64 << 10
+
+// Held returns how many bytes s keeps of its stream, in steps of 64 KiB.
+func (s *Stream) Held() int {
+	if s.resp == nil {
+		return 0
+	}
+	return s.resp.held()
+}
+
 var doneMark = []byte("[DONE]") // constant
 
 // Observe reads one event. It checks no more of the event than it needs to

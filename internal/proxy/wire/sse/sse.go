@@ -73,6 +73,9 @@ func small(b []byte) []byte {
 // false before it feeds again, and leave p unchanged until the next Feed.
 func (s *Scanner) Feed(p []byte) {
 	s.in = p
+	if cap(s.joined) > keepBytes || cap(s.carry[s.held^1]) > keepBytes {
+		s.releaseLast()
+	}
 	s.joined = s.joined[:0]
 	s.hasCR = s.afterC || bytes.IndexByte(p, '\r') >= 0
 }
@@ -93,7 +96,7 @@ func (s *Scanner) Next() (Event, bool) {
 	block := s.in[:n]
 	s.in = s.in[n:]
 	if s.open || !found {
-		*carry = append(*carry, block...)
+		*carry = append(s.grown(*carry, n), block...)
 		block = *carry
 	}
 	if !found {
@@ -104,6 +107,41 @@ func (s *Scanner) Next() (Event, bool) {
 		s.turnOver()
 	}
 	return s.parse(block), true
+}
+
+// grown returns b with room for n bytes more. A large one doubles, but does not
+// exceed the limit: append would leave several times as much to the collector.
+func (s *Scanner) grown(b []byte, n int) []byte {
+	if need := len(b) + n; need > cap(b) && need > keepBytes {
+		return append(make([]byte, 0, max(min(2*cap(b), s.limit()), need)), b...)
+	}
+	return b
+}
+
+// releaseLast drops the memory of the last event, if it is large.
+func (s *Scanner) releaseLast() {
+	s.joined, s.carry[s.held^1] = small(s.joined), small(s.carry[s.held^1])
+}
+
+// Pending returns how many bytes of the open event the scanner holds, which come out
+// with its end.
+func (s *Scanner) Pending() int {
+	if !s.open {
+		return 0
+	}
+	return len(s.carry[s.held])
+}
+
+// Held returns how many bytes the scanner holds between two pieces of the stream,
+// from keepBytes on; smaller buffers count as nothing. Some may back the last event.
+func (s *Scanner) Held() int {
+	held := 0
+	for _, b := range [...][]byte{s.carry[0], s.carry[1], s.joined} {
+		if cap(b) > keepBytes {
+			held += cap(b)
+		}
+	}
+	return held
 }
 
 // turnOver ends the event that the carry has collected. The next one is
@@ -218,6 +256,9 @@ func (s *Scanner) parse(raw []byte) Event {
 			s.HasIDs = true
 		case "data":
 			if ev.Data != nil {
+				if !joining {
+					s.joined = s.grown(s.joined, len(raw)) // which holds all that will be joined
+				}
 				ev.Data = s.join(ev.Data, value, joining)
 				joining = true
 				continue

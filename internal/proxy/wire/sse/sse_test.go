@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -260,6 +261,56 @@ func BenchmarkScanner(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(events, 1)), "ns/event")
+		})
+	}
+}
+
+// TestScannerLargeEvents reads events up to the limit, and beyond it. What they
+// allocate, and what is held in the meantime, is bounded by a small multiple of the
+// limit, and is dropped once the next piece comes.
+func TestScannerLargeEvents(t *testing.T) {
+	const limit = 1 << 20
+	tests := []struct {
+		name, part string
+		size       int
+		events     int
+	}{
+		{"one line", "x", limit, 3},
+		{"short lines", "\ndata: x", limit, 3},
+		{"empty lines", "\ndata", limit, 3},
+		{"too long", "x", 64 * limit, 0},
+		{"too many lines", "\ndata: x", 64 * limit, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			event := "data: " + strings.Repeat(tt.part, (tt.size-8)/len(tt.part)) + "\n\n"
+			stream := []byte(strings.Repeat(event, max(tt.events, 1)) + "data: end\n\n")
+			s := Scanner{MaxEvent: limit}
+			most, events := 0, 0
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for rest := stream; len(rest) > 0; {
+				n := min(2<<10, len(rest))
+				s.Feed(rest[:n])
+				for _, ok := s.Next(); ok; _, ok = s.Next() {
+					events++
+				}
+				most, rest = max(most, s.Held()), rest[n:]
+			}
+			runtime.ReadMemStats(&after)
+			if want := tt.events + min(tt.events, 1); events != want {
+				t.Errorf("%d events, want %d", events, want)
+			}
+			if most < limit/2 || most > 3*limit {
+				t.Errorf("held up to %d KiB with a limit of %d", most>>10, limit>>10)
+			}
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > uint64(4*limit*max(tt.events, 1)) {
+				t.Errorf("allocated %d KiB with a limit of %d", allocated>>10, limit>>10)
+			}
+			s.Feed([]byte("\n"))
+			if held := s.Held(); tt.events > 0 && held != 0 {
+				t.Errorf("still holds %d KiB", held>>10)
+			}
 		})
 	}
 }

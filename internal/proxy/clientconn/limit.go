@@ -1,0 +1,188 @@
+package clientconn
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway-ai/spillway/internal/proxy/buffer"
+)
+
+const (
+	// refusalWait is how long a connection beyond the limit waits while as many as may
+	// be are being answered. Then it is closed without a response: those clients are
+	// silent.
+	refusalWait = 250 * time.Millisecond
+	// refusalTimeout is how long a refused client has to send its request and to read
+	// the response.
+	refusalTimeout = 500 * time.Millisecond
+)
+
+// LimitOptions are the limit of a listener's connections.
+type LimitOptions struct {
+	Max int // connections at one time
+	// Refusals is how many connections beyond Max are answered at one time.
+	Refusals int
+	// Refusal is the whole HTTP/1.1 response to a connection beyond Max.
+	Refusal []byte
+	TLS     *tls.Config // of the server; nil without TLS
+	// Headers counts the headers that clients of an attached server have begun and not
+	// completed; it may be nil. A connection for which there is no room is closed.
+	Headers *buffer.Budget
+	// Refused is called for each such connection, in one goroutine; nil is not called.
+	Refused func()
+}
+
+// Limit returns a listener that accepts every connection of l and returns at most
+// options.Max at one time. It answers further ones itself and closes them, so that
+// they do not wait in the queue of the listener. A connection counts until it is closed, whoever holds it.
+func Limit(l net.Listener, options LimitOptions) net.Listener {
+	if options.TLS != nil {
+		options.TLS = options.TLS.Clone()
+		options.TLS.NextProtos = []string{"http/1.1"} // which Refusal is
+	}
+	return &limitedListener{Listener: l, options: options, refusing: make(chan struct{}, options.Refusals)}
+}
+
+// limitedListener is the listener of Limit.
+type limitedListener struct {
+	net.Listener
+	options  LimitOptions
+	open     atomic.Int64  // connections that were returned
+	refusing chan struct{} // one for each that is being answered
+}
+
+// Accept returns the next connection within the limit.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= int64(l.options.Max) {
+			limited := &limitedConn{Conn: conn, open: &l.open, budget: l.options.Headers}
+			limited.header.Store(noHeader) // until the server has attached it
+			return limited, nil
+		}
+		l.open.Add(-1)
+		if l.options.Refused != nil {
+			l.options.Refused()
+		}
+		select {
+		case l.refusing <- struct{}{}:
+			go l.refuse(conn)
+		case <-time.After(refusalWait):
+			conn.Close()
+		}
+	}
+}
+
+// refuse answers the first request of conn and closes it.
+func (l *limitedListener) refuse(conn net.Conn) {
+	defer func() { <-l.refusing }()
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(refusalTimeout)); err != nil {
+		return
+	}
+	speak := conn
+	if l.options.TLS != nil {
+		speak = tls.Server(conn, l.options.TLS)
+	}
+	var room [1 << 10]byte
+	// A client takes a response before its request for a broken connection.
+	if _, err := speak.Read(room[:]); err != nil {
+		return
+	}
+	if _, err := speak.Write(l.options.Refusal); err != nil || closeWrite(speak) != nil {
+		return
+	}
+	// Closing with unread bytes would lose the response.
+	for {
+		if _, err := conn.Read(room[:]); err != nil {
+			return
+		}
+	}
+}
+
+// freeHeaderBytes is how much of a header does not count.
+const freeHeaderBytes = 8 << 10
+
+// noHeader is the header of a limitedConn while a request is being served.
+const noHeader = -1
+
+// limitedConn is a connection that counts until it is closed. It counts the bytes of a
+// request's header as well, because the server keeps them before any handler sees
+// the request: thousands of clients that do not complete theirs would take as many
+// times its limit.
+type limitedConn struct {
+	net.Conn
+	open   *atomic.Int64
+	budget *buffer.Budget // nil does not count headers
+	once   sync.Once
+
+	header  atomic.Int64 // bytes of the header that is being read, or noHeader
+	counted atomic.Int64 // of those, what the budget counts
+}
+
+// limitedConnOf returns the limitedConn below conn, or nil.
+func limitedConnOf(conn net.Conn) *limitedConn {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = over.NetConn()
+	}
+	if again, ok := conn.(*readAheadConn); ok {
+		return limitedConnOf(again.Conn)
+	}
+	limited, _ := conn.(*limitedConn)
+	return limited
+}
+
+// Read reads from the connection.
+func (c *limitedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if have := c.header.Load(); have != noHeader && c.budget != nil {
+		have += int64(n)
+		c.header.Store(have)
+		if have > freeHeaderBytes {
+			if !c.budget.Reserve(int64(n)) {
+				// The server closes the connection without a response, as it does after
+				// errors of the network; others it takes for a malformed request.
+				return 0, &net.OpError{Op: "read", Net: "tcp", Addr: c.RemoteAddr(), Err: buffer.ErrNoRoom}
+			}
+			c.counted.Add(int64(n))
+		}
+	}
+	return n, err
+}
+
+// beginHeader says that the next bytes are those of a header. c may be nil.
+func (c *limitedConn) beginHeader() {
+	if c != nil {
+		c.header.Store(0)
+	}
+}
+
+// endHeader says that the header has been read. c may be nil.
+func (c *limitedConn) endHeader() {
+	if c == nil {
+		return
+	}
+	c.header.Store(noHeader)
+	if c.counted.Load() != 0 {
+		c.budget.Add(-c.counted.Swap(0))
+	}
+}
+
+// Close closes the connection, and makes room for another.
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() {
+		c.endHeader()
+		c.open.Add(-1)
+	})
+	return err
+}
+
+// CloseWrite closes the sending side, where the connection can.
+func (c *limitedConn) CloseWrite() error { return closeWrite(c.Conn) }
