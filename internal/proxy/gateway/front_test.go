@@ -85,8 +85,8 @@ func newFront(t *testing.T, serve http.HandlerFunc) *front {
 	}
 	plain, encrypted := f.gateway.Server(nil), f.gateway.Server(&tls.Config{Certificates: up.TLS.Certificates})
 	f.servers = []*http.Server{plain, encrypted}
-	plainAt := listen(t, func(l net.Listener) error { return plain.Serve(l) })
-	encryptedAt := listen(t, func(l net.Listener) error { return encrypted.ServeTLS(l, "", "") })
+	plainAt := listen(t, func(l net.Listener) error { return f.gateway.Serve(plain, l) })
+	encryptedAt := listen(t, func(l net.Listener) error { return f.gateway.Serve(encrypted, l) })
 	t.Cleanup(func() { plain.Close(); encrypted.Close() })
 	keep := func(conn net.Conn, err error) net.Conn {
 		if err != nil {

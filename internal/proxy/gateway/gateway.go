@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,11 @@ type Gateway struct {
 	trailers sync.WaitGroup
 	pins     pins
 	inFlight clientconn.InFlight
-	conns    []*clientconn.Conns // of each Server
+	conns    map[*http.Server]*clientconn.Conns // of each Server
+	leaving  atomic.Bool                        // CloseAfterResponse was called
+
+	floods      atomic.Uint64 // connections closed for their control frames
+	floodLogged atomic.Int64  // when the log last said so, in Unix nanoseconds
 
 	base context.Context // of every request that comes through Server
 	end  context.CancelCauseFunc
@@ -37,6 +42,9 @@ type Gateway struct {
 func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Recorder == nil {
 		return nil, errors.New("gateway: no recorder")
+	}
+	if deps.Unauthenticated == nil {
+		deps.Unauthenticated = deps.Recorder
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -50,7 +58,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{deps: deps}
+	g := &Gateway{deps: deps, conns: make(map[*http.Server]*clientconn.Conns)}
 	g.base, g.end = context.WithCancelCause(context.Background())
 	if err := g.Apply(cfg); err != nil {
 		return nil, err
@@ -114,6 +122,15 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	}
 	g.trailers.Wait() // 100 ms at most
 	return nil
+}
+
+// CloseAfterResponse asks clients to leave: /readyz returns 503, and each
+// connection is closed after its next response. Requests are served as before.
+func (g *Gateway) CloseAfterResponse() {
+	g.leaving.Store(true)
+	for _, c := range g.conns {
+		c.CloseAfterResponse()
+	}
 }
 
 // CutStreams breaks off the streams under way that have left their server, and closes

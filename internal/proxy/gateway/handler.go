@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -15,10 +16,14 @@ import (
 // ServeHTTP serves one request. It aborts the connection, by panicking with
 // http.ErrAbortHandler, when a response cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.serveHealth(w, r) {
+		return
+	}
 	f := &flight{g: g, snap: g.snap.Load(), r: r, accepted: g.deps.Now()}
 	f.call.ID, f.call.Context = g.deps.RequestID(), r.Context()
 	f.out.Init(w, r, clientconn.Options{Now: g.deps.Now, WriteTimeout: f.snap.limits.WriteTimeout})
 	if !g.inFlight.Enter(f.snap.limits.MaxInFlight) {
+		_, _ = f.identify() // for the record
 		f.reject(new(overloaded()))
 		f.out.EndResponse(true)
 		return
@@ -70,15 +75,14 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		path.API = spillway.APIOther // the list of stored completions
 	}
 	f.call.Path = path
-	f.req.TraceParent = wire.TraceParent(f.r.Header)
-	if limit := f.snap.limits.MaxHeaderBytes; headerBytes(f.r) > limit {
-		return false, new(headerTooLarge(limit))
+	f.req.ID, f.req.TraceParent = f.call.ID, wire.TraceParent(f.r.Header)
+	who, refused := f.identify()
+	if !slices.Contains(methods, f.r.Method) {
+		return false, f.wrongMethod(methods...) // also without a key: browsers send no key with OPTIONS
 	}
-	who, err := f.snap.keys.identify(f.r.Header)
-	if err != nil {
-		return false, new(wire.Unauthorized(path.Family))
+	if refused != nil {
+		return false, refused
 	}
-	f.req.ID, f.req.Caller, f.req.Class = f.call.ID, who.name, who.class
 	if !known {
 		return false, new(wire.UnknownPath())
 	}
@@ -87,8 +91,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		return true, nil
 	}
 	if path.API != spillway.APIOther && f.r.Method != http.MethodPost {
-		f.out.Header()["Allow"] = []string{http.MethodPost}
-		return false, new(wire.WrongMethod(f.r.Method))
+		return false, f.wrongMethod(http.MethodPost)
 	}
 	hints, err := wire.ClientHints(f.r.Header)
 	if err != nil {
@@ -104,6 +107,36 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		f.req.Tenant = who.tenant // what the client says counts only where nothing is configured
 	}
 	return false, f.choosePool()
+}
+
+// methods are those that deployments get. A deployment that answers TRACE returns
+// the gateway's own key to the client, and what others do there is unknown; OPTIONS
+// would be a browser's question about the deployment, which has no business with
+// browsers. It is constant.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+}
+
+// wrongMethod refuses a method other than those allowed.
+func (f *flight) wrongMethod(allowed ...string) *wire.Error {
+	list := strings.Join(allowed, ", ")
+	f.out.Header()["Allow"] = []string{list}
+	return new(wire.WrongMethod(f.r.Method, list))
+}
+
+// identify finds the caller of the request by its key.
+func (f *flight) identify() (identity, *wire.Error) {
+	size := headerBytes(f.r)
+	if limit := f.snap.limits.MaxHeaderBytes; size > limit {
+		return identity{}, new(headerTooLarge(limit))
+	}
+	who, err := f.snap.keys.identify(f.r.Header)
+	if err != nil {
+		return identity{}, new(wire.Unauthorized(f.call.Path.Family))
+	}
+	f.req.Caller, f.req.Class = who.name, who.class
+	f.out.Authenticated(size)
+	return who, nil
 }
 
 // headerBytes is the size of a request's header as HTTP/1.1 writes it, about.
@@ -214,6 +247,10 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 	}
 	if f.req.Class != nil {
 		rec.Class, rec.Mode = f.req.Class.Name, f.req.Class.Budget.Mode
+	}
+	if f.req.Caller == "" {
+		f.g.deps.Unauthenticated.Record(&rec)
+		return
 	}
 	f.g.deps.Recorder.Record(&rec)
 }

@@ -3,7 +3,9 @@ package gateway
 import (
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
+	"time"
 
 	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 )
@@ -13,20 +15,16 @@ import (
 // and what is beyond the server's own.
 const headerLimitFactor = 4
 
-// Server returns an http.Server that serves g over HTTP/1.1 and HTTP/2: over
-// TLS with tlsConfig, or unencrypted (h2c with prior knowledge) when it is
-// nil. Its limits are those of the configuration at this moment; they do not
-// follow a reload. The caller starts it and shuts it down.
+// Server returns an http.Server for Serve: HTTP/1.1 and HTTP/2, over TLS with
+// tlsConfig. When it is nil, HTTP/2 is unencrypted (h2c with prior knowledge), and
+// off with Config.NoH2C. Its limits are those of the configuration at this moment;
+// they do not follow a reload. The caller shuts it down.
 func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 	snap := g.snap.Load()
 	limits := snap.limits
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	if tlsConfig != nil {
-		protocols.SetHTTP2(true)
-	} else {
-		protocols.SetUnencryptedHTTP2(true)
-	}
+	protocols.SetUnencryptedHTTP2(tlsConfig != nil || !snap.noH2C) // below TLS the server does not see it
 	server := &http.Server{
 		Handler:           g,
 		TLSConfig:         tlsConfig,
@@ -38,10 +36,28 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 			MaxConcurrentStreams: 1000,
 			MaxReadFrameSize:     1 << 20,
 		},
-		ErrorLog: slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // OPTIONS is refused like other methods
+		ErrorLog:                     slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
 	}
-	g.conns = append(g.conns, clientconn.Attach(server, clientconn.ServerOptions{
-		Base: g.base, Buffers: &g.buffers, Now: g.deps.Now, KeepStreams: snap.keepStreams,
-	}))
+	g.conns[server] = clientconn.Attach(server, clientconn.ServerOptions{
+		Base: g.base, Buffers: &g.buffers, Now: g.deps.Now, KeepStreams: snap.keepStreams, Flooded: g.onFlood,
+	})
 	return server
+}
+
+// Serve serves what l accepts with a server that Server has made, until the server
+// is shut down or closed.
+func (g *Gateway) Serve(server *http.Server, l net.Listener) error { return g.conns[server].Serve(l) }
+
+// floodLogInterval is how often the log mentions clients that flood.
+const floodLogInterval = time.Minute
+
+// onFlood logs that a client's connection is closed for its control frames.
+func (g *Gateway) onFlood(client net.Addr) {
+	total := g.floods.Add(1)
+	now := g.deps.Now().UnixNano()
+	last := g.floodLogged.Load()
+	if now-last >= int64(floodLogInterval) && g.floodLogged.CompareAndSwap(last, now) {
+		g.deps.Logger.Warn("closing connection: too many HTTP/2 control frames", "client", client, "closed_so_far", total)
+	}
 }

@@ -51,8 +51,8 @@ func TestSockets(t *testing.T) {
 		{"HTTP/2 over TLS", encrypted, func(p *http.Protocols) { p.SetHTTP2(true) }, 2},
 	}
 	bases := map[*http.Server]string{
-		plain:     "http://" + listen(t, func(l net.Listener) error { return plain.Serve(l) }),
-		encrypted: "https://" + listen(t, func(l net.Listener) error { return encrypted.ServeTLS(l, "", "") }),
+		plain:     "http://" + listen(t, func(l net.Listener) error { return g.Serve(plain, l) }),
+		encrypted: "https://" + listen(t, func(l net.Listener) error { return g.Serve(encrypted, l) }),
 	}
 	t.Cleanup(func() { plain.Close(); encrypted.Close() })
 	for _, tt := range tests {

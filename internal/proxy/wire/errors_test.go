@@ -47,7 +47,7 @@ func TestErrorStatuses(t *testing.T) {
 		{Unauthorized(AzureV1), 401},
 		{UnknownModel(AzureV1, "m"), 404},
 		{UnknownPath(), 404},
-		{WrongMethod("PUT"), 405},
+		{WrongMethod("PUT", "POST"), 405},
 		{IncompleteResponse(429, 0), 429},
 		{BodyTooLarge(1), 413},
 	}
