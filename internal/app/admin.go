@@ -16,20 +16,32 @@ func (a *App) adminServer(metrics *telemetry.Metrics) *http.Server {
 		writeJSON(w, http.StatusOK, map[string]any{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /admin/state", a.state)
 	if metrics != nil && a.cfg.Metrics.Enabled {
 		mux.Handle("GET /metrics", metrics.Handler())
 	}
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
-// readyz reports whether new requests should be sent here, and the state of the
-// deployments. A deployment that is down does not make the gateway unready:
-// another replica would see the same.
+// readyz reports whether new requests should be sent here, and nothing else: probes
+// reach this address from anywhere. A deployment that is down does not make the
+// gateway unready: another replica would see the same.
 func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
-	status, code := "ready", http.StatusOK
-	if a.draining.Load() {
-		status, code = "draining", http.StatusServiceUnavailable
+	status, code := a.readiness()
+	writeJSON(w, code, map[string]any{"status": status})
+}
+
+// readiness is the status of /readyz.
+func (a *App) readiness() (status string, code int) {
+	if a.gateway.Leaving() {
+		return "draining", http.StatusServiceUnavailable
 	}
+	return "ready", http.StatusOK
+}
+
+// state reports the state of the deployments, and of the configuration.
+func (a *App) state(w http.ResponseWriter, _ *http.Request) {
+	status, _ := a.readiness()
 	type deployment struct {
 		Name        string  `json:"name"`
 		Pool        string  `json:"pool"`
@@ -43,7 +55,7 @@ func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
 			deployments = append(deployments, deployment{d.Name, p.Name, d.State, d.Utilization, d.InFlight})
 		}
 	}
-	writeJSON(w, code, map[string]any{
+	writeJSON(w, http.StatusOK, map[string]any{
 		"status": status, "in_flight": a.gateway.InFlight(), "policy": a.reloads.state(), "deployments": deployments,
 	})
 }

@@ -133,6 +133,9 @@ func (g *Gateway) CloseAfterResponse() {
 	}
 }
 
+// Leaving reports whether CloseAfterResponse was called.
+func (g *Gateway) Leaving() bool { return g.leaving.Load() }
+
 // CutStreams breaks off the streams under way that have left their server, and closes
 // the connections between requests that have: the server's Close does not reach
 // them. Call it once Server is called no more.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -77,8 +76,8 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	f.call.Path = path
 	f.req.ID, f.req.TraceParent = f.call.ID, wire.TraceParent(f.r.Header)
 	who, refused := f.identify()
-	if !slices.Contains(methods, f.r.Method) {
-		return false, f.wrongMethod(methods...) // also without a key: browsers send no key with OPTIONS
+	if !relayed(f.r.Method) {
+		return false, f.wrongMethod(relayedMethods) // also without a key: browsers send no key with OPTIONS
 	}
 	if refused != nil {
 		return false, refused
@@ -109,19 +108,25 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 	return false, f.choosePool()
 }
 
-// methods are those that deployments get. A deployment that answers TRACE returns
-// the gateway's own key to the client, and what others do there is unknown; OPTIONS
-// would be a browser's question about the deployment, which has no business with
-// browsers. It is constant.
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+// relayedMethods are the methods that relayed accepts, for clients.
+const relayedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
+
+// relayed reports whether deployments get requests with the method. TRACE has the
+// peer return the request, with the gateway's own key in it; what unknown methods do
+// is unknown; and OPTIONS comes from browsers, which should not have a key.
+func relayed(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true
+	}
+	return false
 }
 
-// wrongMethod refuses a method other than those allowed.
-func (f *flight) wrongMethod(allowed ...string) *wire.Error {
-	list := strings.Join(allowed, ", ")
-	f.out.Header()["Allow"] = []string{list}
-	return new(wire.WrongMethod(f.r.Method, list))
+// wrongMethod refuses a method other than those allowed, which are separated by
+// commas.
+func (f *flight) wrongMethod(allowed string) *wire.Error {
+	f.out.Header()["Allow"] = []string{allowed}
+	return new(wire.WrongMethod(f.r.Method, allowed))
 }
 
 // identify finds the caller of the request by its key.

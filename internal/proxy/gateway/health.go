@@ -16,7 +16,7 @@ func (g *Gateway) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	case "/healthz":
 	case "/readyz":
 		body = `{"status":"ready"}`
-		if g.leaving.Load() {
+		if g.Leaving() {
 			status, body = http.StatusServiceUnavailable, `{"status":"draining"}`
 		}
 	default:
