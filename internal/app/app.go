@@ -74,6 +74,7 @@ type App struct {
 type listener struct {
 	server  *http.Server
 	socket  net.Listener
+	tls     bool
 	serveOn func(net.Listener) error // serves with server
 	done    chan error
 }
@@ -216,7 +217,7 @@ func (a *App) newListener(name, address string, server *http.Server) (*listener,
 	if err != nil {
 		return nil, fmt.Errorf("opening the %s listener: %w", name, err)
 	}
-	return &listener{server: server, socket: socket, serveOn: server.Serve, done: make(chan error, 1)}, nil
+	return &listener{server: server, socket: socket, tls: server.TLSConfig != nil, serveOn: server.Serve, done: make(chan error, 1)}, nil
 }
 
 func (l *listener) serve() {
@@ -250,7 +251,7 @@ func (a *App) AdminAddr() string {
 }
 
 // TLS reports whether the data listener speaks TLS.
-func (a *App) TLS() bool { return a.data.server.TLSConfig != nil }
+func (a *App) TLS() bool { return a.data.tls }
 
 // Run reloads when the file changes or a reload is asked for, until ctx ends
 // or a listener fails. It does not close the app.

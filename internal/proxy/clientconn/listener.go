@@ -10,15 +10,17 @@ import (
 // configuration, until the server is shut down. Unlike the server's own Serve and
 // ServeTLS, it notices every departure of a client and bounds the control frames of
 // HTTP/2 clients.
-func (c *Conns) Serve(l net.Listener) error {
-	accepted := &socketListener{Listener: l, conns: c}
-	if c.server.TLSConfig != nil {
-		// The server gets decrypted connections: it would not look at their
-		// frames itself, and it takes only a *tls.Conn as TLS.
-		accepted.tls = c.server.TLSConfig.Clone()
-		accepted.tls.NextProtos = []string{"h2", "http/1.1"}
+func (c *Conns) Serve(l net.Listener) error { return c.serve(l, c.tls) }
+
+// serve serves the connections that l accepts, over TLS if config is not nil. The
+// server gets them decrypted, as sockets: what it would take as TLS, a *tls.Conn,
+// lets nobody see the frames inside. So it needs UnencryptedHTTP2 for HTTP/2.
+func (c *Conns) serve(l net.Listener, config *tls.Config) error {
+	if config != nil {
+		config = config.Clone()
+		config.NextProtos = []string{"h2", "http/1.1"}
 	}
-	return c.server.Serve(accepted)
+	return c.server.Serve(&socketListener{Listener: l, conns: c, tls: config})
 }
 
 // socketListener accepts connections as sockets.

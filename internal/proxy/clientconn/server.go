@@ -2,6 +2,7 @@ package clientconn
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -30,6 +31,7 @@ type ServerOptions struct {
 type Conns struct {
 	server  *http.Server
 	opts    ServerOptions
+	tls     *tls.Config // of server, which sets one of its own where there is none
 	closing atomic.Bool // CloseAfterResponse was called
 
 	mu        sync.Mutex
@@ -45,7 +47,7 @@ type Conns struct {
 // see InFlight and CutStreams.
 func Attach(server *http.Server, opts ServerOptions) *Conns {
 	c := &Conns{
-		server: server, opts: opts,
+		server: server, opts: opts, tls: server.TLSConfig,
 		streaming: make(map[*hijackedConn]struct{}), idleConns: make(map[*hijackedConn]struct{}),
 	}
 	server.BaseContext = func(net.Listener) context.Context { return opts.Base }

@@ -165,4 +165,5 @@ func refusePlaintext(e tls.RecordHeaderError) {
 		}
 	}
 	_, _ = io.WriteString(e.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+	_ = e.Conn.Close() // the error is known already
 }

@@ -112,7 +112,7 @@ func socketConfig(t *testing.T, peer *httptest.Server) Config {
 }
 
 // listen serves on a free port of the loopback and returns its address.
-func listen(t *testing.T, serve func(net.Listener) error) string {
+func listen(t testing.TB, serve func(net.Listener) error) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
