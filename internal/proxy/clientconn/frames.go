@@ -16,13 +16,13 @@ const (
 	controlRate    = 256  // per second
 	controlMax     = 16 * controlBurst
 	frameCostBytes = 256
-	freeDataBytes  = 1024
+	freeDataBytes  = 256
 
 	creditAuthenticated = 64  // a request of a known caller: its own frames, a reset, window updates
-	creditResponse      = 8   // a response that the client has waited for
+	creditResponse      = 4   // a response that the client has waited for
 	creditFlush         = 4   // a part of a response: window updates
 	creditHeaderBytes   = 128 // bytes of a known caller's header per unit
-	creditBodyBytes     = 128 // bytes of a known caller's body per unit
+	creditBodyBytes     = 64  // bytes of a known caller's body per unit
 	creditWriteBytes    = 1024
 )
 

@@ -101,7 +101,12 @@ func (s *socket) CloseWrite() error {
 
 // beginRequest has departures noticed until endRequest, by the context of the
 // connection's requests.
-func (s *socket) beginRequest() { s.serving.Store(true) }
+func (s *socket) beginRequest() {
+	s.serving.Store(true)
+	if !s.reading.Load() {
+		s.watch() // the server may have read a byte too many already
+	}
+}
 
 // detach has a departure reported to onGone from now on.
 func (s *socket) detach(onGone context.CancelCauseFunc) {
