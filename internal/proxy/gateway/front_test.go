@@ -52,6 +52,7 @@ type front struct {
 	*testing.T
 	rec     recorder
 	gateway *Gateway
+	config  Config
 	servers []*http.Server
 	dials   map[string]func() net.Conn
 }
@@ -70,7 +71,7 @@ func newFront(t *testing.T, serve http.HandlerFunc) *front {
 	}
 	f := &front{T: t}
 	d := deployment("east")
-	f.gateway, err = New(Config{
+	f.config = Config{
 		Pools: []policy.Config{{
 			Pool:        spillway.Pool{Name: "gpt-4o-mini", Tiers: [][]string{{"east"}}},
 			Deployments: []spillway.Deployment{d.Deployment},
@@ -79,7 +80,8 @@ func newFront(t *testing.T, serve http.HandlerFunc) *front {
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: &spillway.Class{Name: "c"}}},
 
 		KeepStreams: keepStreams(),
-	}, Deps{Recorder: &f.rec})
+	}
+	f.gateway, err = New(f.config, Deps{Recorder: &f.rec})
 	if err != nil {
 		t.Fatal(err)
 	}
