@@ -270,6 +270,49 @@ func TestBusyClients(t *testing.T) {
 	}
 }
 
+// TestGoAway asks an HTTP/2 client to leave: with its next response, and not before.
+func TestGoAway(t *testing.T) {
+	f, _ := floodFront(t, func(c *Conn, _ *http.Request) { c.Start(http.StatusNoContent) })
+	c := &h2Client{t: t, conn: f.listen()["TCP"](), stream: 1}
+	c.Framer, c.encode = http2.NewFramer(c.conn, c.conn), hpack.NewEncoder(&c.block)
+	io.WriteString(c.conn, http2.ClientPreface)
+	if err := c.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	// ask sends a request and returns what follows the response, up to the answer
+	// to a PING.
+	ask := func() (goAway bool) {
+		if _, err := c.request("GET", true); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			frame, err := c.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch frame := frame.(type) {
+			case *http2.HeadersFrame:
+				if err := c.WritePing(false, [8]byte{1}); err != nil {
+					t.Fatal(err)
+				}
+			case *http2.GoAwayFrame:
+				return true
+			case *http2.PingFrame:
+				if frame.IsAck() {
+					return false
+				}
+			}
+		}
+	}
+	if ask() {
+		t.Error("asked to leave at once")
+	}
+	f.conns.CloseAfterResponse()
+	if !ask() {
+		t.Error("not asked to leave")
+	}
+}
+
 // TestFrameGuard reads frames in pieces of every size.
 func TestFrameGuard(t *testing.T) {
 	frame := func(kind byte, length int) string {

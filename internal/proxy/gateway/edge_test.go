@@ -73,7 +73,7 @@ func TestMethods(t *testing.T) {
 			f.T = t
 			conn := f.dials["TCP"]()
 			length := 0
-			if tt.path == chatPath && tt.status == 405 && strings.ToUpper(tt.method) == tt.method {
+			if tt.path == chatPath && tt.method == "TRACE" {
 				length = 1000 // which never come
 			}
 			fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: gateway.test\r\napi-key: %s\r\nContent-Length: %d\r\n\r\n", tt.method, tt.path, tt.key, length)
