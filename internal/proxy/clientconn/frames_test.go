@@ -208,7 +208,7 @@ func TestBusyClients(t *testing.T) {
 					ended <- struct{}{}
 				}
 			})
-			for range 20 {
+			for range 8 {
 				for range 1000 {
 					c.mu.Lock()
 					_, err := c.request("GET", true)

@@ -47,7 +47,7 @@ type Conns struct {
 // see InFlight and CutStreams.
 func Attach(server *http.Server, opts ServerOptions) *Conns {
 	c := &Conns{
-		server: server, opts: opts, tls: server.TLSConfig,
+		server: server, opts: opts, tls: server.TLSConfig.Clone(),
 		streaming: make(map[*hijackedConn]struct{}), idleConns: make(map[*hijackedConn]struct{}),
 	}
 	server.BaseContext = func(net.Listener) context.Context { return opts.Base }

@@ -70,14 +70,28 @@ func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	s.reading.Store(false)
 	s.watch()
-	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil {
-		refusePlaintext(record)
+	if err != nil {
+		s.onReadError(err)
 	}
 	if !s.frames.read(p[:n], s.conns.opts.Now) {
 		s.conns.flooded(s.RemoteAddr())
 		return 0, errControlFlood
 	}
 	return n, err
+}
+
+// onReadError logs a failed TLS handshake, which is part of the first Read, and
+// answers a client that speaks no TLS.
+func (s *socket) onReadError(err error) {
+	if conn, ok := s.Conn.(*tls.Conn); !ok || conn.ConnectionState().HandshakeComplete || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	if log := s.conns.server.ErrorLog; log != nil {
+		log.Printf("TLS handshake error from %s: %v", s.RemoteAddr(), err)
+	}
+	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil {
+		refusePlaintext(record)
+	}
 }
 
 // unread has the next Reads return p first.

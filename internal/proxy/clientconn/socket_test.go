@@ -59,57 +59,69 @@ func TestClientLeavesBehindBytes(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
 	}
-	beyond := map[string]string{
-		"a byte": "x", "a request": ask("HTTP/1.1", ""), "garbage": strings.Repeat("\x00garbage", 4<<10),
-	}
-	leave := map[string]func(net.Conn){
-		"FIN": func(c net.Conn) { c.Close() },
-		"RST": func(c net.Conn) {
-			_ = tcpOf(c).SetLinger(0)
-			tcpOf(c).Close()
-		},
-	}
 	modes(t, func(t *testing.T, keep bool) {
 		for _, streams := range []bool{false, true} {
-			f := newFront(t, keep, nil)
-			begun, ended := make(chan struct{}, 8), make(chan struct{}, 8)
-			if streams {
-				f.rest = func(ctx context.Context, _ *Conn) bool {
-					begun <- struct{}{}
-					<-ctx.Done()
-					ended <- struct{}{}
-					return false
+			t.Run(fmt.Sprintf("stream %t", streams), func(t *testing.T) {
+				t.Parallel()
+				f := newFront(t, keep, nil)
+				begun, ended := make(chan struct{}, 8), make(chan struct{}, 8)
+				if streams {
+					f.rest = func(ctx context.Context, _ *Conn) bool {
+						begun <- struct{}{}
+						<-ctx.Done()
+						ended <- struct{}{}
+						return false
+					}
+				} else {
+					begun, ended = f.waiting()
 				}
-			} else {
-				begun, ended = f.waiting()
-			}
-			for kind, dial := range f.listen() {
-				for what, bytes := range beyond {
-					for how, leaves := range leave {
-						if how == "RST" && what != "a byte" {
-							continue // as FIN
-						}
-						for _, together := range []bool{false, true} {
-							t.Run(fmt.Sprintf("%s, stream %t, %s, %s, together %t", kind, streams, what, how, together), func(t *testing.T) {
-								f.T = t
-								conn := dial()
-								if together {
-									io.WriteString(conn, ask("HTTP/1.1", "")+bytes)
-									await(t, "the request is served", begun)
-								} else {
-									io.WriteString(conn, ask("HTTP/1.1", ""))
-									await(t, "the request is served", begun)
-									io.WriteString(conn, bytes)
-								}
-								leaves(conn)
-								await(t, "the context ends", ended)
-							})
-						}
+				for kind, dial := range f.listen() {
+					for _, tt := range departures() {
+						t.Run(kind+", "+tt.name, func(t *testing.T) {
+							f.T = t
+							conn := dial()
+							if tt.together {
+								io.WriteString(conn, ask("HTTP/1.1", "")+tt.beyond)
+								await(t, "the request is served", begun)
+							} else {
+								io.WriteString(conn, ask("HTTP/1.1", ""))
+								await(t, "the request is served", begun)
+								io.WriteString(conn, tt.beyond)
+							}
+							tt.leave(conn)
+							await(t, "the context ends", ended)
+						})
 					}
 				}
-			}
+			})
 		}
 	})
+}
+
+// departure is how a client leaves.
+type departure struct {
+	name, beyond string         // beyond is what it sends after its request
+	together     bool           // in one write
+	leave        func(net.Conn) // closes the connection
+}
+
+func departures() (all []departure) {
+	fin := func(c net.Conn) { c.Close() }
+	rst := func(c net.Conn) {
+		_ = tcpOf(c).SetLinger(0)
+		tcpOf(c).Close()
+	}
+	for _, together := range []bool{false, true} {
+		suffix := fmt.Sprintf(", together %t", together)
+		all = append(
+			all,
+			departure{"a byte, FIN" + suffix, "x", together, fin},
+			departure{"a byte, RST" + suffix, "x", together, rst},
+			departure{"a request, FIN" + suffix, ask("HTTP/1.1", ""), together, fin},
+			departure{"garbage, FIN" + suffix, strings.Repeat("\x00garbage", 4<<10), together, fin},
+		)
+	}
+	return all
 }
 
 // TestPatientPipelining sends the next requests while the first is being served. The

@@ -205,7 +205,7 @@ func TestNoH2C(t *testing.T) {
 		t.Cleanup(func() { server.Close() })
 		return listen(t, func(l net.Listener) error { return f.gateway.Serve(server, l) })
 	}
-	plain, encrypted := serve(nil), serve(f.servers[1].TLSConfig)
+	plain, encrypted := serve(nil), serve(f.tls)
 	ask := func(base string, protocols func(*http.Protocols)) (proto string, err error) {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: new(http.Protocols)}
 		protocols(transport.Protocols)

@@ -53,6 +53,7 @@ type front struct {
 	rec     recorder
 	gateway *Gateway
 	config  Config
+	tls     *tls.Config
 	servers []*http.Server
 	dials   map[string]func() net.Conn
 }
@@ -85,7 +86,8 @@ func newFront(t *testing.T, serve http.HandlerFunc) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, encrypted := f.gateway.Server(nil), f.gateway.Server(&tls.Config{Certificates: up.TLS.Certificates})
+	f.tls = &tls.Config{Certificates: up.TLS.Certificates}
+	plain, encrypted := f.gateway.Server(nil), f.gateway.Server(f.tls)
 	f.servers = []*http.Server{plain, encrypted}
 	plainAt := listen(t, func(l net.Listener) error { return f.gateway.Serve(plain, l) })
 	encryptedAt := listen(t, func(l net.Listener) error { return f.gateway.Serve(encrypted, l) })

@@ -28,8 +28,10 @@ type Gateway struct {
 	trailers sync.WaitGroup
 	pins     pins
 	inFlight clientconn.InFlight
-	conns    map[*http.Server]*clientconn.Conns // of each Server
-	leaving  atomic.Bool                        // CloseAfterResponse was called
+	leaving  atomic.Bool // CloseAfterResponse was called
+
+	connsMu sync.Mutex
+	conns   map[*http.Server]*clientconn.Conns // of each Server
 
 	floods      atomic.Uint64 // connections closed for their control frames
 	floodLogged atomic.Int64  // when the log last said so, in Unix nanoseconds
@@ -128,6 +130,8 @@ func (g *Gateway) Drain(ctx context.Context) error {
 // connection is closed after its next response. Requests are served as before.
 func (g *Gateway) CloseAfterResponse() {
 	g.leaving.Store(true)
+	g.connsMu.Lock()
+	defer g.connsMu.Unlock()
 	for _, c := range g.conns {
 		c.CloseAfterResponse()
 	}
@@ -140,6 +144,8 @@ func (g *Gateway) Leaving() bool { return g.leaving.Load() }
 // the connections between requests that have: the server's Close does not reach
 // them. Call it once Server is called no more.
 func (g *Gateway) CutStreams() {
+	g.connsMu.Lock()
+	defer g.connsMu.Unlock()
 	for _, c := range g.conns {
 		c.CutStreams()
 	}

@@ -27,7 +27,7 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 	protocols.SetUnencryptedHTTP2(tlsConfig != nil || !snap.noH2C) // below TLS the server does not see it
 	server := &http.Server{
 		Handler:           g,
-		TLSConfig:         tlsConfig,
+		TLSConfig:         tlsConfig.Clone(), // the server changes it
 		Protocols:         &protocols,
 		ReadHeaderTimeout: limits.ReadHeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
@@ -39,15 +39,23 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		DisableGeneralOptionsHandler: true, // OPTIONS is refused like other methods
 		ErrorLog:                     slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
 	}
-	g.conns[server] = clientconn.Attach(server, clientconn.ServerOptions{
+	conns := clientconn.Attach(server, clientconn.ServerOptions{
 		Base: g.base, Buffers: &g.buffers, Now: g.deps.Now, KeepStreams: snap.keepStreams, Flooded: g.onFlood,
 	})
+	g.connsMu.Lock()
+	defer g.connsMu.Unlock()
+	g.conns[server] = conns
 	return server
 }
 
 // Serve serves what l accepts with a server that Server has made, until the server
 // is shut down or closed.
-func (g *Gateway) Serve(server *http.Server, l net.Listener) error { return g.conns[server].Serve(l) }
+func (g *Gateway) Serve(server *http.Server, l net.Listener) error {
+	g.connsMu.Lock()
+	conns := g.conns[server]
+	g.connsMu.Unlock()
+	return conns.Serve(l)
+}
 
 // floodLogInterval is how often the log mentions clients that flood.
 const floodLogInterval = time.Minute
