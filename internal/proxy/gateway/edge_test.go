@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -257,5 +259,30 @@ func TestLeavesBehindBytes(t *testing.T) {
 		if r.Outcome != spillway.OutcomeClientGone {
 			t.Errorf("outcome %v", r.Outcome)
 		}
+	}
+}
+
+// TestFloodLogged closes several connections for their frames: the log says so once
+// a minute, with their number.
+func TestFloodLogged(t *testing.T) {
+	var log bytes.Buffer
+	now := time.Unix(1_700_000_000, 0)
+	f := newFront(t, whole)
+	g, err := New(f.config, Deps{
+		Recorder: &f.rec, Now: func() time.Time { return now }, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}
+	for range 3 {
+		for range 10 {
+			g.onFlood(client)
+		}
+		now = now.Add(floodLogInterval)
+	}
+	text := log.String()
+	if n := strings.Count(text, "\n"); n != 3 || !strings.Contains(text, "client=192.0.2.1:7 closed_so_far=21") {
+		t.Errorf("%d lines, want 3:\n%s", n, text)
 	}
 }
