@@ -23,30 +23,20 @@ func (a *App) adminServer(metrics *telemetry.Metrics) *http.Server {
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
-// readyz reports whether new requests should be sent here, and the state of the
-// deployments. A deployment that is down does not make the gateway unready:
-// another replica would see the same.
+// readyz reports whether new requests should be sent here, and nothing else: probes
+// reach this address from anywhere. A deployment that is down does not make the
+// gateway unready: another replica would see the same.
 func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
-	status, code := "ready", http.StatusOK
-	if a.draining.Load() {
-		status, code = "draining", http.StatusServiceUnavailable
+	status, code := a.readiness()
+	writeJSON(w, code, map[string]any{"status": status})
+}
+
+// readiness is the status of /readyz.
+func (a *App) readiness() (status string, code int) {
+	if a.gateway.Leaving() {
+		return "draining", http.StatusServiceUnavailable
 	}
-	type deployment struct {
-		Name        string  `json:"name"`
-		Pool        string  `json:"pool"`
-		State       string  `json:"state"`
-		Utilization float64 `json:"utilization"`
-		InFlight    int     `json:"in_flight"`
-	}
-	deployments := []deployment{}
-	for _, p := range a.gateway.Status(nil) {
-		for _, d := range p.Deployments {
-			deployments = append(deployments, deployment{d.Name, p.Name, d.State, d.Utilization, d.InFlight})
-		}
-	}
-	writeJSON(w, code, map[string]any{
-		"status": status, "in_flight": a.gateway.InFlight(), "policy": a.reloads.state(), "deployments": deployments,
-	})
+	return "ready", http.StatusOK
 }
 
 func writeJSON(w http.ResponseWriter, code int, body any) {

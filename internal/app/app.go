@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -47,16 +48,15 @@ type Options struct {
 
 // App is a running gateway. Start makes it, Close ends it.
 type App struct {
-	opts     Options
-	cfg      *config.Config // as started: what a reload cannot change comes from here
-	gateway  *gateway.Gateway
-	demo     *demo
-	outputs  []output        // where records go
-	exports  *export.Exports // nil without any
-	losses   []lossCounter   // of exports: records that were not sent in time
-	data     *listener
-	admin    *listener // nil without an admin address
-	draining atomic.Bool
+	opts    Options
+	cfg     *config.Config // as started: what a reload cannot change comes from here
+	gateway *gateway.Gateway
+	demo    *demo
+	outputs []output        // where records go
+	exports *export.Exports // nil without any
+	losses  []lossCounter   // of exports: records that were not sent in time
+	data    *listener
+	admin   *listener // nil without an admin address
 	// providers are the GenAI provider names of the deployments that are not
 	// Azure's; a reload replaces them.
 	providers atomic.Pointer[map[string]string]
@@ -73,10 +73,11 @@ type App struct {
 
 // listener is a server with its socket.
 type listener struct {
-	server *http.Server
-	socket net.Listener
-	tls    bool
-	done   chan error
+	server  *http.Server
+	socket  net.Listener
+	tls     bool
+	serveOn func(net.Listener) error // serves with server
+	done    chan error
 }
 
 // Start loads the configuration, opens the listeners and serves. When it
@@ -110,16 +111,17 @@ func (a *App) start() error {
 		return err
 	}
 	a.limits.apply(&settings.Limits)
-	recorders, err := a.openOutputs()
+	outputs, err := a.openOutputs()
 	if err != nil {
 		return err
 	}
-	metrics := a.metrics()
+	metrics, recorders := a.metrics(), slices.Clone(outputs)
 	if metrics != nil {
 		recorders = append(recorders, metrics)
 	}
 	a.gateway, err = gateway.New(settings, gateway.Deps{
-		Recorder: recorders, Logger: a.opts.Log, Dial: a.opts.dial, Scarce: a.limits.scarce,
+		Recorder: recorders, Unauthenticated: unauthenticatedRecorder(outputs, metrics),
+		Logger: a.opts.Log, Dial: a.opts.dial, Scarce: a.limits.scarce,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the gateway: %w", err)
@@ -170,6 +172,7 @@ func (a *App) listen(metrics *telemetry.Metrics) error {
 	if err != nil {
 		return err
 	}
+	a.data.serveOn = func(l net.Listener) error { return a.gateway.Serve(a.data.server, l) }
 	if address := cmp.Or(a.opts.Admin, a.cfg.Server.Admin); address != "" {
 		a.admin, err = a.newListener("admin", address, a.adminServer(metrics))
 		if err != nil {
@@ -226,17 +229,11 @@ func (a *App) newListener(name, address string, server *http.Server) (*listener,
 	if err != nil {
 		return nil, fmt.Errorf("opening the %s listener: %w", name, err)
 	}
-	return &listener{server: server, socket: socket, tls: server.TLSConfig != nil, done: make(chan error, 1)}, nil
+	return &listener{server: server, socket: socket, tls: server.TLSConfig != nil, serveOn: server.Serve, done: make(chan error, 1)}, nil
 }
 
 func (l *listener) serve() {
-	go func() {
-		if l.tls {
-			l.done <- l.server.ServeTLS(l.socket, "", "")
-			return
-		}
-		l.done <- l.server.Serve(l.socket)
-	}()
+	go func() { l.done <- l.serveOn(l.socket) }()
 }
 
 // shutdown stops accepting, waits for requests until ctx ends, and closes the
@@ -295,29 +292,47 @@ func (a *App) Run(ctx context.Context) error {
 // to finish their responses, and then again to write their records.
 const lastWait = time.Second
 
-// Close drains: /readyz returns 503, the listener stops accepting, requests in
-// flight get drain_timeout and are then cut off, and records are flushed.
+// Close drains: /readyz returns 503; after shutdown_delay the listener stops
+// accepting; requests in flight get drain_timeout and are then cut off, which the
+// log says and is no error; and records are flushed.
 func (a *App) Close() error {
-	a.draining.Store(true)
+	a.gateway.CloseAfterResponse()
+	a.awaitLoadBalancers()
 	ctx, cancel := context.WithTimeout(context.Background(), max(a.cfg.Server.DrainTimeout, time.Millisecond))
 	defer cancel()
 	if n := a.gateway.InFlight(); n > 0 {
 		a.opts.Log.Info("draining", "in_flight", n, "at_most", a.cfg.Server.DrainTimeout)
 	}
-	cut := a.drain(ctx)
-	return errors.Join(cut, a.data.shutdown(ctx), a.admin.shutdown(ctx), a.closeBackends())
+	a.drain(ctx)
+	return errors.Join(a.data.shutdown(ctx), a.admin.shutdown(ctx), a.closeBackends())
+}
+
+// awaitLoadBalancers serves for shutdown_delay, or until the listener fails.
+func (a *App) awaitLoadBalancers() {
+	if a.cfg.Server.ShutdownDelay == 0 {
+		return
+	}
+	a.opts.Log.Info("not ready, serving for shutdown_delay", "shutdown_delay", a.cfg.Server.ShutdownDelay)
+	delay := time.NewTimer(a.cfg.Server.ShutdownDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case err := <-a.data.done:
+		a.data.done <- err
+	}
 }
 
 // drain waits for the requests in flight until ctx ends, and then ends the
-// remaining ones. The error says how many.
-func (a *App) drain(ctx context.Context) error {
+// remaining ones.
+func (a *App) drain(ctx context.Context) {
 	if a.data.server.Shutdown(ctx) == nil && a.gateway.Drain(ctx) == nil {
-		return nil
+		return
 	}
 	n := a.gateway.InFlight()
 	if n == 0 {
-		return nil // connections without a request
+		return // connections without a request
 	}
+	a.opts.Log.Warn("drain_timeout expired, cutting requests off", "requests", n, "drain_timeout", a.cfg.Server.DrainTimeout)
 	a.gateway.EndRequests()
 	last, cancel := context.WithTimeout(context.Background(), lastWait)
 	defer cancel()
@@ -330,7 +345,6 @@ func (a *App) drain(ctx context.Context) error {
 			a.opts.Log.Error("requests still in flight at exit", "in_flight", a.gateway.InFlight())
 		}
 	}
-	return fmt.Errorf("drain_timeout (%[2]v) expired: %[1]d requests were cut off", n, a.cfg.Server.DrainTimeout)
 }
 
 // closeBackends closes what the gateway depends on.

@@ -217,7 +217,13 @@ func (r *running) eventually(what string, holds func() bool) {
 
 func (r *running) ready() (code int, body map[string]any) {
 	r.t.Helper()
-	resp, err := r.client.Get("http://" + r.AdminAddr() + "/readyz")
+	return r.get("/readyz")
+}
+
+// get reads what the admin listener has to say.
+func (r *running) get(path string) (code int, body map[string]any) {
+	r.t.Helper()
+	resp, err := r.client.Get("http://" + r.AdminAddr() + path)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -309,8 +315,11 @@ func TestBrokenConfigurationKeepsTheOldOne(t *testing.T) {
 	if resp.StatusCode != 200 {
 		t.Errorf("status %d with the old configuration, want 200", resp.StatusCode)
 	}
-	if _, body := r.ready(); !strings.Contains(fmt.Sprint(body["policy"]), "ptuu") {
-		t.Errorf("/readyz does not show the error: %v", body)
+	if _, body := r.get("/admin/state"); !strings.Contains(fmt.Sprint(body["policy"]), "ptuu") {
+		t.Errorf("/admin/state does not show the error: %v", body)
+	}
+	if code, body := r.ready(); code != 200 || fmt.Sprint(body) != "map[status:ready]" {
+		t.Errorf("/readyz returned %d and %v", code, body)
 	}
 	r.replace("ptuu: 50", "ptu: 75")
 	r.eventually("mended", func() bool { return strings.Contains(r.log.String(), "configuration reloaded") })

@@ -22,6 +22,7 @@ func build(cfg *config.Config) (gateway.Config, error) {
 		DefaultPool: cfg.Routing.DefaultPool,
 		Limits:      limits(cfg.Server),
 		KeepStreams: !cfg.Server.LeaveStreams,
+		NoH2C:       !cfg.Server.H2C,
 	}
 	if cfg.Anonymous != "" {
 		out.AnonymousClass = classes[cfg.Anonymous]

@@ -91,6 +91,20 @@ func (a *App) openStore() (output, error) {
 // storeDir is the record store's directory; "" where there is none.
 func (a *App) storeDir() string { return cmp.Or(a.opts.Store, a.cfg.Store.Dir) }
 
+// sampledPerSecond is how many records of requests without a known caller are
+// kept: enough to see who sends them, and too few to displace other records.
+const sampledPerSecond = 10
+
+// unauthenticatedRecorder counts the requests that were refused before their caller
+// was known, and samples their records.
+func unauthenticatedRecorder(outputs telemetry.Fanout, metrics *telemetry.Metrics) telemetry.Fanout {
+	all := telemetry.Fanout{telemetry.Sample(outputs, sampledPerSecond)}
+	if metrics != nil {
+		all = append(all, metrics.Unauthenticated())
+	}
+	return all
+}
+
 // metrics makes the gateway's metrics; nil where the configuration has none.
 func (a *App) metrics() *telemetry.Metrics {
 	if !a.cfg.Metrics.Enabled && !a.sendsMetrics() {

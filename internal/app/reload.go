@@ -41,7 +41,7 @@ func (r *reloader) lastFailed() bool {
 	return r.failed != ""
 }
 
-// state is the reloads for /readyz.
+// state is the reloads for /admin/state.
 func (r *reloader) state() map[string]any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,7 +65,7 @@ func (a *App) Reload() {
 			a.opts.Log.Error("configuration not reloaded, the old one stays active", "error", err)
 			return
 		}
-		a.reloads.failed = list.Brief() // /readyz is public, the file is not
+		a.reloads.failed = list.Brief() // not its values: the admin listener has no authentication
 		a.opts.Log.Error("configuration not reloaded, the old one stays active", "problems", len(list.Problems))
 		for _, p := range list.Problems {
 			at := fmt.Sprintf("%s:%d:%d", list.File, p.Line, p.Column)
@@ -116,6 +116,8 @@ func waitForStart(was, is *config.Config) (names []string) {
 		{"server.tls", (was.Server.TLS == nil) != (is.Server.TLS == nil)},
 		{"server.header_timeout", was.Server.HeaderTimeout != is.Server.HeaderTimeout},
 		{"server.idle_timeout", was.Server.IdleTimeout != is.Server.IdleTimeout},
+		{"server.h2c", was.Server.H2C != is.Server.H2C},
+		{"server.shutdown_delay", was.Server.ShutdownDelay != is.Server.ShutdownDelay},
 		{"server.drain_timeout", was.Server.DrainTimeout != is.Server.DrainTimeout},
 		{"server.max_header_bytes", was.Server.MaxHeaderBytes != is.Server.MaxHeaderBytes},
 		{"server.max_connections", was.Server.MaxConnections != is.Server.MaxConnections},

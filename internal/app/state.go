@@ -15,6 +15,7 @@ type State struct {
 	Time     time.Time   `json:"time"`
 	Status   string      `json:"status"` // ready or draining
 	InFlight int         `json:"in_flight"`
+	Policy   any         `json:"policy"` // version and reloads of the configuration
 	Pools    []PoolState `json:"pools"`
 }
 
@@ -81,10 +82,8 @@ type LatencyState struct {
 // serveState serves the state of all deployments.
 func (a *App) serveState(w http.ResponseWriter, _ *http.Request) {
 	now := time.Now()
-	s := State{Time: now.UTC(), Status: "ready", InFlight: a.gateway.InFlight(), Pools: []PoolState{}}
-	if a.draining.Load() {
-		s.Status = "draining"
-	}
+	status, _ := a.readiness()
+	s := State{Time: now.UTC(), Status: status, InFlight: a.gateway.InFlight(), Policy: a.reloads.state(), Pools: []PoolState{}}
 	for _, p := range a.gateway.Status(nil) {
 		pool := PoolState{Name: p.Name, Waiting: p.Waiting}
 		for i := range p.Deployments {

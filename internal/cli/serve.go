@@ -81,6 +81,6 @@ curl -X PUT %[3]s/admin/faults -d '[{"kind":"reset","deployment":"ptu-eastus"}]'
 # Remove the fault
 curl -X DELETE %[3]s/admin/faults
 
-# Health and metrics: %[2]s/readyz %[2]s/metrics
+# Health, state and metrics: %[2]s/readyz %[2]s/admin/state %[2]s/metrics
 
 `

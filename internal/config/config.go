@@ -68,7 +68,9 @@ type Server struct {
 	IdleTimeout    time.Duration `yaml:"idle_timeout" min:"1ms" doc:"Time that a keep-alive connection may be idle."`
 	WriteTimeout   time.Duration `yaml:"write_timeout" min:"1ms" doc:"Time that one write to a client may take before the client counts as disconnected."`
 	Heartbeat      time.Duration `yaml:"heartbeat" min:"0s" doc:"Time without an event after which the client of a stream gets a comment (: keep-alive), so that load balancers keep the connection; 0 is never."`
-	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time for requests in flight to finish after SIGTERM."`
+	ShutdownDelay  time.Duration `yaml:"shutdown_delay" default:"0s" min:"0s" doc:"Time from SIGTERM, when /readyz returns 503, until the data listener closes. Requests are served meanwhile, and each connection is closed after its next response. Set it to the time that load balancers need to notice: 5s for Kubernetes, or the probe's interval times its threshold."`
+	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time for requests in flight to finish after SIGTERM and shutdown_delay."`
+	H2C            bool          `yaml:"h2c" default:"true" doc:"Accept HTTP/2 without TLS, by prior knowledge, on a data listener without tls."`
 	LeaveStreams   bool          `yaml:"leave_streams" default:"true" doc:"Hand streams to HTTP/1.1 clients over from net/http to the gateway once they have begun, which saves memory. If false, net/http serves them to the end."`
 }
 

@@ -60,6 +60,7 @@ type bodyReader struct {
 // Read reads the next bytes of the body.
 func (r *bodyReader) Read(p []byte) (int, error) {
 	n, err := r.body.Read(p)
+	r.conn.frames.credit(1 + n/creditBodyBytes)
 	if r.read += int64(n); r.read >= r.timerBytes && r.timer.Stop() {
 		earned := time.Duration(float64(r.read) / float64(r.limits.MinRate) * float64(time.Second))
 		r.timer.Reset(r.limits.Timeout + earned - r.conn.now().Sub(r.began))

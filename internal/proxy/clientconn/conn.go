@@ -35,13 +35,15 @@ type Conn struct {
 	r       *http.Request // nil once detached
 	flusher flusher       // w, where it is one: the controller would look for it at every chunk
 	control *http.ResponseController
-	shared  *connState // nil except for requests of HTTP/1.x through an attached server
+	socket  *socket     // nil once detached, and where the server is not attached
+	frames  *frameGuard // nil except for HTTP/2 through Conns.Serve
 
 	cancel     context.CancelCauseFunc // of the context of PrepareDetach; else nil
 	stopServer func() bool             // keeps the server from cancelling that context; else nil
 
 	status      uint16 // 0 until Start
 	gone        bool
+	closing     bool        // the connection is closed after this response
 	ownDeadline bool        // deadlineSetAt belongs to this request alone, not to its connection
 	valuesUsed  uint8       // of values
 	values      *[16]string // backs the headers of Set, one string each
@@ -63,15 +65,29 @@ func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
 	if c.flusher, _ = w.(flusher); c.flusher == nil {
 		c.flusher = controlledFlusher{c.control}
 	}
-	if c.shared = stateOf(r); c.shared != nil {
-		c.deadlineSetAt = &c.shared.deadlineSetAt
+	c.socket = socketOf(r)
+	if c.socket != nil && r.ProtoMajor == 1 {
+		c.socket.beginRequest()
+		c.deadlineSetAt = &c.socket.deadlineSetAt
 		*c.deadlineSetAt = time.Time{} // the server ends the deadline after every request
 	} else {
 		c.deadlineSetAt, c.ownDeadline = new(time.Time), true
+		if c.socket != nil {
+			c.socket.limited.endHeader()
+		}
+		if c.socket != nil && c.socket.frames.protocol == protocolHTTP2 {
+			c.frames = &c.socket.frames
+		}
 	}
 	if r.ProtoMajor == 1 && r.Header["Expect"] != nil {
 		c.extendWriteDeadline(c.now()) // the server writes "100 Continue" when the body is read
 	}
+}
+
+// Authenticated says that the caller of the request is known. headerBytes is the
+// size of its header. It entitles an HTTP/2 client to further control frames.
+func (c *Conn) Authenticated(headerBytes int) {
+	c.frames.credit(creditAuthenticated + headerBytes/creditHeaderBytes)
 }
 
 // Header returns the headers of the response; once it has begun, its trailers,
@@ -96,6 +112,9 @@ func (c *Conn) Set(name, value string) {
 // Start begins the response with its status and the headers.
 func (c *Conn) Start(status int) {
 	c.status = uint16(status)
+	if c.closing = c.socket != nil && c.socket.conns.closing.Load(); c.closing {
+		c.Set("Connection", "close")
+	}
 	c.w.WriteHeader(status)
 }
 
@@ -127,6 +146,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 		p = p[n:]
 	}
+	c.frames.credit(written / creditWriteBytes)
 	return written, nil
 }
 
@@ -136,6 +156,9 @@ func (c *Conn) Flush() error {
 	c.ClearWriteDeadline()
 	if err != nil && errors.Is(err, http.ErrNotSupported) {
 		return nil
+	}
+	if err == nil {
+		c.frames.credit(creditFlush)
 	}
 	c.gone = c.gone || err != nil
 	return err

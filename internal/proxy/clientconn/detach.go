@@ -11,10 +11,10 @@ import (
 // the response cannot be detached it is the context of the request.
 func (c *Conn) PrepareDetach() context.Context {
 	served := c.r.Context()
-	if c.shared == nil || c.shared.conns.opts.KeepStreams || !c.r.ProtoAtLeast(1, 1) {
+	if c.socket == nil || c.socket.conns.opts.KeepStreams || c.r.ProtoMajor != 1 || c.r.ProtoMinor < 1 {
 		return served
 	}
-	ctx, cancel := context.WithCancelCause(c.shared.conns.opts.Base)
+	ctx, cancel := context.WithCancelCause(c.socket.conns.opts.Base)
 	c.cancel = cancel
 	c.stopServer = context.AfterFunc(served, func() { cancel(context.Cause(served)) })
 	return ctx
@@ -28,7 +28,7 @@ func (c *Conn) Detach() bool {
 	if c.cancel == nil {
 		return false
 	}
-	h, ok := c.shared.conns.hijack(c.control, c.r.Close, c.cancel)
+	h, ok := c.socket.conns.hijack(c.socket, c.control, c.r.Close || c.closing, c.cancel)
 	if !ok {
 		return false
 	}
@@ -36,7 +36,7 @@ func (c *Conn) Detach() bool {
 	c.stopServer = nil
 	c.w, c.flusher, c.hijacked, c.deadlineSetAt = h, h, h, &h.deadlineSetAt
 	c.control = h.control()
-	c.r, c.shared, c.values, c.valuesUsed = nil, nil, nil, 0
+	c.r, c.socket, c.values, c.valuesUsed = nil, nil, nil, 0
 	return true
 }
 
@@ -49,12 +49,17 @@ func (c *Conn) EndResponse(whole bool) {
 		c.hijacked.endResponse(whole && !c.gone)
 		return
 	}
+	switch {
+	case c.frames != nil:
+		if c.r.Context().Err() == nil {
+			c.frames.credit(creditResponse)
+		}
+	case c.socket != nil:
+		c.socket.endRequest()
+	}
 	if c.cancel != nil {
 		c.stopServer()
 		c.cancel(nil)
-	}
-	if c.shared != nil {
-		c.shared.limited.beginHeader()
 	}
 	if !whole {
 		panic(http.ErrAbortHandler)

@@ -31,6 +31,14 @@
 // clients if ServerOptions.KeepStreams is set: then Detach always returns false and
 // nothing is hijacked.
 //
+// # Sockets
+//
+// Conns.Serve gives the server connections of this package, with TLS below them.
+// They do two things that net/http does not. They notice a client that has sent
+// bytes beyond its request and leaves, by asking the kernel while nothing reads.
+// And they follow the frames of HTTP/2 clients, which have a budget for those that
+// do not move a request forward.
+//
 // # Goroutines
 //
 // A Conn is used by one goroutine at a time: the handler's, and after Detach

@@ -88,10 +88,10 @@ func (f *front) finish(ctx context.Context, c *Conn) {
 func (f *front) listen() map[string]func() net.Conn {
 	certified := httptest.NewUnstartedServer(nil)
 	certified.StartTLS()
-	f.server.TLSConfig = &tls.Config{Certificates: certified.TLS.Certificates}
+	certificates := &tls.Config{Certificates: certified.TLS.Certificates}
 	certified.Close()
-	plain := f.serve(func(l net.Listener) error { return f.server.Serve(l) })
-	encrypted := f.serve(func(l net.Listener) error { return f.server.ServeTLS(l, "", "") })
+	plain := f.serve(func(l net.Listener) error { return f.conns.Serve(l) })
+	encrypted := f.serve(func(l net.Listener) error { return f.conns.serve(l, certificates) })
 	checked := func(conn net.Conn, err error) net.Conn {
 		if err != nil {
 			f.Fatal(err)

@@ -3,7 +3,6 @@ package clientconn
 import (
 	"bytes"
 	"context"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,12 +30,12 @@ var lineEnd = []byte("\r\n") // constant
 // goroutine that uses the Conn uses it, except for awaitClient, which has a goroutine
 // of its own.
 type hijackedConn struct {
-	conn          net.Conn
+	conn          *socket
 	conns         *Conns
 	chunk         *buffer.Buffer          // what was written and not sent; nil while there is nothing
 	deadlineSetAt time.Time               // when the write deadline in force was set
 	onClientGone  context.CancelCauseFunc // called when the client leaves before the response has ended
-	closeAfter    bool                    // the client wants no further response
+	closeAfter    bool                    // no further response follows
 	trailers      http.Header             // trailers, under http.TrailerPrefix
 
 	mu         sync.Mutex
@@ -124,6 +123,7 @@ func (h *hijackedConn) endResponse(whole bool) {
 		h.closeAfter = true
 		h.conn.Close()
 	}
+	h.conn.endRequest()
 	h.conns.streamEnded(h)
 }
 
@@ -171,12 +171,4 @@ func (h *hijackedConn) awaitClient() {
 	case n == 0:
 		h.onClientGone(nil)
 	}
-}
-
-// tcp is the connection below TLS.
-func (h *hijackedConn) tcp() net.Conn {
-	if over, ok := h.conn.(interface{ NetConn() net.Conn }); ok {
-		return over.NetConn()
-	}
-	return h.conn
 }

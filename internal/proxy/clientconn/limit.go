@@ -2,9 +2,11 @@ package clientconn
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
@@ -131,9 +133,6 @@ func limitedConnOf(conn net.Conn) *limitedConn {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		conn = over.NetConn()
 	}
-	if again, ok := conn.(*readAheadConn); ok {
-		return limitedConnOf(again.Conn)
-	}
 	limited, _ := conn.(*limitedConn)
 	return limited
 }
@@ -186,3 +185,19 @@ func (c *limitedConn) Close() error {
 
 // CloseWrite closes the sending side, where the connection can.
 func (c *limitedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// SyscallConn gives access to the descriptor, where the connection has one.
+func (c *limitedConn) SyscallConn() (syscall.RawConn, error) {
+	if known, ok := c.Conn.(syscall.Conn); ok {
+		return known.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// closeWrite closes the sending side of a connection, if it can.
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}

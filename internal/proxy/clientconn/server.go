@@ -2,9 +2,11 @@ package clientconn
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
@@ -18,14 +20,19 @@ type ServerOptions struct {
 	// KeepStreams leaves every stream in the server until it has ended, as
 	// net/http does by itself.
 	KeepStreams bool
+	// Flooded is called for each connection that is closed because its client
+	// sends too many HTTP/2 control frames; nil ignores them.
+	Flooded func(client net.Addr)
 }
 
 // Conns are the connections of HTTP/1.1 clients that have left one server:
 // those with a stream under way, and those that wait for the client's next
 // request. It is safe for concurrent use.
 type Conns struct {
-	server *http.Server
-	opts   ServerOptions
+	server  *http.Server
+	opts    ServerOptions
+	tls     *tls.Config // of server, which sets one of its own where there is none
+	closing atomic.Bool // CloseAfterResponse was called
 
 	mu        sync.Mutex
 	streaming map[*hijackedConn]struct{}
@@ -40,42 +47,49 @@ type Conns struct {
 // see InFlight and CutStreams.
 func Attach(server *http.Server, opts ServerOptions) *Conns {
 	c := &Conns{
-		server: server, opts: opts,
+		server: server, opts: opts, tls: server.TLSConfig.Clone(),
 		streaming: make(map[*hijackedConn]struct{}), idleConns: make(map[*hijackedConn]struct{}),
 	}
 	server.BaseContext = func(net.Listener) context.Context { return opts.Base }
-	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		limited := limitedConnOf(conn)
-		limited.beginHeader()
-		return context.WithValue(ctx, stateKey{}, &connState{conns: c, limited: limited})
-	}
+	server.ConnContext = c.connContext
 	server.RegisterOnShutdown(c.closeIdle)
 	return c
 }
 
-// stateKey finds the connState in the context of a request.
-type stateKey struct{}
+// socketKey finds the socket in the context of a request.
+type socketKey struct{}
 
-// connState is what the requests of one HTTP/1.x connection share.
-type connState struct {
-	deadlineSetAt time.Time // when the write deadline in force was set
-	conns         *Conns
-	limited       *limitedConn // nil where there is no limit
+// connContext returns the context of the requests of a connection.
+func (c *Conns) connContext(ctx context.Context, conn net.Conn) context.Context {
+	s, ok := conn.(*socket)
+	if !ok {
+		// Accepted by the server itself. Its Close is not seen, so its requests
+		// share no context that would have to be ended.
+		return context.WithValue(ctx, socketKey{}, newSocket(conn, c))
+	}
+	if s.ctx == nil {
+		s.ctx, s.cancel = context.WithCancel(context.WithValue(ctx, socketKey{}, s))
+	}
+	return s.ctx
 }
 
-// stateOf returns the state of r's connection; nil where requests share the
-// connection at one time, or have not come through an attached server. The header of
-// r has been read.
-func stateOf(r *http.Request) *connState {
-	state, _ := r.Context().Value(stateKey{}).(*connState)
-	if state == nil {
-		return nil
+// socketOf returns the socket of r's connection; nil where r has not come through
+// an attached server.
+func socketOf(r *http.Request) *socket {
+	s, _ := r.Context().Value(socketKey{}).(*socket)
+	return s
+}
+
+// CloseAfterResponse asks clients to use other connections from now on: an
+// HTTP/1.x connection is closed after its next response, and an HTTP/2 client gets
+// a GOAWAY with it.
+func (c *Conns) CloseAfterResponse() { c.closing.Store(true) }
+
+// flooded reports a connection that is closed for its control frames.
+func (c *Conns) flooded(client net.Addr) {
+	if c.opts.Flooded != nil {
+		c.opts.Flooded(client)
 	}
-	state.limited.endHeader()
-	if r.ProtoMajor != 1 {
-		return nil
-	}
-	return state
 }
 
 // CutStreams breaks off the streams under way that have left the server, and closes
@@ -83,7 +97,7 @@ func stateOf(r *http.Request) *connState {
 func (c *Conns) CutStreams() {
 	c.mu.Lock()
 	for h := range c.streaming {
-		h.tcp().Close() // below TLS, whose Close waits for a write under way
+		h.conn.lower.Close() // below TLS, whose Close waits for a write under way
 	}
 	c.mu.Unlock()
 	c.closeIdle()
@@ -101,23 +115,22 @@ func (c *Conns) closeIdle() {
 }
 
 // hijack takes the connection of a request from the server. closes says that
-// the client wants no further response on it. onClientGone is called when the client
+// no further response follows on it. onClientGone is called when the client
 // leaves before the response has ended.
-func (c *Conns) hijack(control *http.ResponseController, closes bool, onClientGone context.CancelCauseFunc) (*hijackedConn, bool) {
-	conn, rw, err := control.Hijack()
+func (c *Conns) hijack(s *socket, control *http.ResponseController, closes bool, onClientGone context.CancelCauseFunc) (*hijackedConn, bool) {
+	_, rw, err := control.Hijack()
 	if err != nil {
 		return nil, false
 	}
-	if again, ok := conn.(*readAheadConn); ok && len(again.ahead) == 0 {
-		conn = again.Conn
-	}
-	h := &hijackedConn{conn: conn, conns: c, onClientGone: onClientGone, closeAfter: closes}
+	h := &hijackedConn{conn: s, conns: c, onClientGone: onClientGone, closeAfter: closes}
+	s.detach(onClientGone)
 	c.mu.Lock()
 	c.streaming[h] = struct{}{}
 	c.mu.Unlock()
 	if n := rw.Reader.Buffered(); n > 0 {
 		ahead, _ := rw.Reader.Peek(n) // cannot fail: they are buffered
 		h.readAhead, h.clientRead = append([]byte(nil), ahead...), true
+		s.watch() // nothing reads until the response has ended
 		return h, true
 	}
 	go h.awaitClient()
@@ -136,7 +149,7 @@ func (c *Conns) addIdle(h *hijackedConn) {
 	timeout := c.server.IdleTimeout
 	if h.closeAfter {
 		timeout = lingerTimeout
-		_ = closeWrite(h.conn) // fails where the client has left
+		_ = h.conn.CloseWrite() // fails where the client has left
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,7 +171,8 @@ func (c *Conns) serveAgain(h *hijackedConn) {
 		h.conn.Close()
 		return
 	}
-	l := &oneConnListener{conn: &readAheadConn{Conn: h.conn, ahead: h.readAhead}, addr: h.conn.LocalAddr()}
+	h.conn.unread(h.readAhead)
+	l := &oneConnListener{conn: h.conn, addr: h.conn.LocalAddr()}
 	_ = c.server.Serve(l) // returns after the only connection, or because the server is closed
 	if l.conn != nil {
 		h.conn.Close()

@@ -86,13 +86,16 @@ func benchProxy(b *testing.B, base string) http.Handler {
 }
 
 func benchServe(b *testing.B, h http.Handler) string {
-	s := httptest.NewUnstartedServer(h)
-	if g, ok := h.(*Gateway); ok {
-		s.Config = g.Server(nil)
+	g, ok := h.(*Gateway)
+	if !ok {
+		s := httptest.NewServer(h)
+		b.Cleanup(s.Close)
+		return s.URL
 	}
-	s.Start()
-	b.Cleanup(s.Close)
-	return s.URL
+	server := g.Server(nil)
+	at := listen(b, func(l net.Listener) error { return g.Serve(server, l) })
+	b.Cleanup(func() { server.Close() })
+	return "http://" + at
 }
 
 func benchBody(size int, more string) string {

@@ -29,6 +29,9 @@ type Config struct {
 	// net/http does by itself. Otherwise they are detached from it, which takes
 	// half of the memory. It applies to servers that Server makes from now on.
 	KeepStreams bool
+	// NoH2C turns off HTTP/2 without TLS. It applies to servers that Server makes
+	// from now on.
+	NoH2C bool
 }
 
 // Caller is a client with its keys and class.
@@ -115,7 +118,11 @@ type Recorder interface {
 // Deps are what a gateway needs of its surroundings. Recorder is required; a
 // nil of the others takes the stated default.
 type Deps struct {
-	Recorder  Recorder
+	Recorder Recorder
+	// Unauthenticated takes the records of requests that were refused before their
+	// caller was known: anybody can send any number of them. Recorder by default.
+	Unauthenticated Recorder
+
 	Now       func() time.Time         // time.Now
 	Rand      func() float64           // uniform in [0,1); math/rand/v2, safe for concurrent use
 	RequestID func() string            // "req_" and 32 random hex digits

@@ -52,6 +52,8 @@ type front struct {
 	*testing.T
 	rec     recorder
 	gateway *Gateway
+	config  Config
+	tls     *tls.Config
 	servers []*http.Server
 	dials   map[string]func() net.Conn
 }
@@ -70,7 +72,7 @@ func newFront(t *testing.T, serve http.HandlerFunc) *front {
 	}
 	f := &front{T: t}
 	d := deployment("east")
-	f.gateway, err = New(Config{
+	f.config = Config{
 		Pools: []policy.Config{{
 			Pool:        spillway.Pool{Name: "gpt-4o-mini", Tiers: [][]string{{"east"}}},
 			Deployments: []spillway.Deployment{d.Deployment},
@@ -79,14 +81,16 @@ func newFront(t *testing.T, serve http.HandlerFunc) *front {
 		Callers:   []Caller{{Name: "tester", Keys: []string{"demo"}, Class: &spillway.Class{Name: "c"}}},
 
 		KeepStreams: keepStreams(),
-	}, Deps{Recorder: &f.rec})
+	}
+	f.gateway, err = New(f.config, Deps{Recorder: &f.rec})
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, encrypted := f.gateway.Server(nil), f.gateway.Server(&tls.Config{Certificates: up.TLS.Certificates})
+	f.tls = &tls.Config{Certificates: up.TLS.Certificates}
+	plain, encrypted := f.gateway.Server(nil), f.gateway.Server(f.tls)
 	f.servers = []*http.Server{plain, encrypted}
-	plainAt := listen(t, func(l net.Listener) error { return plain.Serve(l) })
-	encryptedAt := listen(t, func(l net.Listener) error { return encrypted.ServeTLS(l, "", "") })
+	plainAt := listen(t, func(l net.Listener) error { return f.gateway.Serve(plain, l) })
+	encryptedAt := listen(t, func(l net.Listener) error { return f.gateway.Serve(encrypted, l) })
 	t.Cleanup(func() { plain.Close(); encrypted.Close() })
 	keep := func(conn net.Conn, err error) net.Conn {
 		if err != nil {

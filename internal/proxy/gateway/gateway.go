@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,13 @@ type Gateway struct {
 	trailers sync.WaitGroup
 	pins     pins
 	inFlight clientconn.InFlight
-	conns    []*clientconn.Conns // of each Server
+	leaving  atomic.Bool // CloseAfterResponse was called
+
+	connsMu sync.Mutex
+	conns   map[*http.Server]*clientconn.Conns // of each Server
+
+	floods      atomic.Uint64 // connections closed for their control frames
+	floodLogged atomic.Int64  // when the log last said so, in Unix nanoseconds
 
 	base context.Context // of every request that comes through Server
 	end  context.CancelCauseFunc
@@ -37,6 +44,9 @@ type Gateway struct {
 func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Recorder == nil {
 		return nil, errors.New("gateway: no recorder")
+	}
+	if deps.Unauthenticated == nil {
+		deps.Unauthenticated = deps.Recorder
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -53,7 +63,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{deps: deps}
+	g := &Gateway{deps: deps, conns: make(map[*http.Server]*clientconn.Conns)}
 	g.base, g.end = context.WithCancelCause(context.Background())
 	if err := g.Apply(cfg); err != nil {
 		return nil, err
@@ -120,10 +130,26 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	return nil
 }
 
+// CloseAfterResponse asks clients to leave: /readyz returns 503, and each
+// connection is closed after its next response. Requests are served as before.
+func (g *Gateway) CloseAfterResponse() {
+	g.leaving.Store(true)
+	g.connsMu.Lock()
+	defer g.connsMu.Unlock()
+	for _, c := range g.conns {
+		c.CloseAfterResponse()
+	}
+}
+
+// Leaving reports whether CloseAfterResponse was called.
+func (g *Gateway) Leaving() bool { return g.leaving.Load() }
+
 // CutStreams breaks off the streams under way that have left their server, and closes
 // the connections between requests that have: the server's Close does not reach
 // them. Call it once Server is called no more.
 func (g *Gateway) CutStreams() {
+	g.connsMu.Lock()
+	defer g.connsMu.Unlock()
 	for _, c := range g.conns {
 		c.CutStreams()
 	}

@@ -15,10 +15,14 @@ import (
 // ServeHTTP serves one request. It aborts the connection, by panicking with
 // http.ErrAbortHandler, when a response cannot be ended validly.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.serveHealth(w, r) {
+		return
+	}
 	f := &flight{g: g, snap: g.snap.Load(), r: r, accepted: g.deps.Now()}
 	f.call.ID, f.call.Context = g.deps.RequestID(), r.Context()
 	f.out.Init(w, r, clientconn.Options{Now: g.deps.Now, WriteTimeout: f.snap.limits.WriteTimeout})
 	if refused := f.enter(); refused != nil {
+		_, _ = f.identify() // for the record
 		f.reject(refused)
 		f.out.EndResponse(true)
 		return
@@ -85,15 +89,14 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		path.API = spillway.APIOther // the list of stored completions
 	}
 	f.call.Path = path
-	f.req.TraceParent = wire.TraceParent(f.r.Header)
-	if limit := f.snap.limits.MaxHeaderBytes; headerBytes(f.r) > limit {
-		return false, new(headerTooLarge(limit))
+	f.req.ID, f.req.TraceParent = f.call.ID, wire.TraceParent(f.r.Header)
+	who, refused := f.identify()
+	if !relayed(f.r.Method) {
+		return false, f.wrongMethod(relayedMethods) // also without a key: browsers send no key with OPTIONS
 	}
-	who, err := f.snap.keys.identify(f.r.Header)
-	if err != nil {
-		return false, new(wire.Unauthorized(path.Family))
+	if refused != nil {
+		return false, refused
 	}
-	f.req.ID, f.req.Caller, f.req.Class = f.call.ID, who.name, who.class
 	if !known {
 		return false, new(wire.UnknownPath())
 	}
@@ -105,8 +108,7 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		return true, nil
 	}
 	if path.API != spillway.APIOther && f.r.Method != http.MethodPost {
-		f.out.Header()["Allow"] = []string{http.MethodPost}
-		return false, new(wire.WrongMethod(f.r.Method))
+		return false, f.wrongMethod(http.MethodPost)
 	}
 	hints, err := wire.ClientHints(f.r.Header)
 	if err != nil {
@@ -122,6 +124,44 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		f.req.Tenant = who.tenant // what the client says counts only where nothing is configured
 	}
 	return false, f.choosePool(who.access)
+}
+
+// relayedMethods are the methods that relayed accepts, for clients.
+const relayedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
+
+// relayed reports whether deployments get requests with the method. TRACE has the
+// peer return the request, with the gateway's own key in it; what unknown methods do
+// is unknown; and OPTIONS comes from browsers, which should not have a key.
+func relayed(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// wrongMethod refuses a method other than those allowed, which are separated by
+// commas.
+func (f *flight) wrongMethod(allowed string) *wire.Error {
+	f.out.Header()["Allow"] = []string{allowed}
+	return new(wire.WrongMethod(f.r.Method, allowed))
+}
+
+// identify finds the caller of the request by its key.
+func (f *flight) identify() (identity, *wire.Error) {
+	size := headerBytes(f.r)
+	if limit := f.snap.limits.MaxHeaderBytes; size > limit {
+		return identity{}, new(headerTooLarge(limit))
+	}
+	who, err := f.snap.keys.identify(f.r.Header)
+	if err != nil {
+		return identity{}, new(wire.Unauthorized(f.call.Path.Family))
+	}
+	f.req.Caller, f.req.Class = who.name, who.class
+	if who.name != anonymousName {
+		f.out.Authenticated(size)
+	}
+	return who, nil
 }
 
 // headerBytes is the size of a request's header as HTTP/1.1 writes it, about.
@@ -234,6 +274,10 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 	}
 	if f.req.Class != nil {
 		rec.Class, rec.Mode = f.req.Class.Name, f.req.Class.Budget.Mode
+	}
+	if f.req.Caller == "" {
+		f.g.deps.Unauthenticated.Record(&rec)
+		return
 	}
 	f.g.deps.Recorder.Record(&rec)
 }

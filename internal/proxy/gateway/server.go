@@ -46,23 +46,19 @@ func (g *Gateway) LimitConns(l net.Listener, most, refusals int, tlsConfig *tls.
 	})
 }
 
-// Server returns an http.Server that serves g over HTTP/1.1 and HTTP/2: over
-// TLS with tlsConfig, or unencrypted (h2c with prior knowledge) when it is
-// nil. Its limits are those of the configuration at this moment; they do not
-// follow a reload. The caller starts it and shuts it down.
+// Server returns an http.Server for Serve: HTTP/1.1 and HTTP/2, over TLS with
+// tlsConfig. When it is nil, HTTP/2 is unencrypted (h2c with prior knowledge), and
+// off with Config.NoH2C. Its limits are those of the configuration at this moment;
+// they do not follow a reload. The caller shuts it down.
 func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 	snap := g.snap.Load()
 	limits := snap.limits
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	if tlsConfig != nil {
-		protocols.SetHTTP2(true)
-	} else {
-		protocols.SetUnencryptedHTTP2(true)
-	}
+	protocols.SetUnencryptedHTTP2(tlsConfig != nil || !snap.noH2C) // below TLS the server does not see it
 	server := &http.Server{
 		Handler:           g,
-		TLSConfig:         tlsConfig,
+		TLSConfig:         tlsConfig.Clone(), // the server changes it
 		Protocols:         &protocols,
 		ReadHeaderTimeout: limits.ReadHeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
@@ -71,10 +67,36 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 			MaxConcurrentStreams: 1000,
 			MaxReadFrameSize:     1 << 20,
 		},
-		ErrorLog: slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // OPTIONS is refused like other methods
+		ErrorLog:                     slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),
 	}
-	g.conns = append(g.conns, clientconn.Attach(server, clientconn.ServerOptions{
-		Base: g.base, Buffers: &g.buffers, Now: g.deps.Now, KeepStreams: snap.keepStreams,
-	}))
+	conns := clientconn.Attach(server, clientconn.ServerOptions{
+		Base: g.base, Buffers: &g.buffers, Now: g.deps.Now, KeepStreams: snap.keepStreams, Flooded: g.onFlood,
+	})
+	g.connsMu.Lock()
+	defer g.connsMu.Unlock()
+	g.conns[server] = conns
 	return server
+}
+
+// Serve serves what l accepts with a server that Server has made, until the server
+// is shut down or closed.
+func (g *Gateway) Serve(server *http.Server, l net.Listener) error {
+	g.connsMu.Lock()
+	conns := g.conns[server]
+	g.connsMu.Unlock()
+	return conns.Serve(l)
+}
+
+// floodLogInterval is how often the log mentions clients that flood.
+const floodLogInterval = time.Minute
+
+// onFlood logs that a client's connection is closed for its control frames.
+func (g *Gateway) onFlood(client net.Addr) {
+	total := g.floods.Add(1)
+	now := g.deps.Now().UnixNano()
+	last := g.floodLogged.Load()
+	if now-last >= int64(floodLogInterval) && g.floodLogged.CompareAndSwap(last, now) {
+		g.deps.Logger.Warn("closing connection: too many HTTP/2 control frames", "client", client, "closed_so_far", total)
+	}
 }

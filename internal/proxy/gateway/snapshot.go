@@ -21,6 +21,7 @@ type snapshot struct {
 	limits  Limits
 	// keepStreams is Config.KeepStreams, for servers made from now on.
 	keepStreams bool
+	noH2C       bool // Config.NoH2C, likewise
 
 	calls       *upstream.Settings
 	transports  *upstream.Transports
@@ -50,6 +51,7 @@ func (g *Gateway) newSnapshot(cfg Config, old *snapshot) (*nextSnapshot, error) 
 		keys:        keys,
 		limits:      cfg.Limits.withDefaults(),
 		keepStreams: cfg.KeepStreams,
+		noH2C:       cfg.NoH2C,
 		deployments: make(map[string]*upstream.Deployment),
 	}}
 	p.calls = g.settings(&p.limits)

@@ -51,8 +51,8 @@ func TestSockets(t *testing.T) {
 		{"HTTP/2 over TLS", encrypted, func(p *http.Protocols) { p.SetHTTP2(true) }, 2},
 	}
 	bases := map[*http.Server]string{
-		plain:     "http://" + listen(t, func(l net.Listener) error { return plain.Serve(l) }),
-		encrypted: "https://" + listen(t, func(l net.Listener) error { return encrypted.ServeTLS(l, "", "") }),
+		plain:     "http://" + listen(t, func(l net.Listener) error { return g.Serve(plain, l) }),
+		encrypted: "https://" + listen(t, func(l net.Listener) error { return g.Serve(encrypted, l) }),
 	}
 	t.Cleanup(func() { plain.Close(); encrypted.Close() })
 	for _, tt := range tests {
@@ -112,7 +112,7 @@ func socketConfig(t *testing.T, peer *httptest.Server) Config {
 }
 
 // listen serves on a free port of the loopback and returns its address.
-func listen(t *testing.T, serve func(net.Listener) error) string {
+func listen(t testing.TB, serve func(net.Listener) error) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world))
 		t.Fatal(err)
 	}
 	server := w.gateway.Server(nil)
-	w.start("gateway.test", server)
+	w.startServing("gateway.test", server, func(l net.Listener) error { return w.gateway.Serve(server, l) })
 	t.Cleanup(func() { time.Sleep(time.Second) }) // the server lingers on connections that it refused
 	w.client = &http.Client{Transport: &http.Transport{DialContext: w.net.Dial}}
 	t.Cleanup(w.client.CloseIdleConnections)
@@ -113,12 +114,14 @@ func (w *world) upstream(name, endpoint string) {
 // serve responses for a host.
 func (w *world) serve(host string, h http.Handler) { w.start(host, &http.Server{Handler: h}) }
 
-func (w *world) start(host string, server *http.Server) {
+func (w *world) start(host string, server *http.Server) { w.startServing(host, server, server.Serve) }
+
+func (w *world) startServing(host string, server *http.Server, serve func(net.Listener) error) {
 	l := w.net.Listen(host)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server.Serve(l)
+		serve(l)
 	}()
 	w.Cleanup(func() {
 		server.Close()

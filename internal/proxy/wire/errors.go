@@ -246,11 +246,11 @@ func UnknownPath() Error {
 	return Error{Status: http.StatusNotFound, Code: "404", Message: "Resource not found"}
 }
 
-// WrongMethod is the 405.
-func WrongMethod(method string) Error {
+// WrongMethod is the 405. allowed are the methods of the path, separated by commas.
+func WrongMethod(method, allowed string) Error {
 	return Error{
 		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Type: typeInvalidRequest,
-		Message: fmt.Sprintf("Method %.16s is not allowed for this path. Use POST.", method),
+		Message: fmt.Sprintf("Method %.16s is not allowed for this path. Use %s.", method, allowed),
 	}
 }
 

@@ -47,7 +47,7 @@ func TestErrorStatuses(t *testing.T) {
 		{Unauthorized(AzureV1), 401},
 		{UnknownModel(AzureV1, "m"), 404},
 		{UnknownPath(), 404},
-		{WrongMethod("PUT"), 405},
+		{WrongMethod("PUT", "POST"), 405},
 		{WithheldResponse(401), 401},
 		{UnreadableResponse(), 502},
 		{UpstreamError(429, "without a readable error.", 0), 429},
