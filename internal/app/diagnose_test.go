@@ -91,7 +91,7 @@ func oversizedAlone(t *testing.T, how Diagnosis, all Observations) {
 	if len(f.RuledOut) == 0 || !strings.HasPrefix(f.RuledOut[0].Text, "not capacity") {
 		t.Errorf("ruled out %v, want capacity first", f.RuledOut)
 	}
-	if e := f.Effect; e == nil || e.Now.Timeout < 0.01 || e.Then.Timeout > 0.002 || e.Then.TokensPerCall > 0.7*e.Now.TokensPerCall {
+	if e := f.Effect; e == nil || e.Now.Timeout < 0.01 || e.Then.Timeout > 0.002 || e.Then.Generated > 0.7*e.Now.Generated {
 		t.Errorf("effect %+v, want the 408s gone and fewer tokens", e)
 	}
 }

@@ -105,7 +105,9 @@ func testClaims(t *testing.T, released func(*fleet.Config)) {
 	within(t, "its tokens against the cap's", window.CompletionTokensPerRequest/capped.CompletionTokensPerRequest, 1.1, 3)
 	within(t, "its share of the oracle's goodput", *window.OracleRatio, 0.98, 1)
 
-	within(t, "408s of spillover alone, against the baseline's", spill.Rate408/base.Rate408, 0.9, 1.1)
+	// The requests that time out are the same. Half of the baseline's 408s are repeats by
+	// SDKs, which the gateway tells not to repeat what times out.
+	within(t, "408s of spillover alone, against the baseline's", spill.Rate408/base.Rate408, 0.45, 0.6)
 
 	within(t, "errors of everything", all.Rate408+all.Rate429, 0, 0.0002)
 	within(t, "tokens that everything saves", saved(all), -0.68, -0.55)

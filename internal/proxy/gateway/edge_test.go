@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,10 @@ func TestMethods(t *testing.T) {
 	cfg := f.config
 	up := cfg.Upstreams["east"]
 	up.Credential = upstream.APIKey(secret)
+	cfg.Callers = slices.Clone(cfg.Callers)
+	for i := range cfg.Callers {
+		cfg.Callers[i].Access.Operations = []string{"*"}
+	}
 	cfg.Upstreams = map[string]upstream.Config{"east": up}
 	if err := f.gateway.Apply(cfg); err != nil {
 		t.Fatal(err)
