@@ -1,0 +1,3 @@
+package faults
+
+var streamRows, clientRows, clockRows, storeRows, outputRows, lifecycleRows, overloadRows, harmRows []row
