@@ -1,3 +1,3 @@
 package faults
 
-var streamRows, clientRows, clockRows, storeRows, outputRows, lifecycleRows, overloadRows, harmRows []row
+var clientRows, clockRows, storeRows, outputRows, lifecycleRows, overloadRows, harmRows []row
