@@ -27,6 +27,7 @@ type world struct {
 	noRecovery  bool // the process cannot be asked or stopped in order
 	exit        int  // expected exit status
 	maxAttempts int  // of one request; 0 is the default
+	pipelined   int  // requests sent behind another one, which may have a record
 
 	mu        sync.Mutex
 	replies   []*reply
@@ -307,7 +308,7 @@ func (w *world) recorded() {
 		}
 		count[rec.ID]++
 	}
-	lost := 0
+	lost := w.pipelined
 	for _, r := range w.replies {
 		id := r.get("x-spillway-request-id")
 		if id == "" {

@@ -1,3 +1,3 @@
 package faults
 
-var clientRows, clockRows, storeRows, outputRows, lifecycleRows, overloadRows, harmRows []row
+var clockRows, storeRows, outputRows, lifecycleRows, overloadRows, harmRows []row
