@@ -182,11 +182,14 @@ const silence = "silence_timeout: 1s"
 
 func testSilentStream(t *testing.T, w *world) {
 	a, b := w.peer(always(send(streamHead+chunk(delta("one "))), stall())), w.peer(good())
-	w.lanes(setup{class: silence}, a, b)
+	w.lanes(setup{class: silence, server: "heartbeat: 200ms"}, a, b)
 	x := w.open(ask{stream: true})
 	r := x.rest()
 	if r.status != 200 || !strings.Contains(r.body, "one ") || !strings.Contains(r.body, `data: {"error":`) || strings.Contains(r.body, "[DONE]") {
 		t.Errorf("want the beginning and an error event: %s", r)
+	}
+	if !strings.Contains(r.body, "\n: ") {
+		t.Errorf("no heartbeat: %s", r)
 	}
 	if rec := w.recordOf(r); rec.Outcome != "partial" {
 		t.Errorf("outcome %q, want partial", rec.Outcome)

@@ -1,3 +1,3 @@
 package faults
 
-var clockRows, storeRows, outputRows, lifecycleRows, overloadRows, harmRows []row
+var lifecycleRows, overloadRows, harmRows []row
