@@ -34,6 +34,7 @@ type lane struct {
 	name string
 	peer *peer
 	url  string // replaces the peer's
+	key  string // replaces upstreamKey
 	more string // further options, each with a comma before it
 }
 
@@ -50,6 +51,7 @@ type setup struct {
 	store   bool   // keep a record store
 	command []string
 	env     []string
+	listen  string // address of the data listener; any when empty
 	bin     string // replaces the gateway's binary
 	keep    string // directory of an earlier gateway to go on with
 }
@@ -57,7 +59,7 @@ type setup struct {
 // yaml is the configuration file.
 func (s *setup) yaml(dir string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "server: {listen: \"127.0.0.1:0\", admin: \"127.0.0.1:0\", %s}\n", s.server)
+	fmt.Fprintf(&b, "server: {listen: %q, admin: \"127.0.0.1:0\", %s}\n", or(s.listen, "127.0.0.1:0"), s.server)
 	b.WriteString("deployments:\n")
 	var tiers []string
 	for _, l := range s.lanes {
@@ -66,7 +68,7 @@ func (s *setup) yaml(dir string) string {
 			url = l.peer.url()
 		}
 		fmt.Fprintf(&b, "  - {name: %s, endpoint: %q, style: azure, model: gpt-4o-mini, deployment: %[1]s, auth: {api_key: %[3]s}%s}\n",
-			l.name, url, upstreamKey(l.name), l.more)
+			l.name, url, or(l.key, upstreamKey(l.name)), l.more)
 		tiers = append(tiers, "["+l.name+"]")
 	}
 	fmt.Fprintf(&b, "pools:\n  - {name: m, tiers: [%s]%s}\n", strings.Join(tiers, ", "), s.pool)

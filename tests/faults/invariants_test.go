@@ -14,12 +14,13 @@ import (
 
 // world is one row's gateway, peers and clients, with what they saw.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	gateway *gateway
 	peers   []*peer
 	window  time.Duration // of requests that are not streamed
 	skipped string        // why the row could not run
 	note    string        // what the table says besides the result
+	ended   bool          // the invariants were held
 
 	// What a row may excuse, because its fault makes it unobservable.
 	noRecords   bool // records cannot be written, or are sampled
@@ -45,7 +46,7 @@ func (w *world) skip(why string) {
 // part runs a part of the row with a gateway of its own, beside the others.
 func (w *world) part(name string, run func(t *testing.T, w *world)) {
 	w.t.Helper()
-	w.t.Run(name, func(t *testing.T) {
+	w.t.(*testing.T).Run(name, func(t *testing.T) {
 		t.Parallel()
 		v := &world{t: t}
 		defer v.end()
@@ -153,9 +154,10 @@ func (w *world) recordOf(r *reply) record {
 // gateway. It runs after each row.
 func (w *world) end() {
 	g := w.gateway
-	if g == nil || w.skipped != "" {
+	if g == nil || w.skipped != "" || w.ended {
 		return
 	}
+	w.ended = true
 	w.t.Helper()
 	for _, x := range w.exchanges {
 		x.conn.Close()

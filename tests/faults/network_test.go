@@ -220,7 +220,7 @@ func testTrickle(t *testing.T, w *world) {
 
 // droppedSYN returns an address whose SYNs are dropped, because its queue of
 // connections is full and nobody accepts.
-func droppedSYN(t *testing.T) string {
+func droppedSYN(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -325,7 +325,7 @@ func pauseBlind() step {
 }
 
 // tlsPeer is a peer that speaks TLS.
-func tlsPeer(t *testing.T, cert tls.Certificate, onAsk func(*askSeen) script) *peer {
+func tlsPeer(t testing.TB, cert tls.Certificate, onAsk func(*askSeen) script) *peer {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -341,7 +341,7 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -368,7 +368,7 @@ func newAuthority(t *testing.T) *authority {
 }
 
 // issue returns a certificate for an address that is valid for a time from now.
-func (a *authority) issue(t *testing.T, address string, valid time.Duration) tls.Certificate {
+func (a *authority) issue(t testing.TB, address string, valid time.Duration) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
