@@ -233,7 +233,7 @@ func testBursts(t *testing.T, w *world) {
 		w.part(strconv.Itoa(status), func(t *testing.T, w *world) {
 			fault := fails(status, jsonType, errorBody("server_error", "The server had an error."))
 			var mu sync.Mutex
-			var random = rand.New(rand.NewPCG(1, uint64(status)))
+			random := rand.New(rand.NewPCG(1, uint64(status)))
 			a := w.peer(func(r *askSeen) script {
 				mu.Lock()
 				defer mu.Unlock()

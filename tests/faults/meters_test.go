@@ -272,8 +272,14 @@ func testOperations(t *testing.T, w *world) {
 		tools := `,"tools":[{"type":"function","function":{"name":"f"}}]`
 		schema := `,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{}}}`
 		for _, asked := range []ask{
-			{stream: true, tokens: 5000}, {stream: true}, {tokens: 5000}, {tokens: 5000, extra: tools}, {stream: true, tokens: 5000, extra: schema},
-			{tokens: 5000, extra: `,"n":4`}, {stream: true, tokens: 5000, extra: `,"n":128`}, {tokens: 5000, extra: `,"reasoning_effort":"high"`},
+			{stream: true, tokens: 5000},
+			{stream: true},
+			{tokens: 5000},
+			{tokens: 5000, extra: tools},
+			{stream: true, tokens: 5000, extra: schema},
+			{tokens: 5000, extra: `,"n":4`},
+			{stream: true, tokens: 5000, extra: `,"n":128`},
+			{tokens: 5000, extra: `,"reasoning_effort":"high"`},
 		} {
 			before := a.count()
 			r := w.do(asked)
