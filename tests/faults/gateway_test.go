@@ -330,6 +330,7 @@ next:
 type load struct {
 	goroutines, fds int
 	heap            float64 // bytes in use
+	memory          float64 // resident bytes
 }
 
 // load reads the metrics of the process.
@@ -340,7 +341,7 @@ func (g *gateway) load() load {
 	if err != nil {
 		g.t.Errorf("reading descriptors: %v", err)
 	}
-	return load{int(m["go_goroutines"]), len(fds), m["go_memstats_heap_inuse_bytes"]}
+	return load{int(m["go_goroutines"]), len(fds), m["go_memstats_heap_inuse_bytes"], g.memory("VmRSS")}
 }
 
 // memory reads a line of /proc/PID/status, such as VmHWM, in bytes.

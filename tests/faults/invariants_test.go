@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +31,7 @@ type world struct {
 	panics      bool // the row makes the gateway panic
 	exit        int  // expected exit status
 	maxAttempts int  // of one request; 0 is the default
+	memory      int  // how much the process may grow; 0 is the default
 	pipelined   int  // requests sent behind another one, which may have a record
 
 	mu        sync.Mutex
@@ -169,6 +172,7 @@ func (w *world) end() {
 			return
 		}
 		w.settled()
+		w.small()
 		_, metrics, _ = g.get("/metrics")
 		w.released()
 		if code := g.stop(); code != w.exit {
@@ -199,6 +203,18 @@ func (w *world) settled() {
 		}
 		return busy == 0
 	})
+}
+
+// small holds I6: memory is bounded by the requests in flight.
+func (w *world) small() {
+	w.t.Helper()
+	most := 64<<20 + 256<<10*len(w.exchanges)
+	if w.memory > 0 {
+		most = w.memory
+	}
+	if grown := w.gateway.memory("VmHWM") - w.gateway.idle.memory; grown > float64(most) {
+		w.t.Errorf("I6: memory grew by %.0f MiB, at most %d expected", grown/(1<<20), most>>20)
+	}
 }
 
 // slack is what a gateway may hold besides its baseline: the connection that
@@ -232,14 +248,29 @@ func (quiet) Errorf(string, ...any) {}
 // machine, besides the 250 ms of I8.
 const lateness = 5 * time.Second
 
-// answered holds I8 and I9: answers come in time, and errors have a shape and
-// an id.
+// wordNumber finds the words of good deployments.
+var wordNumber = regexp.MustCompile(`word(\d+) `)
+
+// inOrder holds I7 for the words of a good deployment.
+func (w *world) inOrder(r *reply) {
+	w.t.Helper()
+	for i, found := range wordNumber.FindAllStringSubmatch(r.body, -1) {
+		if found[1] != strconv.Itoa(i) {
+			w.t.Errorf("I7: word %s in the place of %d: %s", found[1], i, r)
+			return
+		}
+	}
+}
+
+// answered holds I7, I8 and I9: answers are in order and in time, and errors
+// have a shape and an id.
 func (w *world) answered() {
 	w.t.Helper()
 	for _, r := range w.replies {
 		if r.left || r.status == 0 {
 			continue
 		}
+		w.inOrder(r)
 		if r.late > 0 && r.took > r.late+250*time.Millisecond+lateness {
 			w.t.Errorf("I8: a window of %v, but %s", r.late, r)
 		}

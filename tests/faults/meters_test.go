@@ -159,7 +159,7 @@ func testMemory(t *testing.T, w *world) {
 		const limit, size, n = 256 << 20, 24 << 20, 12
 		gate := make(chan struct{})
 		a := w.peer(func(r *askSeen) script { return append(script{await(gate)}, good()(r)...) })
-		w.peers = nil // their bodies would be parsed
+		w.memory = limit
 		g := w.start(setup{window: time.Minute, command: memoryGroup(w, limit), lanes: []lane{{name: "a", peer: a}}})
 		var all sync.WaitGroup
 		replies := make([]*reply, n)
@@ -189,6 +189,7 @@ func testMemory(t *testing.T, w *world) {
 	})
 	w.part("announced lengths", func(t *testing.T, w *world) {
 		const n = 400
+		w.memory = 64<<20 + n*64<<10
 		g := w.lanes(setup{server: "body_timeout: 1m"}, w.peer(good()))
 		w.wantOK("warm", w.many(20, 20, turns), 1)
 		before := g.load().heap
@@ -203,6 +204,7 @@ func testMemory(t *testing.T, w *world) {
 	})
 	w.part("duplicate name", func(t *testing.T, w *world) {
 		const size = 20 << 20
+		w.memory = 4 * size
 		g := w.lanes(setup{}, w.peer(good()))
 		w.wantOK("warm", w.many(4, 1, turns), 1)
 		body := `{"model":"m","a":[` + strings.Repeat(`{"x":1},`, size/8) + `0],"model":"m"}`
@@ -215,27 +217,27 @@ func testMemory(t *testing.T, w *world) {
 			t.Errorf("%v of CPU time for a body of %d MiB", used, size>>20)
 		}
 	})
-	w.part("many names", func(t *testing.T, w *world) { // a table of names must not be quadratic either
-		const n = 1 << 20
-		g := w.lanes(setup{}, w.peer(good()))
-		w.wantOK("warm", w.many(4, 1, turns), 1)
-		var b strings.Builder
-		b.WriteString(`{"model":"m"`)
-		for i := range n {
-			fmt.Fprintf(&b, `,"n%d":1`, i)
-		}
-		b.WriteString(`,"messages":[{"role":"user","content":"x"}]}`)
-		before, cpu := g.memory("VmHWM"), g.cpu()
-		if r := w.do(ask{body: b.String()}); r.status != 200 && r.status != 400 && r.status != 413 {
-			t.Errorf("%d names: %s", n, r)
-		}
-		if grown := g.memory("VmHWM") - before; grown > float64(8*b.Len()) {
-			t.Errorf("%.0f MiB for a body of %d MiB", grown/(1<<20), b.Len()>>20)
-		}
-		if used := g.cpu() - cpu; used > 5*time.Second {
-			t.Errorf("%v of CPU time for %d names", used, n)
-		}
-	})
+	for _, last := range []string{"", `,"n0":1`, `,"model":"m"`} {
+		w.part("many names, then "+last, func(t *testing.T, w *world) { // a table of names must not be large or quadratic either
+			const n = 1 << 20
+			var b strings.Builder
+			b.WriteString(`{"model":"m"`)
+			for i := range n {
+				fmt.Fprintf(&b, `,"n%d":1`, i)
+			}
+			b.WriteString(last + `,"messages":[{"role":"user","content":"x"}]}`)
+			w.memory = 8 * b.Len()
+			g := w.lanes(setup{}, w.peer(good()))
+			w.wantOK("warm", w.many(4, 1, turns), 1)
+			cpu := g.cpu()
+			if r := w.do(ask{body: b.String()}); r.status != 200 && r.status != 400 && r.status != 413 {
+				t.Errorf("%d names: %s", n, r)
+			}
+			if used := g.cpu() - cpu; used > 3*time.Second {
+				t.Errorf("%v of CPU time for %d names", used, n)
+			}
+		})
+	}
 }
 
 func testOperations(t *testing.T, w *world) {
@@ -341,8 +343,9 @@ func testHTTP2Floods(t *testing.T, w *world) {
 	} {
 		w.part(name, func(t *testing.T, w *world) {
 			w.noRecords = true
+			w.memory = 48 << 20
 			g := w.lanes(setup{}, w.peer(good()))
-			before, cpu := g.memory("VmHWM"), g.cpu()
+			cpu := g.cpu()
 			x := w.openRaw(preface + settings)
 			x.r.left = true
 			go func() { _, _ = io.Copy(io.Discard, x.conn) }() // until it is closed
@@ -361,9 +364,6 @@ func testHTTP2Floods(t *testing.T, w *world) {
 			used := g.cpu() - cpu
 			if !closed {
 				t.Errorf("%d frames without a key are taken, for %v of CPU time", frames, used)
-			}
-			if grown := g.memory("VmHWM") - before; grown > 48<<20 {
-				t.Errorf("memory grew by %.0f MiB", grown/(1<<20))
 			}
 			t.Logf("closed %t after at most %d frames, %v of CPU time", closed, frames, used)
 			w.wantServed(w.do(ask{}), "a")

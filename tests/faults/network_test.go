@@ -9,9 +9,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -72,6 +74,10 @@ var networkRows = []row{
 	{
 		id: "N11", fault: "1 KB/s from a deployment", want: "other streams of the same deployment are not delayed; memory is bounded",
 		run: testSlowPath,
+	},
+	{
+		id: "N11-long", fault: "every connection over one link of 4 Mbit/s that drops what exceeds it",
+		want: "rows U8, N2, N4, N7, S3, S6 and C7 as on a good link", long: true, run: testNarrowLink,
 	},
 }
 
@@ -308,12 +314,74 @@ func testTLS(t *testing.T, w *world) {
 	check("reset in the handshake", func(w *world) *peer {
 		return tlsPeer(w.t, valid, good()).accepts(func(int) script { return script{reset()} })
 	})
+	w.part("renegotiation", func(t *testing.T, w *world) {
+		address := renegotiating(w, valid)
+		b := w.peer(good())
+		more := fmt.Sprintf(", tls: {ca_file: %q}", ca.file)
+		w.start(setup{window: 10 * time.Second, lanes: []lane{{name: "a", url: "https://" + address, more: more}, {name: "b", peer: b}}})
+		w.wantServed(w.do(ask{}), "b")
+	})
 	w.part("valid", func(t *testing.T, w *world) { // the same with a good certificate is served
 		a := tlsPeer(t, valid, good())
 		w.peers = append(w.peers, a)
 		w.start(setup{lanes: []lane{{name: "a", peer: a, more: fmt.Sprintf(", tls: {ca_file: %q}", ca.file)}}})
 		w.wantServed(w.do(ask{}), "a")
 	})
+}
+
+// renegotiating starts a server that asks for a new handshake once the first
+// one has ended, and returns its address. Go's library cannot; OpenSSL's can.
+func renegotiating(w *world, cert tls.Certificate) string {
+	w.t.Helper()
+	address, file := freePort(w.t), filepath.Join(w.t.TempDir(), "cert.pem")
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	cmd := exec.Command("openssl", "s_server", "-tls1_2", "-accept", address, "-cert", file)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	said := &output{}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		w.skip("renegotiation needs OpenSSL: " + err.Error())
+	}
+	ended := make(chan struct{})
+	w.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		<-ended
+	})
+	eventually(w.t, patience, "OpenSSL listens", func() bool { return strings.Contains(said.text(), "ACCEPT") })
+	go func() {
+		defer close(ended)
+		if eventually(w.t, patience, "the request is at OpenSSL", func() bool { return strings.Contains(said.text(), "POST ") }) {
+			_, _ = io.WriteString(in, "R\n") // its command for a new handshake
+		}
+	}()
+	return address
+}
+
+// testNarrowLink runs rows again in a network whose only link is narrow.
+func testNarrowLink(t *testing.T, w *world) {
+	link := []string{"--net", "sh", "-c", `ip link set lo up mtu 1500 && tc qdisc add dev lo root tbf rate 4mbit burst 16kb latency 20ms && exec "$0" "$@"`}
+	if out, err := exec.Command("unshare", append(link, "true")...).CombinedOutput(); err != nil {
+		w.skip("a narrow link needs a network namespace: " + strings.TrimSpace(string(out)))
+	}
+	cmd := exec.Command("unshare", append(link, os.Args[0], "-test.run", "TestMatrix/(U8|N2|N4|N7|S3|S6|C7)$", "-test.parallel", "2", "-test.v")...)
+	cmd.Env = append(os.Environ(), "SPILLWAY_BIN="+program)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestMatrix/N4") {
+		t.Errorf("over a narrow link: %v\n%s", err, out[max(0, len(out)-4000):])
+	}
 }
 
 // pauseBlind waits for the end of the test on a connection that is not read.

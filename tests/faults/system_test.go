@@ -292,6 +292,7 @@ func memoryGroup(w *world, limit int) []string {
 
 // manyStreams opens streams in a container of a size.
 func manyStreams(t *testing.T, w *world, n, limit int) {
+	w.memory = limit
 	gate := make(chan struct{})
 	a := w.peer(nil)
 	a.plays(func(r *askSeen) script {
