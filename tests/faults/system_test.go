@@ -284,7 +284,7 @@ func memoryGroup(w *world, limit int) []string {
 		w.skip("a memory limit needs a control group: " + err.Error())
 	}
 	w.t.Cleanup(func() { _ = os.Remove(dir) })
-	if err := os.WriteFile(filepath.Join(dir, file), []byte(fmt.Sprint(limit)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, file), fmt.Append(nil, limit), 0o644); err != nil {
 		w.skip("a memory limit needs a control group: " + err.Error())
 	}
 	return []string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, filepath.Join(dir, "cgroup.procs")}

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -98,7 +99,7 @@ func percentile(replies []*reply, q float64) time.Duration {
 	for _, r := range replies {
 		list = append(list, r.took)
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i] < list[j] })
+	slices.Sort(list)
 	if len(list) == 0 {
 		return 0
 	}
