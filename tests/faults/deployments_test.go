@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -82,9 +83,18 @@ func testTimeouts(t *testing.T, w *world) {
 }
 
 func testThrottled(t *testing.T, w *world) {
-	a, b := w.peer(inTurn(throttled("retry-after-ms: 2000\r\nRetry-After: 2\r\n"), good())), w.peer(good())
+	a, b := w.peer(good()), w.peer(good())
 	g := w.lanes(setup{}, a, b)
-	r := w.do(ask{})
+	same := ask{tokens: 50} // requests of one size: smaller ones may probe sooner
+	w.wantOK("while their size is learned", w.many(20, 1, func(int) ask { return same }), 1)
+	var pausing atomic.Bool
+	a.plays(func(r *askSeen) script {
+		if pausing.CompareAndSwap(false, true) {
+			return throttled("retry-after-ms: 2000\r\nRetry-After: 2\r\n")(r)
+		}
+		return good()(r)
+	})
+	r := w.do(same)
 	w.wantServed(r, "b")
 	if r.get("x-spillway-spill") == "" {
 		t.Errorf("no reason to spill: %s", r)
@@ -92,14 +102,14 @@ func testThrottled(t *testing.T, w *world) {
 	if s := g.state("a"); s != "paused" {
 		t.Errorf("a is %s, want paused", s)
 	}
-	for end := time.Now().Add(patience); a.count() < 2 && time.Now().Before(end); wait(50 * time.Millisecond) {
-		w.wantOK("during the pause", []*reply{w.do(ask{})}, 1)
+	for end := time.Now().Add(patience); a.count() < 22 && time.Now().Before(end); wait(50 * time.Millisecond) {
+		w.wantOK("during the pause", []*reply{w.do(same)}, 1)
 	}
 	seen := a.seen()
-	if len(seen) < 2 {
+	if len(seen) < 22 {
 		t.Fatal("a is never used again")
 	}
-	if pause := seen[1].at.Sub(seen[0].at); pause < 1900*time.Millisecond {
+	if pause := seen[21].at.Sub(seen[20].at); pause < 1900*time.Millisecond {
 		t.Errorf("a was used again after %v, although it asked for 2 s", pause)
 	}
 	if opened := sum(g.metrics(), "spillway_attempts_total", `failure="broken"`); opened > 0 {

@@ -12,7 +12,7 @@ import (
 func testHugeAsk(t *testing.T, w *world) {
 	provisioned := func(w *world, p *peer) *gateway {
 		return w.start(setup{window: time.Minute, lanes: []lane{
-			{name: "a", peer: p, more: ", kind: provisioned, ptu: 200, max_output_tokens: 16384, meter_depth: 1s"}, {name: "b", peer: w.peer(good())},
+			{name: "a", peer: p, more: ", kind: provisioned, ptu: 200, max_output_tokens: 16384, meter_depth: 1m"}, {name: "b", peer: w.peer(good())},
 		}})
 	}
 	held := func(r *askSeen) script {
@@ -36,6 +36,11 @@ func testHugeAsk(t *testing.T, w *world) {
 			w.part(fmt.Sprint(name, ", stream ", stream), func(t *testing.T, w *world) {
 				a := w.peer(held)
 				g := provisioned(w, a)
+				var held []*exchange
+				for i := range 20 { // so that a level that is reset shows
+					held = append(held, w.open(ask{stream: true, tokens: 16000, extra: `,"user":"held"`, caller: callers[i%5]}))
+				}
+				eventually(t, patience, "20 requests are at a", func() bool { return a.count() == len(held) })
 				before := g.utilization("a")
 				asked := asked
 				asked.stream, asked.caller = stream, "frank"
@@ -50,34 +55,34 @@ func testHugeAsk(t *testing.T, w *world) {
 					case <-refused:
 						return true
 					default:
-						return a.count() > 0
+						return a.count() > len(held)
 					}
 				})
 				level := g.utilization("a")
 				// The largest possible request: 128 responses of the model's maximum, of which
-				// each token counts four times, in seconds of the deployment's capacity.
-				most := 128.0 * 16384 * 4 / (200 * 37000 / 60)
-				if level < before || level > most {
-					t.Errorf("the meter of a rose from %v to %v, at most %v is possible", before, level, most)
-				}
-				if strings.Contains(asked.extra+asked.body, "000000") && level == 0 && a.count() > 0 {
-					t.Error("the meter does not count the request at all")
+				// each token counts four times. A minute of capacity is 1, and drains in one.
+				most := 128.0 * 16384 * 4 / (200 * 37000)
+				if before < 0.1 || level < before-0.1 || level > before+most {
+					t.Errorf("the meter of a went from %v to %v, at most %v more is possible", before, level, most)
 				}
 				replies := w.rate(20, 2*time.Second, func(i int) ask { return ask{caller: callers[i%5], tokens: 20} })
 				w.wantOK("others", replies, 1)
-				if name == "max_tokens" {
+				if name == "max_tokens" || name == "n" {
 					spilled := 0
 					for _, r := range replies {
 						if r.get("x-spillway-deployment") != "a" {
 							spilled++
 						}
 					}
-					if spilled > len(replies)/4 { // the largest response alone takes half a second of capacity
+					if spilled > 2 {
 						t.Errorf("%d of %d others are pushed off a, whose meter shows %v", spilled, len(replies), level)
 					}
 				}
 				x.leave()
 				<-refused
+				for _, x := range held {
+					x.leave()
+				}
 				eventually(t, patience, "I4: the meter returns to 0", func() bool { return g.utilization("a") < 0.01 })
 			})
 		}
