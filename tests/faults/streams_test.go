@@ -62,6 +62,12 @@ func inChunks(text string, size int) script {
 	return append(s, send(lastChunk))
 }
 
+// untilDone is a stream up to its end, behind which nothing counts.
+func untilDone(stream string) string {
+	before, _, _ := strings.Cut(stream, "[DONE]")
+	return before
+}
+
 func testMalformedEvents(t *testing.T, w *world) {
 	plain := delta("one ") + delta("two ") + finish("stop") + done
 	noFinish := strings.Replace(plain, finish("stop"), "", 1)
@@ -92,7 +98,7 @@ func testMalformedEvents(t *testing.T, w *world) {
 		for _, size := range []int{1 << 20, 7} {
 			a.plays(always(inChunks(text, size)...))
 			r := w.do(ask{stream: true})
-			if r.status != 200 || r.err != nil || strings.TrimRight(r.body, "\r\n") != strings.TrimRight(text, "\r\n") {
+			if r.status != 200 || r.err != nil || untilDone(r.body) != untilDone(text) {
 				t.Errorf("%s, in pieces of %d: changed:\n got %q\nwant %q", name, size, r.body, text)
 			}
 			r = w.do(ask{})
