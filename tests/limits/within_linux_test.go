@@ -100,7 +100,7 @@ func (p *program) request(body string) *http.Request {
 // inFlight asks the admin listener for the requests in flight.
 func (p *program) inFlight() int {
 	p.Helper()
-	resp, err := http.Get("http://" + p.admin + "/readyz")
+	resp, err := http.Get("http://" + p.admin + "/admin/state")
 	if err != nil {
 		p.Fatal(err)
 	}

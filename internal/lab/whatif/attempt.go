@@ -20,6 +20,7 @@ type attempt struct {
 	firstReported bool // the core knows of its first token
 	reported      int  // tokens that the core knows of
 	broken        bool // a fault ended it
+	unreadable    bool // with a response that cannot be parsed
 
 	status     int
 	retryAfter time.Duration // of a refusal; -1 for none
@@ -172,7 +173,7 @@ func (c *call) setFailure(a *attempt, ev *spillway.Event) {
 		// The client is already reading: the malformed event is forwarded, and only
 		// the missing end counts as a fault.
 	case brk.Kind == fleet.BreakMalformed:
-		ev.Class = spillway.FailureUnreadable
+		ev.Class, a.unreadable = spillway.FailureUnreadable, true
 	case brk.Kind == fleet.BreakReset && (brk.AtToken == 0 || !a.streamed):
 		a.status, ev.Status = 0, 0
 		ev.Class, ev.Signals = spillway.FailureBroken, spillway.NoSignals()

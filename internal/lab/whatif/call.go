@@ -189,8 +189,12 @@ func (c *call) finish() {
 	for i := range c.attempts { // attempts that the core did not cancel
 		c.stopAttempt(&c.attempts[i])
 	}
-	if c.flight != nil && c.forwarded {
+	switch k := c.verdict.Attempt; {
+	case c.flight == nil:
+	case c.forwarded:
 		c.flight.Record().Status = 200 // it has gone out
+	case k > 0 && c.attempts[k-1].unreadable:
+		c.flight.Record().Status = 502 // a stream that cannot be read is not passed on
 	}
 	try := c.tryOf()
 	wait, again := c.retry(&try)
