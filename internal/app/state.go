@@ -132,6 +132,11 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	failed := fmt.Sprintf("%d of %d requests failed%s", e.Failures, e.Requests, lastFailure(d))
+	doubtful := e.Doubtful
+	if e.Failures == 0 && doubtful > 0 && d.State != "closed" {
+		failed = fmt.Sprintf("%d requests failed here and elsewhere%s, none succeeded", doubtful, lastFailure(d))
+		doubtful = 0
+	}
 	switch {
 	case e.Ejected:
 		add("skipped: it refused different requests that other deployments served%s", lastFailure(d))
@@ -154,11 +159,11 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 	if wait := e.Until.Sub(now); wait > 0 {
 		add("next probe in %v", wait.Round(time.Second/10))
 	}
-	if e.Doubtful > 0 {
-		add("%d more failed at other deployments too and do not count", e.Doubtful)
+	if doubtful > 0 {
+		add("requests that failed at other deployments too do not count: %d", doubtful)
 	}
 	if e.Excluded > 0 {
-		add("%d kinds of requests are sent elsewhere because only others serve them", e.Excluded)
+		add("kinds of requests that only others serve and are sent there: %d", e.Excluded)
 	}
 	for _, p := range d.Pauses {
 		text := fmt.Sprintf("429: requests of %d tokens or more", p.Tokens)

@@ -29,7 +29,7 @@ func TestReason(t *testing.T) {
 		{
 			"requests that fail everywhere",
 			policy.DeploymentStatus{State: "closed", Evidence: breaker.Evidence{Doubtful: 3}},
-			"gets requests; 3 more failed at other deployments too and do not count",
+			"gets requests; requests that failed at other deployments too do not count: 3",
 		},
 		{
 			"open",
@@ -51,7 +51,12 @@ func TestReason(t *testing.T) {
 				Evidence: breaker.Evidence{Ejected: true, Excluded: 1, Until: now.Add(30 * time.Second)},
 			},
 			"skipped: it refused different requests that other deployments served, the last with status 401 (invalid); next probe in 30s; " +
-				"1 kinds of requests are sent elsewhere because only others serve them",
+				"kinds of requests that only others serve and are sent there: 1",
+		},
+		{
+			"open although the requests failed elsewhere too",
+			policy.DeploymentStatus{State: "half_open", LastFailure: failed, Evidence: breaker.Evidence{Doubtful: 5, Callers: 2}},
+			"one probe at a time: 5 requests failed here and elsewhere, the last with status 503 (broken), none succeeded",
 		},
 		{
 			"paused",
