@@ -110,7 +110,7 @@ type Deployment struct {
 	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 selects the default of the policy core."`
 	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Azure deployment type by processing location, which decides the published price."`
 	Price           *Price        `yaml:"price" doc:"Price, where your contract differs from the published one."`
-	ConnectTimeout  time.Duration `yaml:"connect_timeout" min:"1ms" doc:"Time to connect to the endpoint, and again for the TLS handshake."`
+	ConnectTimeout  time.Duration `yaml:"connect_timeout" min:"1ms" doc:"Time to resolve the name of the endpoint and connect to it, and again for the TLS handshake."`
 	HeaderTimeout   time.Duration `yaml:"header_timeout" default:"10m" min:"0s" doc:"Time to wait for response headers, in addition to the request's deadline; 0 is only the deadline."`
 	Auth            *Auth         `yaml:"auth" doc:"Credential for the endpoint. Styles azure and azure-v1 require it."`
 	TLS             *UpstreamTLS  `yaml:"tls" doc:"Verification of the endpoint's certificate."`

@@ -265,7 +265,7 @@ func TestReference(t *testing.T) {
 }
 
 func TestExamples(t *testing.T) {
-	anyEnv := func(string) (string, bool) { return "set", true }
+	anyEnv := func(name string) (string, bool) { return name, true }
 	anyFile := func(name string) ([]byte, error) { return []byte(name), nil }
 	for _, path := range files(t, "../../examples/*.yaml") {
 		_, err := Parse(path, []byte(read(t, path)), anyEnv, anyFile)

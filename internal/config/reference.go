@@ -24,8 +24,8 @@ configuration, with secrets as ` + "`***`" + `, or reports every error with its 
 - Anchors, aliases and ` + "`<<`" + ` work as in any YAML. Top-level options that start with ` + "`x-`" + ` are ignored and can hold anchors.
 - The file is reloaded when it changes and on SIGHUP. An invalid file changes nothing. SIGHUP also reloads secrets and the
   listener's certificate. Changes of these options apply at the next start, and the log says so: ` + "`server.listen`" + `, ` + "`admin`" + `,
-  ` + "`tls`" + ` on or off, ` + "`header_timeout`" + `, ` + "`idle_timeout`" + `, ` + "`drain_timeout`" + `, ` + "`max_header_bytes`" + `; ` + "`records`" + `; ` + "`store`" + `; ` + "`exports`" + `;
-  ` + "`metrics`" + `; ` + "`otlp`" + `.
+  ` + "`tls`" + ` on or off, ` + "`h2c`" + `, ` + "`header_timeout`" + `, ` + "`idle_timeout`" + `, ` + "`shutdown_delay`" + `, ` + "`drain_timeout`" + `, ` + "`max_header_bytes`" + `,
+  ` + "`max_connections`" + `, ` + "`memory_limit`" + `, ` + "`leave_streams`" + `; ` + "`records`" + `; ` + "`store`" + `; ` + "`exports`" + `; ` + "`metrics`" + `; ` + "`otlp`" + `.
 - ` + "`HTTPS_PROXY`" + `, ` + "`HTTP_PROXY`" + ` and ` + "`NO_PROXY`" + ` in the environment apply to endpoints.
 `
 
