@@ -15,7 +15,7 @@ type State struct {
 	Time     time.Time   `json:"time"`
 	Status   string      `json:"status"` // ready or draining
 	InFlight int         `json:"in_flight"`
-	Policy   any         `json:"policy"` // version and reloads of the configuration
+	Policy   any         `json:"policy"` // reloads of the configuration, and the last error
 	Pools    []PoolState `json:"pools"`
 }
 
@@ -133,15 +133,15 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	failed := fmt.Sprintf("%d of %d requests failed%s", e.Failures, e.Requests, lastFailure(d))
 	doubtful := e.Doubtful
-	if e.Failures == 0 && doubtful > 0 && d.State != "closed" {
-		failed = fmt.Sprintf("%d requests failed here and elsewhere%s, none succeeded", doubtful, lastFailure(d))
+	if doubtful > e.Failures && d.State != "closed" {
+		failed = fmt.Sprintf("%d requests failed, most of them elsewhere too%s, and none succeeded", doubtful+e.Failures, lastFailure(d))
 		doubtful = 0
 	}
 	switch {
 	case e.Ejected:
-		add("skipped: it refused different requests that other deployments served%s", lastFailure(d))
+		add("used only when no other deployment is left: it refused different requests that other deployments served%s", lastFailure(d))
 	case d.State == "open":
-		add("skipped: %s", failed)
+		add("used only when no other deployment is left: %s", failed)
 	case d.State == "half_open":
 		add("one probe at a time: %s", failed)
 	case d.Utilization >= d.SpillAt:

@@ -34,7 +34,7 @@ func TestReason(t *testing.T) {
 		{
 			"open",
 			policy.DeploymentStatus{State: "open", LastFailure: failed, Evidence: breaker.Evidence{Requests: 9, Failures: 5, Callers: 2, Until: now.Add(4 * time.Second)}},
-			"skipped: 5 of 9 requests failed, the last with status 503 (broken); next probe in 4s",
+			"used only when no other deployment is left: 5 of 9 requests failed, the last with status 503 (broken); next probe in 4s",
 		},
 		{
 			"unreachable",
@@ -50,13 +50,13 @@ func TestReason(t *testing.T) {
 				State: "open", LastFailure: policy.Failure{Class: spillway.FailureInvalid, Status: 401, At: now},
 				Evidence: breaker.Evidence{Ejected: true, Excluded: 1, Until: now.Add(30 * time.Second)},
 			},
-			"skipped: it refused different requests that other deployments served, the last with status 401 (invalid); next probe in 30s; " +
+			"used only when no other deployment is left: it refused different requests that other deployments served, the last with status 401 (invalid); next probe in 30s; " +
 				"kinds of requests that only others serve and are sent there: 1",
 		},
 		{
 			"open although the requests failed elsewhere too",
 			policy.DeploymentStatus{State: "half_open", LastFailure: failed, Evidence: breaker.Evidence{Doubtful: 5, Callers: 2}},
-			"one probe at a time: 5 requests failed here and elsewhere, the last with status 503 (broken), none succeeded",
+			"one probe at a time: 5 requests failed, most of them elsewhere too, the last with status 503 (broken), and none succeeded",
 		},
 		{
 			"paused",
