@@ -23,7 +23,7 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	a.tokens, a.hidden = ev.Usage.Completion, ev.Usage.Reasoning
 	used := capacity.Cost{Prompt: ev.Usage.Prompt, Cached: ev.Usage.Cached, Output: a.tokens}
 	a.status, a.servedBy, a.complete = ev.Status, ev.ServedBy, true
-	a.breaker.Succeed(now, a.permit, f.who, f.operation)
+	a.breaker.Succeed(now, a.permit)
 	outcome := f.outcome(a, ev)
 	f.learnAnswer(now, a, ev, outcome)
 	f.calibrate(now, a, ev)

@@ -62,7 +62,7 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 	default:
 		ev.Class = spillway.FailureCut // it was accepted: capacity is not the cause
 	}
-	a.status, a.failed = ev.Status, ev.Class
+	a.status, a.failed, a.hopeless = ev.Status, ev.Class, ev.Hopeless
 	f.updateOutput(now, a, ev)
 	if ev.Status == 408 {
 		a.failed = f.timeoutClass(now, a)
