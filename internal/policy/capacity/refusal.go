@@ -35,14 +35,16 @@ type refusals struct {
 }
 
 // doubt is a refusal of a request that other deployments refused as well: it may
-// concern that request alone, so it only pauses those of the same suspect. A refusal
-// of another one confirms it.
+// concern that request alone, so it pauses nothing. A later refusal of the same caller
+// pauses that caller's requests, at least as large as both; one of another caller
+// confirms the doubt, and pauses those of everybody. A request that is served ends both,
+// but not what is known of the caller: its next refusal is one more doubt.
 type doubt struct {
-	pause
-	by      uint64
-	at      time.Time // of the refusal
-	probeAt time.Time // when the suspect may try again
-	lifted  bool      // a request of that size was served: others of the suspect are sent
+	pause            // of the smallest request that was refused; size 0 when one was served since
+	twice   int64     // the size from which requests were refused twice; 0 means none
+	by      uint64    // the caller
+	at      time.Time // of the first refusal
+	probeAt time.Time // when the caller may try again
 }
 
 // inForce reports whether the doubt lasts.
@@ -77,11 +79,10 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 	m.pausedUntil = later(m.pausedUntil, p.until)
 	if d := &at.doubt; d.inForce(now) {
 		if d.by == r.by {
-			d.at, d.until, d.probeAt = now, later(d.until, p.until), now.Add(min(retryAfter, probeAfter))
-			d.size = min(d.size, p.size)
+			d.again(now, retryAfter, r)
 			return
 		}
-		if !d.lifted { // confirmed
+		if d.size != 0 { // confirmed
 			at.add(d.pause)
 			at.by, at.mixed, at.smaller = d.by, true, true
 		}
@@ -94,6 +95,27 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 	at.mixed = at.mixed || at.small.size != 0 && at.by != r.by
 	at.by = r.by
 	at.add(p)
+}
+
+// again counts another refusal of the same caller. Requests that were sent together
+// may have one cause in common, so one that was under way at the first refusal says
+// nothing more.
+func (d *doubt) again(now time.Time, retryAfter time.Duration, r Reservation) {
+	until := later(d.until, now.Add(retryAfter))
+	switch {
+	case d.size == 0:
+		d.pause, d.at = pause{r.size, until}, now
+	case r.started.After(d.at):
+		if larger := max(d.size, r.size); d.twice == 0 || larger < d.twice {
+			d.twice = larger
+		}
+		d.pause, d.probeAt = pause{min(d.size, r.size), until}, now.Add(min(retryAfter, probeAfter))
+	}
+}
+
+// pauses reports whether the doubt concerns a request of that size and caller.
+func (d *doubt) pauses(now time.Time, size int64, by uint64) bool {
+	return d.inForce(now) && d.by == by && d.twice != 0 && size >= d.twice
 }
 
 // add merges a pause: small keeps the smallest size and its end, large what waits
@@ -136,7 +158,7 @@ func (at *refusals) probing(now time.Time) bool {
 
 // RefusedElsewhere says that another deployment refused the same request as the
 // attempt of r. Its size may be the cause, so smaller requests need not wait here; or
-// the request itself, so those of others need not wait until one of them is refused.
+// the request itself, so others need not wait until one of them is refused.
 func (m *Meter) RefusedElsewhere(now time.Time, r Reservation) {
 	at := m.find(now, r.tier)
 	if at == nil || at.small.size == 0 || at.small.size > r.size {
@@ -145,7 +167,7 @@ func (m *Meter) RefusedElsewhere(now time.Time, r Reservation) {
 	at.smaller = true
 	if at.by == r.by && !at.mixed {
 		until := later(at.small.until, at.large.until)
-		at.doubt = doubt{pause: pause{at.small.size, until}, by: r.by, at: now, probeAt: earlier(now.Add(probeAfter), until)}
+		at.doubt = doubt{pause: pause{at.small.size, until}, by: r.by, at: now}
 		at.small, at.large = pause{}, pause{}
 	}
 }
@@ -183,7 +205,7 @@ func (at *refusals) pausedUntil(now time.Time, size int64) time.Time {
 func (at *refusals) doubtedUntil(now time.Time, size int64, by uint64) time.Time {
 	d := &at.doubt
 	switch {
-	case !d.inForce(now), d.lifted, d.by != by, size < d.size:
+	case !d.pauses(now, size, by):
 	case at.probing(now):
 		return earlier(at.probeStarted.Add(probeAfter), d.until)
 	case now.Before(d.probeAt):
@@ -192,15 +214,16 @@ func (at *refusals) doubtedUntil(now time.Time, size int64, by uint64) time.Time
 	return time.Time{}
 }
 
-// Accepted says that the deployment serves the attempt of r. If it was a probe,
-// requests that are smaller than the refused one are sent again.
+// Accepted says that the deployment serves the attempt of r. That ends a doubt about
+// requests of its size. If it was a probe, requests that are smaller than the refused
+// one are sent again.
 func (m *Meter) Accepted(now time.Time, r Reservation) {
 	at := m.find(now, r.tier)
 	if at == nil {
 		return
 	}
-	if held := &at.doubt; held.inForce(now) && r.size >= held.size && r.started.After(held.at) {
-		held.lifted = true
+	if d := &at.doubt; d.inForce(now) && r.size >= d.size && r.started.After(d.at) {
+		d.size, d.twice = 0, 0
 	}
 	if r.probe != 0 && at.probe == r.probe {
 		at.probe, at.smaller = 0, true
@@ -246,9 +269,7 @@ func (m *Meter) startProbe(now time.Time, r *Reservation) {
 	if at == nil || at.probing(now) {
 		return
 	}
-	held := &at.doubt
-	doubtful := held.inForce(now) && !held.lifted && held.by == r.by && r.size >= held.size
-	if !doubtful && (at.smaller || r.size >= at.small.size) {
+	if !at.doubt.pauses(now, r.size, r.by) && (at.smaller || r.size >= at.small.size) {
 		return
 	}
 	m.probes++
