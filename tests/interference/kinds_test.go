@@ -19,6 +19,8 @@ type kind struct {
 	// local says that the requests fail at one deployment and succeed at others:
 	// while nobody else sends any, that deployment is rightly left.
 	local bool
+	// exhausted says that every deployment refuses them for lack of capacity.
+	exhausted bool
 
 	// With tpm, the deployments have that many tokens per minute, and the policy
 	// is configured with configuredTPM of them. Traffic is light then.
@@ -128,8 +130,8 @@ func kinds() []kind {
 		{name: "429 for its size, limit in headers", ask: large, tpm: 30_000, saysLimit: true},
 		{name: "429 for service tier flex", ask: flex, answer: always(refuses(429, 30*time.Second))},
 		{name: "429 for service tier flex at one deployment", ask: flex, answer: only(refuses(429, 30*time.Second))},
-		{name: "429 for one prompt, retry-after 60 s", answer: always(refuses(429, time.Minute))},
-		{name: "429 for one prompt, no retry-after", answer: always(refuses(429, -1))},
+		{name: "429 for one prompt, retry-after 60 s", exhausted: true, answer: always(refuses(429, time.Minute))},
+		{name: "429 for one prompt, no retry-after", exhausted: true, answer: always(refuses(429, -1))},
 
 		{name: "401", answer: always(status(401, soon))},
 		{name: "401 at one deployment", local: true, answer: only(status(401, soon))},
