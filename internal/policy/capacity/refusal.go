@@ -17,7 +17,8 @@ const muchSmaller = 2
 
 // refusals are the 429s in force for one service tier. Requests that cost at least as
 // much have to wait. Of smaller ones a 429 says little, since the service compares what
-// a request costs with what is left: they may probe, one at a time.
+// a request costs with what is left: they may probe, one at a time. So may those of
+// other callers while only one caller's have been refused.
 type refusals struct {
 	tier string
 	// small is the smallest refused size, and large the smallest of those that have
@@ -40,7 +41,7 @@ type refusals struct {
 // confirms the doubt, and pauses those of everybody. A request that is served ends both,
 // but not what is known of the caller: its next refusal is one more doubt.
 type doubt struct {
-	pause            // of the smallest request that was refused; size 0 when one was served since
+	pause             // of the smallest request that was refused; size 0 when one was served since
 	twice   int64     // the size from which requests were refused twice; 0 means none
 	by      uint64    // the caller
 	at      time.Time // of the first refusal
@@ -166,9 +167,7 @@ func (m *Meter) RefusedElsewhere(now time.Time, r Reservation) {
 	}
 	at.smaller = true
 	if at.by == r.by && !at.mixed {
-		until := later(at.small.until, at.large.until)
-		at.doubt = doubt{pause: pause{at.small.size, until}, by: r.by, at: now}
-		at.small, at.large = pause{}, pause{}
+		at.suspect(now, at.small.size)
 	}
 }
 
@@ -180,36 +179,41 @@ func (m *Meter) PausedUntil(now time.Time, d Demand) time.Time {
 		return time.Time{}
 	}
 	size := m.size(d.Cost)
-	return later(at.pausedUntil(now, size), at.doubtedUntil(now, size, d.By))
+	return later(at.pausedUntil(now, size, d.By), at.doubtedUntil(now, size, d.By))
 }
 
-// pausedUntil returns until when the pauses keep a request of that size from being
-// sent.
-func (at *refusals) pausedUntil(now time.Time, size int64) time.Time {
+// pausedUntil returns until when the pauses keep a request of that size and caller from
+// being sent.
+func (at *refusals) pausedUntil(now time.Time, size int64, by uint64) time.Time {
 	switch {
+	case at.small.size == 0, size < at.small.size && at.smaller:
+		return time.Time{}
+	case !at.mixed && by != at.by:
+		return at.turn(now, now)
+	case size < at.small.size:
+		return at.turn(now, at.probeAt)
 	case at.large.size != 0 && size >= at.large.size:
 		return later(at.large.until, at.small.until)
-	case at.small.size == 0:
-	case size >= at.small.size:
-		return at.small.until
-	case at.smaller:
-	case at.probing(now):
-		return earlier(at.probeStarted.Add(probeAfter), at.small.until)
-	case now.Before(at.probeAt):
-		return at.probeAt
 	}
-	return time.Time{}
+	return at.small.until
 }
 
 // doubtedUntil returns until when the doubt keeps a request from being sent.
 func (at *refusals) doubtedUntil(now time.Time, size int64, by uint64) time.Time {
-	d := &at.doubt
-	switch {
-	case !d.pauses(now, size, by):
-	case at.probing(now):
-		return earlier(at.probeStarted.Add(probeAfter), d.until)
-	case now.Before(d.probeAt):
-		return d.probeAt
+	if !at.doubt.pauses(now, size, by) {
+		return time.Time{}
+	}
+	return at.turn(now, at.doubt.probeAt)
+}
+
+// turn returns when the next probe may be sent, if probes may be sent from an instant
+// on; zero when that is now.
+func (at *refusals) turn(now, from time.Time) time.Time {
+	if at.probing(now) {
+		from = later(from, earlier(at.probeStarted.Add(probeAfter), later(at.small.until, at.doubt.until)))
+	}
+	if now.Before(from) {
+		return from
 	}
 	return time.Time{}
 }
@@ -225,9 +229,20 @@ func (m *Meter) Accepted(now time.Time, r Reservation) {
 	if d := &at.doubt; d.inForce(now) && r.size >= d.size && r.started.After(d.at) {
 		d.size, d.twice = 0, 0
 	}
-	if r.probe != 0 && at.probe == r.probe {
-		at.probe, at.smaller = 0, true
+	if r.probe == 0 || at.probe != r.probe {
+		return
 	}
+	at.probe, at.smaller = 0, true
+	if r.size >= at.small.size && at.small.size != 0 {
+		at.suspect(now, 0)
+	}
+}
+
+// suspect turns the pauses into a doubt about the caller that was refused. size is the
+// smallest that was, or 0 when one was served since.
+func (at *refusals) suspect(now time.Time, size int64) {
+	at.doubt = doubt{pause: pause{size, later(at.small.until, at.large.until)}, by: at.by, at: now}
+	at.small, at.large = pause{}, pause{}
 }
 
 // Paused reports whether any refusal is in force.
@@ -269,7 +284,15 @@ func (m *Meter) startProbe(now time.Time, r *Reservation) {
 	if at == nil || at.probing(now) {
 		return
 	}
-	if !at.doubt.pauses(now, r.size, r.by) && (at.smaller || r.size >= at.small.size) {
+	switch {
+	case at.doubt.pauses(now, r.size, r.by):
+	case at.small.size == 0:
+		return
+	case r.size >= at.small.size:
+		if at.mixed || r.by == at.by {
+			return
+		}
+	case at.smaller:
 		return
 	}
 	m.probes++
