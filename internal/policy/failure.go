@@ -15,10 +15,13 @@ func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
 	switch class {
 	case spillway.FailureRefused:
 		return true
+	case spillway.FailureNone:
+		return f.engine.retries.Withdraw(now, retry.CostRetry)
 	case spillway.FailureSlow, spillway.FailureOversized:
 		return f.engine.retries.Withdraw(now, retry.CostTimeout)
 	}
-	return f.engine.retries.Withdraw(now, retry.CostRetry)
+	f.paid = f.engine.retries.Withdraw(now, retry.CostRetry)
+	return f.paid
 }
 
 func (f *Flight) maxAttempts() int { return min(f.engine.cfg.Retry.Attempts(), spillway.MaxAttempts) }

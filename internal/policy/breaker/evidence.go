@@ -31,7 +31,6 @@ func (b *Breaker) counts(now time.Time) Evidence {
 		Requests: int(max(b.requests.Sum(now), b.failures.Sum(now))), Failures: int(b.failures.Sum(now)),
 		Consecutive: max(b.runs[early].failures, b.runs[late].failures),
 		Doubtful:    b.runs[early].doubts + b.runs[late].doubts,
-		Callers: b.callers.failing(now), Shapes: b.shapes.failing(now),
+		Callers:     b.callers.failing(now), Shapes: b.shapes.failing(now),
 	}
 }
-
