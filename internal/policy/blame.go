@@ -64,7 +64,7 @@ func (f *Flight) serviceTier() string {
 // accuse ends the permit of an attempt that failed, or keeps it until the flight
 // settles when the request may be to blame.
 func (f *Flight) accuse(now time.Time, a *attempt) {
-	a.endedAt, a.permit = now, a.permit.Ended(now)
+	a.endedAt = now
 	switch a.failed {
 	case spillway.FailureUnreachable:
 		// The request was not sent, so it is not to blame.

@@ -19,6 +19,10 @@ type kind struct {
 	// local says that the requests fail at one deployment and succeed at others:
 	// while nobody else sends any, that deployment is rightly left.
 	local bool
+	// committed says that the requests fail after the client has read some of the
+	// response, so that they are tried nowhere else. While nobody else sends any, the
+	// deployment is rightly left, too: the caller gains by it if it is to blame.
+	committed bool
 	// exhausted says that every deployment refuses them for lack of capacity.
 	exhausted bool
 
@@ -162,11 +166,11 @@ func kinds() []kind {
 		{name: "reset at one deployment", local: true, answer: only(fails(spillway.FailureBroken, later))},
 		{name: "response cannot be read", answer: always(with(fails(spillway.FailureUnreadable, later), unreadable))},
 
-		{name: "stream breaks off", ask: streamed, answer: changed(breaksOff(spillway.FailureCut, 0))},
+		{name: "stream breaks off", committed: true, ask: streamed, answer: changed(breaksOff(spillway.FailureCut, 0))},
 		{name: "response breaks off", ask: unstreamed, answer: changed(breaksOff(spillway.FailureCut, 0))},
-		{name: "error 500 within the stream", ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 500))},
+		{name: "error 500 within the stream", committed: true, ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 500))},
 		{name: "error 500 within the response", ask: unstreamed, answer: changed(breaksOff(spillway.FailureNone, 500))},
-		{name: "error 429 within the stream", ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 429))},
+		{name: "error 429 within the stream", committed: true, ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 429))},
 		{name: "error 429 within the response", ask: unstreamed, answer: changed(breaksOff(spillway.FailureNone, 429))},
 
 		{name: "silence, stream", ask: streamed, answer: always(silent())},

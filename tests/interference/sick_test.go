@@ -47,8 +47,8 @@ func sicknesses() []sickness {
 		{name: "connect timeout", reply: fails(spillway.FailureUnreachable, 5*time.Second), noticed: 6 * time.Second},
 		{name: "connection reset", reply: fails(spillway.FailureBroken, later)},
 		{name: "responses cannot be read", reply: with(fails(spillway.FailureUnreadable, later), unreadable)},
-		{name: "responses break off", reply: breaking(), ask: unstreamed},
-		{name: "streams break off", reply: breaking(), ask: streamed, lossy: true},
+		{name: "responses break off", reply: breaking(), ask: unstreamed, noticed: 4 * time.Second},
+		{name: "streams break off", reply: breaking(), ask: streamed, lossy: true, noticed: 2 * time.Second},
 		{name: "silence", reply: silent(), noticed: 12 * time.Second},
 		{name: "silence, streams", reply: silent(), ask: streamed, noticed: 12 * time.Second},
 	}

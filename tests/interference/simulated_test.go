@@ -69,8 +69,8 @@ func (s *scenario) compare(t *testing.T) (with, without result) {
 	if with.requests != s.healthy {
 		t.Errorf("with: %d requests ended, want %d", with.requests, s.healthy)
 	}
-	left := s.kind.local && s.pattern.alone > 0
-	if left && s.slow() {
+	left := (s.kind.local || s.kind.committed) && s.pattern.alone > 0
+	if left && s.kind.local && s.slow() {
 		return with, without
 	}
 	lost := float64(maxLostPercent)

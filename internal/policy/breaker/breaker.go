@@ -88,19 +88,12 @@ func (s State) String() string {
 // change of state it is void, and ending it teaches nothing about health. The zero
 // permit is void.
 type Permit struct {
-	generation     uint64
-	who            Suspect
-	operation      uint64
-	started, ended time.Time
-	output         bool // it has begun to answer
-	answered       bool // a probe that FirstOutput has counted as a success
-}
-
-// Ended returns the permit of an attempt that has failed now, where the failure is
-// reported later.
-func (p Permit) Ended(now time.Time) Permit {
-	p.ended = now
-	return p
+	generation uint64
+	who        Suspect
+	operation  uint64
+	started    time.Time
+	output     bool // it has begun to answer
+	answered   bool // a probe that FirstOutput has counted as a success
 }
 
 // Breaker is the health of one deployment. It is not safe for concurrent use.
@@ -121,6 +114,7 @@ type Breaker struct {
 	closedAt  time.Time // zero before the first time that it opened
 	streak    int       // times opened without a quiet Window in between
 	ejected   bool      // opened by Refuse
+	openedBy  phase     // in which the failures were that opened it
 	cause     Evidence  // the counts with which it opened
 
 	probes    int // under way, while half-open
@@ -230,13 +224,14 @@ func (b *Breaker) Acquire(now time.Time, rnd func() float64, who Suspect, operat
 // FirstOutput says that an attempt has begun to answer, and returns the permit
 // that replaces p. A probe counts as a success from then on, however long its
 // response takes, and the next probe may be sent. It is one success: a complete
-// response adds none, but one that breaks off still reopens the breaker.
+// response adds none, but one that breaks off still reopens the breaker. Where
+// responses that broke off have opened the breaker, only a complete one is a success.
 func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
 	if p.generation != b.generation || p.output {
 		return p
 	}
 	b.begun(now, &p)
-	if b.state == Closed {
+	if b.state == Closed || b.openedBy == late {
 		return p
 	}
 	b.succeed(now)
@@ -275,9 +270,9 @@ func (b *Breaker) Succeed(now time.Time, p Permit) {
 	b.succeededAt = now
 	switch {
 	case b.state == Closed:
-		b.runs[late].succeed(now)
-		b.callers.succeed(late, now, p.who.Caller)
-		b.shapes.succeed(late, now, p.who.Shape)
+		b.runs[late].succeed(p.started)
+		b.callers.succeed(late, p.started, p.who.Caller)
+		b.shapes.succeed(late, p.started, p.who.Shape)
 	case !p.answered:
 		b.succeed(now)
 	}
@@ -308,8 +303,9 @@ func (b *Breaker) Drop(_ time.Time, p Permit) {
 	}
 }
 
-// open opens the breaker for OpenFor × 2^(streak−1), at most MaxOpenFor.
-func (b *Breaker) open(now time.Time) {
+// open opens the breaker for OpenFor × 2^(streak−1), at most MaxOpenFor, because of
+// failures in a phase.
+func (b *Breaker) open(now time.Time, in phase) {
 	if b.state == Closed && now.Sub(b.closedAt) > b.cfg.window() {
 		b.streak = 0
 	}
@@ -323,7 +319,7 @@ func (b *Breaker) open(now time.Time) {
 		d = min(2*d, ceiling)
 	}
 	b.setState(Open)
-	b.openUntil = now.Add(d)
+	b.openedBy, b.openUntil = in, now.Add(d)
 }
 
 // setState changes the state, and voids every permit and count of the old one.

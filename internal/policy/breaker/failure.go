@@ -2,37 +2,33 @@ package breaker
 
 import "time"
 
-// phase is the part of an attempt in which it fails or succeeds.
+// phase is the part of an attempt in which it fails or succeeds. Attempts are compared
+// by when they started: one that started before the failed ones says nothing about
+// those.
 type phase uint8
 
 const (
-	// early is the time before the first output. Attempts are compared by when they
-	// started: one that started before the failed ones says nothing about those.
+	// early is the time before the first output, which is the success in it.
 	early phase = iota
-	// late is the time after it. Attempts are compared by when they ended: a response
-	// that is completed shows that the deployment does not break off all of them.
+	// late is the time after it. A complete response is the success.
 	late
 	phases
 )
 
-// phaseOf returns the phase in which an attempt has failed, and the instant by which
-// it is compared with others.
-func phaseOf(now time.Time, p Permit) (phase, time.Time) {
-	switch {
-	case !p.output:
-		return early, p.started
-	case p.ended.IsZero():
-		return late, now
+// phase returns the phase in which an attempt that ends now has been.
+func (p *Permit) phase() phase {
+	if p.output {
+		return late
 	}
-	return late, p.ended
+	return early
 }
 
 // run counts the failures in one phase since the last success there.
 type run struct {
 	failures int
-	since    time.Time // the instant of the first one, of any kind; zero when there is none
+	since    time.Time // start of the first one, of any kind; zero when there is none
 	countAt  time.Time // when the first of failures was counted
-	served   time.Time // the instant of the newest success
+	served   time.Time // start of the newest attempt that succeeded
 
 	// Failures for which the requests may be to blame.
 	doubts   int
@@ -83,15 +79,15 @@ func (b *Breaker) count(now time.Time, p Permit, least time.Duration) {
 	if p.generation != b.generation {
 		return
 	}
+	in, at := p.phase(), p.started
 	switch b.state {
 	case Open:
 		// Sent although the breaker was open: only a success changes it.
 		return
 	case HalfOpen:
-		b.open(now)
+		b.open(now, in)
 		return
 	}
-	in, at := phaseOf(now, p)
 	if in == early {
 		b.requests.Add(now, 1) // else it has been counted
 	}
@@ -109,7 +105,7 @@ func (b *Breaker) count(now time.Time, p Permit, least time.Duration) {
 		return
 	}
 	if (b.tooMany(now) || r.failures >= b.cfg.consecutiveFailures()) && !b.contradicted(now, in) {
-		b.open(now)
+		b.open(now, in)
 	}
 }
 
@@ -133,7 +129,7 @@ func (b *Breaker) Doubt(now time.Time, p Permit) {
 		b.Drop(now, p)
 		return
 	}
-	in, at := phaseOf(now, p)
+	in, at := p.phase(), p.started
 	b.callers.remember(in, at, p.who.Caller)
 	b.shapes.remember(in, at, p.who.Shape)
 	r := &b.runs[in]
@@ -147,7 +143,7 @@ func (b *Breaker) Doubt(now time.Time, p Permit) {
 	r.doubters = r.doubters || r.doubtOf != p.who.Caller
 	many := r.doubts >= manyDoubts && now.Sub(r.doubtAt) >= doubtPeriod
 	if r.doubts >= b.cfg.consecutiveFailures() && (r.doubters || many) {
-		b.open(now)
+		b.open(now, in)
 	}
 }
 
@@ -198,5 +194,5 @@ func (b *Breaker) eject(now time.Time) {
 		until = later(until, b.openUntil)
 	}
 	b.setState(Open)
-	b.ejected, b.openUntil = true, until
+	b.ejected, b.openedBy, b.openUntil = true, early, until
 }

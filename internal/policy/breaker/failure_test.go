@@ -51,7 +51,7 @@ func TestBurstOfFewRequests(t *testing.T) {
 }
 
 // A failure before the first output is contradicted by the first output of a request
-// that was sent later, and one after it by a response that is complete.
+// that was sent later, and one after it by a complete response to such a request.
 func TestPhases(t *testing.T) {
 	begin := func(b *breaker.Breaker, s float64) breaker.Permit {
 		return b.FirstOutput(at(s), b.Acquire(at(s), half, alice, chat))
@@ -68,8 +68,10 @@ func TestPhases(t *testing.T) {
 		{"nothing, after it", late, func(*breaker.Breaker, breaker.Permit) {}, true},
 		{"a first output, before", early, func(b *breaker.Breaker, _ breaker.Permit) { begin(b, 5) }, false},
 		{"a first output, after", late, func(b *breaker.Breaker, _ breaker.Permit) { begin(b, 5) }, true},
-		{"the end of an old response, before", early, func(b *breaker.Breaker, old breaker.Permit) { b.Succeed(at(5), old) }, true},
-		{"the end of an old response, after", late, func(b *breaker.Breaker, old breaker.Permit) { b.Succeed(at(5), old) }, false},
+		{"a complete response, before", early, func(b *breaker.Breaker, _ breaker.Permit) { b.Succeed(at(5.5), begin(b, 5)) }, false},
+		{"a complete response, after", late, func(b *breaker.Breaker, _ breaker.Permit) { b.Succeed(at(5.5), begin(b, 5)) }, false},
+		{"one that began before, before", early, func(b *breaker.Breaker, old breaker.Permit) { b.Succeed(at(5), old) }, true},
+		{"one that began before, after", late, func(b *breaker.Breaker, old breaker.Permit) { b.Succeed(at(5), old) }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := breaker.New(breaker.Config{MinRequests: 100})
@@ -108,7 +110,7 @@ func TestFailuresReportedLate(t *testing.T) {
 						if started {
 							p = b.FirstOutput(at(0), p)
 						}
-						failed = append(failed, p.Ended(at(0.3)))
+						failed = append(failed, p)
 					}
 					if served {
 						answerTo(b, at(0.5), caller(9), true)
@@ -142,5 +144,23 @@ func TestRefusalsTogether(t *testing.T) {
 	refuse(b, at(1), alice, chat, false)
 	if got := b.Excludes(at(1), alice, chat); !got.Equal(at(31)) {
 		t.Errorf("excluded until %v by a later one, want 31s", got.Sub(epoch))
+	}
+}
+
+// Where responses break off, a probe succeeds only when its response is complete.
+func TestProbeOfBrokenResponses(t *testing.T) {
+	for _, broken := range []bool{false, true} {
+		b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
+		p := b.Acquire(at(0), half, alice, chat)
+		if broken {
+			p = b.FirstOutput(at(0), p)
+		}
+		b.Fail(at(0), p)
+		probe := b.FirstOutput(at(6), b.Acquire(at(5), half, alice, chat))
+		if got := b.State(at(6)); (got == breaker.HalfOpen) != broken || (got == breaker.Closed) == broken {
+			t.Errorf("responses break off %v: %v after a first output", broken, got)
+		}
+		b.Succeed(at(7), probe)
+		expect(t, b, at(7), breaker.Closed, true)
 	}
 }

@@ -17,8 +17,8 @@ const maxGroups = 16
 type group struct {
 	key                uint64
 	requests, failures *stat.Window
-	// By phase: the instants of the first failure after the last success, zero when
-	// there is none, and of the newest success.
+	// By phase: when the first attempt started that failed after the last success,
+	// zero when there is none, and the newest one that succeeded.
 	failingSince, succeededAt [phases]time.Time
 }
 

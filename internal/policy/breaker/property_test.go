@@ -46,7 +46,7 @@ func (tr *traffic) step(t *rapid.T) {
 	case "fail":
 		b.Fail(tr.now, p)
 	case "presume":
-		b.Presume(tr.now, p.Ended(tr.now))
+		b.Presume(tr.now, p)
 	case "doubt":
 		b.Doubt(tr.now, p)
 	case "refuse":
