@@ -59,7 +59,8 @@ type pause struct {
 
 // Refused records a 429 that answered the attempt of r. Requests of its service
 // tier that cost as much pause for retryAfter, which must be positive; smaller ones
-// for one second at most, after which one of them may probe. Call it after
+// for one second at most, after which one of them may probe, and those of other callers
+// not at all, if only this one has been refused: one of them may probe at once. Call it after
 // Calibrate with the same response; the reservation is released separately.
 func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) {
 	m.nearUntil = now.Add(nearMemory)
