@@ -43,6 +43,7 @@ type attempt struct {
 	failed    spillway.FailureClass
 	refusal   refusal // of a failure of class invalid
 	accused   bool    // the permit is kept until it is known who is to blame
+	hopeless  bool    // upstream says that a retry cannot help
 	hung      bool    // failed after a silence that is far beyond the learned latency
 	complete  bool    // the whole response was read
 

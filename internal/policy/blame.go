@@ -68,7 +68,7 @@ func (f *Flight) accuse(now time.Time, a *attempt) {
 	switch a.failed {
 	case spillway.FailureUnreachable:
 		// The request was not sent, so it is not to blame.
-		a.breaker.Fail(now, a.permit, f.who)
+		a.breaker.Fail(now, a.permit)
 	case spillway.FailureBroken, spillway.FailureCut, spillway.FailureUnreadable:
 		a.accused = true
 	case spillway.FailureSlow, spillway.FailureNone: // none: another attempt was faster
@@ -76,10 +76,7 @@ func (f *Flight) accuse(now time.Time, a *attempt) {
 	case spillway.FailureInvalid:
 		a.accused = a.refusal != refusalOfRequest
 	}
-	switch {
-	case a.accused && f.answered() == nil && !f.failedElsewhere(a):
-		a.permit = a.breaker.Suspect(a.permit)
-	case !a.accused && a.failed != spillway.FailureUnreachable:
+	if !a.accused && a.failed != spillway.FailureUnreachable {
 		a.breaker.Drop(now, a.permit)
 	}
 }
@@ -93,9 +90,15 @@ func (f *Flight) judge(now time.Time) {
 		if !a.accused {
 			continue
 		}
+		// A response that broke off says nothing until another one is complete, which
+		// may break off too.
+		unproven := answered != nil && !a.firstAt.IsZero() && !answered.complete
+		if unproven && !f.settled {
+			continue
+		}
 		a.accused = false
 		switch {
-		case answered != nil && (answered.deployment == a.deployment || f.blamed):
+		case unproven, answered != nil && (answered.deployment == a.deployment || f.blamed):
 			a.breaker.Drop(now, a.permit)
 		case answered != nil:
 			f.blamed = f.confirm(now, a, answered)
@@ -108,9 +111,14 @@ func (f *Flight) judge(now time.Time) {
 		case f.blamed:
 			a.breaker.Drop(now, a.permit)
 		case f.failedElsewhere(a):
-			a.breaker.Doubt(now, a.permit, f.who)
+			a.breaker.Doubt(now, a.permit)
+		case f.req.Pin != "", a.hopeless, f.req.ClientRetry > 0:
+			// It was not to be tried elsewhere, or it has failed before.
+			a.breaker.Doubt(now, a.permit)
+			f.blamed = true
 		default:
-			a.breaker.Fail(now, a.permit, f.who)
+			a.breaker.Presume(now, a.permit)
+			f.blamed = true
 		}
 	}
 }
@@ -145,12 +153,12 @@ func (f *Flight) answered() *attempt {
 func (f *Flight) confirm(now time.Time, a, answered *attempt) bool {
 	switch {
 	case a.failed == spillway.FailureInvalid:
-		a.breaker.Refuse(now, a.permit, f.who, f.operation, a.refusal == refusalOfAll)
+		a.breaker.Refuse(now, a.permit, a.refusal == refusalOfAll)
 	case a.silent() && !a.hung && !f.muchSlower(now, a, answered):
 		a.breaker.Drop(now, a.permit)
 		return false
 	default:
-		a.breaker.Fail(now, a.permit, f.who)
+		a.breaker.Fail(now, a.permit)
 	}
 	return true
 }

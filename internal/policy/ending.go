@@ -23,7 +23,7 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	a.tokens, a.hidden = ev.Usage.Completion, ev.Usage.Reasoning
 	used := capacity.Cost{Prompt: ev.Usage.Prompt, Cached: ev.Usage.Cached, Output: a.tokens}
 	a.status, a.servedBy, a.complete = ev.Status, ev.ServedBy, true
-	a.breaker.Succeed(now, a.permit, f.who, f.operation)
+	a.breaker.Succeed(now, a.permit)
 	outcome := f.outcome(a, ev)
 	f.learnAnswer(now, a, ev, outcome)
 	f.calibrate(now, a, ev)
@@ -174,8 +174,10 @@ func (f *Flight) giveUp(now time.Time) {
 		f.refuse(now, spillway.OutcomeUpstreamError, spillway.Refusal{Code: spillway.RefusalUpstream})
 		return
 	}
-	outcome := spillway.OutcomeUpstreamError
+	outcome, status := spillway.OutcomeUpstreamError, a.status
 	switch {
+	case a.failed == spillway.FailureUnreadable && f.monitored(a):
+		status = spillway.RefusalUpstream.Status() // a part of a stream is no response
 	case a.failed == spillway.FailureUnreadable:
 	case a.status == 429:
 		outcome = spillway.OutcomeThrottled
@@ -184,7 +186,7 @@ func (f *Flight) giveUp(now time.Time) {
 	case a.status < 500:
 		outcome = spillway.OutcomeRefusedInvalid
 	}
-	f.settle(now, ending{attempt: a.number, outcome: outcome, status: a.status, noRetry: f.hopeless(a)})
+	f.settle(now, ending{attempt: a.number, outcome: outcome, status: status, noRetry: f.hopeless(a)})
 }
 
 // bestError returns the attempt whose response the client gets when none succeeded:

@@ -15,10 +15,13 @@ func (f *Flight) afford(now time.Time, class spillway.FailureClass) bool {
 	switch class {
 	case spillway.FailureRefused:
 		return true
+	case spillway.FailureNone:
+		return f.engine.retries.Withdraw(now, retry.CostRetry)
 	case spillway.FailureSlow, spillway.FailureOversized:
 		return f.engine.retries.Withdraw(now, retry.CostTimeout)
 	}
-	return f.engine.retries.Withdraw(now, retry.CostRetry)
+	f.paid = f.engine.retries.Withdraw(now, retry.CostRetry)
+	return f.paid
 }
 
 func (f *Flight) maxAttempts() int { return min(f.engine.cfg.Retry.Attempts(), spillway.MaxAttempts) }
@@ -62,7 +65,7 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 	default:
 		ev.Class = spillway.FailureCut // it was accepted: capacity is not the cause
 	}
-	a.status, a.failed = ev.Status, ev.Class
+	a.status, a.failed, a.hopeless = ev.Status, ev.Class, ev.Hopeless
 	f.updateOutput(now, a, ev)
 	if ev.Status == 408 {
 		a.failed = f.timeoutClass(now, a)

@@ -31,6 +31,7 @@ type Flight struct {
 	probed     bool // waits for a probe, since every deployment is broken
 	lastResort bool // also choose deployments whose breaker is open
 	held       bool // waits because requests like it were refused
+	paid       bool // for a retry, which pays back if it succeeds
 	blamed     bool // one of its failures counts against a deployment
 	perRead    bool // the deadline is the client's timeout of one read
 	retrying   bool // deployments that failed this flight may be tried again, from backoffUntil on
@@ -240,6 +241,10 @@ func (f *Flight) onFirstToken(now time.Time, a *attempt, ev *spillway.Event) {
 
 // served notes that a's deployment serves the request.
 func (f *Flight) served(now time.Time, a *attempt) {
+	if f.paid {
+		f.paid = false
+		f.engine.retries.Refund(now)
+	}
 	a.meter.Accepted(now, a.reservation)
 	a.deployment.refusals = 0
 }

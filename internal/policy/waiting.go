@@ -8,6 +8,142 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/retry"
 )
 
+// waitOrGiveUp waits for a deployment when there is time for that. Otherwise it
+// sends the request to one that only our own meter regards as full, or gives up
+// when there is none.
+func (f *Flight) waitOrGiveUp(now time.Time) {
+	if !f.cutAt.IsZero() && !now.Before(f.cutAt) {
+		f.onDeadline(now)
+		return
+	}
+	if d, ready := f.soonestReady(now); d != nil && f.mayWait(now, d, ready) {
+		if tried, _ := f.tried(d); tried && !f.readyAtFor(now, d).After(now) {
+			f.leaveQueue(now)
+			f.backingOff, f.readyAt = true, ready
+			return
+		}
+		if f.wait(now, earlier(ready, f.firstProbeAt(now))) {
+			return
+		}
+	}
+	if f.waitForProbe(now) {
+		return
+	}
+	if d := f.leastUsed(now); d != nil {
+		if g := f.compute(now, d, false); g.Feasible && !g.Reject {
+			p := f.plan(now, d, g)
+			if d.tier > 0 {
+				p.spill = spillway.SpillQueue
+			}
+			f.send(now, d, p)
+			return
+		}
+		f.tooSlow = true
+	}
+	f.giveUp(now)
+}
+
+// soonestReady returns the deployment that is expected to accept an attempt first,
+// and when. Broken ones are left out, since it is not known when they work again;
+// so are those that are too slow even now, when there is most time left. One that
+// this flight has tried counts only while retries are allowed, and from the end
+// of the backoff on.
+func (f *Flight) soonestReady(now time.Time) (*deployment, time.Time) {
+	var best *deployment
+	var at time.Time
+	for i, d := range f.engine.deployments {
+		tried, class := f.tried(d)
+		if f.excluded(d) || f.unfit.has(i) || !d.breaker.Ready(now) || tried && !f.retrying || final(class) {
+			continue
+		}
+		ready := f.readyAtFor(now, d)
+		if tried && f.backoffUntil.After(ready) {
+			ready = f.backoffUntil
+		}
+		if best == nil || ready.Before(at) {
+			best, at = d, ready
+		}
+	}
+	return best, at
+}
+
+// firstProbeAt returns when the first broken deployment can be probed; zero means
+// that there is none.
+func (f *Flight) firstProbeAt(now time.Time) time.Time {
+	var at time.Time
+	for _, d := range f.engine.deployments {
+		if !f.excluded(d) && !d.breaker.Ready(now) {
+			at = earlier(at, d.breaker.ReadyAt(now))
+		}
+	}
+	return at
+}
+
+// minAnswer is the least output, in tokens, that must still fit after a wait.
+const minAnswer = 16
+
+// DefaultMaxWait is the longest wait of a class that sets none.
+const DefaultMaxWait = 30 * time.Second
+
+// mayWait reports whether waiting for d until ready leaves time for a response.
+func (f *Flight) mayWait(now time.Time, d *deployment, ready time.Time) bool {
+	ttft, tbt := d.speed.Typical(now, d.meter.Level(now))
+	need := ttft + minAnswer*tbt
+	return !ready.After(f.waitLimit(now)) && admit.Feasible(now, f.cutAt, ready, need)
+}
+
+// waitLimit returns when the class's longest wait ends.
+func (f *Flight) waitLimit(now time.Time) time.Time {
+	wait := f.req.Class.MaxWait
+	if wait <= 0 {
+		wait = DefaultMaxWait
+	}
+	if f.queued {
+		return f.queuedAt.Add(wait)
+	}
+	return now.Add(wait)
+}
+
+// readyAtFor returns when d is expected to accept an attempt of this request.
+func (f *Flight) readyAtFor(now time.Time, d *deployment) time.Time {
+	at := d.readyAt(now, f.demand(now, d))
+	if until := f.refusedUntil(d); until.After(at) {
+		return until
+	}
+	return at
+}
+
+// refusedUntil is when the wait ends that d asked for when it refused this request;
+// zero if it did not.
+func (f *Flight) refusedUntil(d *deployment) time.Time {
+	var until time.Time
+	for i := range f.n {
+		if a := f.attempt(i); a.deployment == d && a.retryAt.After(until) {
+			until = a.retryAt
+		}
+	}
+	return until
+}
+
+// leastUsed returns the least used deployment among those that only our own meter
+// regards as full and that this flight has not tried. Our meter is an estimate;
+// the service decides.
+func (f *Flight) leastUsed(now time.Time) *deployment {
+	var best *deployment
+	lowest := 0.0
+	for i, d := range f.engine.deployments {
+		tried, _ := f.tried(d)
+		full := d.MaxInFlight > 0 && d.inFlight >= d.MaxInFlight
+		if tried || full || f.excluded(d) || f.misfit.has(i) || f.blocked(now, d) != spillway.SpillNone {
+			continue
+		}
+		if level := d.meter.Level(now); best == nil || level < lowest {
+			best, lowest = d, level
+		}
+	}
+	return best
+}
+
 // wait keeps f in the queue until ready, and queues it first if it is not there.
 // It reports false when there is no place.
 func (f *Flight) wait(now, ready time.Time) bool {

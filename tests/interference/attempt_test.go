@@ -1,6 +1,7 @@
 package interference
 
 import (
+	"math/rand/v2"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -15,6 +16,10 @@ type peer struct {
 	saysLimit bool    // a refusal names the limit in its headers
 	isSick    bool
 	sick      reply // while isSick, every response
+
+	// refuses is the share of attempts that get a 503, as draw decides.
+	refuses float64
+	draw    *rand.Rand
 
 	inFlight  int
 	tokens    int // of the minute
@@ -160,8 +165,11 @@ func (a *attempt) decide(limit int) reply {
 		}
 		a.charge = charge
 	}
-	if p.isSick {
+	switch {
+	case p.isSick:
 		return p.sick
+	case p.refuses > 0 && p.draw.Float64() < p.refuses:
+		return status(503, 30*time.Millisecond)
 	}
 	if c.noisy && a.number == 1 {
 		return refuses(500, -1)

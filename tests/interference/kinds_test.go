@@ -19,6 +19,12 @@ type kind struct {
 	// local says that the requests fail at one deployment and succeed at others:
 	// while nobody else sends any, that deployment is rightly left.
 	local bool
+	// committed says that the requests fail after the client has read some of the
+	// response, so that they are tried nowhere else. While nobody else sends any, the
+	// deployment is rightly left, too: the caller gains by it if it is to blame.
+	committed bool
+	// exhausted says that every deployment refuses them for lack of capacity.
+	exhausted bool
 
 	// With tpm, the deployments have that many tokens per minute, and the policy
 	// is configured with configuredTPM of them. Traffic is light then.
@@ -128,8 +134,8 @@ func kinds() []kind {
 		{name: "429 for its size, limit in headers", ask: large, tpm: 30_000, saysLimit: true},
 		{name: "429 for service tier flex", ask: flex, answer: always(refuses(429, 30*time.Second))},
 		{name: "429 for service tier flex at one deployment", ask: flex, answer: only(refuses(429, 30*time.Second))},
-		{name: "429 for one prompt, retry-after 60 s", answer: always(refuses(429, time.Minute))},
-		{name: "429 for one prompt, no retry-after", answer: always(refuses(429, -1))},
+		{name: "429 for one prompt, retry-after 60 s", exhausted: true, answer: always(refuses(429, time.Minute))},
+		{name: "429 for one prompt, no retry-after", exhausted: true, answer: always(refuses(429, -1))},
 
 		{name: "401", answer: always(status(401, soon))},
 		{name: "401 at one deployment", local: true, answer: only(status(401, soon))},
@@ -160,11 +166,11 @@ func kinds() []kind {
 		{name: "reset at one deployment", local: true, answer: only(fails(spillway.FailureBroken, later))},
 		{name: "response cannot be read", answer: always(with(fails(spillway.FailureUnreadable, later), unreadable))},
 
-		{name: "stream breaks off", ask: streamed, answer: changed(breaksOff(spillway.FailureCut, 0))},
+		{name: "stream breaks off", committed: true, ask: streamed, answer: changed(breaksOff(spillway.FailureCut, 0))},
 		{name: "response breaks off", ask: unstreamed, answer: changed(breaksOff(spillway.FailureCut, 0))},
-		{name: "error 500 within the stream", ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 500))},
+		{name: "error 500 within the stream", committed: true, ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 500))},
 		{name: "error 500 within the response", ask: unstreamed, answer: changed(breaksOff(spillway.FailureNone, 500))},
-		{name: "error 429 within the stream", ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 429))},
+		{name: "error 429 within the stream", committed: true, ask: streamed, answer: changed(breaksOff(spillway.FailureNone, 429))},
 		{name: "error 429 within the response", ask: unstreamed, answer: changed(breaksOff(spillway.FailureNone, 429))},
 
 		{name: "silence, stream", ask: streamed, answer: always(silent())},

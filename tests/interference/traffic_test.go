@@ -121,6 +121,7 @@ type scenario struct {
 	seed    uint64
 	rate    float64     // of the healthy requests, per second
 	change  func(*call) // of each healthy request; nil for none
+	ended   func(*call) // is called with each healthy one that has settled; nil for none
 }
 
 func (s *scenario) String() string {
@@ -256,6 +257,9 @@ func (s *scenario) run(t *testing.T, others func(*world)) result {
 	w := newWorld(t, s.layout, &s.kind, func(c *call) {
 		if !c.guilty {
 			r.add(c)
+			if s.ended != nil {
+				s.ended(c)
+			}
 		}
 	})
 	for _, c := range s.healthyCalls() {

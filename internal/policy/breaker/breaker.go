@@ -83,16 +83,17 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Permit is an attempt under way, ended exactly once by Succeed, Fail, Doubt, Refuse
-// or Drop. It belongs to the state in which it was acquired: after the next change
-// of state it is void, and ending it teaches nothing about health. The zero permit is
-// void.
+// Permit is an attempt under way, ended exactly once by Succeed, Fail, Presume, Doubt,
+// Refuse or Drop. It belongs to the state in which it was acquired: after the next
+// change of state it is void, and ending it teaches nothing about health. The zero
+// permit is void.
 type Permit struct {
 	generation uint64
+	who        Suspect
+	operation  uint64
 	started    time.Time
+	output     bool // it has begun to answer
 	answered   bool // a probe that FirstOutput has counted as a success
-	undecided  bool // it counts as such, in that run of failures
-	run        uint64
 }
 
 // Breaker is the health of one deployment. It is not safe for concurrent use.
@@ -105,31 +106,25 @@ type Breaker struct {
 	// While closed: requests and failures of the last Window, failures since the
 	// last success, and all of them by caller and by shape.
 	requests, failures *stat.Window
-	consecutive        int
-	undecided          int // failures since then of which it is not known who is to blame
+	runs               [phases]run
 	callers, shapes    *groups
+	refused            Suspect // the first of the requests that were refused since the last success
 
 	openUntil time.Time
 	closedAt  time.Time // zero before the first time that it opened
 	streak    int       // times opened without a quiet Window in between
 	ejected   bool      // opened by Refuse
+	openedBy  phase     // in which the failures were that opened it
 	cause     Evidence  // the counts with which it opened
 
 	probes    int // under way, while half-open
 	successes int // of probes, while half-open
 	probedAt  time.Time
 
-	// failingSince is the start of the first attempt that failed in any way since the
-	// last success; zero when there is none. A success of an attempt that started
-	// before it says nothing about the failures.
-	failingSince time.Time
-	succeededAt  time.Time // when a request succeeded last
-	nextProbeAt  time.Time // the next attempt when no deployment is closed
+	succeededAt time.Time // when a request succeeded last
+	nextProbeAt time.Time // the next attempt when no deployment is closed
 
-	run      uint64 // number of the run of failures
-	doubt    doubt
 	excluded exclusions
-	refused  Suspect // the first of the requests that were refused since the last success
 }
 
 // New returns a closed breaker.
@@ -147,47 +142,17 @@ func (b *Breaker) State(now time.Time) State {
 	return b.state
 }
 
-// Ready reports whether an attempt may be sent now. It changes nothing. While as many
-// failures are undecided as would open the breaker, none may: they are decided soon.
-func (b *Breaker) Ready(now time.Time) bool { return !b.healthyAt().After(now) && !b.suspected() }
-
-func (b *Breaker) suspected() bool {
-	return b.state == Closed && b.undecided >= b.cfg.consecutiveFailures()
-}
-
-// Suspect keeps the permit of an attempt that failed while it is not known who is to
-// blame. Ending the permit decides.
-func (b *Breaker) Suspect(p Permit) Permit {
-	if p.generation == b.generation && b.state == Closed && !p.undecided {
-		p.undecided = true
-		b.undecided++
-		b.note(p)
-		p.run = b.run
-	}
-	return p
-}
-
-// decide ends the suspicion of a permit.
-func (b *Breaker) decide(p Permit) {
-	if p.undecided && p.generation == b.generation && p.run == b.run {
-		b.undecided--
-	}
-}
+// Ready reports whether an attempt may be sent now. It changes nothing.
+func (b *Breaker) Ready(now time.Time) bool { return !b.healthyAt().After(now) }
 
 // ReadyAt is when the next attempt may be sent: now when it may be at once.
 // A probe that ends can make it ready sooner.
 func (b *Breaker) ReadyAt(now time.Time) time.Time {
-	if b.suspected() {
-		return now.Add(decideWithin)
-	}
 	if at := b.healthyAt(); at.After(now) {
 		return at
 	}
 	return now
 }
-
-// decideWithin is how long a suspicion is assumed to last.
-const decideWithin = time.Second
 
 // healthyAt is when the breaker admits an attempt.
 func (b *Breaker) healthyAt() time.Time {
@@ -234,9 +199,10 @@ func (b *Breaker) Excludes(now time.Time, who Suspect, operation uint64) time.Ti
 // Key identifies a suspect by one number.
 func (s Suspect) Key() uint64 { return s.Caller*0x9e3779b97f4a7c15 ^ s.Shape }
 
-// Acquire counts an attempt that is sent now for a request of who for an operation. The first after the open time makes
-// the breaker half-open. Attempts that are sent although the breaker is not
-// ready count the same way. rnd draws from [0, 1); it is used only then.
+// Acquire counts an attempt that is sent now for a request of who for an operation.
+// The first after the open time makes the breaker half-open. Attempts that are sent
+// although the breaker is not ready count the same way. rnd draws from [0, 1); it is
+// used only then.
 func (b *Breaker) Acquire(now time.Time, rnd func() float64, who Suspect, operation uint64) Permit {
 	if b.excluded.n > 0 {
 		b.excluded.acquire(now, who.Key())
@@ -252,15 +218,20 @@ func (b *Breaker) Acquire(now time.Time, rnd func() float64, who Suspect, operat
 	if b.state != Closed {
 		b.nextProbeAt = now.Add(probeEvery/2 + time.Duration(rnd()*float64(probeEvery)))
 	}
-	return Permit{generation: b.generation, started: now}
+	return Permit{generation: b.generation, who: who, operation: operation, started: now}
 }
 
 // FirstOutput says that an attempt has begun to answer, and returns the permit
 // that replaces p. A probe counts as a success from then on, however long its
 // response takes, and the next probe may be sent. It is one success: a complete
-// response adds none, but one that breaks off still reopens the breaker.
+// response adds none, but one that breaks off still reopens the breaker. Where
+// responses that broke off have opened the breaker, only a complete one is a success.
 func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
-	if p.generation != b.generation || b.state == Closed || p.answered {
+	if p.generation != b.generation || p.output {
+		return p
+	}
+	b.begun(now, &p)
+	if b.state == Closed || b.openedBy == late {
 		return p
 	}
 	b.succeed(now)
@@ -270,157 +241,41 @@ func (b *Breaker) FirstOutput(now time.Time, p Permit) Permit {
 	return p
 }
 
-// Succeed ends a permit with a complete response to a request of who for an
-// operation.
-func (b *Breaker) Succeed(now time.Time, p Permit, who Suspect, operation uint64) {
-	if p.generation != b.generation || p.started.Before(b.failingSince) {
+// begun notes that the deployment has begun to answer a request. It counts as a
+// success, unless its response breaks off.
+func (b *Breaker) begun(now time.Time, p *Permit) {
+	p.output = true
+	if b.runs[early].succeed(p.started) {
+		b.refused = Suspect{}
+	}
+	if b.excluded.n > 0 {
+		b.excluded.clear(p.who.Key(), p.started)
+		b.excluded.clear(p.operation, p.started)
+	}
+	if b.state == Closed {
+		b.requests.Add(now, 1)
+		b.callers.served(now, p.started, p.who.Caller, b.cfg.window())
+		b.shapes.served(now, p.started, p.who.Shape, b.cfg.window())
+	}
+}
+
+// Succeed ends a permit with a complete response.
+func (b *Breaker) Succeed(now time.Time, p Permit) {
+	if p.generation != b.generation {
 		return
 	}
-	b.succeededAt, b.failingSince, b.refused, b.doubt = now, time.Time{}, Suspect{}, doubt{}
-	if b.excluded.n > 0 {
-		b.excluded.clear(who.Key(), p.started)
-		b.excluded.clear(operation, p.started)
+	if !p.output {
+		b.begun(now, &p)
 	}
+	b.succeededAt = now
 	switch {
 	case b.state == Closed:
-		b.requests.Add(now, 1)
-		b.consecutive, b.undecided = 0, 0
-		b.run++
-		b.callers.record(now, p.started, who.Caller, b.cfg.window(), true)
-		b.shapes.record(now, p.started, who.Shape, b.cfg.window(), true)
+		b.runs[late].succeed(p.started)
+		b.callers.succeed(late, p.started, p.who.Caller)
+		b.shapes.succeed(late, p.started, p.who.Shape)
 	case !p.answered:
 		b.succeed(now)
 	}
-}
-
-// note notes the start of an attempt that failed.
-func (b *Breaker) note(p Permit) {
-	if b.failingSince.IsZero() {
-		b.failingSince = p.started
-	}
-}
-
-// Fail ends a permit with a failure whose cause is not known to be the request.
-func (b *Breaker) Fail(now time.Time, p Permit, who Suspect) {
-	b.decide(p)
-	if b.fail(now, p, who) && (b.tooMany(now) || b.consecutive >= b.cfg.consecutiveFailures()) && !b.contradicted(now) {
-		b.open(now)
-	}
-}
-
-// Doubt ends a permit with a failure of a request that failed elsewhere too. Such
-// failures open the breaker when none succeeds in between and they are of different
-// callers, or very many.
-func (b *Breaker) Doubt(now time.Time, p Permit, who Suspect) {
-	b.decide(p)
-	if p.generation != b.generation || b.state != Closed {
-		b.Drop(now, p)
-		return
-	}
-	d := &b.doubt
-	if d.failures == 0 {
-		*d = doubt{since: now, caller: who.Caller}
-	}
-	b.note(p)
-	b.callers.remember(p.started, who.Caller)
-	b.shapes.remember(p.started, who.Shape)
-	d.failures++
-	d.callers = d.callers || d.caller != who.Caller
-	many := d.failures >= manyDoubts && now.Sub(d.since) >= doubtPeriod
-	if d.failures >= b.cfg.consecutiveFailures() && (d.callers || many) {
-		b.open(now)
-	}
-}
-
-// Failures of one caller's requests that failed elsewhere too are this many, over
-// this time, before they open the breaker.
-const (
-	manyDoubts  = 20
-	doubtPeriod = 10 * time.Second
-)
-
-// doubt counts the failures since the last success for which the requests may be to
-// blame.
-type doubt struct {
-	failures int
-	since    time.Time
-	caller   uint64 // of the first one
-	callers  bool   // there are others
-}
-
-// fail counts a failure, and reports whether the breaker is closed and may have to
-// open. A failed probe opens it again.
-func (b *Breaker) fail(now time.Time, p Permit, who Suspect) (closed bool) {
-	if p.generation != b.generation {
-		return false
-	}
-	switch b.state {
-	case Open:
-		// Sent although the breaker was open: only a success changes it.
-		return false
-	case HalfOpen:
-		b.open(now)
-		return false
-	}
-	b.requests.Add(now, 1)
-	b.failures.Add(now, 1)
-	b.note(p)
-	b.consecutive++
-	b.callers.record(now, p.started, who.Caller, b.cfg.window(), false)
-	b.shapes.record(now, p.started, who.Shape, b.cfg.window(), false)
-	return true
-}
-
-// tooMany reports whether the rate of failures is too high.
-func (b *Breaker) tooMany(now time.Time) bool {
-	total := b.requests.Sum(now)
-	return total >= float64(b.cfg.minRequests()) && b.failures.Sum(now) >= b.cfg.errorRate()*total
-}
-
-// contradicted reports whether the failures belong to one caller or one shape.
-func (b *Breaker) contradicted(now time.Time) bool {
-	return b.callers.contradicts(now, b.cfg.errorRate(), recentSuccess) || b.shapes.contradicts(now, b.cfg.errorRate(), 0)
-}
-
-// Refuse ends a permit with a refusal of a request that another deployment served.
-// After two of them the breaker excludes requests of the same caller and shape. A
-// refusal that names the operation excludes the operation for all callers; one that
-// concerns the whole deployment ejects it when different callers get it, or different
-// shapes of an only caller, and none succeeds in between; or when a probe gets it.
-func (b *Breaker) Refuse(now time.Time, p Permit, who Suspect, operation uint64, whole bool) {
-	if p.generation != b.generation {
-		return
-	}
-	probe := b.state != Closed
-	b.Drop(now, p)
-	b.note(p)
-	b.excluded.strike(now, strike{key: who.Key(), started: p.started})
-	switch {
-	case !whole:
-		b.excluded.strike(now, strike{key: operation, by: who.Key(), started: p.started})
-	case probe:
-		b.eject(now)
-	case b.refused == (Suspect{}):
-		b.refused = who
-	case b.refused.Caller != who.Caller, b.callers.n < 2 && b.refused != who:
-		b.eject(now)
-	}
-}
-
-// ejectFor is how long no attempt is sent to a deployment that refuses different
-// requests; then it is probed.
-const ejectFor = 30 * time.Second
-
-func (b *Breaker) eject(now time.Time) {
-	if b.state == Closed {
-		b.cause = b.counts(now)
-	}
-	until := now.Add(ejectFor)
-	if b.state == Open {
-		until = later(until, b.openUntil)
-	}
-	b.setState(Open)
-	b.ejected, b.openUntil, b.refused = true, until, Suspect{}
 }
 
 // succeed counts the success of a probe, or of an attempt that was sent although
@@ -443,46 +298,14 @@ func (b *Breaker) succeed(now time.Time) {
 // Drop ends a permit without a result: the attempt was refused, invalid or
 // oversized, its client left, or it was a hedge that lost.
 func (b *Breaker) Drop(_ time.Time, p Permit) {
-	b.decide(p)
 	if p.generation == b.generation && b.state == HalfOpen && !p.answered {
 		b.probes--
 	}
 }
 
-// Evidence is what a breaker's state rests on. Of a breaker that is not closed, the
-// counts are those with which it opened.
-type Evidence struct {
-	Requests, Failures int // of the last window
-	Consecutive        int // failures since the last success
-	Undecided          int // failures since then for which it is not known yet who is to blame
-	Doubtful           int // failures since then of requests that failed elsewhere too
-	Callers, Shapes    int // that fail, and have not succeeded since
-	Excluded           int // kinds of requests that are sent elsewhere
-	Ejected            bool
-	Until              time.Time // when the next probe may be sent; zero while closed
-	SucceededAt        time.Time // zero before the first success
-}
-
-// Evidence returns what the state rests on.
-func (b *Breaker) Evidence(now time.Time) Evidence {
-	e := b.cause
-	if b.state == Closed {
-		e = b.counts(now)
-	}
-	e.Excluded, e.Ejected, e.Until, e.SucceededAt = b.excluded.count(now), b.ejected, b.healthyAt(), b.succeededAt
-	return e
-}
-
-// counts returns the counts of a closed breaker.
-func (b *Breaker) counts(now time.Time) Evidence {
-	return Evidence{
-		Requests: int(b.requests.Sum(now)), Failures: int(b.failures.Sum(now)), Consecutive: b.consecutive, Undecided: b.undecided, Doubtful: b.doubt.failures,
-		Callers: b.callers.failing(now), Shapes: b.shapes.failing(now),
-	}
-}
-
-// open opens the breaker for OpenFor × 2^(streak−1), at most MaxOpenFor.
-func (b *Breaker) open(now time.Time) {
+// open opens the breaker for OpenFor × 2^(streak−1), at most MaxOpenFor, because of
+// failures in a phase.
+func (b *Breaker) open(now time.Time, in phase) {
 	if b.state == Closed && now.Sub(b.closedAt) > b.cfg.window() {
 		b.streak = 0
 	}
@@ -496,7 +319,7 @@ func (b *Breaker) open(now time.Time) {
 		d = min(2*d, ceiling)
 	}
 	b.setState(Open)
-	b.openUntil = now.Add(d)
+	b.openedBy, b.openUntil = in, now.Add(d)
 }
 
 // setState changes the state, and voids every permit and count of the old one.
@@ -509,5 +332,5 @@ func (b *Breaker) setState(s State) {
 		b.failures = stat.NewWindow(b.cfg.window(), windowParts)
 		b.callers, b.shapes = new(groups), new(groups)
 	}
-	b.consecutive, b.undecided, b.probes, b.successes, b.ejected, b.doubt = 0, 0, 0, 0, false, doubt{}
+	b.runs, b.refused, b.probes, b.successes, b.ejected = [phases]run{}, Suspect{}, 0, 0, false
 }

@@ -33,15 +33,15 @@ func answer(b *breaker.Breaker, now time.Time, ok bool) { answerTo(b, now, alice
 
 // answerTo sends one attempt that ends at once.
 func answerTo(b *breaker.Breaker, now time.Time, who breaker.Suspect, ok bool) {
-	end(b, now, b.Acquire(now, half, who, chat), who, ok)
+	end(b, now, b.Acquire(now, half, who, chat), ok)
 }
 
-// end ends an attempt for an operation of its own, which no test asks about.
-func end(b *breaker.Breaker, now time.Time, p breaker.Permit, who breaker.Suspect, ok bool) {
+// end ends an attempt.
+func end(b *breaker.Breaker, now time.Time, p breaker.Permit, ok bool) {
 	if ok {
-		b.Succeed(now, p, who, chat)
+		b.Succeed(now, p)
 	} else {
-		b.Fail(now, p, who)
+		b.Fail(now, p)
 	}
 }
 
@@ -115,10 +115,10 @@ func TestProbeDecides(t *testing.T) {
 	if got := b.ReadyAt(at(6)); !got.Equal(at(10)) {
 		t.Errorf("next probe at %v, want 10s", got.Sub(epoch))
 	}
-	b.Fail(at(6), probe, alice)
+	b.Fail(at(6), probe)
 	expect(t, b, at(15.9), breaker.Open, false) // doubled: until 16
 	probe = b.Acquire(at(16), half, alice, chat)
-	b.Succeed(at(17), probe, alice, chat)
+	b.Succeed(at(17), probe)
 	expect(t, b, at(17), breaker.Closed, true)
 }
 
@@ -154,9 +154,9 @@ func TestSeveralProbes(t *testing.T) {
 	expect(t, b, at(5), breaker.HalfOpen, true)
 	second := b.Acquire(at(5), half, alice, chat)
 	expect(t, b, at(5), breaker.HalfOpen, false)
-	b.Succeed(at(6), first, alice, chat)
+	b.Succeed(at(6), first)
 	expect(t, b, at(6), breaker.HalfOpen, true)
-	b.Succeed(at(6), second, alice, chat)
+	b.Succeed(at(6), second)
 	expect(t, b, at(6), breaker.Closed, true)
 }
 
@@ -173,7 +173,7 @@ func TestFirstOutput(t *testing.T) {
 	acquire := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.Acquire(at(5), half, alice, chat) }
 	speak := func(b *breaker.Breaker, _ breaker.Permit) { probe = b.FirstOutput(at(6), probe) }
 	record := func(ok bool) func(*breaker.Breaker, breaker.Permit) {
-		return func(b *breaker.Breaker, _ breaker.Permit) { end(b, at(7), probe, alice, ok) }
+		return func(b *breaker.Breaker, _ breaker.Permit) { end(b, at(7), probe, ok) }
 	}
 	tests := []struct {
 		name   string
@@ -202,7 +202,7 @@ func TestFirstOutput(t *testing.T) {
 			{"and a second", func(b *breaker.Breaker, _ breaker.Permit) { b.Acquire(at(5), half, alice, chat) }, breaker.HalfOpen, false},
 			{"the first speaks and frees its place", speak, breaker.HalfOpen, true},
 			{"it fails here and elsewhere", func(b *breaker.Breaker, _ breaker.Permit) {
-				b.Doubt(at(7), probe, alice)
+				b.Doubt(at(7), probe)
 				b.Acquire(at(7), half, alice, chat)
 			}, breaker.HalfOpen, false},
 		}},
@@ -223,7 +223,7 @@ func TestFirstOutput(t *testing.T) {
 			{"it ends", record(true), breaker.HalfOpen, true},
 			{"a probe is sent", acquire, breaker.HalfOpen, false},
 			{"another speaks and breaks off", func(b *breaker.Breaker, early breaker.Permit) {
-				b.Fail(at(6), b.FirstOutput(at(6), early), alice)
+				b.Fail(at(6), b.FirstOutput(at(6), early))
 			}, breaker.HalfOpen, false},
 			{"the probe speaks", speak, breaker.Closed, true},
 		}},
@@ -247,8 +247,8 @@ func TestFirstOutput(t *testing.T) {
 func TestProbeWithoutResultFreesItsPlace(t *testing.T) {
 	for name, without := range map[string]func(*breaker.Breaker, breaker.Permit){
 		"dropped":             func(b *breaker.Breaker, p breaker.Permit) { b.Drop(at(5), p) },
-		"failed elsewhere":    func(b *breaker.Breaker, p breaker.Permit) { b.Doubt(at(5), p, alice) },
-		"operation not there": func(b *breaker.Breaker, p breaker.Permit) { b.Refuse(at(5), p, alice, chat, false) },
+		"failed elsewhere":    func(b *breaker.Breaker, p breaker.Permit) { b.Doubt(at(5), p) },
+		"operation not there": func(b *breaker.Breaker, p breaker.Permit) { b.Refuse(at(5), p, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := breaker.New(breaker.Config{ConsecutiveFailures: 1})
@@ -267,19 +267,19 @@ func TestSilentProbeLosesItsPlace(t *testing.T) {
 	expect(t, b, at(10), breaker.HalfOpen, true)
 	b.Acquire(at(10), half, alice, chat)
 	expect(t, b, at(10), breaker.HalfOpen, false)
-	b.Succeed(at(11), silent, alice, chat) // it was only slow: that is a response
+	b.Succeed(at(11), silent) // it was only slow: that is a response
 	expect(t, b, at(11), breaker.Closed, true)
 }
 
 func TestPermitsOfAnOlderStateAreVoid(t *testing.T) {
 	ways := map[string]func(b *breaker.Breaker, now time.Time, p breaker.Permit){
-		"Succeed":         func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Succeed(now, p, alice, chat) },
-		"Fail":            func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Fail(now, p, alice) },
-		"Doubt":           func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Doubt(now, p, alice) },
+		"Succeed":         func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Succeed(now, p) },
+		"Fail":            func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Fail(now, p) },
+		"Doubt":           func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Doubt(now, p) },
 		"Drop":            func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Drop(now, p) },
 		"FirstOutput":     func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.FirstOutput(now, p) },
-		"Refuse, request": func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Refuse(now, p, alice, stream, false) },
-		"Refuse, whole":   func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Refuse(now, p, alice, stream, true) },
+		"Refuse, request": func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Refuse(now, p, false) },
+		"Refuse, whole":   func(b *breaker.Breaker, now time.Time, p breaker.Permit) { b.Refuse(now, p, true) },
 	}
 	for name, void := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -296,9 +296,9 @@ func TestPermitsOfAnOlderStateAreVoid(t *testing.T) {
 				void(b, at(6), p)
 				expect(t, b, at(6), breaker.HalfOpen, false) // neither place is free
 			}
-			b.Succeed(at(7), first, alice, chat)
+			b.Succeed(at(7), first)
 			expect(t, b, at(7), breaker.HalfOpen, true) // no success but that one
-			b.Succeed(at(7), second, alice, chat)
+			b.Succeed(at(7), second)
 			for _, p := range []breaker.Permit{closed, open, first, {}} {
 				before := b.Evidence(at(8))
 				void(b, at(8), p)
@@ -315,8 +315,8 @@ func TestPermitsOfAnOlderStateAreVoid(t *testing.T) {
 // Attempts that are sent although the breaker is open close it when they succeed.
 // Their failures change nothing.
 func TestSentInSpiteOfOpen(t *testing.T) {
-	succeed := func(b *breaker.Breaker, p breaker.Permit) { b.Succeed(at(2), p, alice, chat) }
-	speak := func(b *breaker.Breaker, p breaker.Permit) { b.Succeed(at(2), b.FirstOutput(at(2), p), alice, chat) }
+	succeed := func(b *breaker.Breaker, p breaker.Permit) { b.Succeed(at(2), p) }
+	speak := func(b *breaker.Breaker, p breaker.Permit) { b.Succeed(at(2), b.FirstOutput(at(2), p)) }
 	tests := []struct {
 		name   string
 		probes int
@@ -324,9 +324,9 @@ func TestSentInSpiteOfOpen(t *testing.T) {
 		state  breaker.State
 		ready  bool
 	}{
-		{"fails", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Fail(at(2), p, alice) }}, breaker.Open, false},
+		{"fails", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Fail(at(2), p) }}, breaker.Open, false},
 		{"is dropped", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Drop(at(2), p) }}, breaker.Open, false},
-		{"fails elsewhere too", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Doubt(at(2), p, alice) }}, breaker.Open, false},
+		{"fails elsewhere too", 1, []func(*breaker.Breaker, breaker.Permit){func(b *breaker.Breaker, p breaker.Permit) { b.Doubt(at(2), p) }}, breaker.Open, false},
 		{"succeeds", 1, []func(*breaker.Breaker, breaker.Permit){succeed}, breaker.Closed, true},
 		{"speaks, and succeeds", 1, []func(*breaker.Breaker, breaker.Permit){speak}, breaker.Closed, true},
 		{"one success of two", 2, []func(*breaker.Breaker, breaker.Permit){succeed}, breaker.HalfOpen, true},
@@ -397,7 +397,7 @@ func TestClosedBreakerDrawsNothing(t *testing.T) {
 	drawn := 0
 	count := func() float64 { drawn++; return 0.5 }
 	for i := range 5 {
-		b.Fail(at(float64(i)), b.Acquire(at(float64(i)), count, alice, chat), alice)
+		b.Fail(at(float64(i)), b.Acquire(at(float64(i)), count, alice, chat))
 	}
 	if drawn != 0 {
 		t.Errorf("drew %d numbers while closed", drawn)
@@ -429,7 +429,7 @@ func BenchmarkBreaker(b *testing.B) {
 			for b.Loop() {
 				now, i = now.Add(time.Millisecond), i+1
 				if health.Ready(now) {
-					health.Succeed(now, health.Acquire(now, half, alice, chat), caller(uint64(i%bm.callers)), chat)
+					health.Succeed(now, health.Acquire(now, half, caller(uint64(i%bm.callers)), chat))
 				}
 			}
 		})

@@ -84,11 +84,11 @@ func TestOldSuccessesDoNotContradict(t *testing.T) {
 			for i := range 40 {
 				answerTo(b, at(float64(i)*0.1), of(uint64(1+i%4)), true)
 			}
-			early := b.Acquire(at(4), half, alice, chat)
+			early := b.Acquire(at(4), half, of(3), chat)
 			for i := range 4 {
 				answerTo(b, at(5+float64(i)*0.1), of(uint64(1+i%2)), false)
 			}
-			b.Succeed(at(6), early, of(3), chat)
+			b.Succeed(at(6), early)
 			for i := range 5 {
 				answerTo(b, at(6+float64(i)*0.1), of(uint64(1+i%2)), false)
 			}
@@ -105,13 +105,13 @@ func TestSlowFailuresAreContradicted(t *testing.T) {
 			b := breaker.New(breaker.Config{})
 			var slow []breaker.Permit
 			for range 9 {
-				slow = append(slow, b.Acquire(at(0), half, alice, chat))
+				slow = append(slow, b.Acquire(at(0), half, of(1), chat))
 			}
 			for i := range 8 {
 				answerTo(b, at(1+float64(i)*0.1), of(uint64(2+i%2)), true)
 			}
 			for _, p := range slow {
-				b.Fail(at(5), p, of(1))
+				b.Fail(at(5), p)
 			}
 			expect(t, b, at(5), breaker.Closed, true)
 		})
@@ -210,10 +210,10 @@ func TestDoubt(t *testing.T) {
 			b := breaker.New(breaker.Config{})
 			for i, s := range tt.steps {
 				for range s.times {
-					if p := b.Acquire(at(s.at), half, alice, chat); s.served {
-						b.Succeed(at(s.at), p, caller(s.who), chat)
+					if p := b.Acquire(at(s.at), half, caller(s.who), chat); s.served {
+						b.Succeed(at(s.at), p)
 					} else {
-						b.Doubt(at(s.at), p, caller(s.who))
+						b.Doubt(at(s.at), p)
 					}
 				}
 				if got := b.State(at(s.at)) == breaker.Open; got != s.open {
@@ -228,7 +228,7 @@ func TestDoubt(t *testing.T) {
 func TestDoubtTellsCallersApart(t *testing.T) {
 	b := breaker.New(breaker.Config{})
 	for i := range uint64(100) {
-		b.Doubt(at(1), b.Acquire(at(1), half, alice, chat), breaker.Suspect{Caller: 1, Shape: i})
+		b.Doubt(at(1), b.Acquire(at(1), half, breaker.Suspect{Caller: 1, Shape: i}, chat))
 	}
 	expect(t, b, at(1), breaker.Closed, true)
 }
@@ -237,13 +237,13 @@ func TestDoubtTellsCallersApart(t *testing.T) {
 func TestDoubtsEndWithTheState(t *testing.T) {
 	b := breaker.New(breaker.Config{})
 	for range 4 {
-		b.Doubt(at(0), b.Acquire(at(0), half, alice, chat), caller(1))
+		b.Doubt(at(0), b.Acquire(at(0), half, caller(1), chat))
 	}
 	for range 5 {
 		answerTo(b, at(0), caller(1), false)
 	}
 	b.FirstOutput(at(5), b.Acquire(at(5), half, alice, chat))
-	b.Doubt(at(6), b.Acquire(at(6), half, alice, chat), caller(2))
+	b.Doubt(at(6), b.Acquire(at(6), half, caller(2), chat))
 	expect(t, b, at(6), breaker.Closed, true)
 	if got := b.Evidence(at(6)).Doubtful; got != 1 {
 		t.Errorf("%d doubtful failures, want 1", got)
@@ -255,7 +255,7 @@ func TestDoubtIsNoFailure(t *testing.T) {
 	b := breaker.New(breaker.Config{})
 	for i := range 100 {
 		now := at(float64(i) * 0.05)
-		b.Doubt(now, b.Acquire(now, half, alice, chat), alice)
+		b.Doubt(now, b.Acquire(now, half, alice, chat))
 		if i%20 == 0 {
 			answerTo(b, now, caller(2), true)
 		}
@@ -281,10 +281,10 @@ func TestEvidence(t *testing.T) {
 	answerTo(b, at(3), suspect(3, 2), false)
 	answerTo(b, at(4), suspect(3, 1), true)
 	answerTo(b, at(5), suspect(2, 3), false)
-	b.Doubt(at(6), b.Acquire(at(6), half, alice, chat), suspect(4, 4))
+	b.Doubt(at(6), b.Acquire(at(6), half, suspect(4, 4), chat))
 	b.Drop(at(6), b.Acquire(at(6), half, alice, chat))
 	for _, caller := range []uint64{5, 5, 6} {
-		b.Refuse(at(7), b.Acquire(at(7), half, alice, chat), suspect(caller, 5), stream, false)
+		b.Refuse(at(7), b.Acquire(at(7), half, suspect(caller, 5), stream), false)
 	}
 	want := breaker.Evidence{
 		Requests: 6, Failures: 4, Consecutive: 1, Doubtful: 1,
@@ -303,12 +303,12 @@ func TestEvidence(t *testing.T) {
 	if got := b.Evidence(at(9)); got != want {
 		t.Errorf("open: %+v\nwant %+v", got, want)
 	}
-	probe := b.Acquire(at(14), half, alice, chat)
+	probe := b.Acquire(at(14), half, suspect(2, 3), chat)
 	want.Until = at(19) // when the silent probe no longer holds its place
 	if got := b.Evidence(at(14)); got != want {
 		t.Errorf("half-open: %+v\nwant %+v", got, want)
 	}
-	b.Succeed(at(15), probe, suspect(2, 3), chat)
+	b.Succeed(at(15), probe)
 	if got, want := b.Evidence(at(15)), (breaker.Evidence{Excluded: 2, SucceededAt: at(15)}); got != want {
 		t.Errorf("closed again: %+v\nwant %+v", got, want)
 	}

@@ -52,8 +52,8 @@ func (x *exclusions) strike(now time.Time, s strike) {
 		*at = exclusion{key: s.key, by: by, since: s.started}
 	}
 	switch {
-	case now.Before(at.until):
-		return // it was under way when the kind was excluded
+	case now.Before(at.until), s.started.Before(at.at):
+		return // it was under way at the last strike: they may have one cause in common
 	case now.Sub(later(at.at, at.until)) > strikeMemory:
 		at.strikes, at.by, at.since = 0, by, s.started
 	case at.strikes == 1 && by != 0 && by == at.by:

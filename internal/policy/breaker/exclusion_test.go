@@ -9,7 +9,7 @@ import (
 
 // refuse sends one request that the deployment refuses and another one serves.
 func refuse(b *breaker.Breaker, now time.Time, who breaker.Suspect, operation uint64, whole bool) {
-	b.Refuse(now, b.Acquire(now, half, alice, chat), who, operation, whole)
+	b.Refuse(now, b.Acquire(now, half, who, operation), whole)
 }
 
 func TestRefuse(t *testing.T) {
@@ -51,7 +51,7 @@ func TestRefuse(t *testing.T) {
 			for _, r := range tt.requests {
 				now = now.Add(time.Second)
 				if r.what == 's' {
-					br.Succeed(now, br.Acquire(now, half, alice, chat), r.who, r.operation)
+					br.Succeed(now, br.Acquire(now, half, r.who, r.operation))
 				} else {
 					refuse(br, now, r.who, r.operation, r.what == 'w')
 				}
@@ -117,7 +117,7 @@ func TestExclusionDoubles(t *testing.T) {
 		}
 		now = until
 	}
-	b.Succeed(now, b.Acquire(now, half, alice, chat), alice, chat)
+	b.Succeed(now, b.Acquire(now, half, alice, chat))
 	refuse(b, now, alice, chat, true)
 	if got := b.Excludes(now, alice, chat); !got.IsZero() {
 		t.Errorf("one refusal after a success: excluded until %v", got.Sub(epoch))
@@ -158,7 +158,7 @@ func TestManyExclusions(t *testing.T) {
 		t.Error("the newest kinds are not excluded")
 	}
 	for i := range uint64(100) { // successes of all of them
-		b.Succeed(now, b.Acquire(now, half, alice, chat), breaker.Suspect{Caller: 1, Shape: i}, i)
+		b.Succeed(now, b.Acquire(now, half, breaker.Suspect{Caller: 1, Shape: i}, i))
 	}
 	if got := b.Evidence(now).Excluded; got != 0 {
 		t.Errorf("%d kinds excluded after all have succeeded", got)

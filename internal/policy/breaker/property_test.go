@@ -26,7 +26,8 @@ func (tr *traffic) step(t *rapid.T) {
 	b := tr.b
 	tr.now = tr.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 100, 3000, 60_000}).Draw(t, "ms")) * time.Millisecond)
 	if len(tr.under) == 0 || rapid.IntRange(0, 2).Draw(t, "start") == 0 {
-		tr.under = append(tr.under, b.Acquire(tr.now, func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") }, alice, chat))
+		tr.under = append(tr.under, b.Acquire(tr.now, func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") },
+			draw(t), rapid.Uint64Range(1, 3).Draw(t, "operation")))
 		return
 	}
 	i := rapid.IntRange(0, len(tr.under)-1).Draw(t, "which")
@@ -39,16 +40,17 @@ func (tr *traffic) step(t *rapid.T) {
 		}
 	}
 	tr.under = append(tr.under[:i], tr.under[i+1:]...)
-	who, operation := draw(t), rapid.Uint64Range(1, 3).Draw(t, "operation")
-	switch rapid.SampledFrom([]string{"succeed", "fail", "fail", "doubt", "refuse", "drop"}).Draw(t, "end") {
+	switch rapid.SampledFrom([]string{"succeed", "fail", "fail", "presume", "doubt", "refuse", "drop"}).Draw(t, "end") {
 	case "succeed":
-		b.Succeed(tr.now, p, who, operation)
+		b.Succeed(tr.now, p)
 	case "fail":
-		b.Fail(tr.now, p, who)
+		b.Fail(tr.now, p)
+	case "presume":
+		b.Presume(tr.now, p)
 	case "doubt":
-		b.Doubt(tr.now, p, who)
+		b.Doubt(tr.now, p)
 	case "refuse":
-		b.Refuse(tr.now, p, who, operation, rapid.Bool().Draw(t, "whole"))
+		b.Refuse(tr.now, p, rapid.Bool().Draw(t, "whole"))
 	case "drop":
 		b.Drop(tr.now, p)
 	}
@@ -157,12 +159,12 @@ func TestOutage(t *testing.T) {
 		for i := uint64(0); b.State(now) == breaker.Closed; i++ {
 			now = now.Add(time.Millisecond)
 			who := breaker.Suspect{Caller: 1 + i%callers, Shape: 1 + i%shapes}
-			if p := b.Acquire(now, half, alice, chat); rapid.IntRange(0, 3).Draw(t, "elsewhere too") == 0 {
+			if p := b.Acquire(now, half, who, chat); rapid.IntRange(0, 3).Draw(t, "elsewhere too") == 0 {
 				doubts++
-				b.Doubt(now, p, who)
+				b.Doubt(now, p)
 			} else {
 				failures++
-				b.Fail(now, p, who)
+				b.Fail(now, p)
 			}
 			// Doubts may all be of one caller, and then do not count so soon.
 			// A recent success counts until three of the others have failed.

@@ -17,7 +17,8 @@ const muchSmaller = 2
 
 // refusals are the 429s in force for one service tier. Requests that cost at least as
 // much have to wait. Of smaller ones a 429 says little, since the service compares what
-// a request costs with what is left: they may probe, one at a time.
+// a request costs with what is left: they may probe, one at a time. So may those of
+// other callers while only one caller's have been refused.
 type refusals struct {
 	tier string
 	// small is the smallest refused size, and large the smallest of those that have
@@ -35,14 +36,16 @@ type refusals struct {
 }
 
 // doubt is a refusal of a request that other deployments refused as well: it may
-// concern that request alone, so it only pauses those of the same suspect. A refusal
-// of another one confirms it.
+// concern that request alone, so it pauses nothing. A later refusal of the same caller
+// pauses that caller's requests, at least as large as both; one of another caller
+// confirms the doubt, and pauses those of everybody. A request that is served ends both,
+// but not what is known of the caller: its next refusal is one more doubt.
 type doubt struct {
-	pause
-	by      uint64
-	at      time.Time // of the refusal
-	probeAt time.Time // when the suspect may try again
-	lifted  bool      // a request of that size was served: others of the suspect are sent
+	pause             // of the smallest request that was refused; size 0 when one was served since
+	twice   int64     // the size from which requests were refused twice; 0 means none
+	by      uint64    // the caller
+	at      time.Time // of the first refusal
+	probeAt time.Time // when the caller may try again
 }
 
 // inForce reports whether the doubt lasts.
@@ -56,7 +59,8 @@ type pause struct {
 
 // Refused records a 429 that answered the attempt of r. Requests of its service
 // tier that cost as much pause for retryAfter, which must be positive; smaller ones
-// for one second at most, after which one of them may probe. Call it after
+// for one second at most, after which one of them may probe, and those of other callers
+// not at all, if only this one has been refused: one of them may probe at once. Call it after
 // Calibrate with the same response; the reservation is released separately.
 func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) {
 	m.nearUntil = now.Add(nearMemory)
@@ -77,11 +81,10 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 	m.pausedUntil = later(m.pausedUntil, p.until)
 	if d := &at.doubt; d.inForce(now) {
 		if d.by == r.by {
-			d.at, d.until, d.probeAt = now, later(d.until, p.until), now.Add(min(retryAfter, probeAfter))
-			d.size = min(d.size, p.size)
+			d.again(now, retryAfter, r)
 			return
 		}
-		if !d.lifted { // confirmed
+		if d.size != 0 { // confirmed
 			at.add(d.pause)
 			at.by, at.mixed, at.smaller = d.by, true, true
 		}
@@ -94,6 +97,27 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 	at.mixed = at.mixed || at.small.size != 0 && at.by != r.by
 	at.by = r.by
 	at.add(p)
+}
+
+// again counts another refusal of the same caller. Requests that were sent together
+// may have one cause in common, so one that was under way at the first refusal says
+// nothing more.
+func (d *doubt) again(now time.Time, retryAfter time.Duration, r Reservation) {
+	until := later(d.until, now.Add(retryAfter))
+	switch {
+	case d.size == 0:
+		d.pause, d.at = pause{r.size, until}, now
+	case r.started.After(d.at):
+		if larger := max(d.size, r.size); d.twice == 0 || larger < d.twice {
+			d.twice = larger
+		}
+		d.pause, d.probeAt = pause{min(d.size, r.size), until}, now.Add(min(retryAfter, probeAfter))
+	}
+}
+
+// pauses reports whether the doubt concerns a request of that size and caller.
+func (d *doubt) pauses(now time.Time, size int64, by uint64) bool {
+	return d.inForce(now) && d.by == by && d.twice != 0 && size >= d.twice
 }
 
 // add merges a pause: small keeps the smallest size and its end, large what waits
@@ -136,7 +160,7 @@ func (at *refusals) probing(now time.Time) bool {
 
 // RefusedElsewhere says that another deployment refused the same request as the
 // attempt of r. Its size may be the cause, so smaller requests need not wait here; or
-// the request itself, so those of others need not wait until one of them is refused.
+// the request itself, so others need not wait until one of them is refused.
 func (m *Meter) RefusedElsewhere(now time.Time, r Reservation) {
 	at := m.find(now, r.tier)
 	if at == nil || at.small.size == 0 || at.small.size > r.size {
@@ -144,9 +168,7 @@ func (m *Meter) RefusedElsewhere(now time.Time, r Reservation) {
 	}
 	at.smaller = true
 	if at.by == r.by && !at.mixed {
-		until := later(at.small.until, at.large.until)
-		at.doubt = doubt{pause: pause{at.small.size, until}, by: r.by, at: now, probeAt: earlier(now.Add(probeAfter), until)}
-		at.small, at.large = pause{}, pause{}
+		at.suspect(now, at.small.size)
 	}
 }
 
@@ -158,53 +180,70 @@ func (m *Meter) PausedUntil(now time.Time, d Demand) time.Time {
 		return time.Time{}
 	}
 	size := m.size(d.Cost)
-	return later(at.pausedUntil(now, size), at.doubtedUntil(now, size, d.By))
+	return later(at.pausedUntil(now, size, d.By), at.doubtedUntil(now, size, d.By))
 }
 
-// pausedUntil returns until when the pauses keep a request of that size from being
-// sent.
-func (at *refusals) pausedUntil(now time.Time, size int64) time.Time {
+// pausedUntil returns until when the pauses keep a request of that size and caller from
+// being sent.
+func (at *refusals) pausedUntil(now time.Time, size int64, by uint64) time.Time {
 	switch {
+	case at.small.size == 0, size < at.small.size && at.smaller:
+		return time.Time{}
+	case !at.mixed && by != at.by:
+		return at.turn(now, now)
+	case size < at.small.size:
+		return at.turn(now, at.probeAt)
 	case at.large.size != 0 && size >= at.large.size:
 		return later(at.large.until, at.small.until)
-	case at.small.size == 0:
-	case size >= at.small.size:
-		return at.small.until
-	case at.smaller:
-	case at.probing(now):
-		return earlier(at.probeStarted.Add(probeAfter), at.small.until)
-	case now.Before(at.probeAt):
-		return at.probeAt
 	}
-	return time.Time{}
+	return at.small.until
 }
 
 // doubtedUntil returns until when the doubt keeps a request from being sent.
 func (at *refusals) doubtedUntil(now time.Time, size int64, by uint64) time.Time {
-	d := &at.doubt
-	switch {
-	case !d.inForce(now), d.lifted, d.by != by, size < d.size:
-	case at.probing(now):
-		return earlier(at.probeStarted.Add(probeAfter), d.until)
-	case now.Before(d.probeAt):
-		return d.probeAt
+	if !at.doubt.pauses(now, size, by) {
+		return time.Time{}
+	}
+	return at.turn(now, at.doubt.probeAt)
+}
+
+// turn returns when the next probe may be sent, if probes may be sent from an instant
+// on; zero when that is now.
+func (at *refusals) turn(now, from time.Time) time.Time {
+	if at.probing(now) {
+		from = later(from, earlier(at.probeStarted.Add(probeAfter), later(at.small.until, at.doubt.until)))
+	}
+	if now.Before(from) {
+		return from
 	}
 	return time.Time{}
 }
 
-// Accepted says that the deployment serves the attempt of r. If it was a probe,
-// requests that are smaller than the refused one are sent again.
+// Accepted says that the deployment serves the attempt of r. That ends a doubt about
+// requests of its size. If it was a probe, requests that are smaller than the refused
+// one are sent again.
 func (m *Meter) Accepted(now time.Time, r Reservation) {
 	at := m.find(now, r.tier)
 	if at == nil {
 		return
 	}
-	if held := &at.doubt; held.inForce(now) && r.size >= held.size && r.started.After(held.at) {
-		held.lifted = true
+	if d := &at.doubt; d.inForce(now) && r.size >= d.size && r.started.After(d.at) {
+		d.size, d.twice = 0, 0
 	}
-	if r.probe != 0 && at.probe == r.probe {
-		at.probe, at.smaller = 0, true
+	if r.probe == 0 || at.probe != r.probe {
+		return
 	}
+	at.probe, at.smaller = 0, true
+	if r.size >= at.small.size && at.small.size != 0 {
+		at.suspect(now, 0)
+	}
+}
+
+// suspect turns the pauses into a doubt about the caller that was refused. size is the
+// smallest that was, or 0 when one was served since.
+func (at *refusals) suspect(now time.Time, size int64) {
+	at.doubt = doubt{pause: pause{size, later(at.small.until, at.large.until)}, by: at.by, at: now}
+	at.small, at.large = pause{}, pause{}
 }
 
 // Paused reports whether any refusal is in force.
@@ -246,9 +285,15 @@ func (m *Meter) startProbe(now time.Time, r *Reservation) {
 	if at == nil || at.probing(now) {
 		return
 	}
-	held := &at.doubt
-	doubtful := held.inForce(now) && !held.lifted && held.by == r.by && r.size >= held.size
-	if !doubtful && (at.smaller || r.size >= at.small.size) {
+	switch {
+	case at.doubt.pauses(now, r.size, r.by):
+	case at.small.size == 0:
+		return
+	case r.size >= at.small.size:
+		if at.mixed || r.by == at.by {
+			return
+		}
+	case at.smaller:
 		return
 	}
 	m.probes++

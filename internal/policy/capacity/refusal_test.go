@@ -238,28 +238,38 @@ func TestRefusedElsewhere(t *testing.T) {
 				t.Errorf("at %vs: %d tokens of %d are paused until %v, want %vs", s, tokens, by, got.Sub(epoch), until)
 			}
 		}
+		serve := func(s float64, by uint64, tokens int) {
+			now := at(time.Duration(s * float64(time.Second)))
+			r := m.Reserve(now, demand(by, tokens))
+			m.Accepted(now, r)
+			m.Settle(now, r, Cost{Prompt: tokens})
+		}
+		together := m.Reserve(epoch, demand(guilty, 800))
 		refuse(0, guilty, 1000, true)
-		want(0, other, 5000, -1)
-		want(0, guilty, 999, -1)
-		want(0, guilty, 1000, 1) // may try again after a second
-		refuse(1, guilty, 1000, true)
-		want(1.5, guilty, 1000, 2)
-		want(1.5, other, 1000, -1)
+		want(0, guilty, 1000, -1)
+		m.Refused(epoch, 20*time.Second, together) // sent with the first: one cause in common
+		m.Release(epoch, together)
+		want(0, guilty, 1000, -1)
+		refuse(1, guilty, 1500, true) // a later one
+		want(1, guilty, 1499, -1)
+		want(1, guilty, 1500, 2) // may try again after a second
+		want(1, other, 5000, -1)
+		refuse(1, guilty, 1200, true)
+		want(1, guilty, 1199, -1)
+		want(1, guilty, 1200, 2) // two were refused that are not larger
 
-		r := m.Reserve(at(2*time.Second), demand(other, 900)) // smaller: says nothing
-		m.Accepted(at(2*time.Second), r)
-		m.Settle(at(2*time.Second), r, Cost{Prompt: 900})
-		want(2, guilty, 1000, -1) // the probe
-		probe := m.Reserve(at(2*time.Second), demand(guilty, 1000))
-		want(2, guilty, 1000, 3)
+		serve(2, other, 900)      // smaller: says nothing
+		want(2, guilty, 1200, -1) // the probe
+		probe := m.Reserve(at(2*time.Second), demand(guilty, 1200))
+		want(2, guilty, 1200, 3)
 		m.Release(at(2*time.Second), probe)
 
-		r = m.Reserve(at(3*time.Second), demand(other, 1000)) // served at that size: it is the request
-		m.Accepted(at(3*time.Second), r)
-		m.Settle(at(3*time.Second), r, Cost{Prompt: 1000})
+		serve(3, other, 1000) // served at that size: it is the request
 		refuse(3.5, guilty, 1000, true)
-		want(3.5, guilty, 1000, -1)
+		want(3.5, guilty, 1000, -1) // again, one may be refused for itself
 		want(3.5, other, 1000, -1)
+		refuse(4, guilty, 1000, true)
+		want(4, guilty, 1000, 5)
 
 		refuse(30, guilty, 1000, true)
 		refuse(31, other, 1200, true) // a different one: the deployment is full
@@ -271,6 +281,37 @@ func TestRefusedElsewhere(t *testing.T) {
 			t.Errorf("pauses %v, want two that let smaller requests pass", got)
 		}
 	})
+}
+
+// While only one caller's requests are refused, those of others find out, one at a time,
+// whether the deployment is full.
+func TestOthersProbe(t *testing.T) {
+	demand := func(by uint64, tokens int) Demand { return Demand{Cost: Cost{Prompt: tokens}, By: by} }
+	for _, tc := range []struct {
+		name                     string
+		do                       func(m *Meter, probe Reservation)
+		guilty, other, twoOthers time.Duration // until when they wait; -1 means that they do not
+	}{
+		{"is under way", func(*Meter, Reservation) {}, 20 * time.Second, time.Second, time.Second},
+		{"is served", func(m *Meter, r Reservation) { m.Accepted(epoch, r) }, -1, -1, -1},
+		{"is refused", func(m *Meter, r Reservation) { m.Refused(epoch, 10*time.Second, r) }, 20 * time.Second, 20 * time.Second, 20 * time.Second},
+		{"is canceled", func(m *Meter, r Reservation) { m.Release(epoch, r) }, 20 * time.Second, -1, -1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			both(t, func(t *testing.T, m *Meter) {
+				r := m.Reserve(epoch, demand(1, 1000))
+				m.Refused(epoch, 20*time.Second, r)
+				m.Release(epoch, r)
+				tc.do(m, m.Reserve(epoch, demand(2, 1000)))
+				for by, want := range map[uint64]time.Duration{1: tc.guilty, 2: tc.other, 3: tc.twoOthers} {
+					got := m.PausedUntil(epoch, demand(by, 1000))
+					if want < 0 && !got.IsZero() || want >= 0 && !got.Equal(at(want)) {
+						t.Errorf("requests of %d are paused until %v, want %v", by, got.Sub(epoch), want)
+					}
+				}
+			})
+		})
+	}
 }
 
 // The service's tiers have capacity of their own.
@@ -342,7 +383,8 @@ func TestPausesEnd(t *testing.T) {
 				m.Refused(now, wait, r)
 				m.Release(now, r)
 				latest = later(latest, now.Add(wait))
-				if until := m.PausedUntil(now, Demand{Cost: Cost{Prompt: m.tokens(r.size) + 1}, Tier: r.tier, By: r.by}); until.Before(now.Add(min(wait, probeAfter))) {
+				until := m.PausedUntil(now, Demand{Cost: Cost{Prompt: m.tokens(r.size) + 1}, Tier: r.tier, By: r.by})
+				if !m.find(now, r.tier).doubt.inForce(now) && until.Before(now.Add(min(wait, probeAfter))) {
 					t.Fatalf("refused for %v, paused for %v", wait, until.Sub(now))
 				}
 				if rapid.Bool().Draw(t, "elsewhere too") {

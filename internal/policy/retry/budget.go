@@ -14,13 +14,15 @@ const slots = 20
 //	withdrawn in the last Window ≤ MinPerSecond × Window + Ratio × deposits in the last Window
 //
 // holds exactly, the window being a whole number of twentieths: the twentieth
-// that is only partly inside counts for withdrawals and not for deposits.
+// that is only partly inside counts for withdrawals and not for deposits. Refunds
+// reduce what has been withdrawn, at most to nothing: they are no savings.
 // It is not safe for concurrent use.
 type Budget struct {
 	reserve  float64 // withdrawals that need no deposit
 	ratio    float64
 	requests *stat.Window // covers at most the window
 	spent    *stat.Window // covers at least the window
+	refunded *stat.Window // covers at most the window
 }
 
 // NewBudget returns a budget with its full reserve.
@@ -31,6 +33,7 @@ func NewBudget(cfg Config) *Budget {
 		ratio:    cfg.ratio(),
 		requests: stat.NewWindow(slots*slot, slots),
 		spent:    stat.NewWindow((slots+1)*slot, slots+1),
+		refunded: stat.NewWindow(slots*slot, slots),
 	}
 }
 
@@ -47,8 +50,18 @@ func (b *Budget) Withdraw(now time.Time, cost float64) bool {
 	return true
 }
 
+// refund is what a retry that succeeds gives back: its cost, and that of another one.
+const refund = 2 * CostRetry
+
+// Refund says that a retry has succeeded.
+func (b *Budget) Refund(now time.Time) {
+	if owed := b.spent.Sum(now) - b.refunded.Sum(now); owed > 0 {
+		b.refunded.Add(now, min(refund, owed))
+	}
+}
+
 // Balance is what can be withdrawn now. It is negative for a while when
 // deposits have expired before the withdrawals that they paid for.
 func (b *Budget) Balance(now time.Time) float64 {
-	return b.reserve + b.ratio*b.requests.Sum(now) - b.spent.Sum(now)
+	return b.reserve + b.ratio*b.requests.Sum(now) - max(b.spent.Sum(now)-b.refunded.Sum(now), 0)
 }

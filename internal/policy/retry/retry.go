@@ -2,9 +2,15 @@
 // decides whether the retry budget allows another attempt.
 //
 // Retries and hedges share one budget: 20% of the requests of the last 10 s
-// plus 10 per second, after Finagle's RetryBudget. A dependency that fails
+// plus 10 per second, after Finagle's RetryBudget. A pool that fails
 // every request gets at most 1.2 times its load plus that reserve, and at a low
 // rate of requests retries are still possible.
+//
+// A retry that succeeds gives back its cost and that of another one. So the budget
+// limits retries by how many of them fail, and not those that help: when every
+// deployment fails 60% of its requests at random, all failed ones are still tried
+// elsewhere. Hedges, and retries after a timeout, give nothing back: they use capacity
+// twice.
 package retry
 
 import (

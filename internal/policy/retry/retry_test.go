@@ -1,6 +1,8 @@
 package retry_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -195,6 +197,73 @@ func TestBudgetNeverOvershoots(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A retry that succeeds pays for itself and another one, but saves nothing.
+func TestRefund(t *testing.T) {
+	b := retry.NewBudget(retry.Config{MinPerSecond: 1})
+	b.Refund(epoch)
+	if got := b.Balance(epoch); got != 10 {
+		t.Fatalf("balance %v after a refund of nothing, want 10", got)
+	}
+	for range 10 {
+		b.Withdraw(epoch, retry.CostRetry)
+	}
+	b.Refund(epoch)
+	if got := b.Balance(epoch); got != 2 {
+		t.Errorf("balance %v after ten retries of which one succeeded, want 2", got)
+	}
+	for range 10 {
+		b.Refund(epoch)
+	}
+	if got := b.Balance(epoch); got != 10 {
+		t.Errorf("balance %v after ten retries that succeeded, want 10", got)
+	}
+}
+
+// A brown-out, in which half of the retries succeed, is not limited. A pool that fails
+// everything is, also after a brown-out.
+func TestOutageAfterBrownOut(t *testing.T) {
+	for _, rate := range []int{10, 100, 1000} {
+		for _, share := range []float64{0, 0.2, 0.45, 0.6, 0.9} {
+			t.Run(fmt.Sprintf("%d per second, %v fail", rate, share), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(1, 2))
+				b, now := retry.NewBudget(retry.Config{}), epoch
+				// second returns the retries in one second, and those that were not allowed.
+				second := func(failing float64) (retries, refused int) {
+					for range rate {
+						now = now.Add(time.Second / time.Duration(rate))
+						b.Deposit(now)
+						switch {
+						case rng.Float64() >= failing:
+						case !b.Withdraw(now, retry.CostRetry):
+							refused++
+						default:
+							if retries++; rng.Float64() >= failing {
+								b.Refund(now)
+							}
+						}
+					}
+					return retries, refused
+				}
+				for range 20 {
+					if _, refused := second(share); share < 0.5 && refused > 0 {
+						t.Fatalf("%d retries refused", refused)
+					}
+				}
+				const outage = 15
+				total := 0
+				for range outage {
+					retries, _ := second(1)
+					total += retries
+				}
+				// Over whole windows the bound is exact, so that an outage may use one more.
+				if most := (outage + 10) * (rate/5 + 10); total > most {
+					t.Fatalf("%d retries of %d requests, want %d at most", total, outage*rate, most)
+				}
+			})
+		}
+	}
 }
 
 func BenchmarkBudget(b *testing.B) {
