@@ -194,12 +194,14 @@ func (w *world) end() {
 // the clients have gone.
 func (w *world) settled() {
 	w.t.Helper()
-	var last readyz
+	var last status
 	eventually(w.t, patience, "I4, I5: nothing in flight", func() bool {
-		last = w.gateway.ready()
+		last = w.gateway.status()
 		busy := last.InFlight
-		for _, d := range last.Deployments {
-			busy += d.InFlight
+		for _, p := range last.Pools {
+			for _, d := range p.Deployments {
+				busy += d.InFlight
+			}
 		}
 		return busy == 0
 	})

@@ -202,7 +202,7 @@ func testMemory(t *testing.T, w *world) {
 			x := w.openRaw("POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\napi-key: " + key("alice") + "\r\nContent-Length: 1048576\r\n\r\n{")
 			x.r.left = true
 		}
-		eventually(t, patience, "the requests are being read", func() bool { return g.ready().InFlight >= n })
+		eventually(t, patience, "the requests are being read", func() bool { return g.status().InFlight >= n })
 		if grown := (g.load().heap - before) / n; grown > 64<<10 {
 			t.Errorf("%.0f KiB for each connection that sent one byte", grown/1024)
 		}
