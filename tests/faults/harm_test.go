@@ -264,7 +264,9 @@ func testMethods(t *testing.T, w *world) {
 	if a.count() == 0 {
 		t.Error("no request came to a")
 	}
-	w.replies = nil // the echoes hold our credential, as only a deployment that echoes can
+	for _, r := range w.replies {
+		r.body = "" // an echo holds our credential, as only a deployment that echoes can
+	}
 }
 
 func testStalledPassthrough(t *testing.T, w *world) {

@@ -44,8 +44,9 @@ var networkRows = []row{
 		run:  testHalfStream,
 	},
 	{
-		id: "N5", fault: "silence after the headers", want: "the other deployment answers before the deadline",
-		run: func(t *testing.T, w *world) { elsewhere(w, send(streamHead), stall()) },
+		id: "N5", fault: "silence after the headers",
+		want: "the other deployment answers before the deadline; with `sync: pass` a response that is not streamed says nothing until it is whole, so it gets 408",
+		run:  testSilence,
 	},
 	{
 		id: "N6", fault: "silence in the middle of a stream",
@@ -92,6 +93,26 @@ func elsewhere(w *world, faulty ...step) {
 			}
 			if a.count() == 0 {
 				t.Error("a was not tried")
+			}
+		})
+	}
+}
+
+func testSilence(t *testing.T, w *world) {
+	window := 5 * time.Second
+	silent := always(send(streamHead), stall())
+	for _, mode := range []string{"stream", "pass"} {
+		w.part("sync "+mode, func(t *testing.T, w *world) {
+			w.lanes(setup{window: window, class: "sync: " + mode}, w.peer(silent), w.peer(good()))
+			w.wantServed(w.do(ask{stream: true, window: window}), "b")
+			r := w.do(ask{window: window, caller: "bob"})
+			if mode == "stream" {
+				w.wantServed(r, "b")
+				return
+			}
+			w.wantStatus(r, 408)
+			if r.get("x-should-retry") != "false" {
+				t.Errorf("no x-should-retry: false: %s", r)
 			}
 		})
 	}
@@ -184,11 +205,11 @@ func testHalfStream(t *testing.T, w *world) {
 }
 
 // silence is the option for the longest silence of a stream.
-const silence = "silence_timeout: 1s"
+const silence = "silence_timeout: 2500ms"
 
 func testSilentStream(t *testing.T, w *world) {
 	a, b := w.peer(always(send(streamHead+chunk(delta("one "))), stall())), w.peer(good())
-	w.lanes(setup{class: silence, server: "heartbeat: 200ms"}, a, b)
+	w.lanes(setup{class: silence, server: "heartbeat: 1s"}, a, b)
 	x := w.open(ask{stream: true})
 	r := x.rest()
 	if r.status != 200 || !strings.Contains(r.body, "one ") || !strings.Contains(r.body, `data: {"error":`) || strings.Contains(r.body, "[DONE]") {

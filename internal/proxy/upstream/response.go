@@ -105,6 +105,9 @@ func (a *Attempt) readWhole() *spillway.Event {
 			return a.unreadableEvent(errNoContent)
 		}
 	}
+	if !usage.Known {
+		a.tokens.Store(int64(wire.CountOutput(a.head.B)))
+	}
 	a.usage, a.finish = usage, finish
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)
