@@ -105,7 +105,7 @@ func (a *Attempt) readWhole() *spillway.Event {
 			return a.unreadableEvent(errNoContent)
 		}
 	}
-	if !usage.Known {
+	if c.API.Generates() { // what is reported may be impossible
 		a.tokens.Store(int64(wire.CountOutput(a.head.B)))
 	}
 	a.usage, a.finish = usage, finish

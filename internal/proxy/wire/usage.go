@@ -41,7 +41,7 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 
 // CountOutput estimates how many output tokens a complete response that was not
 // streamed holds, body being one JSON object: text, refusal, reasoning, and names and
-// arguments of tool calls, of all choices. It is for responses whose usage is not known.
+// arguments of tool calls, of all choices.
 func CountOutput(body []byte) (tokens int) {
 	c := jsonwalk.Lax(body)
 	c.Enter('{')
