@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package faults runs the built gateway against peers that are broken on
 // purpose: deployments, clients, resolvers and disks that misbehave on the wire
 // as a script says. It shares no code with the gateway or the emulator, so that

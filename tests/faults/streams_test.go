@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -20,7 +22,7 @@ var streamRows = []row{
 	{
 		id: "S2", fault: "one event of 64 MiB",
 		want: "before the first byte, the other deployment answers; after it, an error event; memory grows by about twice `max_event_bytes`, at most 3 × + 16 MiB",
-		run: testHugeEvent,
+		run:  testHugeEvent,
 	},
 	{
 		id: "S3", fault: "no [DONE]", want: "complete when every choice has its finish, else an error event and outcome `partial`",
