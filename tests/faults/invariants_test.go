@@ -55,6 +55,13 @@ func (w *world) part(name string, run func(t *testing.T, w *world)) {
 		t.Parallel()
 		v := &world{t: t}
 		defer v.end()
+		t.Cleanup(func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.note += v.note; v.skipped != "" {
+				w.note += fmt.Sprintf(" (not run: %s: %s)", name, v.skipped)
+			}
+		})
 		run(t, v)
 	})
 }

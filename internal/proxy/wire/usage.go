@@ -67,7 +67,7 @@ func countOutput(c *jsonwalk.Cursor) (tokens int) {
 	case '{':
 		c.Enter('{')
 		for c.More('}') {
-			tokens += countMember(c, string(c.Key()))
+			tokens += countMember(c, c.Key())
 		}
 	default:
 		c.Value()
@@ -76,8 +76,8 @@ func countOutput(c *jsonwalk.Cursor) (tokens int) {
 }
 
 // countMember counts the generated strings in a member of an object.
-func countMember(c *jsonwalk.Cursor, name string) int {
-	switch name {
+func countMember(c *jsonwalk.Cursor, name []byte) int {
+	switch string(name) {
 	case "message", "content", "refusal", "reasoning_content", "reasoning", "text", "summary",
 		"name", "arguments", "input", "transcript", "function", "custom", "function_call", "audio", "tool_calls":
 		if c.Peek() == '"' {
