@@ -174,12 +174,13 @@ func testRetryAfterDay(t *testing.T, w *world) {
 	a, b := w.peer(inTurn(throttled("Retry-After: 86400\r\n"), good())), w.peer(good())
 	w.lanes(setup{}, a, b)
 	began := time.Now()
-	eventually(t, 75*time.Second, "a is used again", func() bool {
-		w.wantOK("meanwhile", []*reply{w.do(ask{})}, 1)
+	w.wantServed(w.do(ask{tokens: 10}), "b")
+	eventually(t, 75*time.Second, "a is used again", func() bool { // larger than the refused one: none of them is a probe
+		w.wantOK("meanwhile", []*reply{w.do(ask{tokens: 1000})}, 1)
 		wait(200 * time.Millisecond)
 		return a.count() > 1
 	})
-	if took := time.Since(began); took < 30*time.Second {
+	if took := time.Since(began); took < 50*time.Second {
 		t.Errorf("a was used again after %v", took)
 	}
 }

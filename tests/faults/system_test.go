@@ -100,8 +100,9 @@ func testClockJump(t *testing.T, w *world) {
 				store: true,
 			})
 			began := time.Now()
-			replies := w.rate(20, 8*time.Second, func(i int) ask {
-				return ask{caller: callers[i%6], stream: i%2 == 0, window: time.Duration(1+i%5) * time.Second}
+			w.wantServed(w.do(ask{tokens: 10}), "b")
+			replies := w.rate(20, 8*time.Second, func(i int) ask { // larger than the refused one: none of them is a probe
+				return ask{tokens: 1000, stream: i%2 == 0, window: time.Duration(1+i%5) * time.Second}
 			})
 			w.wantOK("across the jump", replies, 1)
 			seen := a.seen()
@@ -303,7 +304,7 @@ func memoryGroup(w *world, limit int) []string {
 
 // manyStreams opens streams in a container of a size.
 func manyStreams(t *testing.T, w *world, n, limit int) {
-	needFiles(w, 3*n)
+	needFiles(w, 2*n+200)
 	w.memory = limit
 	gate := make(chan struct{})
 	a := w.peer(nil)
