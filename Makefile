@@ -91,9 +91,10 @@ check: ## run the quick checks: format, vet, structure, staticcheck, tidiness, g
 	sha256sum --check --quiet <<<"$$before" || { echo "go generate changed these files, commit them: $(GENERATED)"; exit 1; }
 
 # Packages of one goroutine, or of several that share nothing but work: there the
-# race detector finds nothing, and takes many times as long. The last part of
-# their path.
-ALONE := policy|admit|breaker|budget|capacity|length|retry|route|speed|stat|models|defaults|numeral|chart|jsonwalk|fleet|workload|report|plan|setup|cost|genai|kql|answer|diagnose|imports|render|replay|rules|config|archtest|diagnosis|incident
+# race detector finds nothing, and takes many times as long. It finds nothing in
+# faults and limits either, which test the built program in a process of its own.
+# interference measures times, which it would change. The last part of their path.
+ALONE := faults|limits|interference|policy|admit|breaker|budget|capacity|length|retry|route|speed|stat|models|defaults|numeral|chart|jsonwalk|fleet|workload|report|plan|setup|cost|genai|kql|answer|diagnose|imports|render|replay|rules|config|archtest|diagnosis|incident
 
 .PHONY: race
 race: ## run the Go tests, with the race detector where goroutines share memory
@@ -136,8 +137,10 @@ incident: build ## run the reference incident in real time and compare it with t
 	go test ./tests/incident -run Fidelity -real-time -count 1 -v -timeout 15m
 
 .PHONY: soak
-soak: ## run the record store at 5,000 records/s with queries, on one CPU, for a minute
+soak: ## run the record store at 5,000 records/s for a minute, and every fault; takes minutes and 2 GiB
 	go test ./internal/observe/store -run 'Sustained' -soak 60s -count 1 -v
+	go test ./tests/faults -soak -count 1 -timeout 60m
+	go test ./tests/limits -long -count 1
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

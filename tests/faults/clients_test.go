@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -67,6 +69,7 @@ var clientRows = []row{
 }
 
 func slowClients(t *testing.T, w *world, n int) {
+	needFiles(w, n+200)
 	a := w.peer(good())
 	g := w.lanes(setup{server: "header_timeout: 2s, body_timeout: 2s, min_body_rate: 64KiB"}, a)
 	var slow sync.WaitGroup

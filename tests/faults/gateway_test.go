@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -237,40 +239,44 @@ func (g *gateway) get(path string) (status int, body string, err error) {
 	return resp.StatusCode, string(text), err
 }
 
-// readyz is what /readyz says.
-type readyz struct {
-	Status      string
-	InFlight    int `json:"in_flight"`
-	Policy      struct{ Reloads int }
-	Deployments []struct {
-		Name        string
-		State       string
-		Utilization float64
-		InFlight    int `json:"in_flight"`
+// status is what /admin/state says.
+type status struct {
+	Status   string
+	InFlight int `json:"in_flight"`
+	Policy   struct{ Reloads int }
+	Pools    []struct {
+		Deployments []struct {
+			Name        string
+			State       string
+			Utilization float64
+			InFlight    int `json:"in_flight"`
+		}
 	}
 }
 
-// ready reads /readyz.
-func (g *gateway) ready() readyz {
+// status reads /admin/state.
+func (g *gateway) status() status {
 	g.t.Helper()
-	_, body, err := g.get("/readyz")
+	_, body, err := g.get("/admin/state")
 	if err != nil {
-		g.t.Errorf("GET /readyz: %v", err)
-		return readyz{}
+		g.t.Errorf("GET /admin/state: %v", err)
+		return status{}
 	}
-	var r readyz
-	if err := json.Unmarshal([]byte(body), &r); err != nil {
-		g.t.Errorf("/readyz returned %q: %v", body, err)
+	var s status
+	if err := json.Unmarshal([]byte(body), &s); err != nil {
+		g.t.Errorf("/admin/state returned %q: %v", body, err)
 	}
-	return r
+	return s
 }
 
 // state is the state of a lane.
 func (g *gateway) state(name string) string {
 	g.t.Helper()
-	for _, d := range g.ready().Deployments {
-		if d.Name == name {
-			return d.State
+	for _, p := range g.status().Pools {
+		for _, d := range p.Deployments {
+			if d.Name == name {
+				return d.State
+			}
 		}
 	}
 	return "absent"
@@ -279,9 +285,11 @@ func (g *gateway) state(name string) string {
 // utilization is the level of a lane's meter.
 func (g *gateway) utilization(name string) float64 {
 	g.t.Helper()
-	for _, d := range g.ready().Deployments {
-		if d.Name == name {
-			return d.Utilization
+	for _, p := range g.status().Pools {
+		for _, d := range p.Deployments {
+			if d.Name == name {
+				return d.Utilization
+			}
 		}
 	}
 	return -1

@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -264,7 +266,9 @@ func testMethods(t *testing.T, w *world) {
 	if a.count() == 0 {
 		t.Error("no request came to a")
 	}
-	w.replies = nil // the echoes hold our credential, as only a deployment that echoes can
+	for _, r := range w.replies {
+		r.body = strings.ReplaceAll(r.body, upstreamKey("a"), "") // in what a deployment relays to a GET
+	}
 }
 
 func testStalledPassthrough(t *testing.T, w *world) {

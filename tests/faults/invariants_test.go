@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -53,6 +55,13 @@ func (w *world) part(name string, run func(t *testing.T, w *world)) {
 		t.Parallel()
 		v := &world{t: t}
 		defer v.end()
+		t.Cleanup(func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.note += v.note; v.skipped != "" {
+				w.note += fmt.Sprintf(" (not run: %s: %s)", name, v.skipped)
+			}
+		})
 		run(t, v)
 	})
 }
@@ -194,12 +203,14 @@ func (w *world) end() {
 // the clients have gone.
 func (w *world) settled() {
 	w.t.Helper()
-	var last readyz
+	var last status
 	eventually(w.t, patience, "I4, I5: nothing in flight", func() bool {
-		last = w.gateway.ready()
+		last = w.gateway.status()
 		busy := last.InFlight
-		for _, d := range last.Deployments {
-			busy += d.InFlight
+		for _, p := range last.Pools {
+			for _, d := range p.Deployments {
+				busy += d.InFlight
+			}
 		}
 		return busy == 0
 	})

@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -62,13 +64,13 @@ func testBadReload(t *testing.T, w *world) {
 		"not UTF-8":          text + "\xff\xfe",
 		"an alias bomb":      "x-a: &a [1,1,1,1,1,1,1,1]\nx-b: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nx-c: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nx-d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\nx-e: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nx-f: &f [*e,*e,*e,*e,*e,*e,*e,*e]\nx-g: [*f,*f,*f,*f,*f,*f,*f,*f]\n",
 	} {
-		before := g.ready().Policy.Reloads
+		before := g.status().Policy.Reloads
 		g.reload(bad)
 		eventually(t, patience, name+": the reload is refused", func() bool {
 			w.wantOK(name, []*reply{w.do(turns(0))}, 1)
 			return sum(g.metrics(), "spillway_config_last_reload_successful") == 0
 		})
-		if n := g.ready().Policy.Reloads; n != before {
+		if n := g.status().Policy.Reloads; n != before {
 			t.Errorf("%s: reloaded", name)
 		}
 		g.reload(text + "# " + name + "\n")
@@ -116,7 +118,7 @@ func testReloads(t *testing.T, w *world) {
 	close(stop)
 	reloading.Wait()
 	streams.Wait()
-	if reloads = g.ready().Policy.Reloads; reloads < 5 {
+	if reloads = g.status().Policy.Reloads; reloads < 5 {
 		t.Errorf("only %d reloads", reloads)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package faults runs the built gateway against peers that are broken on
 // purpose: deployments, clients, resolvers and disks that misbehave on the wire
 // as a script says. It shares no code with the gateway or the emulator, so that
@@ -21,8 +23,8 @@ import (
 )
 
 var (
-	soak      = flag.Bool("soak", false, "also run the rows that take minutes")
-	tableFile = flag.String("table", "", "write the matrix with its results to this Markdown file")
+	soak     = flag.Bool("soak", false, "also run the rows that take minutes")
+	newTable = flag.Bool("table", false, "write the matrix with its results into docs/RELIABILITY.md; with -soak and as root it is complete")
 )
 
 // matrix is every row, in the order of the table.
@@ -89,8 +91,8 @@ func run(m *testing.M) (code int, err error) {
 	}
 	results.of = map[string]string{}
 	code = m.Run()
-	if *tableFile != "" {
-		err = os.WriteFile(*tableFile, []byte(table()), 0o644)
+	if *newTable {
+		err = writeTable()
 	}
 	return code, err
 }
@@ -172,16 +174,60 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// table is the matrix with its results in Markdown.
-func table() string {
+// The table stands in a document between two lines.
+const (
+	document   = "../../docs/RELIABILITY.md"
+	tableBegin = "<!-- faults: go test ./tests/faults -soak -count 1 -table -->\n"
+	tableEnd   = "<!-- end of faults -->\n"
+)
+
+// cells are the first cells of a row of the table.
+func (r *row) cells() string { return fmt.Sprintf("| %s | %s | %s |", r.id, r.fault, r.want) }
+
+// writeTable writes the matrix with its results into the document.
+func writeTable() error {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(text), tableBegin)
+	_, after, ended := strings.Cut(rest, tableEnd)
+	if !found || !ended {
+		return fmt.Errorf("%s has no lines %q and %q", document, tableBegin, tableEnd)
+	}
 	results.Lock()
 	defer results.Unlock()
 	var b strings.Builder
-	b.WriteString("| row | fault | behavior | result |\n|---|---|---|---|\n")
+	b.WriteString("| row | fault | what the gateway does | result |\n|---|---|---|---|\n")
 	for _, part := range matrix {
 		for _, r := range part {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.id, r.fault, r.want, cmp.Or(results.of[r.id], "not run"))
+			fmt.Fprintf(&b, "%s %s |\n", r.cells(), cmp.Or(results.of[r.id], "not run"))
 		}
 	}
-	return b.String()
+	return os.WriteFile(document, []byte(before+tableBegin+b.String()+tableEnd+after), 0o644)
+}
+
+// TestTable demands that the document has every row as it stands here.
+func TestTable(t *testing.T) {
+	if *newTable {
+		t.Skip("it is being written")
+	}
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, part := range matrix {
+		for _, r := range part {
+			rows++
+			if !strings.Contains(string(text), "\n"+r.cells()) {
+				t.Errorf("%s does not have row %s as it is", document, r.id)
+			}
+		}
+	}
+	_, table, _ := strings.Cut(string(text), tableBegin)
+	table, _, _ = strings.Cut(table, tableEnd)
+	if n := strings.Count(table, "\n") - 2; n != rows {
+		t.Errorf("%s has %d rows of %d", document, n, rows)
+	}
 }

@@ -159,14 +159,25 @@ func TestFilesHTTP2(t *testing.T) {
 	transport := &http.Transport{Protocols: &protocols}
 	defer transport.CloseIdleConnections()
 	defer release()
+	// As many connections as requests would exceed the limit of connections, whose
+	// refusals a client that speaks HTTP/2 at once cannot read.
+	var conns [8]*http.ClientConn
+	for i := range conns {
+		conn, err := transport.NewClientConn(t.Context(), "http", p.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns[i] = conn
+	}
 	var statuses [600]atomic.Int64
 	var wg, begun sync.WaitGroup
-	for range 400 {
+	for i := range 400 {
 		begun.Add(1)
 		wg.Go(func() {
 			began := sync.OnceFunc(begun.Done)
 			defer began()
-			resp, err := transport.RoundTrip(p.request(short))
+			resp, err := conns[i%len(conns)].RoundTrip(p.request(short))
 			if err != nil {
 				t.Error(err)
 				return

@@ -17,6 +17,9 @@ const (
 	// be are being answered. Then it is closed without a response: those clients are
 	// silent.
 	refusalWait = 250 * time.Millisecond
+	// shortRefusalWait is that wait for a second after one has been in vain: further
+	// clients in the queue of the listener would wait for the sum.
+	shortRefusalWait = 10 * time.Millisecond
 	// refusalTimeout is how long a refused client has to send its request and to read
 	// the response.
 	refusalTimeout = 500 * time.Millisecond
@@ -54,6 +57,7 @@ type limitedListener struct {
 	options  LimitOptions
 	open     atomic.Int64  // connections that were returned
 	refusing chan struct{} // one for each that is being answered
+	closedAt time.Time     // when a connection was last closed without a response; of Accept
 }
 
 // Accept returns the next connection within the limit.
@@ -72,11 +76,16 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if l.options.Refused != nil {
 			l.options.Refused()
 		}
+		wait := refusalWait
+		if time.Since(l.closedAt) < time.Second {
+			wait = shortRefusalWait
+		}
 		select {
 		case l.refusing <- struct{}{}:
 			go l.refuse(conn)
-		case <-time.After(refusalWait):
+		case <-time.After(wait):
 			conn.Close()
+			l.closedAt = time.Now()
 		}
 	}
 }

@@ -323,15 +323,16 @@ func (f *flight) onPanic(p any) {
 	} else {
 		f.aborted = true
 	}
-	if f.core == nil {
-		f.stopAttempts()
-		return
-	}
 	defer func() {
 		if p := recover(); p != nil { // the engine panicked
 			f.g.deps.Logger.Error("engine panicked while settling, flight lost", "request_id", f.call.ID, "panic", p)
 		}
 	}()
+	if f.core == nil {
+		f.stopAttempts()
+		f.record(spillway.OutcomeUpstreamError, f.out.Status(), "")
+		return
+	}
 	if !f.settled {
 		f.pool.on(f, spillway.Event{Kind: spillway.EventGone})
 	}

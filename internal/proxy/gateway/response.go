@@ -48,8 +48,8 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 		return
 	}
 	f.startHeaders(a)
-	if f.verdict.NoRetry {
-		f.out.Set(wire.HeaderShouldRetry, "false")
+	if a.Response().StatusCode >= http.StatusBadRequest {
+		f.setRetryHints(a)
 	}
 	f.rememberPin(a, a.Beginning())
 	f.writeWhole(a.Response().StatusCode, a.Beginning())
@@ -197,14 +197,32 @@ func (f *flight) readableError(a *upstream.Attempt) (how string, readable bool) 
 // upstreamError is the error for a deployment's error that the client cannot read. It
 // keeps the status and the hints for a retry.
 func (f *flight) upstreamError(a *upstream.Attempt, how string) wire.Error {
-	header := a.Response().Header
-	wait, asked := wire.ParseRetryAfter(header, f.g.deps.Now())
-	if asked {
-		wait = min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
-	}
-	e := wire.UpstreamError(a.Response().StatusCode, how, wait)
-	e.NoRetry = header.Get(wire.HeaderShouldRetry) == "false"
+	e := wire.UpstreamError(a.Response().StatusCode, how, f.retryAfter(a))
+	e.NoRetry = a.Response().Header.Get(wire.HeaderShouldRetry) == "false"
 	return e
+}
+
+// setRetryHints sets the headers that say whether and when to retry an error of a
+// deployment that the client gets as it came. A wait that the gateway would not keep
+// is not for its clients either: other deployments may serve the request sooner.
+func (f *flight) setRetryHints(a *upstream.Attempt) {
+	wire.SetRetryAfter(f.out.Header(), f.retryAfter(a))
+	if f.verdict.NoRetry {
+		f.out.Set(wire.HeaderShouldRetry, "false")
+	}
+}
+
+// retryAfter is how long the client of a deployment's error should wait: what the
+// deployment asks for, within bounds, and a default for a 429. 0 means that there is no
+// such hint.
+func (f *flight) retryAfter(a *upstream.Attempt) time.Duration {
+	switch wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now()); {
+	case asked:
+		return min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
+	case a.Response().StatusCode == http.StatusTooManyRequests:
+		return wire.DefaultRetryAfter
+	}
+	return 0
 }
 
 // faultError is the response to an error that came inside a stream.

@@ -105,6 +105,9 @@ func (a *Attempt) readWhole() *spillway.Event {
 			return a.unreadableEvent(errNoContent)
 		}
 	}
+	if c.API.Generates() { // what is reported may be impossible
+		a.tokens.Store(int64(wire.CountOutput(a.head.B)))
+	}
 	a.usage, a.finish = usage, finish
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)

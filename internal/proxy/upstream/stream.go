@@ -188,9 +188,12 @@ func (a *Attempt) scan(now time.Time, p []byte, dst *buffer.Buffer) error {
 		if tokens += n; err != nil {
 			return err
 		}
+		if a.stream.Done() {
+			break // what follows the end is not for the client
+		}
 	}
 	a.addTokens(now, tokens)
-	if err := a.scanner.Err(); err != nil {
+	if err := a.scanner.Err(); err != nil && !a.stream.Done() {
 		return err
 	}
 	return a.countHeld()
@@ -216,6 +219,9 @@ func (a *Attempt) countHeld() error {
 
 // scanEnd reads the event that the end of the stream has left open.
 func (a *Attempt) scanEnd(dst *buffer.Buffer) error {
+	if a.stream.Done() {
+		return nil
+	}
 	ev, ok := a.scanner.Finish()
 	if !ok {
 		return nil
@@ -242,7 +248,7 @@ func (a *Attempt) countRepeats(now time.Time, p []byte) bool {
 // assemblePiece adds the next piece of the stream, which was read at now, to the response.
 // It returns what is wrong with it.
 func (a *Attempt) assemblePiece(now time.Time, p []byte) error {
-	for len(p) > 0 {
+	for len(p) > 0 && !a.stream.Done() {
 		if a.scanner.Between() && len(p) <= a.scanner.MaxEvent {
 			tokens, left, err := a.asm.AddRepeats(&a.stream, p)
 			a.addTokens(now, tokens)

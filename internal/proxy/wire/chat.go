@@ -22,7 +22,7 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 			}
 		case "usage":
 			if !c.IsNull() {
-				sig.Usage = readUsage(c)
+				sig.Usage = readUsage(c, s.api)
 			}
 		case "id":
 			keepFirst(&s.id, c.Text())

@@ -123,17 +123,25 @@ func AppendStreamError(dst []byte, api spillway.API, e Error) []byte {
 	return append(dst, "}\n\n"...)
 }
 
-// SetHeaders sets the content type and the hints for a retry: retry-after-ms
-// and retry-after, rounded up, so that no client retries too early.
+// SetHeaders sets the content type and the hints for a retry.
 func (e Error) SetHeaders(h http.Header) {
 	h.Set(HeaderContentType, "application/json")
-	if e.RetryAfter > 0 {
-		h.Set(HeaderRetryAfterMS, strconv.FormatInt(int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond), 10))
-		h.Set(HeaderRetryAfter, strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
-	}
+	SetRetryAfter(h, e.RetryAfter)
 	if e.NoRetry {
 		h.Set(HeaderShouldRetry, "false")
 	}
+}
+
+// SetRetryAfter sets retry-after-ms and retry-after, rounded up, so that no client
+// retries too early. 0 removes them.
+func SetRetryAfter(h http.Header, wait time.Duration) {
+	if wait <= 0 {
+		h.Del(HeaderRetryAfterMS)
+		h.Del(HeaderRetryAfter)
+		return
+	}
+	h.Set(HeaderRetryAfterMS, strconv.FormatInt(int64((wait+time.Millisecond-1)/time.Millisecond), 10))
+	h.Set(HeaderRetryAfter, strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 }
 
 // Refused formats a refusal of the policy core for the client. window is the time

@@ -289,7 +289,7 @@ func (r *responseLog) readTerminal(object []byte, sig *Signal) error {
 		case "status":
 			status = c.Text()
 		case "usage":
-			sig.Usage = readUsage(&c)
+			sig.Usage = readUsage(&c, spillway.APIResponses)
 		case "incomplete_details":
 			if c.Peek() == '{' {
 				sig.Finish = readReason(&c)

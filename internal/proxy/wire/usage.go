@@ -20,7 +20,7 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 	for c.More('}') {
 		switch key := c.Key(); {
 		case string(key) == "usage":
-			usage = readUsage(&c)
+			usage = readUsage(&c, api)
 		case string(key) == "choices" && api != spillway.APIEmbeddings && c.Peek() == '[':
 			finish = readFinishes(&c)
 		case string(key) == "status" && api == spillway.APIResponses:
@@ -37,6 +37,56 @@ func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, 
 		return spillway.Usage{}, spillway.FinishUnknown, false
 	}
 	return usage, finish, true
+}
+
+// CountOutput estimates how many output tokens a complete response that was not
+// streamed holds, body being one JSON object: text, refusal, reasoning, and names and
+// arguments of tool calls, of all choices.
+func CountOutput(body []byte) (tokens int) {
+	c := jsonwalk.Lax(body)
+	c.Enter('{')
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "choices", "output":
+			tokens += countOutput(&c)
+		default:
+			c.Value()
+		}
+	}
+	return tokens
+}
+
+// countOutput counts the generated strings in a value.
+func countOutput(c *jsonwalk.Cursor) (tokens int) {
+	switch c.Peek() {
+	case '[':
+		c.Enter('[')
+		for c.More(']') {
+			tokens += countOutput(c)
+		}
+	case '{':
+		c.Enter('{')
+		for c.More('}') {
+			tokens += countMember(c, c.Key())
+		}
+	default:
+		c.Value()
+	}
+	return tokens
+}
+
+// countMember counts the generated strings in a member of an object.
+func countMember(c *jsonwalk.Cursor, name []byte) int {
+	switch string(name) {
+	case "message", "content", "refusal", "reasoning_content", "reasoning", "text", "summary",
+		"name", "arguments", "input", "transcript", "function", "custom", "function_call", "audio", "tool_calls":
+		if c.Peek() == '"' {
+			return tokensIn(c.Str())
+		}
+		return countOutput(c)
+	}
+	c.Value()
+	return 0
 }
 
 // ScanFault returns the error that body, one JSON object, holds instead of a
@@ -119,9 +169,10 @@ func readReason(c *jsonwalk.Cursor) (finish spillway.Finish) {
 	return finish
 }
 
-// readUsage reads a usage object of any dialect. A count that is no whole number of
-// tokens makes all of it suspect.
-func readUsage(c *jsonwalk.Cursor) spillway.Usage {
+// readUsage reads a usage object of any dialect. It is known if it has every count that
+// responses of api have. A count that is no whole number of tokens makes all of it
+// suspect.
+func readUsage(c *jsonwalk.Cursor, api spillway.API) spillway.Usage {
 	if c.IsNull() {
 		return spillway.Usage{}
 	}
@@ -130,13 +181,14 @@ func readUsage(c *jsonwalk.Cursor) spillway.Usage {
 		return spillway.Usage{Suspect: true}
 	}
 	r := usageReader{c: c}
+	var prompt, completion bool
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
 		case "prompt_tokens", "input_tokens":
-			r.Prompt = r.count(&r.Known)
+			r.Prompt = r.count(&prompt)
 		case "completion_tokens", "output_tokens":
-			r.Completion = r.count(&r.Known)
+			r.Completion = r.count(&completion)
 		case "prompt_tokens_details", "input_tokens_details":
 			r.Cached = r.detail("cached_tokens")
 		case "completion_tokens_details", "output_tokens_details":
@@ -148,6 +200,7 @@ func readUsage(c *jsonwalk.Cursor) spillway.Usage {
 	if r.Suspect {
 		return spillway.Usage{Suspect: true}
 	}
+	r.Known = prompt && (completion || !api.Generates())
 	return r.Usage
 }
 

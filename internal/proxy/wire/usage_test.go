@@ -146,11 +146,11 @@ func TestHasContent(t *testing.T) {
 }
 
 // TestMalformedUsage reports counts that are no numbers of tokens, whole and in a
-// stream of every operation: nothing of such a usage is used.
+// stream of every operation: nothing of such a usage is used. null is no count at all.
 func TestMalformedUsage(t *testing.T) {
 	good := spillway.Usage{Prompt: 5, Completion: 7, Known: true}
 	counts := map[string]spillway.Usage{
-		`7`: good, `null`: {Prompt: 5, Known: true},
+		`7`: good, `null`: {Prompt: 5},
 		`-1`: {Suspect: true}, `"7"`: {Suspect: true}, `7.5`: {Suspect: true}, `7e3`: {Suspect: true}, `[7]`: {Suspect: true},
 		`{}`: {Suspect: true}, `true`: {Suspect: true}, `9007199254740993`: {Suspect: true},
 		`9223372036854775808`: {Suspect: true}, `18446744073709551617`: {Suspect: true}, `1e400`: {Suspect: true},
@@ -166,6 +166,10 @@ func TestMalformedUsage(t *testing.T) {
 			spillway.APIEmbeddings:  `{"prompt_tokens":5,"completion_tokens":` + count + `}`,
 		}
 		for api, object := range usage {
+			want := want
+			if api == spillway.APIEmbeddings && count == `null` {
+				want.Known = true // they have no output
+			}
 			if got, _, _ := ScanUsage(api, []byte(chat(object))); got != want {
 				t.Errorf("%v, %s: %+v, want %+v", api, count, got, want)
 			}
@@ -206,5 +210,29 @@ func TestMalformedUsageOnly(t *testing.T) {
 	sig, err := s.Observe(eventsOf(t, []byte(event), len(event))[0])
 	if err != nil || !sig.UsageOnly {
 		t.Errorf("%+v, %v", sig, err)
+	}
+}
+
+// TestCountOutput counts what complete responses hold of generated text, and nothing
+// else of them.
+func TestCountOutput(t *testing.T) {
+	for _, tt := range []struct {
+		body string
+		want int
+	}{
+		{`{}`, 0},
+		{`{"choices":null,"output":"x"}`, 0},
+		{`{"choices":[{"index":0,"message":{"role":"assistant","content":"hi","refusal":null},"finish_reason":"stop"}]}`, 1},
+		{`{"choices":[{"message":{"content":"` + strings.Repeat("word ", 80) + `"}},{"message":{"content":"hi"}}]}`, 101},
+		{`{"choices":[{"text":"hi"}],"model":"a model of many words","system_fingerprint":"a fingerprint"}`, 1},
+		{`{"choices":[{"message":{"tool_calls":[{"id":"call_0123456789","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}`, 2},
+		{`{"choices":[{"message":{"content":"hi"},"logprobs":{"content":[{"token":"hi","bytes":[104,105]}]}}]}`, 1},
+		{`{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"so"}]},` +
+			`{"type":"message","content":[{"type":"output_text","text":"hi","annotations":[{"title":"a title"}]}]}],"text":{"format":{"type":"text"}}}`, 2},
+		{`{"choices":[{"message":{"content":[[[[[{"text":"hi"}]]]]]}}]}`, 1},
+	} {
+		if got := CountOutput([]byte(tt.body)); got != tt.want {
+			t.Errorf("%s: %d tokens, want %d", tt.body, got, tt.want)
+		}
 	}
 }

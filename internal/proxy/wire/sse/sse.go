@@ -91,6 +91,7 @@ func (s *Scanner) Next() (Event, bool) {
 	carry := &s.carry[s.held]
 	if len(*carry)+n > s.limit() {
 		s.err = ErrTooLong
+		*carry, s.open = nil, false // nothing comes of it any more
 		return Event{}, false
 	}
 	block := s.in[:n]
