@@ -64,6 +64,7 @@ type PauseState struct {
 	MinTokens   int       `json:"min_tokens"` // of the requests that wait
 	Until       time.Time `json:"until"`
 	Smaller     bool      `json:"smaller_requests_sent"`
+	OneCaller   bool      `json:"one_caller"` // only one caller's requests wait
 }
 
 // FailureState is the last failure.
@@ -108,7 +109,7 @@ func deploymentState(now time.Time, d *policy.DeploymentStatus) DeploymentState 
 		TBT:  LatencyState{millis(d.TBTP50), millis(d.TBTP99)},
 	}
 	for _, p := range d.Pauses {
-		s.Pauses = append(s.Pauses, PauseState{p.Tier, p.Tokens, p.Until.UTC(), p.Smaller})
+		s.Pauses = append(s.Pauses, PauseState{p.Tier, p.Tokens, p.Until.UTC(), p.Smaller, p.OneCaller})
 	}
 	if f := d.LastFailure; f.Class != spillway.FailureNone {
 		s.LastFailure = &FailureState{f.Class.String(), f.Status, f.At.UTC()}
@@ -169,6 +170,9 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 		text := fmt.Sprintf("429: requests of %d tokens or more", p.Tokens)
 		if p.Tier != "" {
 			text += " of service tier " + p.Tier
+		}
+		if p.OneCaller {
+			text += " of one caller"
 		}
 		text += fmt.Sprintf(" wait %v", p.Until.Sub(now).Round(time.Second/10))
 		if p.Smaller {

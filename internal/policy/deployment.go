@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -175,7 +176,8 @@ func (e *Engine) Status(now time.Time, dst []DeploymentStatus) []DeploymentStatu
 	for _, d := range e.deployments {
 		level := d.meter.Level(now)
 		state, pauses := d.breaker.State(now).String(), d.meter.Pauses(now, nil)
-		if d.breaker.Ready(now) && len(pauses) > 0 {
+		waits := func(p capacity.Pause) bool { return p.Tier == "" && !p.OneCaller }
+		if d.breaker.Ready(now) && slices.ContainsFunc(pauses, waits) {
 			state = "paused"
 		}
 		dst = append(dst, DeploymentStatus{

@@ -205,11 +205,11 @@ func (f *Flight) bestError() *attempt {
 }
 
 // hopeless reports whether a retry by the client would end as a's attempt did: the
-// output does not fit the window, or the request has failed at several deployments
-// before, when its client sent it the first time.
+// output does not fit the window, or the request has failed at several deployments, or
+// as often as the gateway itself would try, when its client repeats it.
 func (f *Flight) hopeless(a *attempt) bool {
 	return a.status == 408 || a.failed == spillway.FailureOversized ||
-		f.req.ClientRetry > 0 && ambiguous(a.failed) && f.failedElsewhere(a)
+		f.req.ClientRetry > 0 && ambiguous(a.failed) && (f.failedElsewhere(a) || f.req.ClientRetry >= f.maxAttempts()-1)
 }
 
 // giveUpUnsent refuses a request that was sent to no deployment.

@@ -11,6 +11,14 @@ const probeAfter = time.Second
 // place is the default tier's.
 const maxTiers = 4
 
+// A request counts as smaller than a refused one when it costs less than this share of
+// it, and so many tokens less. Costs are estimates that drift: the same request must not
+// become a smaller one.
+const (
+	smallerShare  = 0.75
+	smallerTokens = 64
+)
+
 // muchSmaller is the factor below the smallest refused size at which a refusal says
 // something new about smaller requests.
 const muchSmaller = 2
@@ -179,8 +187,19 @@ func (m *Meter) PausedUntil(now time.Time, d Demand) time.Time {
 	if at == nil {
 		return time.Time{}
 	}
-	size := m.size(d.Cost)
+	size := m.rounded(at, m.size(d.Cost))
 	return later(at.pausedUntil(now, size, d.By), at.doubtedUntil(now, size, d.By))
+}
+
+// rounded raises a size that is not clearly smaller than the refused one to that. A
+// doubt is weak evidence and concerns no smaller size.
+func (m *Meter) rounded(at *refusals, size int64) int64 {
+	refused := at.small.size
+	clearly := float64(size) < smallerShare*float64(refused) && m.tokens(refused-size) >= smallerTokens
+	if size < refused && !clearly {
+		return refused
+	}
+	return size
 }
 
 // pausedUntil returns until when the pauses keep a request of that size and caller from
@@ -258,6 +277,8 @@ type Pause struct {
 	Tokens int
 	// Smaller says that smaller requests are sent.
 	Smaller bool
+	// OneCaller says that only requests of one caller wait.
+	OneCaller bool
 }
 
 // Pauses appends the refusals in force to dst.
@@ -266,6 +287,9 @@ func (m *Meter) Pauses(now time.Time, dst []Pause) []Pause {
 		at := &m.refused[i]
 		if !at.expire(now) {
 			continue
+		}
+		if d := &at.doubt; d.inForce(now) && d.twice != 0 {
+			dst = append(dst, Pause{Tier: at.tier, Until: d.until, Tokens: m.tokens(d.twice), Smaller: true, OneCaller: true})
 		}
 		if at.small.size == 0 {
 			continue
@@ -285,11 +309,12 @@ func (m *Meter) startProbe(now time.Time, r *Reservation) {
 	if at == nil || at.probing(now) {
 		return
 	}
+	size := m.rounded(at, r.size)
 	switch {
-	case at.doubt.pauses(now, r.size, r.by):
+	case at.doubt.pauses(now, size, r.by):
 	case at.small.size == 0:
 		return
-	case r.size >= at.small.size:
+	case size >= at.small.size:
 		if at.mixed || r.by == at.by {
 			return
 		}

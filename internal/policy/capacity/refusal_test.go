@@ -58,13 +58,14 @@ func TestRefusalIsAboutTheSize(t *testing.T) {
 		}{
 			{0, 1001, 20 * time.Second, false},
 			{0, 1000, 20 * time.Second, false},
-			{0, 999, time.Second, false},
+			{0, 750, 20 * time.Second, false},
+			{0, 749, time.Second, false},
 			{0, 0, time.Second, false},
-			{time.Second - 1, 999, time.Second, false},
-			{time.Second, 999, -1, true},
+			{time.Second - 1, 749, time.Second, false},
+			{time.Second, 749, -1, true},
 			{time.Second, 1000, 20 * time.Second, true},
 			{20*time.Second - 1, 1000, 20 * time.Second, true},
-			{20*time.Second - 1, 999, -1, true},
+			{20*time.Second - 1, 749, -1, true},
 			{20 * time.Second, 1000, -1, true},
 		} {
 			paused(t, m, at(tc.after), request{tc.tokens, ""}, tc.until)
@@ -89,12 +90,14 @@ func TestRefusalComparesTheWholeCost(t *testing.T) {
 	}{
 		{"standard: prompt and output", standard(100_000, 0), Cost{Prompt: 100, Output: 900}, Cost{Prompt: 900, Output: 100}, true},
 		{"standard: cached tokens count", standard(100_000, 0), Cost{Prompt: 1000}, Cost{Prompt: 1000, Cached: 900}, true},
-		{"standard: less", standard(100_000, 0), Cost{Prompt: 100, Output: 900}, Cost{Prompt: 899, Output: 100}, false},
+		{"standard: less", standard(100_000, 0), Cost{Prompt: 100, Output: 900}, Cost{Prompt: 649, Output: 100}, false},
+		{"standard: few tokens less", standard(100_000, 0), Cost{Prompt: 70}, Cost{Prompt: 7}, true},
+		{"standard: hardly less", standard(100_000, 0), Cost{Prompt: 100, Output: 900}, Cost{Prompt: 650, Output: 100}, true},
 		{"provisioned: output weighs more", ptu(time.Minute), Cost{Prompt: 600, Output: 100}, Cost{Output: 250}, true},
-		{"provisioned: less", ptu(time.Minute), Cost{Prompt: 600, Output: 100}, Cost{Prompt: 999}, false},
-		{"provisioned: cached tokens are free", ptu(time.Minute), Cost{Prompt: 1000}, Cost{Prompt: 1000, Cached: 1}, false},
-		{"provisioned: more than fits", ptu(time.Minute), Cost{Prompt: 200_000}, Cost{Prompt: 150_000}, false},
-		{"standard: more than fits", standard(100_000, 0), Cost{Prompt: 200_000}, Cost{Prompt: 150_000}, false},
+		{"provisioned: less", ptu(time.Minute), Cost{Prompt: 600, Output: 100}, Cost{Prompt: 749}, false},
+		{"provisioned: cached tokens are free", ptu(time.Minute), Cost{Prompt: 1000}, Cost{Prompt: 1000, Cached: 251}, false},
+		{"provisioned: more than fits", ptu(time.Minute), Cost{Prompt: 200_000}, Cost{Prompt: 140_000}, false},
+		{"standard: more than fits", standard(100_000, 0), Cost{Prompt: 200_000}, Cost{Prompt: 140_000}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := NewMeter(tc.d)
@@ -251,11 +254,11 @@ func TestRefusedElsewhere(t *testing.T) {
 		m.Release(epoch, together)
 		want(0, guilty, 1000, -1)
 		refuse(1, guilty, 1500, true) // a later one
-		want(1, guilty, 1499, -1)
+		want(1, guilty, 1124, -1)
 		want(1, guilty, 1500, 2) // may try again after a second
 		want(1, other, 5000, -1)
 		refuse(1, guilty, 1200, true)
-		want(1, guilty, 1199, -1)
+		want(1, guilty, 899, -1)
 		want(1, guilty, 1200, 2) // two were refused that are not larger
 
 		serve(2, other, 900)      // smaller: says nothing
@@ -276,7 +279,7 @@ func TestRefusedElsewhere(t *testing.T) {
 		want(31, guilty, 1000, 50)
 		want(31, 3, 1000, 50)
 		want(31, 3, 1200, 51)
-		want(31, 3, 999, -1) // both were refused elsewhere: their size is the cause
+		want(31, 3, 749, -1) // both were refused elsewhere: their size is the cause
 		if got := m.Pauses(at(31*time.Second), nil); len(got) != 2 || !got[0].Smaller {
 			t.Errorf("pauses %v, want two that let smaller requests pass", got)
 		}
