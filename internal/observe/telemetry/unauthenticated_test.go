@@ -65,11 +65,12 @@ func TestUnauthenticated(t *testing.T) {
 		}
 	}
 	const name = "spillway_unauthenticated_requests_total"
-	want := "# HELP " + name + " Requests refused before their caller was known, by reason.\n# TYPE " + name + " counter\n"
+	var want strings.Builder
+	want.WriteString("# HELP " + name + " Requests refused before their caller was known, by reason.\n# TYPE " + name + " counter\n")
 	for reason := range reasons {
-		want += fmt.Sprintf("%s{reason=%q} 3\n", name, reason)
+		fmt.Fprintf(&want, "%s{reason=%q} 3\n", name, reason)
 	}
-	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want), name); err != nil {
+	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want.String()), name); err != nil {
 		t.Error(err)
 	}
 	if got := testutil.ToFloat64(m.vecs.requests.WithLabelValues("", "", "refused_invalid")); got != 18 {
