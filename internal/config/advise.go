@@ -59,6 +59,9 @@ func (d *decoder) advise(c *Config) {
 			d.literal(path+".auth.api_key", x.Auth.APIKey)
 			d.literal(path+".auth.bearer", x.Auth.Bearer)
 		}
+		if !x.Reasoning && models.Reasons(x.Model) {
+			d.addAt(path+".reasoning", "is false for a reasoning model: it accepts only max_completion_tokens, and a lowered limit can end its responses before the text begins", "remove it")
+		}
 		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
 			d.addAt(path+".model", "has no published provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
 		}

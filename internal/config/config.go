@@ -102,7 +102,7 @@ type Deployment struct {
 	Region          string        `yaml:"region" doc:"Region, for records."`
 	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share of its tier's requests, relative to the other deployments."`
 	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Maximum attempts in flight; 0 is unlimited."`
-	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens."`
+	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens. When empty, whether the name of the model is one of a reasoning model: o-series, GPT from 5 on except its chat variants, codex."`
 	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Largest output limit that the model accepts; it bounds the limit that is set for clients without one. 0 selects 4096, which every chat model accepts."`
 	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one response, used until there are enough samples; 0 selects the model's published target."`
 	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 selects the model's published figure."`

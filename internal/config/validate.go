@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/defaults"
+	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // derive fills in the defaults that depend on other options.
@@ -30,6 +31,9 @@ func (d *decoder) derive(c *Config) {
 		}
 		if p.Deployment == "" {
 			p.Deployment = p.Model
+		}
+		if _, given := d.paths[fmt.Sprintf("deployments[%d].reasoning", i)]; !given {
+			p.Reasoning = models.Reasons(p.Model)
 		}
 	}
 }

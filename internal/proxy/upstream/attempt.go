@@ -50,12 +50,16 @@ type Attempt struct {
 	asksUsage  bool // we put stream_options into the request
 	// refusedUsage says that the deployment refused stream_options.
 	refusedUsage bool
-	unsent       bool // no connection was found for the request
-	unreadable   bool // the response cannot be parsed
-	canceled     bool // nothing more is expected of it
-	cut          bool // the response ends where it was cut
-	forwarding   bool // the caller reads the response with Next
-	responseOpen bool // the content is complete and the HTTP response has not ended
+	// sendsMaxTokens says that the request has max_tokens in chat, and
+	// refusedMaxTokens that the deployment refused it.
+	sendsMaxTokens   bool
+	refusedMaxTokens bool
+	unsent           bool // no connection was found for the request
+	unreadable       bool // the response cannot be parsed
+	canceled         bool // nothing more is expected of it
+	cut              bool // the response ends where it was cut
+	forwarding       bool // the caller reads the response with Next
+	responseOpen     bool // the content is complete and the HTTP response has not ended
 
 	ctx           context.Context
 	stop          context.CancelFunc
@@ -113,7 +117,7 @@ func (a *Attempt) prepare(c *Call, s *Send) {
 func (a *Attempt) run() {
 	defer a.call.running.Done()
 	defer a.reportPanic()
-	resp, err := a.exchange() //nolint:bodyclose // Close closes it
+	resp, err := a.exchangeLimit() //nolint:bodyclose // Close closes it
 	a.body.Release()
 	a.encoded.Release()
 	a.body, a.encoded = nil, nil

@@ -91,6 +91,9 @@ type endpoint struct {
 	// refusesUsage is set once the endpoint has refused stream_options, as old
 	// api-versions do; from then on streams are not asked for their usage.
 	refusesUsage atomic.Bool
+	// refusesMaxTokens is set once the endpoint has refused max_tokens in chat, as
+	// reasoning models do.
+	refusesMaxTokens atomic.Bool
 }
 
 // cachedURL is where a deployment serves a path and query of a client's.

@@ -85,7 +85,7 @@ func (a *Attempt) encode() {
 	patch := wire.Patch{
 		SetStream:    a.form == Assembled,
 		Stream:       true,
-		TokenField:   wire.TokenField(api, d.reasoning, c.Ask),
+		TokenField:   wire.TokenField(api, a.needsCompletionTokens(), c.Ask),
 		Tokens:       a.grant,
 		IncludeUsage: wantUsage,
 	}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// deploymentsBase is base with other deployments; each line is one.
+func deploymentsBase(lines ...string) string {
+	var names, list strings.Builder
+	for _, line := range lines {
+		name, _, _ := strings.Cut(line, ",")
+		list.WriteString("  - {name: " + line + ", auth: {api_key: k}}\n")
+		names.WriteString("[" + name + "],")
+	}
+	return replaceSections(base, "\ndeployments:\n"+list.String()+"pools: [{name: m, tiers: ["+strings.TrimSuffix(names.String(), ",")+"]}]\n")
+}
+
+// warnings returns the warnings of a configuration.
+func warnings(t *testing.T, text string) string {
+	t.Helper()
+	_, found, err := Check("c.yaml", testEnv, func(string) ([]byte, error) { return []byte(text), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found == nil {
+		return ""
+	}
+	return found.Brief()
+}
+
+// TestReasoning takes from the model's name whether it reasons, unless the file says
+// so.
+func TestReasoning(t *testing.T) {
+	text := deploymentsBase(
+		"a, endpoint: https://a.test, model: o3-mini",
+		"b, endpoint: https://a.test, model: gpt-5-mini, reasoning: false",
+		"c, endpoint: https://a.test, model: gpt-5-chat",
+		"d, endpoint: https://a.test, model: own, reasoning: true",
+		"e, endpoint: https://a.test, model: gpt-4o, reasoning: false",
+	)
+	c, err := parse("c.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{true, false, false, true, false} {
+		if d := c.Deployments[i]; d.Reasoning != want || d.policy().Reasoning != want {
+			t.Errorf("%s: reasoning %v, want %v", d.Name, d.Reasoning, want)
+		}
+	}
+	got := warnings(t, text)
+	if !strings.Contains(got, "deployments[1].reasoning: is false for a reasoning model") || strings.Count(got, "reasoning:") != 1 {
+		t.Errorf("warnings:\n%s", got)
+	}
+}
