@@ -22,7 +22,8 @@ type Ask struct {
 
 	Tools        bool // tools or functions are offered
 	Structured   bool // the response must parse: json_object or json_schema
-	Reasoning    bool // reasoning settings are present
+	Reasoning    bool // reasoning settings are present that do not turn it off
+	NoReasoning  bool // the reasoning effort is "none"
 	IncludeUsage bool // the client asked for usage in its stream
 	Background   bool // background is true
 	Unstreamable bool // no service streams it: best_of above 1, spoken responses
@@ -78,11 +79,12 @@ const (
 // reader fills an Ask while its scanner walks the body.
 type reader struct {
 	scanner
-	ask    Ask
-	bad    *BadRequest
-	last   int // end of the preceding member's value
-	n      int
-	bestOf int
+	ask        Ask
+	bad        *BadRequest
+	last       int // end of the preceding member's value
+	n          int
+	bestOf     int
+	effortNone bool // the reasoning setting that was read last turns it off
 	// prompts is the number of prompts of a completions request.
 	prompts int
 
@@ -204,6 +206,7 @@ func (a *Ask) Fill(r *spillway.Request) {
 	r.Structured = a.Structured
 	r.Tools = a.Tools
 	r.Reasoning = a.Reasoning
+	r.NoReasoning = a.NoReasoning && !a.Reasoning
 	r.Affinity = a.Affinity
 	r.ServiceTier = a.ServiceTier
 }

@@ -16,6 +16,7 @@ type view struct {
 	Stream, Usage         bool
 	Tools, Structured     bool
 	Reasoning, Background bool
+	NoReasoning           bool
 	Unstreamable          bool
 	PreviousAnswer        string
 }
@@ -23,7 +24,7 @@ type view struct {
 func viewOf(a Ask) view {
 	return view{
 		Model: a.Model, Field: a.TokenField, Tokens: a.Tokens, Choices: a.Choices, Stream: a.Stream,
-		Usage: a.IncludeUsage, Tools: a.Tools, Structured: a.Structured, Reasoning: a.Reasoning,
+		Usage: a.IncludeUsage, Tools: a.Tools, Structured: a.Structured, Reasoning: a.Reasoning, NoReasoning: a.NoReasoning,
 		Background: a.Background, Unstreamable: a.Unstreamable, PreviousAnswer: a.PreviousResponseID,
 	}
 }
@@ -56,6 +57,15 @@ func TestReadAsk(t *testing.T) {
 		{"plain format", chat, `{"response_format":{"type":"text"}}`, view{Choices: 1}},
 		{"usage", chat, `{"stream":true,"stream_options":{"x":1,"include_usage":true}}`, view{Choices: 1, Stream: true, Usage: true}},
 		{"reasoning", chat, `{"reasoning_effort":"low"}`, view{Choices: 1, Reasoning: true}},
+		{"reasoning turned off", chat, `{"reasoning_effort":"none"}`, view{Choices: 1, NoReasoning: true}},
+		{"turned off with escapes", chat, `{"reasoning_effort":"n\u006fne"}`, view{Choices: 1, NoReasoning: true}},
+		{"turned off in Responses", resp, `{"reasoning":{"summary":"auto","effort":"none"}}`, view{Choices: 1, NoReasoning: true}},
+		{"turned off in one of two", chat, `{"reasoning_effort":"none","reasoning":{"effort":"high"}}`, view{Choices: 1, NoReasoning: true, Reasoning: true}},
+		{"an effort of no kind", chat, `{"reasoning_effort":0}`, view{Choices: 1, Reasoning: true}},
+		{"an effort by default", resp, `{"reasoning":{"effort":null}}`, view{Choices: 1, Reasoning: true}},
+		{"an effort within another setting", resp, `{"reasoning":{"x":{"effort":"none"}}}`, view{Choices: 1, Reasoning: true}},
+		{"an effort that only begins so", resp, `{"reasoning":{"effort":"none of it"}}`, view{Choices: 1, Reasoning: true}},
+		{"no reasoning settings", resp, `{"reasoning":null}`, view{Choices: 1}},
 		{"fields of another operation", chat, `{"max_output_tokens":"x","text":"free"}`, view{Choices: 1}},
 		{"best of", text, `{"best_of":4,"n":2,"max_tokens":0}`, view{Choices: 4, Field: "max_tokens", Unstreamable: true}},
 		{

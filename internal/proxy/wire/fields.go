@@ -88,8 +88,7 @@ func (r *reader) readKnownField(m *member) bool {
 			return r.readMembers("text", r.textField)
 		}
 	case "reasoning", "reasoning_effort":
-		a.Reasoning = !m.null
-		return r.value()
+		return r.readReasoning()
 	case "service_tier":
 		return r.readServiceTier()
 	case "previous_response_id":
