@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spillway-ai/spillway/internal/defaults"
 	"github.com/spillway-ai/spillway/internal/models"
 )
 
@@ -61,6 +62,9 @@ func (d *decoder) advise(c *Config) {
 		}
 		if !x.Reasoning && models.Reasons(x.Model) {
 			d.addAt(path+".reasoning", "is false for a reasoning model: it accepts only max_completion_tokens, and a lowered limit can end its responses before the text begins", "remove it")
+		}
+		if x.Reasoning && x.APIVersion != "" && x.APIVersion < defaults.ReasoningAPIVersion[:len("2006-01-02")] {
+			d.addAt(path+".api_version", "is older than reasoning models accept", "use "+defaults.ReasoningAPIVersion+" or newer, or remove it")
 		}
 		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
 			d.addAt(path+".model", "has no published provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")

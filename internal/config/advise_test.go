@@ -53,3 +53,27 @@ func TestReasoning(t *testing.T) {
 		t.Errorf("warnings:\n%s", got)
 	}
 }
+
+// TestAPIVersion leaves the api-version to the client where the file gives none, and
+// warns of one that reasoning models refuse.
+func TestAPIVersion(t *testing.T) {
+	text := deploymentsBase(
+		"a, endpoint: https://a.openai.azure.com, model: o3",
+		"b, endpoint: https://a.openai.azure.com, model: o3, api_version: 2024-10-21",
+		"c, endpoint: https://a.openai.azure.com, model: o3, api_version: 2024-12-01-preview",
+		"d, endpoint: https://a.openai.azure.com, model: gpt-4o, api_version: 2024-10-21",
+	)
+	c, err := parse("c.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", "2024-10-21", "2024-12-01-preview", "2024-10-21"} {
+		if got := c.Deployments[i].APIVersion; got != want {
+			t.Errorf("deployments[%d] has api-version %q, want %q", i, got, want)
+		}
+	}
+	got := warnings(t, text)
+	if !strings.Contains(got, "deployments[1].api_version: is older than reasoning models accept") || strings.Count(got, "api_version:") != 1 {
+		t.Errorf("warnings:\n%s", got)
+	}
+}

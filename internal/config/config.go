@@ -93,7 +93,7 @@ type Deployment struct {
 	Endpoint        string        `yaml:"endpoint" required:"true" doc:"Base URL, such as https://eastus.openai.azure.com."`
 	Deployment      string        `yaml:"deployment" doc:"Name of the Azure deployment, or the model name to send with other styles. When empty, the model."`
 	Style           string        `yaml:"style" enum:"azure|azure-v1|openai" doc:"Paths and parameters of the endpoint. When empty: azure if the endpoint is one of Azure's or api_version is set, else openai."`
-	APIVersion      string        `yaml:"api_version" doc:"Azure's api-version, only for style azure. When empty, 2024-10-21."`
+	APIVersion      string        `yaml:"api_version" doc:"Azure's api-version, only for style azure. When empty, the version that the client sends, or a newer one where the request needs it; 2024-10-21 for clients that send none."`
 	Model           string        `yaml:"model" required:"true" doc:"Model that it serves; selects the published speed and capacity."`
 	Kind            string        `yaml:"kind" default:"standard" enum:"standard|provisioned" doc:"How its capacity is sold: by tokens per minute, or by PTU."`
 	PTU             int           `yaml:"ptu" min:"0" max:"1000000" doc:"Provisioned throughput units. Required by kind provisioned."`

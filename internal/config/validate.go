@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/defaults"
 	"github.com/spillway-ai/spillway/internal/models"
 )
 
@@ -25,9 +24,6 @@ func (d *decoder) derive(c *Config) {
 		p.Endpoint = strings.TrimRight(p.Endpoint, "/")
 		if p.Style == "" {
 			p.Style = styleOf(p)
-		}
-		if p.Style == StyleAzure && p.APIVersion == "" {
-			p.APIVersion = defaults.APIVersion
 		}
 		if p.Deployment == "" {
 			p.Deployment = p.Model

@@ -122,6 +122,7 @@ func (t *Transports) Deployment(name string, c *Config, before *Deployment) (*De
 		name: name, target: c.Target, base: *base, credential: c.Credential, header: header,
 		transport: transport, reasoning: c.Reasoning,
 	}
+	d.target.Reasoning = c.Reasoning
 	if before != nil && before.target == d.target && before.transport == transport {
 		d.endpoint = before.endpoint
 	} else {

@@ -63,6 +63,13 @@ func TestTargetURL(t *testing.T) {
 		{Azure, "", azureChat, "api-version=2024-12-01-preview&x=%20y", "/openai/deployments/my%20chat/chat/completions?api-version=2024-12-01-preview&x=%20y", false},
 		{Azure, "2025-01-01", azureChat, "x=1&api-version=2024-12-01-preview", "/openai/deployments/my%20chat/chat/completions?api-version=2025-01-01&x=1", false},
 		{Azure, "", azureChat, "api-version=2023-05-15", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", azureChat, "api-version=2024-10-01-preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-01-preview", false},
+		{Azure, "", azureChat, "api-version=9", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", azureChat, "api-version=2025-01-01preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", azureChat, "api-version=2025-01-01-a%26b", "/openai/deployments/my%20chat/chat/completions?api-version=2025-01-01-a%26b", false},
+		{Azure, "", azureChat, "api-version=2025/01/01", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", "/openai/files", "api-version=2024-05-01-preview", "/openai/files?api-version=2024-05-01-preview", true},
+		{Azure, "", "/openai/responses", "api-version=2025-04-01-preview", "/openai/responses?api-version=2025-04-01-preview", true},
 		{Azure, "", azureChat, "", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
 		{Azure, "", chatV1, "api-version=preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
 		{Azure, "", "/v1/embeddings", "", "/openai/deployments/my%20chat/embeddings?api-version=2024-10-21", false},
@@ -104,6 +111,31 @@ func TestFamilyNames(t *testing.T) {
 	for f, want := range map[Family]string{Azure: "azure", AzureV1: "azure-v1", OpenAI: "openai", 9: "unknown"} {
 		if got := f.String(); got != want {
 			t.Errorf("family %d is called %q, want %q", f, got, want)
+		}
+	}
+}
+
+// TestReasoningVersion raises a client's api-version to the first that reasoning models
+// accept, and leaves a configured one.
+func TestReasoningVersion(t *testing.T) {
+	for _, tt := range []struct{ configured, path, client, want string }{
+		{"", "/openai/deployments/d/chat/completions", "2024-10-21", "2024-12-01-preview"},
+		{"", "/openai/deployments/d/chat/completions", "", "2024-12-01-preview"},
+		{"", "/v1/chat/completions", "", "2024-12-01-preview"},
+		{"", "/openai/deployments/d/chat/completions", "2025-01-01-preview", "2025-01-01-preview"},
+		{"2024-10-21", "/openai/deployments/d/chat/completions", "2025-01-01-preview", "2024-10-21"},
+		{"", "/openai/deployments/d/embeddings", "2024-10-21", "2024-10-21"},
+		{"", "/openai/responses", "2024-10-21", "2025-03-01-preview"},
+	} {
+		target, err := ParseTarget(Azure, "https://h", "d", tt.configured)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target.Reasoning = true
+		query := "api-version=" + tt.client
+		p, _ := ParsePath(tt.path, query)
+		if _, got := target.URL(p, query); got != "api-version="+tt.want {
+			t.Errorf("%s, configured %q, client %q: %s, want %s", tt.path, tt.configured, tt.client, got, tt.want)
 		}
 	}
 }
