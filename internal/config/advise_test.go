@@ -77,3 +77,34 @@ func TestAPIVersion(t *testing.T) {
 		t.Errorf("warnings:\n%s", got)
 	}
 }
+
+// TestStyleOf tells the styles of endpoints apart.
+func TestStyleOf(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"https://a.openai.azure.com":                           StyleAzure,
+		"https://a.openai.azure.us":                            StyleAzure,
+		"https://a.openai.azure.cn/":                           StyleAzure,
+		"https://A.OpenAI.Azure.US:443":                        StyleAzure,
+		"https://a.openai.azure.com.":                          StyleAzure,
+		"https://a.cognitiveservices.azure.com":                StyleAzure,
+		"https://a.cognitiveservices.azure.cn/openai/v1":       StyleAzureV1,
+		"https://a.services.ai.azure.com":                      StyleAzure,
+		"https://a.services.ai.azure.com/openai/v1/":           StyleAzureV1,
+		"https://a.services.ai.azure.com/models":               StyleAzureV1,
+		"https://a.services.ai.azure.com/api/projects/p":       StyleAzureV1,
+		"https://api.openai.com":                               StyleOpenAI,
+		"https://openai.azure.com.example":                     StyleOpenAI,
+		"https://notazure.us":                                  StyleOpenAI,
+		"http://127.0.0.1:8000/v1":                             StyleOpenAI,
+		"http://127.0.0.1:8000/api/projects/p/openai.azure.us": StyleOpenAI,
+	} {
+		c, err := parse("c.yaml", deploymentsBase("a, endpoint: \""+endpoint+"\", model: m"))
+		if err != nil {
+			t.Errorf("%s: %v", endpoint, err)
+			continue
+		}
+		if got := c.Deployments[0].Style; got != want {
+			t.Errorf("%s is of style %s, want %s", endpoint, got, want)
+		}
+	}
+}

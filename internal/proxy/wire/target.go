@@ -66,8 +66,10 @@ func ParseTarget(style Family, endpoint, deployment, version string) (Target, er
 		if deployment == "" {
 			return Target{}, errors.New("deployment is missing: a path of style azure names it")
 		}
+		prefix = strings.TrimSuffix(prefix, "/models") // of Foundry's model inference
 		prefix = strings.TrimSuffix(prefix, "/openai") + "/openai"
 	case AzureV1:
+		prefix = strings.TrimSuffix(prefix, "/models")
 		prefix = strings.TrimSuffix(prefix, "/openai/v1")
 		prefix = strings.TrimSuffix(prefix, "/openai") + "/openai/v1"
 	default:
