@@ -101,6 +101,9 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		return false, new(wire.UnknownPath())
 	}
 	f.req.Route = path.Route()
+	if wire.WantsWebSocket(f.r.Header) {
+		return false, new(wire.NoWebSocket())
+	}
 	if e := who.access.check(&path, f.r.Method); e != nil {
 		return false, e
 	}
@@ -183,7 +186,7 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	}
 	ask, err := wire.ReadAsk(f.call.Path.API, body)
 	if err != nil {
-		return badRequest(err)
+		return f.badBody(err)
 	}
 	f.call.Ask, f.includesUsage = &ask, ask.IncludeUsage
 	ask.Fill(&f.req)
@@ -192,6 +195,18 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
 	hints.Fill(&f.req)
 	return nil
+}
+
+// badBody is badRequest for an error of the body, which may be in another character
+// encoding than JSON's.
+func (f *flight) badBody(err error) *wire.Error {
+	var bad *wire.BadRequest
+	if errors.As(err, &bad) && bad.Code == wire.CodeInvalidJSON {
+		if charset := wire.Charset(f.r.Header); charset != "" {
+			return new(wire.UnsupportedEncoding(charset))
+		}
+	}
+	return badRequest(err)
 }
 
 // choosePool finds the pool that the path or the body names, or that holds
