@@ -193,7 +193,7 @@ type Caller struct {
 // Routing is how a deployment is picked within a tier.
 type Routing struct {
 	Strategy    string `yaml:"strategy" default:"weighted" enum:"weighted|least_outstanding|affinity" doc:"By weight, by fewest outstanding tokens, or by prompt prefix for prompt cache hits."`
-	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool; with several pools, such requests get an error."`
+	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool that the caller may use; with several, such requests get an error."`
 	MaxHops     int    `yaml:"max_hops" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as a loop."`
 }
 

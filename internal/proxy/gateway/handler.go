@@ -188,6 +188,11 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	if err != nil {
 		return f.badBody(err)
 	}
+	if ask.API == spillway.APIOther && len(body) > 0 && ask.Model == "" {
+		if err := ask.ReadForm(f.r.Header.Get(wire.HeaderContentType), body); err != nil {
+			return badRequest(err)
+		}
+	}
 	f.call.Ask, f.includesUsage = &ask, ask.IncludeUsage
 	ask.Fill(&f.req)
 	f.req.Unsized = wire.Unsized(ask.API, body)
@@ -228,7 +233,7 @@ func (f *flight) choosePool(access *permissions) *wire.Error {
 	case holder != nil:
 		f.pool = holder
 	default:
-		f.pool = access.usable(f.snap.def)
+		f.pool = f.snap.defaultPool(access)
 	}
 	f.req.Model = name
 	if f.pool == nil {

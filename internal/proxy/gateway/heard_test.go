@@ -9,6 +9,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/policy"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
 // heard is what a deployment was asked.
@@ -50,6 +51,61 @@ func TestClientVersion(t *testing.T) {
 		for i, want := range []string{"2025-01-01-preview", "2024-10-21", "2024-10-21"} {
 			if got := (*asked)[i].uri; got != "/openai/deployments/other-1/chat/completions?api-version="+want {
 				t.Errorf("request %d went to %s, want version %s", i+1, got, want)
+			}
+		}
+	})
+}
+
+// TestFormModel selects the pool of a form by its field model, which names the
+// deployment upstream.
+func TestFormModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked *[]heard
+		w := newWorld(t, one(), func(w *world) {
+			asked = w.addPool("whisper-1")
+			w.cfg.DefaultPool = "gpt-4o-mini"
+			to := w.cfg.Upstreams["whisper-1-1"]
+			to.Target, _ = wire.ParseTarget(wire.AzureV1, "http://whisper-1.test", "whisper-1-1", "")
+			w.cfg.Upstreams["whisper-1-1"] = to
+		})
+		form := func(model string) string {
+			return "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n" + model + "\r\n--b--\r\n"
+		}
+		const kind, path = "multipart/form-data; boundary=b", "/v1/audio/transcriptions"
+		w.want(w.do(http.MethodPost, path, form("whisper-1"), "Content-Type", kind), 200)
+		if got := *asked; len(got) != 1 || got[0].uri != "/openai/v1/audio/transcriptions" || got[0].contentType != kind || got[0].body != form("whisper-1-1") {
+			t.Errorf("asked %q", got)
+		}
+		w.want(w.do(http.MethodPost, path, form("whisper-2"), "Content-Type", kind), 404)
+		if rec := w.rec.records[0]; rec.Model != "whisper-1" || rec.Pool != "whisper-1" {
+			t.Errorf("model %s, pool %s", rec.Model, rec.Pool)
+		}
+	})
+}
+
+// TestOnlyPool serves requests that name no model from the only pool that the caller may
+// use, without a model in the body of what has none.
+func TestOnlyPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked *[]heard
+		w := newWorld(t, one(), func(w *world) {
+			asked = w.addPool("other")
+			w.cfg.Callers = append(w.cfg.Callers, Caller{
+				Name: "limited", Keys: []string{"limited"}, Class: w.class, Access: Access{Operations: []string{"*"}, Pools: []string{"other"}},
+			}, Caller{
+				Name: "shut out", Keys: []string{"shut out"}, Class: w.class, Access: Access{Operations: []string{"*"}, Pools: []string{}},
+			})
+		})
+		const batch = `{"input_file_id":"file-1","endpoint":"/v1/chat/completions"}`
+		w.want(w.do(http.MethodPost, "/v1/batches", batch, "api-key", "limited"), 200)
+		if got := *asked; len(got) != 1 || got[0].uri != "/openai/batches?api-version=2024-10-21" || got[0].body != batch {
+			t.Errorf("asked %q", got)
+		}
+		for _, key := range []string{"demo", "shut out"} {
+			got := w.do(http.MethodPost, "/v1/batches", batch, "api-key", key)
+			w.want(got, 400)
+			if e := w.completion(got.body).Error; e.Code != "missing_required_parameter" {
+				t.Errorf("%s: %s", key, got.body)
 			}
 		}
 	})

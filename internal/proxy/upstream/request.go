@@ -89,7 +89,7 @@ func (a *Attempt) encode() {
 		Tokens:       a.grant,
 		IncludeUsage: wantUsage,
 	}
-	if d.target.ModelInBody(c.Path) {
+	if d.target.ModelInBody(c.Path) && (c.Ask.Model != "" || c.Path.TakesModel()) {
 		patch.Model = d.target.Deployment
 	}
 	room := c.Buffers.GetBody(len(a.body.B) + patchRoom)

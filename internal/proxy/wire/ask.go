@@ -40,16 +40,18 @@ type Ask struct {
 	// prompt_cache_key, the same in every process; 0 means none.
 	Affinity uint64
 
-	object    bool // the body is an object, so it can be patched
-	open      int  // offset after the opening brace
-	members   int  // of the body
-	model     member
-	stream    member
-	limits    [3]member // by limitNames
-	options   member    // stream_options
-	optOpen   int       // offset after its brace; 0 when it is null
-	optEmpty  bool      // it has no members
-	withUsage member    // stream_options.include_usage
+	formDelimiter string // of the parts, if the body is a multipart form
+	formModel     span   // the value of its field model
+	object        bool   // the body is an object, so it can be patched
+	open          int    // offset after the opening brace, or of a form's first delimiter
+	members       int    // of the body
+	model         member
+	stream        member
+	limits        [3]member // by limitNames
+	options       member    // stream_options
+	optOpen       int       // offset after its brace; 0 when it is null
+	optEmpty      bool      // it has no members
+	withUsage     member    // stream_options.include_usage
 }
 
 // member is the position of one object member, as byte offsets; a zero key means

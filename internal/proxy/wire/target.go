@@ -159,6 +159,12 @@ func isDeploymentOperation(operation string) bool {
 	return false
 }
 
+// TakesModel reports whether the body of a request for p has a model. The bodies of
+// files, batches and other objects have none.
+func (p Path) TakesModel() bool {
+	return p.API != spillway.APIOther || isDeploymentOperation(p.Operation) || p.Operation == compact || p.Operation == inputTokens
+}
+
 // withoutOwnParams removes from a raw query what is ours to set: the api-version, and
 // credentials.
 func withoutOwnParams(query string) string {
