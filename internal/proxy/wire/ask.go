@@ -34,7 +34,8 @@ type Ask struct {
 	PreviousResponseID string
 
 	// PromptBytes is the size of what becomes prompt tokens: messages, input,
-	// prompt, instructions, tools. An embedded file counts as fileBytes.
+	// prompt, instructions, tools, without white space around values, and escapes as
+	// what they stand for. An embedded file counts as fileBytes.
 	PromptBytes int
 	// Affinity is a hash of the prompt's cacheable prefix and of
 	// prompt_cache_key, the same in every process; 0 means none.

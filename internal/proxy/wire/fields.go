@@ -127,11 +127,11 @@ func storeMember(at, m *member, end int) bool {
 
 // promptPart reads a value that becomes prompt tokens.
 func (r *reader) promptPart(at *span) bool {
-	r.dataURLs, r.dataBytes = 0, 0
+	r.files, r.fileBytes, r.idleBytes = 0, 0, 0
 	at.start = r.pos
 	ok := r.value()
 	at.end = r.pos
-	r.ask.PromptBytes += at.end - at.start - r.dataBytes + r.dataURLs*fileBytes
+	r.ask.PromptBytes += at.end - at.start - r.fileBytes - r.idleBytes + r.files*fileBytes
 	return ok
 }
 
