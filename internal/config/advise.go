@@ -67,7 +67,7 @@ func (d *decoder) advise(c *Config) {
 			d.addAt(path+".api_version", "is older than reasoning models accept", "use "+defaults.ReasoningAPIVersion+" or newer, or remove it")
 		}
 		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
-			d.addAt(path+".model", "has no published provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
+			d.addAt(path+".model", "has no published provisioned throughput as of "+models.FiguresAsOf+": it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
 		}
 	}
 	for path, missing := range map[string]bool{
@@ -103,7 +103,7 @@ func (c *Config) InEffect() *Config {
 		d := models.Fill(x.policy())
 		x.TokensPerSecond = d.TokensPerSecond
 		if x.Kind == "provisioned" {
-			x.InputTPMPerPTU, x.OutputRatio = d.InputTPMPerPTU, d.OutputRatio
+			x.InputTPMPerPTU, x.OutputRatio, x.CachedRatio = d.InputTPMPerPTU, d.OutputRatio, d.CachedRatio
 		}
 	}
 	return &filled

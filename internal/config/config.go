@@ -107,6 +107,7 @@ type Deployment struct {
 	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one response, used until there are enough samples; 0 selects the model's published target."`
 	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 selects the model's published figure."`
 	OutputRatio     float64       `yaml:"output_ratio" min:"0" doc:"Input tokens that one output token counts as; 0 selects the model's published figure."`
+	CachedRatio     float64       `yaml:"cached_ratio" min:"0" max:"1" doc:"What a cached input token counts as, relative to another input token; 0 selects the model's published figure, which is 0 for most models."`
 	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 selects the default of the policy core."`
 	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Azure deployment type by processing location, which decides the published price."`
 	Price           *Price        `yaml:"price" doc:"Price, where your contract differs from the published one."`
