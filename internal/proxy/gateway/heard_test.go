@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
@@ -109,4 +112,37 @@ func TestOnlyPool(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLeastLimit never sends a limit that is below what the API accepts, however little
+// fits before the deadline; a client's own stays.
+func TestLeastLimit(t *testing.T) {
+	for _, tt := range []struct {
+		ask    string
+		window time.Duration
+		want   string
+	}{
+		{`,"max_tokens":500`, 2500 * time.Millisecond, `"max_tokens":500`},
+		{`,"max_tokens":5`, 2500 * time.Millisecond, `"max_tokens":5`},
+		{`,"max_tokens":500`, 4 * time.Second, `"max_tokens":`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked *[]heard
+			w := newWorld(t, one(), func(w *world) {
+				asked = w.addPool("other")
+				w.class.Window, w.class.Budget.Mode = tt.window, spillway.BudgetClamp
+			})
+			w.want(w.do(http.MethodPost, "/openai/deployments/other/chat/completions", chat("1", tt.ask)), 200)
+			var sent struct {
+				MaxTokens int `json:"max_tokens"`
+			}
+			body := (*asked)[0].body
+			if err := json.Unmarshal([]byte(body), &sent); err != nil || !strings.Contains(body, tt.want) || sent.MaxTokens > 5 && sent.MaxTokens < 16 {
+				t.Errorf("%s, %v: sent %s", tt.ask, tt.window, body)
+			}
+			if tt.window > 3*time.Second && (sent.MaxTokens < 16 || sent.MaxTokens >= 500) {
+				t.Errorf("%d tokens do not show that the limit is lowered at all", sent.MaxTokens)
+			}
+		})
+	}
 }
