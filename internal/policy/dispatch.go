@@ -302,7 +302,12 @@ func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant
 
 // fragile reports whether a response from d is worthless when it is cut short.
 func (f *Flight) fragile(d *deployment) bool {
-	return f.req.Structured || f.req.Tools || f.req.Reasoning || d.Reasoning
+	return f.req.Structured || f.req.Tools || f.reasons(d)
+}
+
+// reasons reports whether a response from d may spend hidden tokens.
+func (f *Flight) reasons(d *deployment) bool {
+	return f.req.Reasoning || d.Reasoning && !f.req.NoReasoning
 }
 
 // missesObjective reports whether d's measured median is slower than the request's

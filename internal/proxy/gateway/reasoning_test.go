@@ -34,16 +34,22 @@ func TestUnknownReasoningModel(t *testing.T) {
 
 // TestEffortNone caps a request that turns reasoning off like any other.
 func TestEffortNone(t *testing.T) {
-	for effort, want := range map[string]int{"none": 40, "low": 100} {
-		t.Run(effort, func(t *testing.T) {
+	for _, tt := range []struct {
+		effort    string
+		reasoning bool // of the deployment
+		want      int
+	}{{"none", false, 40}, {"none", true, 40}, {"low", false, 100}} {
+		t.Run(tt.effort, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, []fleet.Deployment{deployment("own")}, func(w *world) {
+				d := deployment("own")
+				d.Reasoning = tt.reasoning
+				w := newWorld(t, []fleet.Deployment{d}, func(w *world) {
 					w.class.Budget = spillway.BudgetRule{Mode: spillway.BudgetClamp, MaxOutputTokens: 40}
 				})
-				got := w.post(chat("100", `,"reasoning_effort":"`+effort+`"`))
+				got := w.post(chat("100", `,"reasoning_effort":"`+tt.effort+`"`))
 				w.want(got, 200)
-				if n := w.completion(got.body).Usage.CompletionTokens; n != want {
-					t.Errorf("%d tokens, want %d", n, want)
+				if n := w.completion(got.body).Usage.CompletionTokens; n != tt.want {
+					t.Errorf("%d tokens, want %d", n, tt.want)
 				}
 				w.idle()
 			})
