@@ -289,7 +289,7 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 	rec := spillway.Record{
 		ID: f.call.ID, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
 		Route: f.req.Route, API: f.call.Path.API, Stream: f.req.Stream, Choices: 1, AskTokens: f.req.AskTokens,
-		Outcome: outcome, Refusal: refusal, Status: status,
+		ServiceTier: f.req.ServiceTier, Outcome: outcome, Refusal: refusal, Status: status,
 		TraceParent: f.req.TraceParent, E2E: f.g.deps.Now().Sub(f.accepted),
 	}
 	if f.req.Class != nil {

@@ -146,3 +146,21 @@ func TestLeastLimit(t *testing.T) {
 		})
 	}
 }
+
+// TestServiceTier records the service tier that requests ask for.
+func TestServiceTier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, one(), nil)
+		tiers := []string{"flex", "ultrafast", "platinum", ""}
+		for _, tier := range tiers {
+			w.want(w.post(chat("1", `,"service_tier":"`+tier+`"`)), 200)
+		}
+		w.want(w.do(http.MethodPost, "/openai/deployments/unknown/chat/completions", chat("1", `,"service_tier":"priority"`)), 404)
+		w.idle()
+		for i, want := range []string{"flex", "ultrafast", "other", "", "priority"} {
+			if got := w.rec.records[i].ServiceTier; got != want {
+				t.Errorf("request %d: tier %q, want %q", i+1, got, want)
+			}
+		}
+	})
+}

@@ -110,7 +110,7 @@ func (r *reader) readServiceTier() bool {
 	var tier string
 	ok := r.readText("service_tier", &tier)
 	switch tier {
-	case "", "auto", "default", "flex", "priority", "scale":
+	case "", "auto", "default", "fast", "flex", "priority", "scale", "ultrafast":
 		r.ask.ServiceTier = tier
 	default:
 		r.ask.ServiceTier = "other"
