@@ -50,16 +50,12 @@ type Attempt struct {
 	asksUsage  bool // we put stream_options into the request
 	// refusedUsage says that the deployment refused stream_options.
 	refusedUsage bool
-	// sendsMaxTokens says that the request has max_tokens in chat, and
-	// refusedMaxTokens that the deployment refused it.
-	sendsMaxTokens   bool
-	refusedMaxTokens bool
-	unsent           bool // no connection was found for the request
-	unreadable       bool // the response cannot be parsed
-	canceled         bool // nothing more is expected of it
-	cut              bool // the response ends where it was cut
-	forwarding       bool // the caller reads the response with Next
-	responseOpen     bool // the content is complete and the HTTP response has not ended
+	unsent       bool // no connection was found for the request
+	unreadable   bool // the response cannot be parsed
+	canceled     bool // nothing more is expected of it
+	cut          bool // the response ends where it was cut
+	forwarding   bool // the caller reads the response with Next
+	responseOpen bool // the content is complete and the HTTP response has not ended
 
 	ctx           context.Context
 	stop          context.CancelFunc
@@ -86,6 +82,7 @@ type Attempt struct {
 	reported       int64            // tokens that were reported
 	signals        spillway.Signals // of the response's header
 	servedBy       string           // likewise
+	tokenLimit     tokenLimit
 }
 
 // prepare prepares an attempt.

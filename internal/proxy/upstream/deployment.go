@@ -87,13 +87,13 @@ type Deployment struct {
 // endpoint is what was learned of a deployment's endpoint. It outlives a reload
 // that leaves the endpoint as it was.
 type endpoint struct {
-	dials *dialLimiter
-	// refusesUsage is set once the endpoint has refused stream_options, as old
-	// api-versions do; from then on streams are not asked for their usage.
-	refusesUsage atomic.Bool
 	// refusesMaxTokens is set once the endpoint has refused max_tokens in chat, as
 	// reasoning models do.
 	refusesMaxTokens atomic.Bool
+	dials            *dialLimiter
+	// refusesUsage is set once the endpoint has refused stream_options, as old
+	// api-versions do; from then on streams are not asked for their usage.
+	refusesUsage atomic.Bool
 }
 
 // cachedURL is where a deployment serves a path and query of a client's.
