@@ -35,6 +35,7 @@ func TestEncodedBody(t *testing.T) {
 		"gzip":                 {chatPath, good, "gzip", "", 200, ""},
 		"gzip by another name": {chatPath, good, "X-GZip", "", 200, ""},
 		"gzip in two members":  {chatPath, gzipped(`{"messages":[{"role":"user",`) + gzipped(`"content":"[[tokens=5]]"}]}`), "gzip", "", 200, ""},
+		"gzip of a stream":     {chatPath, gzipped(chat("5", `,"stream":true`)), "gzip", "", 200, ""},
 		"identity":             {chatPath, chat("5", ""), "identity", "", 200, ""},
 		"a bomb":               {chatPath, gzipped(spaces), "gzip", "", 413, "request_too_large"},
 		"not gzip":             {chatPath, chat("5", ""), "gzip", "", 400, "invalid_encoding"},
