@@ -26,11 +26,12 @@ type Deployment struct {
 	Region string
 	Kind   Kind
 
-	// Provisioned capacity. Zero InputTPMPerPTU, OutputRatio and MeterDepth
-	// take the model's published figures.
+	// Provisioned capacity. Zero InputTPMPerPTU, OutputRatio, CachedRatio and
+	// MeterDepth take the model's published figures.
 	PTU            int
 	InputTPMPerPTU int           // input tokens per minute that one PTU buys
 	OutputRatio    float64       // input tokens that one output token weighs
+	CachedRatio    float64       // what a cached input token weighs, as a part of another's
 	MeterDepth     time.Duration // drain time that equals 100% utilization
 
 	// Standard capacity per minute; 0 means not limited.

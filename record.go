@@ -25,6 +25,7 @@ type Record struct {
 	Structured      bool
 	Tools           bool
 	Choices         int
+	ServiceTier     string // that the request asks for; "" when it names none
 	ClientRetry     int
 	AskTokens       int
 	PromptEstimate  int // tokens

@@ -47,7 +47,10 @@ type Request struct {
 	Unsized    bool // BodyBytes does not bound the prompt's tokens: images, files, stored conversations
 	Structured bool // response_format or a text format that must parse
 	Tools      bool // tools are offered
-	Reasoning  bool // reasoning settings are present
+	Reasoning  bool // reasoning settings are present that do not turn it off
+	// NoReasoning says that reasoning is turned off: also a reasoning model spends no
+	// hidden tokens.
+	NoReasoning bool
 
 	// ServiceTier is the tier that the request asks for; "" means the default.
 	ServiceTier string

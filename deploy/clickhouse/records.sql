@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS requests
     `structured` Bool,
     `tools` Bool,
     `choices` Int64,
+    `service_tier` LowCardinality(String),
     `client_retry` Int64,
     `ask_tokens` Nullable(Int64),
     `prompt_estimate_tokens` Int64,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spillway-ai/spillway/internal/defaults"
 	"github.com/spillway-ai/spillway/internal/models"
 )
 
@@ -59,8 +60,14 @@ func (d *decoder) advise(c *Config) {
 			d.literal(path+".auth.api_key", x.Auth.APIKey)
 			d.literal(path+".auth.bearer", x.Auth.Bearer)
 		}
+		if !x.Reasoning && models.Reasons(x.Model) {
+			d.addAt(path+".reasoning", "is false for a reasoning model: it accepts only max_completion_tokens, and a lowered limit can end its responses before the text begins", "remove it")
+		}
+		if x.Reasoning && x.APIVersion != "" && x.APIVersion < defaults.ReasoningAPIVersion[:len("2006-01-02")] {
+			d.addAt(path+".api_version", "is older than reasoning models accept", "use "+defaults.ReasoningAPIVersion+" or newer, or remove it")
+		}
 		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
-			d.addAt(path+".model", "has no published provisioned throughput: it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
+			d.addAt(path+".model", "has no published provisioned throughput as of "+models.FiguresAsOf+": it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
 		}
 	}
 	for path, missing := range map[string]bool{
@@ -96,7 +103,7 @@ func (c *Config) InEffect() *Config {
 		d := models.Fill(x.policy())
 		x.TokensPerSecond = d.TokensPerSecond
 		if x.Kind == "provisioned" {
-			x.InputTPMPerPTU, x.OutputRatio = d.InputTPMPerPTU, d.OutputRatio
+			x.InputTPMPerPTU, x.OutputRatio, x.CachedRatio = d.InputTPMPerPTU, d.OutputRatio, d.CachedRatio
 		}
 	}
 	return &filled

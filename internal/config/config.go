@@ -93,7 +93,7 @@ type Deployment struct {
 	Endpoint        string        `yaml:"endpoint" required:"true" doc:"Base URL, such as https://eastus.openai.azure.com."`
 	Deployment      string        `yaml:"deployment" doc:"Name of the Azure deployment, or the model name to send with other styles. When empty, the model."`
 	Style           string        `yaml:"style" enum:"azure|azure-v1|openai" doc:"Paths and parameters of the endpoint. When empty: azure if the endpoint is one of Azure's or api_version is set, else openai."`
-	APIVersion      string        `yaml:"api_version" doc:"Azure's api-version, only for style azure. When empty, 2024-10-21."`
+	APIVersion      string        `yaml:"api_version" doc:"Azure's api-version, only for style azure. When empty, the version that the client sends, or a newer one where the request needs it; 2024-10-21 for clients that send none."`
 	Model           string        `yaml:"model" required:"true" doc:"Model that it serves; selects the published speed and capacity."`
 	Kind            string        `yaml:"kind" default:"standard" enum:"standard|provisioned" doc:"How its capacity is sold: by tokens per minute, or by PTU."`
 	PTU             int           `yaml:"ptu" min:"0" max:"1000000" doc:"Provisioned throughput units. Required by kind provisioned."`
@@ -102,11 +102,12 @@ type Deployment struct {
 	Region          string        `yaml:"region" doc:"Region, for records."`
 	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share of its tier's requests, relative to the other deployments."`
 	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Maximum attempts in flight; 0 is unlimited."`
-	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens."`
+	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens. When empty, whether the name of the model is one of a reasoning model: o-series, GPT from 5 on except its chat variants, codex."`
 	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Largest output limit that the model accepts; it bounds the limit that is set for clients without one. 0 selects 4096, which every chat model accepts."`
 	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one response, used until there are enough samples; 0 selects the model's published target."`
 	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 selects the model's published figure."`
 	OutputRatio     float64       `yaml:"output_ratio" min:"0" doc:"Input tokens that one output token counts as; 0 selects the model's published figure."`
+	CachedRatio     float64       `yaml:"cached_ratio" min:"0" max:"1" doc:"What a cached input token counts as, relative to another input token; 0 selects the model's published figure, which is 0 for most models."`
 	MeterDepth      time.Duration `yaml:"meter_depth" min:"0s" doc:"Drain time that equals 100% utilization of a provisioned deployment; 0 selects the default of the policy core."`
 	Scope           string        `yaml:"scope" default:"global" enum:"global|data-zone|regional" doc:"Azure deployment type by processing location, which decides the published price."`
 	Price           *Price        `yaml:"price" doc:"Price, where your contract differs from the published one."`
@@ -193,7 +194,7 @@ type Caller struct {
 // Routing is how a deployment is picked within a tier.
 type Routing struct {
 	Strategy    string `yaml:"strategy" default:"weighted" enum:"weighted|least_outstanding|affinity" doc:"By weight, by fewest outstanding tokens, or by prompt prefix for prompt cache hits."`
-	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool; with several pools, such requests get an error."`
+	DefaultPool string `yaml:"default_pool" doc:"Pool of requests that name no model. When empty: the only pool that the caller may use; with several, such requests get an error."`
 	MaxHops     int    `yaml:"max_hops" min:"1" max:"16" doc:"Gateways that a request may pass before it counts as a loop."`
 }
 

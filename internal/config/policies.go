@@ -68,7 +68,7 @@ func (p *Deployment) policy() spillway.Deployment {
 	return spillway.Deployment{
 		Name: p.Name, Model: p.Model, Region: p.Region,
 		Kind: pick(p.Kind, spillway.Standard, spillway.Provisioned),
-		PTU:  p.PTU, InputTPMPerPTU: p.InputTPMPerPTU, OutputRatio: p.OutputRatio, MeterDepth: p.MeterDepth,
+		PTU:  p.PTU, InputTPMPerPTU: p.InputTPMPerPTU, OutputRatio: p.OutputRatio, CachedRatio: p.CachedRatio, MeterDepth: p.MeterDepth,
 		TPM: p.TPM, RPM: p.RPM,
 		TokensPerSecond: p.TokensPerSecond, Weight: p.Weight, MaxInFlight: p.MaxInFlight,
 		MaxOutputTokens: p.MaxOutputTokens, Reasoning: p.Reasoning,

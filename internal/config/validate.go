@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spillway-ai/spillway/internal/defaults"
+	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // derive fills in the defaults that depend on other options.
@@ -25,11 +25,11 @@ func (d *decoder) derive(c *Config) {
 		if p.Style == "" {
 			p.Style = styleOf(p)
 		}
-		if p.Style == StyleAzure && p.APIVersion == "" {
-			p.APIVersion = defaults.APIVersion
-		}
 		if p.Deployment == "" {
 			p.Deployment = p.Model
+		}
+		if _, given := d.paths[fmt.Sprintf("deployments[%d].reasoning", i)]; !given {
+			p.Reasoning = models.Reasons(p.Model)
 		}
 	}
 }
@@ -40,12 +40,19 @@ func styleOf(p *Deployment) string {
 	switch {
 	case p.APIVersion != "":
 		return StyleAzure
-	case err != nil || !strings.HasSuffix(u.Hostname(), ".azure.com"):
+	case err != nil || !isAzure(u.Hostname()):
 		return StyleOpenAI
-	case strings.HasSuffix(u.Path, "/openai/v1"):
+	case strings.HasSuffix(u.Path, "/openai/v1"), strings.HasSuffix(u.Path, "/models"), strings.Contains(u.Path, "/api/projects/"):
 		return StyleAzureV1
 	}
 	return StyleAzure
+}
+
+// isAzure reports whether a host is one of Azure's clouds: the public one, that of the
+// US government, or that of China.
+func isAzure(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.HasSuffix(host, ".azure.com") || strings.HasSuffix(host, ".azure.us") || strings.HasSuffix(host, ".azure.cn")
 }
 
 // validate checks what no option can tell alone.

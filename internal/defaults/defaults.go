@@ -27,6 +27,8 @@ const (
 	ConnectTimeout = 5 * time.Second
 	// APIVersion is a stable api-version of Azure. It knows stream_options.
 	APIVersion = "2024-10-21"
+	// ReasoningAPIVersion is the first api-version that reasoning models accept.
+	ReasoningAPIVersion = "2024-12-01-preview"
 )
 
 // Outputs of records.

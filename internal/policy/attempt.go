@@ -191,7 +191,7 @@ func (f *Flight) hung(now time.Time, a *attempt) bool {
 // can be shorter than the patience, which has a lower bound so that requests do not
 // move without need.
 func (f *Flight) hungAfter(now time.Time, a *attempt) time.Duration {
-	if f.req.Reasoning || a.deployment.Reasoning {
+	if f.reasons(a.deployment) {
 		return a.patience
 	}
 	return min(max(ttftPatience*a.deployment.speed.TTFT(now, a.load, 0.99), minSilence), a.patience)
@@ -294,7 +294,7 @@ const DefaultSilenceTimeout = time.Minute
 
 func (f *Flight) firstTokenPatience(now time.Time, d *deployment) time.Duration {
 	q := ttftPatience * d.speed.TTFT(now, d.meter.Level(now), 0.99)
-	if f.req.Reasoning || d.Reasoning {
+	if f.reasons(d) {
 		return max(q, reasoningPatience)
 	}
 	return min(max(q, minTTFTPatience), maxTTFTPatience)
@@ -304,7 +304,7 @@ func (f *Flight) firstTokenPatience(now time.Time, d *deployment) time.Duration 
 // now, bounded by the time that another deployment needs to serve the request before
 // the deadline; at most half of the time left is for the others.
 func (f *Flight) boundedPatience(now time.Time, a *attempt) time.Duration {
-	if f.cutAt.IsZero() || f.req.Reasoning || a.deployment.Reasoning {
+	if f.cutAt.IsZero() || f.reasons(a.deployment) {
 		return a.patience
 	}
 	need, any := time.Duration(0), false

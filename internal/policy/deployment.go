@@ -73,7 +73,7 @@ func newDeployment(cfg Config, d spillway.Deployment, known *deployment) *deploy
 // capacityOf is the part of a deployment that its meter depends on.
 func capacityOf(d spillway.Deployment) spillway.Deployment {
 	return spillway.Deployment{
-		Kind: d.Kind, PTU: d.PTU, InputTPMPerPTU: d.InputTPMPerPTU, OutputRatio: d.OutputRatio,
+		Kind: d.Kind, PTU: d.PTU, InputTPMPerPTU: d.InputTPMPerPTU, OutputRatio: d.OutputRatio, CachedRatio: d.CachedRatio,
 		MeterDepth: d.MeterDepth, TPM: d.TPM, RPM: d.RPM,
 	}
 }

@@ -33,8 +33,9 @@ const (
 	rightSizeRoom = 2
 )
 
-// minResponses is the least max_output_tokens that the Responses API accepts.
-const minResponses = 16
+// minOutput is the least output limit that is set for a client: the Responses API, and
+// chat of reasoning models, accept none below it.
+const minOutput = 16
 
 // dispatch sends the next attempt to a deployment, waits, or gives up. Deployments
 // that meet the objectives and the budget come first; when there is none, those
@@ -280,7 +281,7 @@ func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant
 		Window:      f.record.Window,
 		Ask:         f.req.AskTokens,
 		Choices:     f.req.Choices,
-		MinTokens:   1,
+		MinTokens:   minOutput,
 		Stream:      f.req.Stream,
 		Fragile:     f.fragile(d),
 		MaxTokens:   d.MaxOutputTokens,
@@ -288,9 +289,6 @@ func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant
 		TBT:         d.speed.TBT(now, level, q),
 		FastTTFT:    fastTTFT,
 		FastTBT:     fastTBT,
-	}
-	if f.req.API == spillway.APIResponses {
-		in.MinTokens = minResponses
 	}
 	switch {
 	case !strict && in.Rule.Mode == spillway.BudgetClamp:
@@ -303,7 +301,12 @@ func (f *Flight) compute(now time.Time, d *deployment, strict bool) budget.Grant
 
 // fragile reports whether a response from d is worthless when it is cut short.
 func (f *Flight) fragile(d *deployment) bool {
-	return f.req.Structured || f.req.Tools || f.req.Reasoning || d.Reasoning
+	return f.req.Structured || f.req.Tools || f.reasons(d)
+}
+
+// reasons reports whether a response from d may spend hidden tokens.
+func (f *Flight) reasons(d *deployment) bool {
+	return f.req.Reasoning || d.Reasoning && !f.req.NoReasoning
 }
 
 // missesObjective reports whether d's measured median is slower than the request's
@@ -328,7 +331,7 @@ func (f *Flight) plan(now time.Time, d *deployment, g budget.Grant) plan {
 	}
 	if rightSize := f.mayRightSize(now, d); rightSize || p.grant == 0 {
 		learned := f.lengths.Quantile(0.99)
-		limit := max(rightSizeRoom*learned.Tokens, minResponses)
+		limit := max(rightSizeRoom*learned.Tokens, minOutput)
 		switch {
 		case rightSize && learned.Complete >= minLearned && !learned.AtLeast && (p.grant == 0 || limit < p.grant):
 			p.grant = limit

@@ -14,6 +14,7 @@ func (f *Flight) recordBegin(now time.Time) {
 	r.ID, r.Time, r.Pool, r.Policy = q.ID, now, f.engine.cfg.Pool.Name, f.engine.cfg.Version
 	r.Caller, r.Tenant, r.Class, r.Model, r.Route, r.API = q.Caller, q.Tenant, q.Class.Name, q.Model, q.Route, q.API
 	r.Stream, r.Structured, r.Tools, r.Choices = q.Stream, q.Structured, q.Tools, q.Choices
+	r.ServiceTier = q.ServiceTier
 	r.ClientRetry, r.AskTokens, r.PromptEstimate = q.ClientRetry, q.AskTokens, f.prompt
 	r.Mode, r.TraceParent = q.Class.Budget.Mode, q.TraceParent
 	r.TTFTObjective = cmp.Or(q.TTFT, q.Class.Objective.TTFT)

@@ -190,7 +190,7 @@ func (s *Server) charge(ask *Ask, p *Plan) {
 	s.prompts.sum += prompt
 	s.decode += f.rate
 	if s.d.Kind == spillway.Provisioned {
-		s.ptu.add(prompt + f.reserved)
+		s.ptu.add(prompt + s.d.CachedRatio*float64(p.CachedTokens) + f.reserved)
 	} else {
 		s.tokens.used += ask.PromptTokens + reserve
 	}

@@ -86,10 +86,20 @@ func StyleOf(endpoint string) wire.Family {
 		return wire.AzureV1
 	case strings.HasSuffix(path, "/openai"):
 		return wire.Azure
-	case path == "" && (strings.HasSuffix(host, ".openai.azure.com") || strings.HasSuffix(host, ".cognitiveservices.azure.com")):
+	case path == "" && isAzure(host):
 		return wire.Azure
 	}
 	return wire.OpenAI
+}
+
+// isAzure reports whether a host is a model endpoint of one of Azure's clouds.
+func isAzure(host string) bool {
+	for _, cloud := range [...]string{".azure.com", ".azure.us", ".azure.cn"} {
+		if name, ok := strings.CutSuffix(strings.ToLower(host), cloud); ok {
+			return strings.HasSuffix(name, ".openai") || strings.HasSuffix(name, ".cognitiveservices") || strings.HasSuffix(name, ".services.ai")
+		}
+	}
+	return false
 }
 
 // withDefaults returns o with every default in its place.

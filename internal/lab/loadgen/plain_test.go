@@ -122,6 +122,8 @@ func TestOptions(t *testing.T) {
 	}
 	for endpoint, want := range map[string]wire.Family{
 		"http://127.0.0.1:8080": wire.OpenAI, "https://x.openai.azure.com": wire.Azure, "https://x.openai.azure.com/openai/v1/": wire.AzureV1,
+		"https://x.openai.azure.us": wire.Azure, "https://x.openai.azure.cn/": wire.Azure, "https://x.services.ai.azure.com": wire.Azure,
+		"https://x.azure.com": wire.OpenAI, "https://openai.azure.us.test": wire.OpenAI,
 		"http://h/openai": wire.Azure, "https://api.openai.com/v1": wire.OpenAI,
 	} {
 		if got := StyleOf(endpoint); got != want {

@@ -126,7 +126,7 @@ func (o *oracle) cost(sv *fleet.Server, call *workload.Call, seed uint64) float6
 		return math.Inf(1)
 	}
 	if d := sv.Deployment(); d.Kind == spillway.Provisioned {
-		return float64(call.PromptTokens-p.CachedTokens) + d.OutputRatio*float64(p.OutputTokens)
+		return float64(call.PromptTokens-p.CachedTokens) + d.CachedRatio*float64(p.CachedTokens) + d.OutputRatio*float64(p.OutputTokens)
 	}
 	return float64(call.PromptTokens + p.OutputTokens)
 }

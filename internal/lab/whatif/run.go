@@ -243,7 +243,7 @@ func (sv *server) usage(now time.Time, offered time.Duration) Usage {
 		Name: sv.name, Kind: d.Kind, Model: d.Model, PTU: d.PTU, Counts: sv.State(now).Counts, CachedTokens: sv.cached,
 	}
 	if capacity := float64(d.PTU) * float64(d.InputTPMPerPTU) * offered.Minutes(); d.Kind == spillway.Provisioned && capacity > 0 {
-		u.Work = (float64(u.PromptTokens-u.CachedTokens) + d.OutputRatio*float64(u.OutputTokens)) / capacity
+		u.Work = (float64(u.PromptTokens-u.CachedTokens) + d.CachedRatio*float64(u.CachedTokens) + d.OutputRatio*float64(u.OutputTokens)) / capacity
 	}
 	if d.Kind == spillway.Provisioned && sv.samples > 0 {
 		u.WorkMax = sv.workMax

@@ -179,7 +179,8 @@ func (c *Collector) worked(r *spillway.Record, a *spillway.Attempt, answers bool
 	work := 0.0
 	switch {
 	case answers:
-		work = float64(max(r.Usage.Prompt-r.Usage.Cached, 0)) + ratio*float64(r.Usage.Completion)
+		cached := c.known[a.Deployment].CachedRatio * float64(max(min(r.Usage.Cached, r.Usage.Prompt), 0))
+		work = float64(max(r.Usage.Prompt-r.Usage.Cached, 0)) + cached + ratio*float64(r.Usage.Completion)
 	case a.Tokens > 0:
 		work = float64(r.PromptEstimate) + ratio*float64(a.Tokens)
 	}

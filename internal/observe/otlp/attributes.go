@@ -85,6 +85,7 @@ func (a *attributes) identity(r *spillway.Record) {
 	a.flag(own+"stream", r.Stream)
 	a.flag(own+"structured", r.Structured)
 	a.flag(own+"tools", r.Tools)
+	a.str(own+"service_tier", r.ServiceTier)
 	a.integer(own+"client_retry", r.ClientRetry)
 	a.integer(own+"prompt_estimate_tokens", r.PromptEstimate)
 }

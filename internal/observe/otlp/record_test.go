@@ -32,7 +32,7 @@ func whole() *spillway.Record {
 	return &spillway.Record{
 		ID: "req_" + ownTrace, Time: accepted, Pool: "chat", Caller: "search", Tenant: "acme",
 		Class: "interactive", Model: "gpt-4o-mini", Route: "azure/chat", API: spillway.APIChat, Policy: "1a2b3c4d",
-		Stream: true, Structured: true, Tools: true, Choices: 2, ClientRetry: 1,
+		Stream: true, Structured: true, Tools: true, Choices: 2, ServiceTier: "flex", ClientRetry: 1,
 		AskTokens: 8000, PromptEstimate: 412, Window: time.Minute, Mode: spillway.BudgetClamp,
 		TTFTObjective: 2 * time.Second, TBTObjective: 30 * time.Millisecond,
 		BudgetTokens: 1955, BudgetBasis: spillway.BudgetMeasured, GrantTokens: 1955, ObservedGrant: 1900, Spill: spillway.SpillRefused,

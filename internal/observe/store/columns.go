@@ -55,6 +55,7 @@ func ask() []column[record] {
 		truth("structured", func(r *record) *bool { return &r.Structured }),
 		truth("tools", func(r *record) *bool { return &r.Tools }),
 		count("choices", func(r *record) *int { return &r.Choices }),
+		words("service_tier", func(r *record) *string { return &r.ServiceTier }),
 		count("client_retry", func(r *record) *int { return &r.ClientRetry }),
 		countOrNull("ask_tokens", func(r *record) *int { return &r.AskTokens }),
 		count("prompt_estimate_tokens", func(r *record) *int { return &r.PromptEstimate }),

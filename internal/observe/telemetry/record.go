@@ -57,6 +57,7 @@ func appendAsk(l *line, r *spillway.Record) {
 	if r.Choices > 1 {
 		l.integer("choices", r.Choices)
 	}
+	l.str("service_tier", r.ServiceTier)
 	l.integer("client_retry", r.ClientRetry)
 	l.integer("ask_tokens", r.AskTokens)
 	l.integer("prompt_estimate_tokens", r.PromptEstimate)

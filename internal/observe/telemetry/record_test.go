@@ -24,7 +24,7 @@ func fullRecord() *spillway.Record {
 		ID: "req-1", Time: accepted, Pool: "gpt-4o-mini", Caller: "search", Tenant: "acme",
 		Class: "interactive", Model: "gpt-4o-mini", Route: "azure/chat", API: spillway.APIChat, Policy: "1a2b3c4d",
 		TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-		Stream:      true, Structured: true, Tools: true, Choices: 2, ClientRetry: 1,
+		Stream:      true, Structured: true, Tools: true, Choices: 2, ServiceTier: "flex", ClientRetry: 1,
 		AskTokens: 8000, PromptEstimate: 412, Window: time.Minute, Mode: spillway.BudgetClamp,
 		TTFTObjective: 2 * time.Second, TBTObjective: 30 * time.Millisecond,
 		BudgetTokens: 1955, BudgetBasis: spillway.BudgetMeasured, GrantTokens: 1955, ObservedGrant: 1900, Spill: spillway.SpillUtilization,

@@ -31,10 +31,11 @@ const unitsPerToken = 1000
 
 // bucket is the leaky bucket of a provisioned deployment.
 type bucket struct {
-	ratio      float64 // input tokens per output token
-	rate       float64 // drain, units per second
-	depth      float64 // drain time of 100%, seconds
-	fixedDepth bool    // configured: not learned
+	ratio       float64 // input tokens per output token
+	cachedRatio float64 // input tokens per cached input token
+	rate        float64 // drain, units per second
+	depth       float64 // drain time of 100%, seconds
+	fixedDepth  bool    // configured: not learned
 
 	units int64   // level
 	carry float64 // part of a unit that has drained besides
@@ -47,10 +48,11 @@ type bucket struct {
 // newBucket returns an empty bucket. Without PTUs it is not limited.
 func newBucket(d spillway.Deployment) bucket {
 	b := bucket{
-		ratio:      d.OutputRatio,
-		rate:       float64(d.PTU) * float64(d.InputTPMPerPTU) / 60 * unitsPerToken,
-		depth:      d.MeterDepth.Seconds(),
-		fixedDepth: d.MeterDepth > 0,
+		ratio:       d.OutputRatio,
+		cachedRatio: d.CachedRatio,
+		rate:        float64(d.PTU) * float64(d.InputTPMPerPTU) / 60 * unitsPerToken,
+		depth:       d.MeterDepth.Seconds(),
+		fixedDepth:  d.MeterDepth > 0,
 	}
 	if !b.fixedDepth {
 		b.depth = defaultDepth.Seconds()
@@ -60,8 +62,9 @@ func newBucket(d spillway.Deployment) bucket {
 
 // weigh returns the units of a cost.
 func (b *bucket) weigh(c Cost) int64 {
-	prompt := max(bounded(c.Prompt)-bounded(c.Cached), 0)
-	return int64(math.Round((float64(prompt) + b.ratio*float64(bounded(c.Output))) * unitsPerToken))
+	prompt, cached := bounded(c.Prompt), min(bounded(c.Cached), bounded(c.Prompt))
+	input := float64(prompt-cached) + b.cachedRatio*float64(cached)
+	return int64(math.Round((input + b.ratio*float64(bounded(c.Output))) * unitsPerToken))
 }
 
 func (b *bucket) full() float64 { return b.rate * b.depth }

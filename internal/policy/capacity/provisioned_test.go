@@ -243,3 +243,28 @@ func BenchmarkMeter(b *testing.B) {
 		})
 	}
 }
+
+// TestCachedRatio meters cached input as the model says.
+func TestCachedRatio(t *testing.T) {
+	for _, tt := range []struct {
+		model  string
+		ratio  float64
+		prompt int
+		cached int
+		want   int // input tokens that weigh as much
+	}{
+		{"gpt-5.4", 0, 10_000, 8_000, 2_000},
+		{"gpt-6-astra", 0, 10_000, 8_000, 2_800},
+		{"gpt-6-astra", 0.5, 10_000, 8_000, 6_000},
+		{"gpt-6-astra", 0, 10_000, 90_000, 1_000},
+		{"gpt-6-astra", 0, 10_000, -1, 10_000},
+	} {
+		d := spillway.Deployment{Kind: spillway.Provisioned, Model: tt.model, PTU: 1000, CachedRatio: tt.ratio}
+		m, same := NewMeter(d), NewMeter(d)
+		m.Reserve(epoch, Demand{Cost: Cost{Prompt: tt.prompt, Cached: tt.cached}})
+		same.Reserve(epoch, Demand{Cost: Cost{Prompt: tt.want}})
+		if got, want := m.Level(epoch), same.Level(epoch); got != want || got == 0 {
+			t.Errorf("%s, ratio %v, %d cached of %d: level %v, want %v", tt.model, tt.ratio, tt.cached, tt.prompt, got, want)
+		}
+	}
+}

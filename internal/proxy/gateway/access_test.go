@@ -37,7 +37,7 @@ func TestOperationsByDefault(t *testing.T) {
 		{"DELETE", "/v1/models/gpt-4o-mini", "operation_not_allowed", "invalid_request_error", "other"},
 		{"POST", "/v1/responses/resp_1", "operation_not_allowed", "invalid_request_error", "other"},
 		{"POST", "/v1/Chat/Completions", "404", "", ""},
-		{"POST", "/v1//chat/completions", "404", "", ""},
+		{"POST", "/v1/chat//completions", "404", "", ""},
 		{"POST", "/v1/responses/COMPACT", "404", "", ""},
 		{"POST", "/api/generate", "404", "", ""},
 	}

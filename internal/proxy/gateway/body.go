@@ -17,6 +17,9 @@ const firstReadBytes = 16 << 10
 // readBody reads the client's body once into f.body. A request without a body
 // leaves it nil.
 func (f *flight) readBody() *wire.Error {
+	if e := f.decodeBody(); e != nil {
+		return e
+	}
 	limits := &f.snap.limits
 	length, most := f.r.ContentLength, limits.MaxBodyBytes
 	if fits := f.g.buffers.MaxBody(); fits > 0 {
@@ -42,6 +45,8 @@ func (f *flight) readBody() *wire.Error {
 	switch {
 	case !within:
 		return new(wire.BodyTooLarge(most))
+	case errors.Is(err, errNotGzip):
+		return new(wire.WrongEncoding())
 	case errors.Is(err, buffer.ErrNoRoom):
 		return new(memoryScarce())
 	case f.endedByGateway():

@@ -185,6 +185,7 @@ func testHealth(t *testing.T) {
 		}
 	}
 	probe("GET", "/healthz", 200, `{"status":"ok"}`)
+	probe("GET", "/health", 200, `{"status":"ok"}`)
 	probe("GET", "/readyz", 200, `{"status":"ready"}`)
 	probe("HEAD", "/readyz", 200, "")
 	w.gateway.CloseAfterResponse()

@@ -101,6 +101,9 @@ func (f *flight) admit() (local bool, refused *wire.Error) {
 		return false, new(wire.UnknownPath())
 	}
 	f.req.Route = path.Route()
+	if wire.WantsWebSocket(f.r.Header) {
+		return false, new(wire.NoWebSocket())
+	}
 	if e := who.access.check(&path, f.r.Method); e != nil {
 		return false, e
 	}
@@ -183,7 +186,12 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	}
 	ask, err := wire.ReadAsk(f.call.Path.API, body)
 	if err != nil {
-		return badRequest(err)
+		return f.badBody(err)
+	}
+	if ask.API == spillway.APIOther && len(body) > 0 && ask.Model == "" {
+		if err := ask.ReadForm(f.r.Header.Get(wire.HeaderContentType), body); err != nil {
+			return badRequest(err)
+		}
 	}
 	f.call.Ask, f.includesUsage = &ask, ask.IncludeUsage
 	ask.Fill(&f.req)
@@ -192,6 +200,18 @@ func (f *flight) readAsk(hints *wire.Hints) *wire.Error {
 	f.req.CanStream = ask.API.Generates() && !ask.Background && !ask.Unstreamable
 	hints.Fill(&f.req)
 	return nil
+}
+
+// badBody is badRequest for an error of the body, which may be in another character
+// encoding than JSON's.
+func (f *flight) badBody(err error) *wire.Error {
+	var bad *wire.BadRequest
+	if errors.As(err, &bad) && bad.Code == wire.CodeInvalidJSON {
+		if charset := wire.Charset(f.r.Header); charset != "" {
+			return new(wire.UnsupportedEncoding(charset))
+		}
+	}
+	return badRequest(err)
 }
 
 // choosePool finds the pool that the path or the body names, or that holds
@@ -213,7 +233,7 @@ func (f *flight) choosePool(access *permissions) *wire.Error {
 	case holder != nil:
 		f.pool = holder
 	default:
-		f.pool = access.usable(f.snap.def)
+		f.pool = f.snap.defaultPool(access)
 	}
 	f.req.Model = name
 	if f.pool == nil {
@@ -269,7 +289,7 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 	rec := spillway.Record{
 		ID: f.call.ID, Time: f.accepted, Caller: f.req.Caller, Tenant: f.req.Tenant, Model: f.req.Model,
 		Route: f.req.Route, API: f.call.Path.API, Stream: f.req.Stream, Choices: 1, AskTokens: f.req.AskTokens,
-		Outcome: outcome, Refusal: refusal, Status: status,
+		ServiceTier: f.req.ServiceTier, Outcome: outcome, Refusal: refusal, Status: status,
 		TraceParent: f.req.TraceParent, E2E: f.g.deps.Now().Sub(f.accepted),
 	}
 	if f.req.Class != nil {

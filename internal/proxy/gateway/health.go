@@ -7,13 +7,13 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
-// serveHealth answers the probes of load balancers, which have no key: /healthz,
-// and /readyz, which is 503 once clients are to leave. It says nothing else of the
+// serveHealth answers the probes of load balancers, which have no key: /healthz
+// or /health, and /readyz, which is 503 once clients are to leave. It says nothing else of the
 // gateway and leaves no record. It reports false for any other path.
 func (g *Gateway) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	status, body := http.StatusOK, `{"status":"ok"}`
 	switch r.URL.Path {
-	case "/healthz":
+	case "/healthz", "/health": // tools and load balancers probe either
 	case "/readyz":
 		body = `{"status":"ready"}`
 		if g.Leaving() {

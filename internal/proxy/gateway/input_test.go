@@ -12,6 +12,7 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
 // TestBadInput sends what must be refused at once, in the right shape, with
@@ -300,4 +301,22 @@ func TestSlowReader(t *testing.T) {
 func drainConn(c net.Conn) {
 	c.SetReadDeadline(time.Now().Add(time.Second))
 	io.Copy(io.Discard, c)
+}
+
+// TestPromptOfFiles estimates the prompt of a request with audio, escapes and white space
+// by what they mean: it fits a deployment with few tokens per minute.
+func TestPromptOfFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := deployment("small")
+		d.TPM = 10_000
+		w := newWorld(t, []fleet.Deployment{d, deployment("large")}, nil)
+		audio := strings.Repeat("UklGRiQ+AABXQVZF", 40_000)
+		got := w.post(`{"max_tokens":9,"messages":[{"role":"user","content":[` + strings.Repeat(" \n", 20_000) +
+			`{"type":"text","text":"hello ` + strings.Repeat(`\u4e2d`, 100) + ` [[tokens=3]]"},{"type":"input_audio","input_audio":{"format":"wav","data":"` + audio + `"}}]}]}`)
+		w.want(got, 200)
+		rec := w.record()
+		if rec.PromptEstimate > 2000 || rec.Attempts[0].Deployment != "small" {
+			t.Errorf("estimate %d, deployment %s", rec.PromptEstimate, rec.Attempts[0].Deployment)
+		}
+	})
 }

@@ -34,6 +34,7 @@ func (f *flight) serveModels(access *permissions) bool {
 	}
 	f.out.Set(wire.HeaderContentType, "application/json")
 	f.out.Set(wire.HeaderRequestID, f.call.ID)
+	f.setRequestIDs()
 	f.out.SkipBody()
 	f.writeWhole(http.StatusOK, body)
 	f.record(spillway.OutcomeOK, http.StatusOK, spillway.RefusalNone)

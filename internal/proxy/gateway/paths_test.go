@@ -17,6 +17,9 @@ func TestPaths(t *testing.T) {
 	tests := []struct{ path, body, want string }{
 		{"/v1/chat/completions", `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"[[tokens=5]]"}]}`, `"chat.completion"`},
 		{"/openai/v1/chat/completions", `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"[[tokens=5]]"}]}`, `"chat.completion"`},
+		{"//openai//v1/chat/completions", `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"[[tokens=5]]"}]}`, `"chat.completion"`},
+		{"/models/chat/completions?api-version=2024-05-01-preview", `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"[[tokens=5]]"}]}`, `"chat.completion"`},
+		{"/api/projects/p/openai/v1/responses", `{"model":"gpt-4o-mini","input":"[[tokens=5]]"}`, `"status":"completed"`},
 		{"/v1/completions", `{"model":"gpt-4o-mini","prompt":"[[tokens=5]]"}`, `"text_completion"`},
 		{"/openai/deployments/gpt-4o-mini/completions?api-version=2024-10-21", `{"prompt":"[[tokens=5]]"}`, `"text_completion"`},
 		{"/v1/responses", `{"model":"gpt-4o-mini","input":"[[tokens=5]]"}`, `"status":"completed"`},

@@ -65,8 +65,8 @@ func cutBody() wire.Error {
 func noModel() wire.Error {
 	return wire.Error{
 		Status: http.StatusBadRequest, Code: "missing_required_parameter", Type: "invalid_request_error", Param: "model",
-		Message: "The request does not name a model, and there is no default. Name it in the path, as in " +
-			"/openai/deployments/{model}/..., or set routing.default_pool in the gateway's configuration.",
+		Message: "The request does not name a model, and the key may use several. Name it in the path, as in " +
+			"/openai/deployments/{model}/files, or set routing.default_pool in the gateway's configuration, or limit the key to one pool.",
 	}
 }
 

@@ -153,7 +153,15 @@ func (f *flight) writeError(e wire.Error) {
 	default:
 		f.out.Set(wire.HeaderRequestID, f.call.ID)
 	}
+	f.setRequestIDs()
 	f.writeWhole(e.Status, wire.AppendError(nil, e))
+}
+
+// setRequestIDs gives a response of the gateway itself the request id under the names
+// that clients of Azure and OpenAI read.
+func (f *flight) setRequestIDs() {
+	f.out.Set(wire.HeaderAzureRequestID, f.call.ID)
+	f.out.Set(wire.HeaderXRequestID, f.call.ID)
 }
 
 // writeWhole writes a complete response.

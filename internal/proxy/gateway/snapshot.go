@@ -164,6 +164,25 @@ func (s *snapshot) pool(name string) *pool {
 	return nil
 }
 
+// defaultPool returns the pool of a request that names no model: the default pool, or
+// else the only one that its caller may use; nil when there is none.
+func (s *snapshot) defaultPool(access *permissions) *pool {
+	if p := access.usable(s.def); p != nil {
+		return p
+	}
+	var only *pool
+	for _, p := range s.pools {
+		switch {
+		case access.usable(p) == nil:
+		case only != nil:
+			return nil
+		default:
+			only = p
+		}
+	}
+	return only
+}
+
 // retire closes the idle connections of transports that next does not use.
 func (s *snapshot) retire(next *snapshot) {
 	s.transports.CloseIdle(next.transports)

@@ -82,6 +82,7 @@ type Attempt struct {
 	reported       int64            // tokens that were reported
 	signals        spillway.Signals // of the response's header
 	servedBy       string           // likewise
+	tokenLimit     tokenLimit
 }
 
 // prepare prepares an attempt.
@@ -113,7 +114,7 @@ func (a *Attempt) prepare(c *Call, s *Send) {
 func (a *Attempt) run() {
 	defer a.call.running.Done()
 	defer a.reportPanic()
-	resp, err := a.exchange() //nolint:bodyclose // Close closes it
+	resp, err := a.exchangeLimit() //nolint:bodyclose // Close closes it
 	a.body.Release()
 	a.encoded.Release()
 	a.body, a.encoded = nil, nil

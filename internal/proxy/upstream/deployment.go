@@ -87,7 +87,10 @@ type Deployment struct {
 // endpoint is what was learned of a deployment's endpoint. It outlives a reload
 // that leaves the endpoint as it was.
 type endpoint struct {
-	dials *dialLimiter
+	// refusesMaxTokens is set once the endpoint has refused max_tokens in chat, as
+	// reasoning models do.
+	refusesMaxTokens atomic.Bool
+	dials            *dialLimiter
 	// refusesUsage is set once the endpoint has refused stream_options, as old
 	// api-versions do; from then on streams are not asked for their usage.
 	refusesUsage atomic.Bool
@@ -119,6 +122,7 @@ func (t *Transports) Deployment(name string, c *Config, before *Deployment) (*De
 		name: name, target: c.Target, base: *base, credential: c.Credential, header: header,
 		transport: transport, reasoning: c.Reasoning,
 	}
+	d.target.Reasoning = c.Reasoning
 	if before != nil && before.target == d.target && before.transport == transport {
 		d.endpoint = before.endpoint
 	} else {

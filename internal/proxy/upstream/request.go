@@ -85,11 +85,11 @@ func (a *Attempt) encode() {
 	patch := wire.Patch{
 		SetStream:    a.form == Assembled,
 		Stream:       true,
-		TokenField:   wire.TokenField(api, d.reasoning, c.Ask),
+		TokenField:   wire.TokenField(api, a.needsCompletionTokens(), c.Ask),
 		Tokens:       a.grant,
 		IncludeUsage: wantUsage,
 	}
-	if d.target.ModelInBody(c.Path) {
+	if d.target.ModelInBody(c.Path) && (c.Ask.Model != "" || c.Path.TakesModel()) {
 		patch.Model = d.target.Deployment
 	}
 	room := c.Buffers.GetBody(len(a.body.B) + patchRoom)

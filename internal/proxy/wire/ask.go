@@ -22,7 +22,8 @@ type Ask struct {
 
 	Tools        bool // tools or functions are offered
 	Structured   bool // the response must parse: json_object or json_schema
-	Reasoning    bool // reasoning settings are present
+	Reasoning    bool // reasoning settings are present that do not turn it off
+	NoReasoning  bool // the reasoning effort is "none"
 	IncludeUsage bool // the client asked for usage in its stream
 	Background   bool // background is true
 	Unstreamable bool // no service streams it: best_of above 1, spoken responses
@@ -33,22 +34,25 @@ type Ask struct {
 	PreviousResponseID string
 
 	// PromptBytes is the size of what becomes prompt tokens: messages, input,
-	// prompt, instructions, tools. An embedded file counts as fileBytes.
+	// prompt, instructions, tools, without white space around values, and escapes as
+	// what they stand for. An embedded file counts as fileBytes.
 	PromptBytes int
 	// Affinity is a hash of the prompt's cacheable prefix and of
 	// prompt_cache_key, the same in every process; 0 means none.
 	Affinity uint64
 
-	object    bool // the body is an object, so it can be patched
-	open      int  // offset after the opening brace
-	members   int  // of the body
-	model     member
-	stream    member
-	limits    [3]member // by limitNames
-	options   member    // stream_options
-	optOpen   int       // offset after its brace; 0 when it is null
-	optEmpty  bool      // it has no members
-	withUsage member    // stream_options.include_usage
+	formDelimiter string // of the parts, if the body is a multipart form
+	formModel     span   // the value of its field model
+	object        bool   // the body is an object, so it can be patched
+	open          int    // offset after the opening brace, or of a form's first delimiter
+	members       int    // of the body
+	model         member
+	stream        member
+	limits        [3]member // by limitNames
+	options       member    // stream_options
+	optOpen       int       // offset after its brace; 0 when it is null
+	optEmpty      bool      // it has no members
+	withUsage     member    // stream_options.include_usage
 }
 
 // member is the position of one object member, as byte offsets; a zero key means
@@ -78,11 +82,12 @@ const (
 // reader fills an Ask while its scanner walks the body.
 type reader struct {
 	scanner
-	ask    Ask
-	bad    *BadRequest
-	last   int // end of the preceding member's value
-	n      int
-	bestOf int
+	ask        Ask
+	bad        *BadRequest
+	last       int // end of the preceding member's value
+	n          int
+	bestOf     int
+	effortNone bool // the reasoning setting that was read last turns it off
 	// prompts is the number of prompts of a completions request.
 	prompts int
 
@@ -204,6 +209,7 @@ func (a *Ask) Fill(r *spillway.Request) {
 	r.Structured = a.Structured
 	r.Tools = a.Tools
 	r.Reasoning = a.Reasoning
+	r.NoReasoning = a.NoReasoning && !a.Reasoning
 	r.Affinity = a.Affinity
 	r.ServiceTier = a.ServiceTier
 }

@@ -16,6 +16,7 @@ type view struct {
 	Stream, Usage         bool
 	Tools, Structured     bool
 	Reasoning, Background bool
+	NoReasoning           bool
 	Unstreamable          bool
 	PreviousAnswer        string
 }
@@ -23,7 +24,7 @@ type view struct {
 func viewOf(a Ask) view {
 	return view{
 		Model: a.Model, Field: a.TokenField, Tokens: a.Tokens, Choices: a.Choices, Stream: a.Stream,
-		Usage: a.IncludeUsage, Tools: a.Tools, Structured: a.Structured, Reasoning: a.Reasoning,
+		Usage: a.IncludeUsage, Tools: a.Tools, Structured: a.Structured, Reasoning: a.Reasoning, NoReasoning: a.NoReasoning,
 		Background: a.Background, Unstreamable: a.Unstreamable, PreviousAnswer: a.PreviousResponseID,
 	}
 }
@@ -56,6 +57,15 @@ func TestReadAsk(t *testing.T) {
 		{"plain format", chat, `{"response_format":{"type":"text"}}`, view{Choices: 1}},
 		{"usage", chat, `{"stream":true,"stream_options":{"x":1,"include_usage":true}}`, view{Choices: 1, Stream: true, Usage: true}},
 		{"reasoning", chat, `{"reasoning_effort":"low"}`, view{Choices: 1, Reasoning: true}},
+		{"reasoning turned off", chat, `{"reasoning_effort":"none"}`, view{Choices: 1, NoReasoning: true}},
+		{"turned off with escapes", chat, `{"reasoning_effort":"n\u006fne"}`, view{Choices: 1, NoReasoning: true}},
+		{"turned off in Responses", resp, `{"reasoning":{"summary":"auto","effort":"none"}}`, view{Choices: 1, NoReasoning: true}},
+		{"turned off in one of two", chat, `{"reasoning_effort":"none","reasoning":{"effort":"high"}}`, view{Choices: 1, NoReasoning: true, Reasoning: true}},
+		{"an effort of no kind", chat, `{"reasoning_effort":0}`, view{Choices: 1, Reasoning: true}},
+		{"an effort by default", resp, `{"reasoning":{"effort":null}}`, view{Choices: 1, Reasoning: true}},
+		{"an effort within another setting", resp, `{"reasoning":{"x":{"effort":"none"}}}`, view{Choices: 1, Reasoning: true}},
+		{"an effort that only begins so", resp, `{"reasoning":{"effort":"none of it"}}`, view{Choices: 1, Reasoning: true}},
+		{"no reasoning settings", resp, `{"reasoning":null}`, view{Choices: 1}},
 		{"fields of another operation", chat, `{"max_output_tokens":"x","text":"free"}`, view{Choices: 1}},
 		{"best of", text, `{"best_of":4,"n":2,"max_tokens":0}`, view{Choices: 4, Field: "max_tokens", Unstreamable: true}},
 		{
@@ -148,17 +158,29 @@ func TestReadAskErrorsOfResponses(t *testing.T) {
 }
 
 func TestPromptBytes(t *testing.T) {
+	base64 := strings.Repeat("aB3/9+", 20_000)
 	image := `"data:image/png;base64,` + strings.Repeat("A", 100_000) + `"`
 	tests := []struct {
 		name, body string
 		want       int
 	}{
 		{"none", `{"model":"m"}`, 0},
-		{"messages and tools", `{"messages":[1,2],"tools":[ ],"user":"not counted"}`, 5 + 3},
+		{"messages and tools", `{"messages":[1,2],"tools":[ ],"user":"not counted"}`, 5 + 2},
 		{"instructions and input", `{"input":"abc","instructions":"de"}`, 5 + 4},
 		{"image", `{"messages":[` + image + `]}`, len(`[""]`) + fileBytes},
 		{"two images", `{"messages":[` + image + `,` + image + `]}`, len(`["",""]`) + 2*fileBytes},
 		{"image elsewhere", `{"metadata":` + image + `,"messages":[]}`, 2},
+		{"audio", `{"messages":[{"input_audio":{"data":"` + base64 + `","format":"wav"}}]}`, len(`[{"input_audio":{"data":"","format":"wav"}}]`) + fileBytes},
+		{"file without a type", `{"messages":[{"file":{"file_data":"` + base64 + `=="}}]}`, len(`[{"file":{"file_data":""}}]`) + fileBytes},
+		{"audio with escaped slashes", `{"messages":[{"data":"` + strings.ReplaceAll(base64, "/", `\/`) + `"}]}`, len(`[{"data":""}]`) + fileBytes},
+		{"images", `{"messages":[{"b64_json":"` + base64 + `"},{"result":"` + base64 + `"}]}`, len(`[{"b64_json":""},{"result":""}]`) + 2*fileBytes},
+		{"short data", `{"messages":[{"data":"` + base64[:400] + `"}]}`, len(`[{"data":""}]`) + 400},
+		{"data that is text", `{"messages":[{"data":"` + strings.Repeat("some words ", 1000) + `"}]}`, len(`[{"data":""}]`) + 11_000},
+		{"base64 elsewhere", `{"messages":[{"content":"` + base64 + `"}]}`, len(`[{"content":""}]`) + len(base64)},
+		{"base64 in a text after a file", `{"messages":[{"data":"x"},"` + base64 + `"]}`, len(`[{"data":"x"},""]`) + len(base64)},
+		{"escapes", `{"messages":"\u4e2d\u6587\ud83d\ude00\u00e9\u0041\n\"\\"}`, len(`"中文😀éA` + "\n" + `"\"`)},
+		{"white space", "{ \"messages\" :\n\t[\r\n  { \"role\" : \"a b\" } ,\n 1 ]\n , \"tools\": [\n] }", len(`[{"role":"a b"},1]`) + len(`[]`)},
+		{"white space elsewhere", `{"messages":[1],` + strings.Repeat(" ", 100) + `"user":"\u4e2d"}`, 3},
 		{"text that looks like one", `{"messages":["data: ` + strings.Repeat("A", 1000) + `"]}`, len(`["data: "]`) + 1000},
 	}
 	for _, tt := range tests {

@@ -254,6 +254,33 @@ func UnknownPath() Error {
 	return Error{Status: http.StatusNotFound, Code: "404", Message: "Resource not found"}
 }
 
+// UnsupportedEncoding is the 415 for a request body in an encoding that the gateway does
+// not read.
+func UnsupportedEncoding(encoding string) Error {
+	return Error{
+		Status: http.StatusUnsupportedMediaType, Code: "unsupported_encoding", Type: typeInvalidRequest,
+		Message: fmt.Sprintf("The request body is encoded as '%.32s', which the gateway does not read. Send plain JSON in UTF-8, or gzip.", encoding),
+	}
+}
+
+// WrongEncoding is the 400 for a request body that is not valid gzip, although its header
+// says so.
+func WrongEncoding() Error {
+	return Error{
+		Status: http.StatusBadRequest, Code: "invalid_encoding", Type: typeInvalidRequest,
+		Message: "The request body is not valid gzip, which its header Content-Encoding announces.",
+	}
+}
+
+// NoWebSocket is the 501 for a request to change to a WebSocket.
+func NoWebSocket() Error {
+	return Error{
+		Status: http.StatusNotImplemented, Code: "websocket_not_supported", Type: typeInvalidRequest, NoRetry: true,
+		Message: "The gateway does not relay WebSocket connections, such as those of realtime and Responses. " +
+			"Use HTTP with streaming, or connect to the deployment directly.",
+	}
+}
+
 // WrongMethod is the 405. allowed are the methods of the path, separated by commas.
 func WrongMethod(method, allowed string) Error {
 	return Error{

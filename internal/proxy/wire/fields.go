@@ -88,8 +88,7 @@ func (r *reader) readKnownField(m *member) bool {
 			return r.readMembers("text", r.textField)
 		}
 	case "reasoning", "reasoning_effort":
-		a.Reasoning = !m.null
-		return r.value()
+		return r.readReasoning()
 	case "service_tier":
 		return r.readServiceTier()
 	case "previous_response_id":
@@ -111,7 +110,7 @@ func (r *reader) readServiceTier() bool {
 	var tier string
 	ok := r.readText("service_tier", &tier)
 	switch tier {
-	case "", "auto", "default", "flex", "priority", "scale":
+	case "", "auto", "default", "fast", "flex", "priority", "scale", "ultrafast":
 		r.ask.ServiceTier = tier
 	default:
 		r.ask.ServiceTier = "other"
@@ -128,11 +127,11 @@ func storeMember(at, m *member, end int) bool {
 
 // promptPart reads a value that becomes prompt tokens.
 func (r *reader) promptPart(at *span) bool {
-	r.dataURLs, r.dataBytes = 0, 0
+	r.files, r.fileBytes, r.idleBytes = 0, 0, 0
 	at.start = r.pos
 	ok := r.value()
 	at.end = r.pos
-	r.ask.PromptBytes += at.end - at.start - r.dataBytes + r.dataURLs*fileBytes
+	r.ask.PromptBytes += at.end - at.start - r.fileBytes - r.idleBytes + r.files*fileBytes
 	return ok
 }
 

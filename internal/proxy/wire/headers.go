@@ -13,6 +13,8 @@ import (
 const (
 	// What we add to responses.
 	HeaderRequestID       = "X-Spillway-Request-Id"
+	HeaderAzureRequestID  = "Apim-Request-Id" // Azure's name of it, on our own responses
+	HeaderXRequestID      = "X-Request-Id"    // OpenAI's, likewise
 	HeaderDeployment      = "X-Spillway-Deployment"
 	HeaderAttempts        = "X-Spillway-Attempts"
 	HeaderGrantedTokens   = "X-Spillway-Granted-Tokens"
@@ -46,6 +48,9 @@ const (
 	HeaderRemainingRequests = "X-Ratelimit-Remaining-Requests"
 
 	HeaderContentType = "Content-Type"
+
+	headerSubscriptionKey = "Ocp-Apim-Subscription-Key"
+	headerXAPIKey         = "X-Api-Key"
 )
 
 // get returns the first value of a canonical name.
@@ -190,17 +195,21 @@ func (x *Hints) Fill(r *spillway.Request) {
 	r.Tenant = x.Tenant
 }
 
-// ClientKey returns the caller's key: api-key, or the Bearer token; "" when
-// there is neither.
+// ClientKey returns the caller's key: api-key, or the Bearer token, or else one of the
+// headers of clients that were made for Azure's API Management or Anthropic; "" when
+// there is none.
 func ClientKey(h http.Header) string {
 	if key := get(h, HeaderAPIKey); key != "" {
 		return key
 	}
 	scheme, token, _ := strings.Cut(get(h, HeaderAuthorization), " ")
-	if strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(token)
+	if token = strings.TrimSpace(token); token != "" && strings.EqualFold(scheme, "Bearer") {
+		return token
 	}
-	return ""
+	if key := get(h, headerSubscriptionKey); key != "" {
+		return key
+	}
+	return get(h, headerXAPIKey)
 }
 
 // hopByHop reports whether a header speaks of one connection only (RFC 9110,
@@ -245,7 +254,7 @@ func CopyRequestHeader(dst, src http.Header) {
 // ours reports whether a request's header stays at the gateway.
 func ours(name string) bool {
 	switch name {
-	case HeaderAPIKey, HeaderAuthorization, "X-Api-Key", "Ocp-Apim-Subscription-Key", "Cookie",
+	case HeaderAPIKey, HeaderAuthorization, headerXAPIKey, headerSubscriptionKey, "Cookie",
 		"Openai-Organization", "Openai-Project", "X-Ms-Spillover-Deployment", "Azureml-Model-Deployment",
 		"X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
 		"Forwarded", HeaderSLOTTFTMS, HeaderSLOTPOTMS,

@@ -123,10 +123,47 @@ func TestClientKey(t *testing.T) {
 		{headers("Authorization", "Basic t"), ""},
 		{headers("Authorization", "Bearer"), ""},
 		{headers("api-key", "k", "Authorization", "Bearer t"), "k"},
+		{headers("Ocp-Apim-Subscription-Key", "s"), "s"},
+		{headers("X-API-Key", "x"), "x"},
+		{headers("X-API-Key", "x", "Ocp-Apim-Subscription-Key", "s"), "s"},
+		{headers("X-API-Key", "x", "Authorization", "Bearer t"), "t"},
+		{headers("X-API-Key", "x", "Authorization", "Bearer "), "x"},
+		{headers("X-API-Key", "x", "Authorization", "Basic t"), "x"},
 	}
 	for _, tt := range tests {
 		if got := ClientKey(tt.h); got != tt.want {
 			t.Errorf("%v: got %q, want %q", tt.h, got, tt.want)
+		}
+	}
+}
+
+func TestWantsWebSocket(t *testing.T) {
+	for _, tt := range []struct {
+		h    http.Header
+		want bool
+	}{
+		{headers("Connection", "Upgrade", "Upgrade", "websocket"), true},
+		{headers("Connection", "keep-alive, upgrade", "Upgrade", "WebSocket"), true},
+		{headers("Connection", "keep-alive", "Connection", "upgrade", "Upgrade", "h2c, websocket"), true},
+		{headers("Connection", "Upgrade", "Upgrade", "h2c"), false},
+		{headers("Connection", "close", "Upgrade", "websocket"), false},
+		{headers("Upgrade", "websocket"), false},
+		{headers(), false},
+	} {
+		if got := WantsWebSocket(tt.h); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.h, got, tt.want)
+		}
+	}
+}
+
+func TestCharset(t *testing.T) {
+	for contentType, want := range map[string]string{
+		"": "", "application/json": "", "application/json; charset=utf-8": "", "application/json;charset=UTF8": "",
+		"text/plain; charset=US-ASCII": "", "application/json; charset=\"UTF-16LE\"": "utf-16le",
+		"application/json; charset=latin1": "latin1", "application/json; charset": "", ";": "",
+	} {
+		if got := Charset(headers("Content-Type", contentType)); got != want {
+			t.Errorf("%q: %q, want %q", contentType, got, want)
 		}
 	}
 }

@@ -52,8 +52,11 @@ type scanner struct {
 	seed  maphash.Seed
 	fault fault // why the text was refused, besides its grammar
 
-	dataURLs  int // long base64 data URLs seen
-	dataBytes int // their total length
+	files     int // embedded files seen: long base64 texts
+	fileBytes int // their total length
+	// idleBytes is what was seen besides the text itself: white space between values,
+	// and what escapes take more than the characters that they stand for.
+	idleBytes int
 }
 
 // name is the name of a member.
@@ -91,7 +94,7 @@ func plain(b []byte, i int) (end int, high uint64) {
 // str consumes a string whose opening quote is at pos, and reports whether it
 // holds escapes.
 func (s *scanner) str() (escaped, ok bool) {
-	b, i := s.src, s.pos+1
+	b, i, idle := s.src, s.pos+1, s.idleBytes
 	for {
 		end, high := plain(b, i)
 		s.high |= high
@@ -106,25 +109,57 @@ func (s *scanner) str() (escaped, ok bool) {
 			return escaped, false
 		}
 		escaped = true
+		s.idleBytes += n - escapedLen(b[i:i+n])
 		i += n
 	}
-	if i-s.pos > dataShort {
-		s.noteData(b[s.pos+1 : i])
+	if i-s.pos > fileShort && s.isFile(b[s.pos+1:i]) {
+		s.files++
+		s.fileBytes += i - s.pos - 1
+		s.idleBytes = idle
 	}
 	s.pos = i + 1
 	return escaped, true
 }
 
-// dataShort is the length up to which a data URL counts as text.
-const dataShort = 512
+// fileShort is the length up to which base64 counts as text.
+const fileShort = 512
 
-// noteData counts a text longer than that when it is an embedded file, which
-// costs tokens by what it shows and not by its length.
-func (s *scanner) noteData(text []byte) {
-	if string(text[:5]) == "data:" && bytes.Contains(text[:128], []byte(";base64,")) {
-		s.dataURLs++
-		s.dataBytes += len(text)
+// isFile reports whether a text longer than that is an embedded file, which costs tokens
+// by what it shows and not by its length: a data URL, or base64 in one of the members
+// that hold files.
+func (s *scanner) isFile(text []byte) bool {
+	if string(text[:5]) == "data:" {
+		return bytes.Contains(text[:128], []byte(";base64,"))
 	}
+	if len(s.names) == 0 {
+		return false
+	}
+	switch string(s.name()) {
+	case "data", "file_data", "b64_json", "image", "result": // input_audio's, files', images', generated images'
+	default:
+		return false
+	}
+	for _, c := range text[:256] {
+		switch {
+		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		case c == '+', c == '/', c == '-', c == '_', c == '\\': // a slash may be escaped
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// escapedLen is the length in UTF-8 of what an escape sequence stands for.
+func escapedLen(escape []byte) int {
+	switch len(escape) {
+	case 2:
+		return 1
+	case 12:
+		return 4
+	}
+	r, _ := hex4(escape[2:])
+	return utf8.RuneLen(rune(r))
 }
 
 // escapeLen is the length of the escape sequence that b starts with, a
@@ -181,6 +216,7 @@ func (s *scanner) peek() byte {
 		switch c := s.src[s.pos]; c {
 		case ' ', '\t', '\r', '\n':
 			s.pos++
+			s.idleBytes++
 		default:
 			return c
 		}

@@ -77,8 +77,12 @@ func (e *edits) add(x edit) {
 
 // Patch returns body with the changes of p, and every other byte as it was. It
 // appends the result to dst, or returns body itself when nothing changes.
-// body is what the Ask was read from. A body that is no object stays as it is.
+// body is what the Ask was read from. Of a multipart form only the model is changed; any
+// other body that is no object stays as it is.
 func (a *Ask) Patch(dst, body []byte, p Patch) []byte {
+	if a.formDelimiter != "" && p.Model != "" && p.Model != a.Model {
+		return a.patchForm(dst, body, p.Model)
+	}
 	if !a.object {
 		return body
 	}

@@ -44,30 +44,19 @@ type Path struct {
 	// ResourceID is the stored response that the path names, unescaped.
 	ResourceID string
 	APIVersion string // the api-version parameter; "" when absent
+	foundry    bool   // the path is of Foundry's model inference, whose api-versions are its own
 }
 
 // ParsePath parses a client's path. path is the escaped path
 // (url.URL.EscapedPath), query the raw one. It reports false for a path outside
 // the families, or one that could mean something else upstream: with an empty
-// segment, a dot segment, or an escaped slash. One slash at the end is allowed.
+// segment, a dot segment, or an escaped slash. One slash at the end is allowed, and
+// several where a base URL ends, which clients join without care.
 func ParsePath(path, query string) (Path, bool) {
 	var p Path
-	rest, ok := strings.CutPrefix(path, "/openai/")
-	switch {
-	case !ok:
-		p.Family = OpenAI
-		if rest, ok = strings.CutPrefix(path, "/v1/"); !ok {
-			return Path{}, false
-		}
-	case strings.HasPrefix(rest, "v1/"):
-		p.Family = AzureV1
-		rest = rest[len("v1/"):]
-	case strings.HasPrefix(rest, "deployments/"):
-		name, operation, _ := strings.Cut(rest[len("deployments/"):], "/")
-		if p.Deployment, ok = segment(name); !ok {
-			return Path{}, false
-		}
-		rest = operation
+	rest, ok := p.parseBase(path)
+	if !ok {
+		return Path{}, false
 	}
 	rest = strings.TrimSuffix(rest, "/")
 	if p.Operation, ok = operation(rest); !ok {
@@ -81,8 +70,61 @@ func ParsePath(path, query string) (Path, bool) {
 		id, _, _ = strings.Cut(id, "/")
 		p.ResourceID, _ = segment(id)
 	}
-	p.APIVersion = queryValue(query, apiVersion)
+	if !p.foundry {
+		p.APIVersion = queryValue(query, apiVersion)
+	}
 	return p, true
+}
+
+// parseBase reads the beginning of a path, down to the deployment where the path names
+// one, and returns the rest. Foundry has two more spellings of AzureV1: the same under
+// a project, and the operations of its model inference.
+func (p *Path) parseBase(path string) (rest string, ok bool) {
+	if project, found := cutBase(path, "api/projects"); found {
+		name, inside, _ := strings.Cut(strings.TrimLeft(project, "/"), "/")
+		if _, ok = segment(name); !ok {
+			return "", false
+		}
+		if rest, ok = cutBase("/"+inside, "openai"); !ok {
+			return "", false
+		}
+	} else if rest, ok = cutBase(path, "openai"); !ok {
+		return p.parseOtherBase(path)
+	}
+	if v1, found := cutBase(rest, "v1"); found {
+		p.Family, rest = AzureV1, v1
+	} else if named, found := cutBase(rest, "deployments"); found {
+		name, operation, _ := strings.Cut(named[1:], "/")
+		p.Deployment, ok = segment(name)
+		return operation, ok
+	}
+	return strings.TrimLeft(rest, "/"), true
+}
+
+// parseOtherBase is parseBase for a path that is not under /openai.
+func (p *Path) parseOtherBase(path string) (rest string, ok bool) {
+	if rest, ok = cutBase(path, "v1"); ok {
+		p.Family = OpenAI
+		return strings.TrimLeft(rest, "/"), true
+	}
+	rest, ok = cutBase(path, "models")
+	rest = strings.TrimLeft(rest, "/")
+	switch strings.TrimSuffix(rest, "/") {
+	case "chat/completions", "completions", "embeddings":
+		p.Family, p.foundry = AzureV1, true
+		return rest, ok
+	}
+	return "", false
+}
+
+// cutBase returns what follows the segment name at the beginning of a path, from its
+// slash on. Several slashes before it count as one.
+func cutBase(path, name string) (rest string, ok bool) {
+	if !strings.HasPrefix(path, "/") {
+		return "", false
+	}
+	rest, ok = strings.CutPrefix(strings.TrimLeft(path, "/"), name)
+	return rest, ok && strings.HasPrefix(rest, "/")
 }
 
 // segment unescapes one segment of a path, and refuses what is unsafe in one.

@@ -17,6 +17,9 @@ const (
 	// ResponsesAPIVersion is the first with Responses.
 	ResponsesAPIVersion = "2025-03-01-preview"
 
+	// reasoningAPIVersion is the first that reasoning models accept.
+	reasoningAPIVersion = defaults.ReasoningAPIVersion
+
 	// usageSince is the date of the first version that takes stream_options.
 	usageSince = "2024-09-01"
 
@@ -31,6 +34,7 @@ type Target struct {
 	Prefix     string // escaped path before the operation: "/openai", "/openai/v1", "/v1"
 	Deployment string // Azure's name of it; elsewhere the model to name, "" keeps the client's
 	APIVersion string // of Azure; "" takes the client's, or DefaultAPIVersion
+	Reasoning  bool   // the model is a reasoning model
 }
 
 // ParseTarget checks an endpoint. It takes what each service shows its users:
@@ -62,8 +66,10 @@ func ParseTarget(style Family, endpoint, deployment, version string) (Target, er
 		if deployment == "" {
 			return Target{}, errors.New("deployment is missing: a path of style azure names it")
 		}
+		prefix = strings.TrimSuffix(prefix, "/models") // of Foundry's model inference
 		prefix = strings.TrimSuffix(prefix, "/openai") + "/openai"
 	case AzureV1:
+		prefix = strings.TrimSuffix(prefix, "/models")
 		prefix = strings.TrimSuffix(prefix, "/openai/v1")
 		prefix = strings.TrimSuffix(prefix, "/openai") + "/openai/v1"
 	default:
@@ -101,7 +107,7 @@ func (t Target) ModelInBody(p Path) bool {
 }
 
 // version picks the api-version: the target's own, else the client's, raised
-// to one that knows what we send.
+// to one that knows what we send. A reasoning model does not raise the target's own.
 func (t Target) version(p Path) string {
 	if t.Style != Azure {
 		if t.Style == AzureV1 && p.Family == AzureV1 {
@@ -116,13 +122,30 @@ func (t Target) version(p Path) string {
 	switch {
 	case strings.HasPrefix(p.Operation, "responses"):
 		floor, safe = ResponsesAPIVersion, ResponsesAPIVersion
+	case p.API == spillway.APIChat && t.Reasoning && t.APIVersion == "":
+		floor, safe = reasoningAPIVersion, reasoningAPIVersion
 	case p.API == spillway.APIChat || p.API == spillway.APICompletions:
 		floor = usageSince
 	}
-	if version == "" || version[0] < '0' || version[0] > '9' || version < floor[:min(len(floor), len(usageSince))] {
+	if !isDated(version) || version < floor[:min(len(floor), len(usageSince))] {
 		return safe
 	}
 	return version
+}
+
+// isDated reports whether an api-version is a date, with or without a suffix such as
+// -preview. Only such versions can be compared.
+func isDated(version string) bool {
+	const form = "0000-00-00"
+	if len(version) < len(form) || len(version) > len(form) && version[len(form)] != '-' {
+		return false
+	}
+	for i := range len(form) {
+		if c := version[i]; form[i] == '-' && c != '-' || form[i] == '0' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // isDeploymentOperation reports whether Azure's classic path of an operation names a
@@ -134,6 +157,12 @@ func isDeploymentOperation(operation string) bool {
 		return true
 	}
 	return false
+}
+
+// TakesModel reports whether the body of a request for p has a model. The bodies of
+// files, batches and other objects have none.
+func (p Path) TakesModel() bool {
+	return p.API != spillway.APIOther || isDeploymentOperation(p.Operation) || p.Operation == compact || p.Operation == inputTokens
 }
 
 // withoutOwnParams removes from a raw query what is ours to set: the api-version, and

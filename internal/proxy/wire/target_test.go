@@ -18,6 +18,10 @@ func TestParseTarget(t *testing.T) {
 		{AzureV1, "https://a.openai.azure.com", "https://a.openai.azure.com", "/openai/v1", ""},
 		{AzureV1, "https://a.openai.azure.com/openai/v1/", "https://a.openai.azure.com", "/openai/v1", ""},
 		{AzureV1, "https://a.openai.azure.com/openai", "https://a.openai.azure.com", "/openai/v1", ""},
+		{Azure, "https://a.services.ai.azure.com/models", "https://a.services.ai.azure.com", "/openai", ""},
+		{AzureV1, "https://a.services.ai.azure.com/models/", "https://a.services.ai.azure.com", "/openai/v1", ""},
+		{AzureV1, "https://a.services.ai.azure.com/api/projects/p", "https://a.services.ai.azure.com", "/api/projects/p/openai/v1", ""},
+		{AzureV1, "https://a.services.ai.azure.com/api/projects/p/openai/v1", "https://a.services.ai.azure.com", "/api/projects/p/openai/v1", ""},
 		{OpenAI, "https://api.openai.com", "https://api.openai.com", "/v1", ""},
 		{OpenAI, "https://api.openai.com/v1/", "https://api.openai.com", "/v1", ""},
 		{OpenAI, "https://host/v1beta/openai", "https://host", "/v1beta/openai", ""},
@@ -63,6 +67,13 @@ func TestTargetURL(t *testing.T) {
 		{Azure, "", azureChat, "api-version=2024-12-01-preview&x=%20y", "/openai/deployments/my%20chat/chat/completions?api-version=2024-12-01-preview&x=%20y", false},
 		{Azure, "2025-01-01", azureChat, "x=1&api-version=2024-12-01-preview", "/openai/deployments/my%20chat/chat/completions?api-version=2025-01-01&x=1", false},
 		{Azure, "", azureChat, "api-version=2023-05-15", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", azureChat, "api-version=2024-10-01-preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-01-preview", false},
+		{Azure, "", azureChat, "api-version=9", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", azureChat, "api-version=2025-01-01preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", azureChat, "api-version=2025-01-01-a%26b", "/openai/deployments/my%20chat/chat/completions?api-version=2025-01-01-a%26b", false},
+		{Azure, "", azureChat, "api-version=2025/01/01", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
+		{Azure, "", "/openai/files", "api-version=2024-05-01-preview", "/openai/files?api-version=2024-05-01-preview", true},
+		{Azure, "", "/openai/responses", "api-version=2025-04-01-preview", "/openai/responses?api-version=2025-04-01-preview", true},
 		{Azure, "", azureChat, "", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
 		{Azure, "", chatV1, "api-version=preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
 		{Azure, "", "/v1/embeddings", "", "/openai/deployments/my%20chat/embeddings?api-version=2024-10-21", false},
@@ -73,6 +84,8 @@ func TestTargetURL(t *testing.T) {
 		{Azure, "", "/v1/files", "", "/openai/files?api-version=2024-10-21", true},
 		{AzureV1, "", azureChat, "api-version=2024-10-21&x=1", "/openai/v1/chat/completions?x=1", true},
 		{AzureV1, "", chatV1, "api-version=preview", "/openai/v1/chat/completions?api-version=preview", true},
+		{AzureV1, "", "/models/chat/completions", "api-version=2024-05-01-preview", "/openai/v1/chat/completions", true},
+		{Azure, "", "/models/chat/completions", "api-version=2024-05-01-preview", "/openai/deployments/my%20chat/chat/completions?api-version=2024-10-21", false},
 		{AzureV1, "", "/v1/responses", "", "/openai/v1/responses", true},
 		{OpenAI, "", azureChat, "api-version=2024-10-21", "/v1/chat/completions", true},
 		{OpenAI, "", azureChat, "api-key=k&limit=1&Subscription%2DKey=k", "/v1/chat/completions?limit=1", true},
@@ -104,6 +117,31 @@ func TestFamilyNames(t *testing.T) {
 	for f, want := range map[Family]string{Azure: "azure", AzureV1: "azure-v1", OpenAI: "openai", 9: "unknown"} {
 		if got := f.String(); got != want {
 			t.Errorf("family %d is called %q, want %q", f, got, want)
+		}
+	}
+}
+
+// TestReasoningVersion raises a client's api-version to the first that reasoning models
+// accept, and leaves a configured one.
+func TestReasoningVersion(t *testing.T) {
+	for _, tt := range []struct{ configured, path, client, want string }{
+		{"", "/openai/deployments/d/chat/completions", "2024-10-21", "2024-12-01-preview"},
+		{"", "/openai/deployments/d/chat/completions", "", "2024-12-01-preview"},
+		{"", "/v1/chat/completions", "", "2024-12-01-preview"},
+		{"", "/openai/deployments/d/chat/completions", "2025-01-01-preview", "2025-01-01-preview"},
+		{"2024-10-21", "/openai/deployments/d/chat/completions", "2025-01-01-preview", "2024-10-21"},
+		{"", "/openai/deployments/d/embeddings", "2024-10-21", "2024-10-21"},
+		{"", "/openai/responses", "2024-10-21", "2025-03-01-preview"},
+	} {
+		target, err := ParseTarget(Azure, "https://h", "d", tt.configured)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target.Reasoning = true
+		query := "api-version=" + tt.client
+		p, _ := ParsePath(tt.path, query)
+		if _, got := target.URL(p, query); got != "api-version="+tt.want {
+			t.Errorf("%s, configured %q, client %q: %s, want %s", tt.path, tt.configured, tt.client, got, tt.want)
 		}
 	}
 }
