@@ -142,7 +142,7 @@ func (c *call) onAttempt(i int) {
 		return
 	}
 	c.stopAttempt(a)
-	if a.streamed { // a response that comes as a whole is counted by its usage alone
+	if a.streamed {
 		c.addCounts(a, a.produced/a.plan.Choices, &ev)
 	}
 	switch _, fails := a.breakAt(); {
@@ -159,6 +159,9 @@ func (c *call) onAttempt(i int) {
 		}
 		if a.plan.NoUsage {
 			ev.Usage = spillway.Usage{}
+		}
+		if !a.streamed { // the text of a response that comes as a whole is counted at its end
+			ev.Tokens = max(0, a.produced-a.plan.ReasoningTokens*a.plan.Choices)
 		}
 	}
 	c.reportEnd(ev)
