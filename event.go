@@ -45,6 +45,9 @@ const (
 	EventFailed
 	// EventGone is the client's departure. Report pending progress first.
 	EventGone
+	// EventUnstreamed says that an attempt which was to ask for a stream, to assemble
+	// the response, does not: nothing more is known of it until it ends.
+	EventUnstreamed
 	// EventEnd is the driver's own end: what has arrived of the response has to
 	// do. Report pending progress first.
 	EventEnd

@@ -71,7 +71,7 @@ func (p *Deployment) policy() spillway.Deployment {
 		PTU:  p.PTU, InputTPMPerPTU: p.InputTPMPerPTU, OutputRatio: p.OutputRatio, MeterDepth: p.MeterDepth,
 		TPM: p.TPM, RPM: p.RPM,
 		TokensPerSecond: p.TokensPerSecond, Weight: p.Weight, MaxInFlight: p.MaxInFlight,
-		MaxOutputTokens: p.MaxOutputTokens, Reasoning: p.Reasoning,
+		MaxOutputTokens: p.MaxOutputTokens, Reasoning: p.Reasoning, Sync: pick(cmp.Or(p.Sync, spillway.SyncStream.String()), spillway.SyncStream, spillway.SyncPass),
 		Scope: pick(p.Scope, spillway.Global, spillway.DataZone, spillway.Regional), Price: p.Price.tokens(),
 	}
 }

@@ -75,9 +75,9 @@ type Panic struct {
 	Stack []byte
 }
 
-// reportsPerAttempt is how many reports one attempt can make: its first token,
-// and its end.
-const reportsPerAttempt = 2
+// reportsPerAttempt is how many reports one attempt can make: that it is not
+// streamed, its first token, and its end.
+const reportsPerAttempt = 3
 
 // Reports returns where attempts report. It has room for what all of them can
 // say, so that no attempt waits for its reader.
