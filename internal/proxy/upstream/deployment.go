@@ -94,6 +94,7 @@ type endpoint struct {
 	// api-versions do; from then on streams are not asked for their usage.
 	refusesUsage atomic.Bool
 	unstreamed   unstreamed
+	lastError    lastError
 }
 
 // unstreamed are the models that refused to stream, with the time of their last

@@ -102,10 +102,6 @@ func (a *Attempt) unreadableEvent(err error) *spillway.Event {
 	return ev
 }
 
-func (a *Attempt) logFailure(err error) {
-	a.call.Logger.Debug("attempt failed", "request_id", a.call.ID, "deployment", a.deployment.name, "error", err)
-}
-
 // interruptedEvent is the event of a response that ended early.
 func (a *Attempt) interruptedEvent() *spillway.Event {
 	ev := a.event(spillway.EventFailed)
