@@ -67,14 +67,19 @@ func (a *Attempt) logFailure(err error) {
 // errorText describes an error. Bytes of the peer that repeat our credential are left
 // out.
 func (d *Deployment) errorText(err error) ErrorText {
-	text := strings.ToValidUTF8(err.Error(), "?")
+	return ErrorText{d.redact(err.Error()), errorHint(err)}
+}
+
+// redact bounds a text that a peer can have chosen, and removes our credential from it.
+func (d *Deployment) redact(text string) string {
+	text = strings.ToValidUTF8(text, "?")
 	if secret := d.secret(); secret != nil {
 		text = strings.ReplaceAll(text, string(secret), "***")
 	}
 	if len(text) > maxErrorText {
 		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
 	}
-	return ErrorText{text, errorHint(err)}
+	return text
 }
 
 // errorHint says what an operator should check first.
