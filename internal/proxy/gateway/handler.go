@@ -287,8 +287,11 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 func (f *flight) finish() {
 	f.stopAttempts()
 	rec := f.core.Record()
-	if status := f.out.Status(); status != 0 {
+	if status := f.out.Status(); status != 0 && !f.begunEarly { // else the client knows it by an event
 		rec.Status = status
+	}
+	if f.undelivered {
+		rec.Outcome, rec.Status = spillway.OutcomeUpstreamError, http.StatusBadGateway
 	}
 	if a := f.deliveredAttempt(); a != nil && a.MaxGap() > 0 {
 		rec.TBTMax = a.MaxGap()
