@@ -56,6 +56,7 @@ type flight struct {
 	aborted       bool // the response cannot be ended validly
 	// includesUsage is what the ask says of the response.
 	includesUsage bool
+	storedID      string          // of the object that the request refers to; "" for none
 	verdict       spillway.Action // the settle
 }
 

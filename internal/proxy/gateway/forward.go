@@ -55,6 +55,9 @@ func (f *flight) forward(a *upstream.Attempt, err error) {
 	for err == nil {
 		var piece *buffer.Buffer
 		piece, err = a.Next()
+		if piece != nil && a.Form() == upstream.Relayed {
+			f.rememberRelayed(a, piece.B[buffer.Headroom:])
+		}
 		if piece != nil && len(piece.B) > buffer.Headroom && f.forwardPiece(a, piece) != nil {
 			err = errClientGone
 		}

@@ -202,11 +202,7 @@ func (f *flight) choosePool(access *permissions) *wire.Error {
 	if name == "" {
 		name = f.call.Ask.Model
 	}
-	stored := f.call.Path.ResourceID
-	if stored == "" {
-		stored = f.call.Ask.PreviousResponseID
-	}
-	at := f.g.pins.find(stored)
+	at := f.findHolder()
 	switch holder := access.usable(f.snap.pool(at.pool)); {
 	case name != "":
 		f.pool = access.usable(f.snap.byModel[name])

@@ -32,6 +32,9 @@ type Call struct {
 	// SilenceTimeout is the longest wait for more of a body that is not read event by
 	// event; 0 is unlimited.
 	SilenceTimeout time.Duration
+	// Stored says that the request refers to a stored object, which another deployment
+	// may hold.
+	Stored bool
 	// Idempotent is a request that may be sent twice, whatever it asks for.
 	Idempotent bool
 
