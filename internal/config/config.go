@@ -162,6 +162,7 @@ type Class struct {
 	TBT            time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of a response; 0 is none."`
 	Budget         Budget        `yaml:"budget" doc:"Limit on output tokens by the time left."`
 	Sync           string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests upstream: as a stream that the gateway assembles, or unchanged."`
+	CutStructured  string        `yaml:"cut_structured" default:"timeout" enum:"timeout|partial" doc:"What the client gets when a non-streaming response with a tool call, or of structured output, is cut at the deadline, so that it does not parse: status 408, or what has arrived, with status 200 and finish reason length. Streams get what has arrived."`
 	MaxWait        time.Duration `yaml:"max_wait" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
 	SilenceTimeout time.Duration `yaml:"silence_timeout" min:"1s" doc:"Longest silence within a response that the client has begun to read. Then it ends: a stream with an error event, another response by closing the connection."`
 	Hedge          bool          `yaml:"hedge" doc:"Send a second attempt to another deployment when the first token is late."`

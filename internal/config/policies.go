@@ -96,8 +96,9 @@ func (c *Class) policy() *spillway.Class {
 			Quantile: c.Budget.Quantile, MaxOutputTokens: c.Budget.MaxOutputTokens,
 			Margin: c.Budget.Margin, ClampStructured: c.Budget.ClampStructured, HardCap: c.Budget.HardCap,
 		},
-		Sync:    pick(c.Sync, spillway.SyncStream, spillway.SyncPass),
-		MaxWait: c.MaxWait, SilenceTimeout: c.SilenceTimeout, Hedge: c.Hedge, RightSize: c.RightSize,
+		Sync:          pick(c.Sync, spillway.SyncStream, spillway.SyncPass),
+		CutStructured: pick(cmp.Or(c.CutStructured, spillway.CutTimeout.String()), spillway.CutTimeout, spillway.CutPartial),
+		MaxWait:       c.MaxWait, SilenceTimeout: c.SilenceTimeout, Hedge: c.Hedge, RightSize: c.RightSize,
 	}
 }
 

@@ -107,6 +107,12 @@ func TestEnumWordsBuild(t *testing.T) {
 			t.Errorf("sync %q of a deployment became %s", w, got)
 		}
 	}
+	for _, w := range append(word(reflect.TypeFor[Class](), "cut_structured"), "") {
+		c := Class{Priority: "normal", Sync: "stream", Budget: Budget{Mode: "window"}, CutStructured: w}
+		if got, want := c.policy().CutStructured.String(), cmp.Or(w, "timeout"); got != want {
+			t.Errorf("cut_structured %q became %s", w, got)
+		}
+	}
 	modes, syncs := word(reflect.TypeFor[Budget](), "mode"), word(reflect.TypeFor[Class](), "sync")
 	for _, w := range word(reflect.TypeFor[Class](), "priority") {
 		for _, m := range modes {

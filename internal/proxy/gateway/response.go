@@ -78,10 +78,37 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 		return true
 	}
 	f.rememberPin(a, body)
+	if f.cutUnparsable(body) {
+		f.writeCutError()
+		return true
+	}
 	f.startHeaders(a)
 	f.out.Set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
 	return true
+}
+
+// cutUnparsable reports whether an assembled response was cut so that it does not parse,
+// and whether the class wants an error then.
+func (f *flight) cutUnparsable(body []byte) bool {
+	return f.core.Record().Outcome == spillway.OutcomeTruncatedDeadline &&
+		f.req.Class.CutStructured == spillway.CutTimeout &&
+		(f.req.Structured || wire.HasToolCalls(f.req.API, body))
+}
+
+// writeCutError writes the error that takes the place of such a response, and records
+// that the client got no response.
+func (f *flight) writeCutError() {
+	rec := f.core.Record()
+	rec.Outcome, rec.Truncated, rec.Finish = spillway.OutcomeTimeout, spillway.TruncatedNot, spillway.FinishUnknown
+	f.decision.truncated = spillway.TruncatedNot
+	if f.endedByGateway() {
+		rec.Outcome, rec.Refusal = spillway.OutcomeRefusedQueue, spillway.RefusalEnding
+		f.writeError(wire.Refused(spillway.Refusal{Code: spillway.RefusalEnding, RetryAfter: time.Second}, 0))
+		return
+	}
+	rec.Refusal = spillway.RefusalDeadline
+	f.writeError(wire.CutResponse(rec.Window))
 }
 
 // startResponse writes the headers of a response that is forwarded as it arrives.
