@@ -164,3 +164,28 @@ func TestEarlyHeartbeatToNobody(t *testing.T) {
 		w.idle()
 	})
 }
+
+// TestEarlyHeartbeatOverHTTP2 has the first event of a stream to an HTTP/2 client come
+// late.
+func TestEarlyHeartbeatOverHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := playing(t, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "text/event-stream")
+			pause(r, 12*time.Second)
+			send(rw, firstEvent+finalEvent+doneEvent)
+		}, nil)
+		var h2 http.Protocols
+		h2.SetUnencryptedHTTP2(true)
+		w.client.Transport = &http.Transport{Protocols: &h2, DialContext: w.net.Dial}
+		got := w.post(chat("5", `,"stream":true`))
+		w.want(got, 200)
+		if want := heartbeat + firstEvent + finalEvent + doneEvent; got.body != want {
+			t.Errorf("got\n%s\nwant\n%s", got.body, want)
+		}
+		if got.trailer.Get("x-spillway-deployment") != "east" {
+			t.Errorf("trailers %v", got.trailer)
+		}
+		w.idle()
+		w.client.CloseIdleConnections()
+	})
+}

@@ -84,8 +84,11 @@ func (p *pool) logChange(log *slog.Logger, c policy.Change) {
 		log.Info("breaker half-open, probing the deployment", "pool", p.name, "deployment", c.Deployment)
 	case c.Open:
 		e := p.lastError(c.Deployment, c.Status)
+		if e.Text != "" {
+			log = log.With("error", e.Text)
+		}
 		log.Warn("breaker open, deployment skipped", "pool", p.name, "deployment", c.Deployment,
-			"failure", c.Class.String(), "status", c.Status, "error", e.Text, "hint", cmp.Or(e.Hint, hint(c.Status)))
+			"failure", c.Class.String(), "status", c.Status, "hint", cmp.Or(e.Hint, hint(c.Status)))
 	default:
 		log.Info("breaker closed, deployment in use again", "pool", p.name, "deployment", c.Deployment)
 	}
