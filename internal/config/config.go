@@ -101,10 +101,10 @@ type Deployment struct {
 	TPM             int           `yaml:"tpm" min:"0" doc:"Tokens per minute of a standard deployment; 0 is unlimited."`
 	RPM             int           `yaml:"rpm" min:"0" doc:"Requests per minute of a standard deployment; 0 is unlimited."`
 	Region          string        `yaml:"region" doc:"Region, for records."`
+	Sync            string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests to it: as their class says, or (pass) always unchanged, for a model or an organization that may not stream. A deployment that refuses a stream which the client did not ask for is asked again without, and remembered for an hour."`
 	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share of its tier's requests, relative to the other deployments."`
 	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Maximum attempts in flight; 0 is unlimited."`
 	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens."`
-	Sync            string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests to it: as their class says, or (pass) always unchanged, for a model or an organization that may not stream. A deployment that refuses a stream which the client did not ask for is asked again without, and remembered for an hour."`
 	MaxOutputTokens int           `yaml:"max_output_tokens" min:"0" doc:"Largest output limit that the model accepts; it bounds the limit that is set for clients without one. 0 selects 4096, which every chat model accepts."`
 	TokensPerSecond float64       `yaml:"tokens_per_second" min:"0" doc:"Contractual speed of one response, used until there are enough samples; 0 selects the model's published target."`
 	InputTPMPerPTU  int           `yaml:"input_tpm_per_ptu" min:"0" doc:"Input tokens per minute that one PTU buys; 0 selects the model's published figure."`
