@@ -44,6 +44,9 @@ type Class struct {
 	Budget       BudgetRule
 	// Sync says how synchronous requests travel upstream.
 	Sync SyncMode
+	// CutStructured says what becomes of a synchronous response that must parse and is
+	// cut.
+	CutStructured CutMode
 	// MaxWait bounds the time in the queue, as the deadline does; 0 takes
 	// policy.DefaultMaxWait.
 	MaxWait time.Duration
@@ -71,6 +74,22 @@ var syncNames = [...]string{"stream", "pass"}
 
 // String returns the name used in configuration.
 func (m SyncMode) String() string { return name(syncNames[:], uint8(m)) }
+
+// CutMode says what the client gets of a synchronous response with a tool call or of
+// structured output that is cut at the deadline: what has arrived does not parse.
+type CutMode uint8
+
+const (
+	// CutTimeout is a 408, as if nothing had arrived.
+	CutTimeout CutMode = iota
+	// CutPartial is what has arrived, as of any other response.
+	CutPartial
+)
+
+var cutNames = [...]string{"timeout", "partial"}
+
+// String returns the name used in configuration.
+func (m CutMode) String() string { return name(cutNames[:], uint8(m)) }
 
 // BudgetMode is what happens to a request that asks for more output tokens
 // than fit the time left.

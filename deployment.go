@@ -54,6 +54,9 @@ type Deployment struct {
 	// Reasoning says that hidden tokens count against the token limit, so that
 	// chat takes max_completion_tokens.
 	Reasoning bool
+	// Sync says how synchronous requests travel, as Class.Sync does. SyncPass counts in
+	// either place.
+	Sync SyncMode
 }
 
 // Pool is the set of deployments that serve one model name, in spill order.

@@ -45,6 +45,9 @@ const (
 	EventFailed
 	// EventGone is the client's departure. Report pending progress first.
 	EventGone
+	// EventUnstreamed says that an attempt which was to ask for a stream, to assemble
+	// the response, does not: nothing more is known of it until it ends.
+	EventUnstreamed
 	// EventEnd is the driver's own end: what has arrived of the response has to
 	// do. Report pending progress first.
 	EventEnd
@@ -102,6 +105,9 @@ type Event struct {
 	Missing bool
 	// Unsupported says that the deployment does not offer the operation.
 	Unsupported bool
+	// NotFound says that the deployment does not hold an object which the request refers
+	// to, such as a stored response. Another one may, and none is to blame.
+	NotFound bool
 	// Tokens is how many output tokens have been read so far, over all choices.
 	// The reader of the stream counts them, once: it never shrinks.
 	Tokens int

@@ -52,6 +52,7 @@ func limits(s config.Server) gateway.Limits {
 		BufferBytes:       int64(s.BufferLimit),
 		ReadHeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, MinBodyRate: int64(s.MinBodyRate),
 		IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout, Heartbeat: orNever(s.Heartbeat),
+		FirstHeartbeat: orNever(s.FirstHeartbeat),
 	}
 }
 

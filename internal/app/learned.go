@@ -18,7 +18,16 @@ const (
 	learnedName = "learned"
 	// saveEvery is how much of what was learned a crash may lose.
 	saveEvery = time.Minute
+	// storedName is the name of the state that says which deployment holds which stored
+	// object of a client. It is a state of its own because it can be large, and is
+	// saved only when it has changed.
+	storedName = "stored_objects"
 )
+
+// storedFile is what is kept of stored objects.
+type storedFile struct {
+	Objects []gateway.StoredObject `json:"objects"`
+}
 
 // learnedFile is what is kept of what all pools have learned.
 type learnedFile struct {
@@ -31,7 +40,8 @@ type learner struct {
 	gateway *gateway.Gateway
 	dir     string
 	log     *slog.Logger
-	failed  bool // the last save; owned by the goroutine
+	failed  bool   // the last save; owned by the goroutine
+	version uint64 // of the stored objects that were saved last; likewise
 	end     chan struct{}
 	done    chan struct{}
 }
@@ -41,6 +51,7 @@ type learner struct {
 func startLearner(g *gateway.Gateway, dir string, log *slog.Logger) *learner {
 	l := &learner{gateway: g, dir: dir, log: log, end: make(chan struct{}), done: make(chan struct{})}
 	l.restore()
+	l.restoreObjects()
 	go l.run()
 	return l
 }
@@ -62,6 +73,43 @@ func (l *learner) restore() {
 		l.log.Info("learned state restored", "age", restored.Age.Round(time.Second).String(), "deployments", restored.Deployments,
 			"measured", restored.Measured, "callers_and_routes", restored.Keys, "skipped", restored.Left)
 	}
+}
+
+// restoreObjects restores where stored objects are.
+func (l *learner) restoreObjects() {
+	data, err := store.LoadState(l.dir, storedName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var f storedFile
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	if err != nil {
+		l.log.Warn("ignoring unreadable state of stored objects: requests for them go to any deployment", "error", err)
+		return
+	}
+	n := l.gateway.RestoreStoredObjects(f.Objects)
+	_, l.version = l.gateway.StoredObjects(0)
+	if len(f.Objects) > 0 {
+		l.log.Info("deployments of stored objects restored", "objects", n, "skipped", len(f.Objects)-n)
+	}
+}
+
+// saveObjects saves where stored objects are, if that has changed.
+func (l *learner) saveObjects() error {
+	list, version := l.gateway.StoredObjects(l.version)
+	if version == l.version {
+		return nil
+	}
+	data, err := json.Marshal(storedFile{list})
+	if err == nil {
+		err = store.SaveState(l.dir, storedName, data)
+	}
+	if err == nil {
+		l.version = version
+	}
+	return err
 }
 
 // learn restores into g the state that encodeLearned wrote.
@@ -101,6 +149,7 @@ func (l *learner) save() {
 	if err == nil {
 		err = store.SaveState(l.dir, learnedName, data)
 	}
+	err = errors.Join(err, l.saveObjects())
 	switch {
 	case err != nil && !l.failed:
 		l.log.Error("saving learned state failed, will retry", "error", err)

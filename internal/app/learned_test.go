@@ -204,6 +204,40 @@ func TestForeignStatesDoNoHarm(t *testing.T) {
 	}
 }
 
+// TestStoredObjectsSurvive keeps the deployments of stored objects over a restart, and
+// starts without them when their file is damaged. They are written only when they have
+// changed.
+func TestStoredObjectsSurvive(t *testing.T) {
+	dir, log := t.TempDir(), &syncBuffer{}
+	start := func() *learner {
+		return startLearner(newLearningGateway(t), dir, slog.New(slog.NewTextHandler(log, nil)))
+	}
+	first := start()
+	first.stop()
+	if _, err := store.LoadState(dir, storedName); err == nil {
+		t.Error("a file without objects is written")
+	}
+	first = start()
+	object := gateway.StoredObject{ID: "resp_1", Pool: "gpt-4o-mini", Deployment: "ptu-eastus"}
+	if n := first.gateway.RestoreStoredObjects([]gateway.StoredObject{object}); n != 1 {
+		t.Fatal("the object was not taken")
+	}
+	first.stop()
+	second := start()
+	if list, _ := second.gateway.StoredObjects(0); len(list) != 1 || list[0] != object {
+		t.Errorf("after the restart: %+v, want %+v", list, object)
+	}
+	second.stop()
+	if err := store.SaveState(dir, storedName, []byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+	third := start()
+	third.stop()
+	if list, _ := third.gateway.StoredObjects(0); len(list) > 0 || !strings.Contains(log.String(), "unreadable state of stored objects") {
+		t.Errorf("with a damaged file: %+v, log %s", list, log.String())
+	}
+}
+
 // A directory that cannot be written to is told once.
 func TestSavingThatFailsIsTold(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")

@@ -72,6 +72,7 @@ type FailureState struct {
 	Class  string    `json:"class"`
 	Status int       `json:"status,omitempty"`
 	At     time.Time `json:"at"`
+	Error  string    `json:"error,omitempty"` // of a failure without a status
 }
 
 // LatencyState are quantiles, in milliseconds.
@@ -112,7 +113,7 @@ func deploymentState(now time.Time, d *policy.DeploymentStatus) DeploymentState 
 		s.Pauses = append(s.Pauses, PauseState{p.Tier, p.Tokens, p.Until.UTC(), p.Smaller, p.OneCaller})
 	}
 	if f := d.LastFailure; f.Class != spillway.FailureNone {
-		s.LastFailure = &FailureState{f.Class.String(), f.Status, f.At.UTC()}
+		s.LastFailure = &FailureState{f.Class.String(), f.Status, f.At.UTC(), f.Error}
 	}
 	return s
 }
@@ -191,6 +192,9 @@ func lastFailure(d *policy.DeploymentStatus) string {
 		return ""
 	case f.Status > 0:
 		return fmt.Sprintf(", the last with status %d (%s)", f.Status, f.Class)
+	}
+	if f.Error != "" {
+		return fmt.Sprintf(", the last was %s (%s)", f.Class, f.Error)
 	}
 	return fmt.Sprintf(", the last was %s", f.Class)
 }

@@ -45,6 +45,14 @@ func TestReason(t *testing.T) {
 			"one probe at a time: 5 of 5 requests failed, the last was unreachable",
 		},
 		{
+			"unreachable, and why",
+			policy.DeploymentStatus{
+				State: "half_open", LastFailure: policy.Failure{Class: spillway.FailureUnreachable, At: now, Error: "no such host"},
+				Evidence: breaker.Evidence{Requests: 5, Failures: 5},
+			},
+			"one probe at a time: 5 of 5 requests failed, the last was unreachable (no such host)",
+		},
+		{
 			"ejected",
 			policy.DeploymentStatus{
 				State: "open", LastFailure: policy.Failure{Class: spillway.FailureInvalid, Status: 401, At: now},

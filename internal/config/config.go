@@ -68,6 +68,7 @@ type Server struct {
 	IdleTimeout    time.Duration `yaml:"idle_timeout" min:"1ms" doc:"Time that a keep-alive connection may be idle."`
 	WriteTimeout   time.Duration `yaml:"write_timeout" min:"1ms" doc:"Time that one write to a client may take before the client counts as disconnected."`
 	Heartbeat      time.Duration `yaml:"heartbeat" min:"0s" doc:"Time without an event after which the client of a stream gets a comment (: keep-alive), so that load balancers keep the connection; 0 is never."`
+	FirstHeartbeat time.Duration `yaml:"first_heartbeat" min:"0s" doc:"The same before the first event of a stream, counted from the request's acceptance, once it was sent to a deployment; 0 is never. Then the response has begun with status 200: another deployment can still serve the request, but an error after that is an event of the stream, without a status or retry-after that an SDK could act on, and the headers about deployment, spill and limits are trailers."`
 	ShutdownDelay  time.Duration `yaml:"shutdown_delay" default:"0s" min:"0s" doc:"Time from SIGTERM, when /readyz returns 503, until the data listener closes. Requests are served meanwhile, and each connection is closed after its next response. Set it to the time that load balancers need to notice: 5s for Kubernetes, or the probe's interval times its threshold."`
 	DrainTimeout   time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" doc:"Time for requests in flight to finish after SIGTERM and shutdown_delay."`
 	H2C            bool          `yaml:"h2c" default:"true" doc:"Accept HTTP/2 without TLS, by prior knowledge, on a data listener without tls."`
@@ -100,6 +101,7 @@ type Deployment struct {
 	TPM             int           `yaml:"tpm" min:"0" doc:"Tokens per minute of a standard deployment; 0 is unlimited."`
 	RPM             int           `yaml:"rpm" min:"0" doc:"Requests per minute of a standard deployment; 0 is unlimited."`
 	Region          string        `yaml:"region" doc:"Region, for records."`
+	Sync            string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests to it: as their class says, or (pass) always unchanged, for a model or an organization that may not stream. A deployment that refuses a stream which the client did not ask for is asked again without, and remembered for an hour."`
 	Weight          int           `yaml:"weight" default:"1" min:"1" doc:"Share of its tier's requests, relative to the other deployments."`
 	MaxInFlight     int           `yaml:"max_in_flight" min:"0" doc:"Maximum attempts in flight; 0 is unlimited."`
 	Reasoning       bool          `yaml:"reasoning" doc:"The model uses hidden tokens, which count against the output limit, and chat uses max_completion_tokens. When empty, whether the name of the model is one of a reasoning model: o-series, GPT from 5 on except its chat variants, codex."`
@@ -161,6 +163,7 @@ type Class struct {
 	TBT            time.Duration `yaml:"tbt" default:"0s" min:"0s" doc:"Objective: mean time between the tokens of a response; 0 is none."`
 	Budget         Budget        `yaml:"budget" doc:"Limit on output tokens by the time left."`
 	Sync           string        `yaml:"sync" default:"stream" enum:"stream|pass" doc:"How to send non-streaming requests upstream: as a stream that the gateway assembles, or unchanged."`
+	CutStructured  string        `yaml:"cut_structured" default:"timeout" enum:"timeout|partial" doc:"What the client gets when a non-streaming response with a tool call, or of structured output, is cut at the deadline, so that it does not parse: status 408, or what has arrived, with status 200 and finish reason length. Streams get what has arrived."`
 	MaxWait        time.Duration `yaml:"max_wait" min:"1ms" doc:"Longest time in the queue, also bounded by the deadline."`
 	SilenceTimeout time.Duration `yaml:"silence_timeout" min:"1s" doc:"Longest silence within a response that the client has begun to read. Then it ends: a stream with an error event, another response by closing the connection."`
 	Hedge          bool          `yaml:"hedge" doc:"Send a second attempt to another deployment when the first token is late."`

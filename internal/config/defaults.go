@@ -43,6 +43,7 @@ func (Server) defaults() any {
 		MaxErrorBytes: defaults.MaxErrorBytes, MaxEventBytes: defaults.MaxEventBytes, MaxInFlight: defaults.MaxInFlight,
 		HeaderTimeout: defaults.ReadHeaderTimeout, BodyTimeout: defaults.BodyTimeout, MinBodyRate: defaults.MinBodyRate,
 		IdleTimeout: defaults.IdleTimeout, WriteTimeout: defaults.WriteTimeout, Heartbeat: defaults.Heartbeat,
+		FirstHeartbeat: defaults.FirstHeartbeat,
 	}
 }
 

@@ -71,7 +71,7 @@ func (p *Deployment) policy() spillway.Deployment {
 		PTU:  p.PTU, InputTPMPerPTU: p.InputTPMPerPTU, OutputRatio: p.OutputRatio, CachedRatio: p.CachedRatio, MeterDepth: p.MeterDepth,
 		TPM: p.TPM, RPM: p.RPM,
 		TokensPerSecond: p.TokensPerSecond, Weight: p.Weight, MaxInFlight: p.MaxInFlight,
-		MaxOutputTokens: p.MaxOutputTokens, Reasoning: p.Reasoning,
+		MaxOutputTokens: p.MaxOutputTokens, Reasoning: p.Reasoning, Sync: pick(cmp.Or(p.Sync, spillway.SyncStream.String()), spillway.SyncStream, spillway.SyncPass),
 		Scope: pick(p.Scope, spillway.Global, spillway.DataZone, spillway.Regional), Price: p.Price.tokens(),
 	}
 }
@@ -96,8 +96,9 @@ func (c *Class) policy() *spillway.Class {
 			Quantile: c.Budget.Quantile, MaxOutputTokens: c.Budget.MaxOutputTokens,
 			Margin: c.Budget.Margin, ClampStructured: c.Budget.ClampStructured, HardCap: c.Budget.HardCap,
 		},
-		Sync:    pick(c.Sync, spillway.SyncStream, spillway.SyncPass),
-		MaxWait: c.MaxWait, SilenceTimeout: c.SilenceTimeout, Hedge: c.Hedge, RightSize: c.RightSize,
+		Sync:          pick(c.Sync, spillway.SyncStream, spillway.SyncPass),
+		CutStructured: pick(cmp.Or(c.CutStructured, spillway.CutTimeout.String()), spillway.CutTimeout, spillway.CutPartial),
+		MaxWait:       c.MaxWait, SilenceTimeout: c.SilenceTimeout, Hedge: c.Hedge, RightSize: c.RightSize,
 	}
 }
 

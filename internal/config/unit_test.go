@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -98,6 +99,18 @@ func TestEnumWordsBuild(t *testing.T) {
 		d := Deployment{Kind: "standard", Scope: w}
 		if got := d.policy().Scope.String(); got != w {
 			t.Errorf("scope %s became %s", w, got)
+		}
+	}
+	for _, w := range append(word(reflect.TypeFor[Deployment](), "sync"), "") {
+		d := Deployment{Kind: "standard", Scope: "global", Sync: w}
+		if got, want := d.policy().Sync.String(), cmp.Or(w, "stream"); got != want {
+			t.Errorf("sync %q of a deployment became %s", w, got)
+		}
+	}
+	for _, w := range append(word(reflect.TypeFor[Class](), "cut_structured"), "") {
+		c := Class{Priority: "normal", Sync: "stream", Budget: Budget{Mode: "window"}, CutStructured: w}
+		if got, want := c.policy().CutStructured.String(), cmp.Or(w, "timeout"); got != want {
+			t.Errorf("cut_structured %q became %s", w, got)
 		}
 	}
 	modes, syncs := word(reflect.TypeFor[Budget](), "mode"), word(reflect.TypeFor[Class](), "sync")

@@ -103,6 +103,10 @@ func (d *decoder) server(s *Server) {
 		d.addAt("server.heartbeat", fmt.Sprintf("%s is less than %s", formatDuration(s.Heartbeat), formatDuration(minHeartbeat)),
 			"0 turns heartbeats off")
 	}
+	if s.FirstHeartbeat > 0 && s.FirstHeartbeat < minHeartbeat {
+		d.addAt("server.first_heartbeat", fmt.Sprintf("%s is less than %s", formatDuration(s.FirstHeartbeat), formatDuration(minHeartbeat)),
+			"0 turns heartbeats before the first event off")
+	}
 	if s.TLS == nil || s.TLS.Cert == "" || s.TLS.Key == "" {
 		return
 	}

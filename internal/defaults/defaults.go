@@ -19,6 +19,7 @@ const (
 	MinBodyRate       = 16 << 10 // bytes per second
 	WriteTimeout      = 30 * time.Second
 	Heartbeat         = 15 * time.Second
+	FirstHeartbeat    = 5 * time.Second
 	IdleTimeout       = 2 * time.Minute
 )
 

@@ -73,7 +73,7 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	a.deployment, a.meter, a.breaker, a.plan = d, d.meter, d.breaker, p
 	a.permit = d.breaker.Acquire(now, f.engine.rnd, f.who, f.operation)
 	a.start, a.load, a.live = now, d.meter.Level(now), true
-	a.assembled = f.req.API.Generates() && !f.req.Stream && f.canAssemble()
+	a.assembled = f.req.API.Generates() && !f.req.Stream && f.canAssemble(d)
 	a.reservation = d.meter.Reserve(now, f.demandOf(p.charge))
 	d.inFlight++
 	f.live++
@@ -87,10 +87,17 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	})
 }
 
-// canAssemble reports whether a synchronous response is to be built from a
+// canAssemble reports whether a synchronous response of d is to be built from a
 // stream.
-func (f *Flight) canAssemble() bool {
-	return f.req.CanStream && f.req.Class.Sync == spillway.SyncStream
+func (f *Flight) canAssemble(d *deployment) bool {
+	return f.req.CanStream && f.req.Class.Sync == spillway.SyncStream && d.Sync == spillway.SyncStream
+}
+
+// onUnstreamed notes that an attempt is not streamed: its silence says nothing.
+func (f *Flight) onUnstreamed(a *attempt) {
+	if a.assembled && a.firstAt.IsZero() {
+		a.assembled, a.stallAt, f.hedgeAt = false, time.Time{}, time.Time{}
+	}
 }
 
 // end settles a's reservation and wakes the queue. used is what the attempt

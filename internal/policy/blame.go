@@ -74,7 +74,7 @@ func (f *Flight) accuse(now time.Time, a *attempt) {
 	case spillway.FailureSlow, spillway.FailureNone: // none: another attempt was faster
 		a.accused = f.monitored(a) && (a.firstAt.IsZero() || a.hung)
 	case spillway.FailureInvalid:
-		a.accused = a.refusal != refusalOfRequest
+		a.accused = a.refusal == refusalOfOperation || a.refusal == refusalOfAll
 	}
 	if !a.accused && a.failed != spillway.FailureUnreachable {
 		a.breaker.Drop(now, a.permit)
@@ -208,10 +208,13 @@ const (
 	refusalOfRequest   refusal = iota // wrong for every deployment
 	refusalOfOperation                // the deployment may not offer the operation
 	refusalOfAll                      // our credential or the deployment's name may be wrong
+	refusalOfObject                   // the deployment does not hold an object that another may hold
 )
 
 func refusalFor(ev *spillway.Event) refusal {
 	switch {
+	case ev.NotFound:
+		return refusalOfObject
 	case ev.Missing, ev.Status == 401, ev.Status == 403:
 		return refusalOfAll
 	case ev.Unsupported, ev.Status == 404, ev.Status == 409, ev.Status == 424:

@@ -147,6 +147,8 @@ type Failure struct {
 	Class  spillway.FailureClass
 	Status int
 	At     time.Time
+	// Error is the text of a failure without a status. The driver sets it.
+	Error string
 }
 
 // Change is a change of a deployment's breaker, and the deployment's last failure.
@@ -183,7 +185,7 @@ func (e *Engine) Status(now time.Time, dst []DeploymentStatus) []DeploymentStatu
 		dst = append(dst, DeploymentStatus{
 			Pool: e.cfg.Pool.Name, Name: d.Name, Region: d.Region, Kind: d.Kind, Tier: d.tier,
 			State: state, Evidence: d.breaker.Evidence(now), Pauses: pauses,
-			LastFailure: Failure{d.lastFailed, d.lastStatus, d.failedAt},
+			LastFailure: Failure{Class: d.lastFailed, Status: d.lastStatus, At: d.failedAt},
 			Utilization: level, SpillAt: cmp.Or(e.cfg.Pool.SpillAt, route.DefaultSpillAt),
 			InFlight: d.inFlight, OutstandingTokens: d.meter.Outstanding(),
 			TTFTP50: d.speed.TTFT(now, level, 0.5), TTFTP99: d.speed.TTFT(now, level, 0.99),

@@ -74,6 +74,9 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 		// For other operations, a status says something about the path, not
 		// about the deployment.
 		a.breaker.Drop(now, a.permit)
+		if ev.NotFound {
+			a.refusal = refusalOfObject
+		}
 	} else {
 		a.refusal = refusalFor(ev)
 		f.learnFailure(now, a)
@@ -98,7 +101,8 @@ func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	case f.committed:
 		f.recordPartial(a)
 		f.settle(now, ending{attempt: a.number, outcome: spillway.OutcomePartial, status: 200})
-	case ev.Hopeless, !f.repeatable(a, ev), f.n >= f.maxAttempts(), f.tooManyFailures(a), !f.afford(now, a.failed):
+	case ev.Hopeless, !f.repeatable(a, ev), f.n >= f.maxAttempts(), f.tooManyFailures(a),
+		a.refusal != refusalOfObject && !f.afford(now, a.failed):
 		f.giveUp(now)
 	default:
 		f.retrying = true
@@ -111,7 +115,7 @@ func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 // costs tokens. Other operations may be repeated when they cannot have had an
 // effect.
 func (f *Flight) repeatable(a *attempt, ev *spillway.Event) bool {
-	return f.req.API != spillway.APIOther || ev.Replayable || a.failed == spillway.FailureRefused
+	return f.req.API != spillway.APIOther || ev.Replayable || ev.NotFound || a.failed == spillway.FailureRefused
 }
 
 // maxFailures is how often a request may fail in a way that it may cause itself: a
@@ -124,6 +128,9 @@ const maxFailures = 2
 func (f *Flight) tooManyFailures(a *attempt) bool {
 	failures, ambiguous, refusals := 0, 0, 0
 	for i := range f.n {
+		if f.attempt(i).refusal == refusalOfObject {
+			continue
+		}
 		switch f.attempt(i).failed {
 		case spillway.FailureRefused:
 			continue
@@ -138,6 +145,9 @@ func (f *Flight) tooManyFailures(a *attempt) bool {
 	case spillway.FailureRefused:
 		return false
 	case spillway.FailureInvalid:
+		if a.refusal == refusalOfObject {
+			return false
+		}
 		if a.refusal == refusalOfRequest || refusals >= maxFailures {
 			return true
 		}

@@ -199,6 +199,8 @@ func (f *Flight) onAttempt(now time.Time, a *attempt, ev *spillway.Event) {
 	switch ev.Kind {
 	case spillway.EventFirstToken:
 		f.onFirstToken(now, a, ev)
+	case spillway.EventUnstreamed:
+		f.onUnstreamed(a)
 	case spillway.EventProgress:
 		f.updateOutput(now, a, ev)
 	case spillway.EventDone:

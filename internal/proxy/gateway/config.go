@@ -63,9 +63,12 @@ type Limits struct {
 	WriteTimeout time.Duration
 	// Heartbeat is the time without an event after which the client of a stream gets a
 	// comment; negative is never.
-	Heartbeat   time.Duration
-	IdleTimeout time.Duration // between requests of a connection
-	MaxInFlight int           // requests at one time
+	Heartbeat time.Duration
+	// FirstHeartbeat is the same before the first event, from the request's acceptance;
+	// negative is never.
+	FirstHeartbeat time.Duration
+	IdleTimeout    time.Duration // between requests of a connection
+	MaxInFlight    int           // requests at one time
 	// BufferBytes bounds what large bodies and buffered responses take at one time; 0
 	// does not.
 	BufferBytes int64
@@ -102,6 +105,9 @@ func (l Limits) withDefaults() Limits {
 	orTime(&l.WriteTimeout, defaults.WriteTimeout)
 	if l.Heartbeat == 0 {
 		l.Heartbeat = defaults.Heartbeat
+	}
+	if l.FirstHeartbeat == 0 {
+		l.FirstHeartbeat = defaults.FirstHeartbeat
 	}
 	orTime(&l.IdleTimeout, defaults.IdleTimeout)
 	orInt(&l.MaxInFlight, defaults.MaxInFlight)

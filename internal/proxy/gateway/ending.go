@@ -29,3 +29,9 @@ func (f *flight) onContextDone() {
 	}
 	f.handle(spillway.Event{Kind: spillway.EventGone})
 }
+
+// onClientGone ends a flight whose client does not read.
+func (f *flight) onClientGone() {
+	f.reportProgress()
+	f.handle(spillway.Event{Kind: spillway.EventGone})
+}

@@ -44,12 +44,19 @@ type flight struct {
 	wakeNow   chan struct{}       // holds a token when the engine wants the flight woken
 	wakeTimer wakeTimer
 
+	// earlyBeatAt is when the client of a stream gets a heartbeat although no event has
+	// come; zero means never.
+	earlyBeatAt time.Time
+	begunEarly  bool // the response of a stream has begun, with heartbeats alone
+	undelivered bool // the client did not get a response that the core takes for complete
+
 	forwarded     *upstream.Attempt // the committed attempt
 	responseBegun bool              // its response has begun
 	settled       bool
 	aborted       bool // the response cannot be ended validly
 	// includesUsage is what the ask says of the response.
 	includesUsage bool
+	storedID      string          // of the object that the request refers to; "" for none
 	verdict       spillway.Action // the settle
 }
 
@@ -74,6 +81,7 @@ type action struct {
 func (f *flight) run() (detached bool) {
 	f.wakeNow = make(chan struct{}, 1)
 	f.prepareCall()
+	f.allowEarlyHeartbeats()
 	f.pool.begin(f)
 	f.perform()
 	for !f.settled {
@@ -155,8 +163,8 @@ func (f *flight) attempt(number int) *upstream.Attempt { return f.attempts[numbe
 // wait waits for the next event and handles it.
 func (f *flight) wait() {
 	var alarm <-chan time.Time
-	if !f.wakeAt.IsZero() {
-		timer := time.NewTimer(f.wakeAt.Sub(f.g.deps.Now()))
+	if at := earlier(f.wakeAt, f.earlyBeatAt); !at.IsZero() {
+		timer := time.NewTimer(at.Sub(f.g.deps.Now()))
 		defer timer.Stop()
 		alarm = timer.C
 	}
@@ -166,7 +174,7 @@ func (f *flight) wait() {
 	case <-f.wakeNow:
 		f.onWake()
 	case <-alarm:
-		f.onWake()
+		f.onAlarm()
 	case <-f.call.Context.Done():
 		f.onContextDone()
 	}
@@ -182,6 +190,26 @@ func (f *flight) onReport(r upstream.Report) {
 		f.onContextDone()
 	case !f.attempt(r.Event.Attempt).Canceled():
 		f.handle(*r.Event)
+	}
+}
+
+// earlier returns the earlier of two instants; zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// onAlarm does what is due: a heartbeat, and what the core wants to be woken for.
+func (f *flight) onAlarm() {
+	now := f.g.deps.Now()
+	if !f.earlyBeatAt.IsZero() && !now.Before(f.earlyBeatAt) && f.sendEarlyHeartbeat(now) != nil {
+		f.onClientGone()
+		return
+	}
+	if !f.wakeAt.IsZero() && !now.Before(f.wakeAt) {
+		f.onWake()
 	}
 }
 

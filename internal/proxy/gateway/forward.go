@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"time"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
@@ -12,14 +13,23 @@ import (
 // errClientGone is a write to the client that failed.
 var errClientGone = errors.New("the client does not read")
 
+// errNoStream is a response of another kind after the stream has begun.
+var errNoStream = errors.New("the deployment returned no stream")
+
 // beginResponse begins the committed attempt's response: the headers, and of a
 // stream what was read before the commit. The error is that of Next, or
 // errClientGone.
 func (f *flight) beginResponse(a *upstream.Attempt) error {
-	f.responseBegun = true
-	f.startResponse(a, a.Response().StatusCode)
+	f.responseBegun, f.earlyBeatAt = true, time.Time{}
+	if !f.begunEarly {
+		f.startResponse(a, a.Response().StatusCode)
+	}
 	f.startWakeTimer()
-	if a.Form() != upstream.Streamed {
+	switch {
+	case a.Form() == upstream.Streamed:
+	case f.begunEarly:
+		return errNoStream
+	default:
 		return nil
 	}
 	f.rememberPin(a, a.Beginning())
@@ -45,6 +55,9 @@ func (f *flight) forward(a *upstream.Attempt, err error) {
 	for err == nil {
 		var piece *buffer.Buffer
 		piece, err = a.Next()
+		if piece != nil && a.Form() == upstream.Relayed {
+			f.rememberRelayed(a, piece.B[buffer.Headroom:])
+		}
 		if piece != nil && len(piece.B) > buffer.Headroom && f.forwardPiece(a, piece) != nil {
 			err = errClientGone
 		}
@@ -80,8 +93,7 @@ func (f *flight) reportEnd(a *upstream.Attempt, err error) {
 	}
 	switch {
 	case errors.Is(err, errClientGone), f.call.Context.Err() != nil && !a.Complete() && !f.endedByGateway():
-		f.reportProgress()
-		f.handle(spillway.Event{Kind: spillway.EventGone})
+		f.onClientGone()
 	case f.call.Context.Err() != nil && !a.Complete():
 		f.onContextDone()
 	default:
@@ -95,7 +107,9 @@ func (f *flight) reportEnd(a *upstream.Attempt, err error) {
 func (f *flight) endStream(a *upstream.Attempt) {
 	rec := f.core.Record()
 	var tail []byte
-	if rec.Truncated != spillway.TruncatedNot {
+	if f.begunEarly {
+		f.setFlightHeaders(a) // as trailers
+	} else if rec.Truncated != spillway.TruncatedNot {
 		f.out.Set(trailerTruncated, rec.Truncated.String())
 	}
 	switch {

@@ -222,11 +222,7 @@ func (f *flight) choosePool(access *permissions) *wire.Error {
 	if name == "" {
 		name = f.call.Ask.Model
 	}
-	stored := f.call.Path.ResourceID
-	if stored == "" {
-		stored = f.call.Ask.PreviousResponseID
-	}
-	at := f.g.pins.find(stored)
+	at := f.findHolder()
 	switch holder := access.usable(f.snap.pool(at.pool)); {
 	case name != "":
 		f.pool = access.usable(f.snap.byModel[name])
@@ -307,8 +303,11 @@ func (f *flight) record(outcome spillway.Outcome, status int, refusal spillway.R
 func (f *flight) finish() {
 	f.stopAttempts()
 	rec := f.core.Record()
-	if status := f.out.Status(); status != 0 {
+	if status := f.out.Status(); status != 0 && !f.begunEarly { // else the client knows it by an event
 		rec.Status = status
+	}
+	if f.undelivered {
+		rec.Outcome, rec.Status = spillway.OutcomeUpstreamError, http.StatusBadGateway
 	}
 	if a := f.deliveredAttempt(); a != nil && a.MaxGap() > 0 {
 		rec.TBTMax = a.MaxGap()

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"cmp"
+	"net/http"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
 // A heartbeat is a comment in a stream of events, for the client and for what is
@@ -15,6 +18,75 @@ const (
 	heartbeat     = ": keep-alive\n\n"
 	bareHeartbeat = ": keep-alive\n"
 )
+
+// allowEarlyHeartbeats lets the client of a stream get heartbeats before its first event.
+func (f *flight) allowEarlyHeartbeats() {
+	if after := f.snap.limits.FirstHeartbeat; f.req.Stream && after > 0 {
+		f.earlyBeatAt = f.accepted.Add(after)
+	}
+}
+
+// sendEarlyHeartbeat sends a heartbeat before the first event; the first one begins the
+// response. The flight is not committed by it: another attempt can still be made, and
+// what it ends with is an event of the stream. While no attempt is under way, which
+// is in the queue, none is sent, so that a refusal keeps its status.
+func (f *flight) sendEarlyHeartbeat(now time.Time) error {
+	limits := &f.snap.limits
+	if len(f.attempts) == 0 {
+		f.earlyBeatAt = now.Add(limits.FirstHeartbeat)
+		return nil
+	}
+	f.earlyBeatAt = now.Add(max(limits.Heartbeat, limits.FirstHeartbeat))
+	if !f.begunEarly {
+		f.beginEarly()
+	}
+	_, err := f.out.Write([]byte(heartbeat))
+	if err == nil {
+		err = f.out.Flush()
+	}
+	return err
+}
+
+// beginEarly begins the response of a stream whose deployment is not known yet: what
+// the headers would say of it follows as trailers.
+func (f *flight) beginEarly() {
+	f.begunEarly = true
+	h := f.out.Header()
+	h[wire.HeaderContentType] = []string{"text/event-stream; charset=utf-8"}
+	h["Cache-Control"] = []string{"no-cache"}
+	f.out.Set(wire.HeaderRequestID, f.call.ID)
+	f.out.Start(http.StatusOK)
+}
+
+// writeErrorEvent ends a stream that has begun with heartbeats alone.
+func (f *flight) writeErrorEvent(e wire.Error) {
+	if n := len(f.attempts); n > 0 {
+		f.setFlightHeaders(f.attempts[n-1])
+	}
+	if _, err := f.out.Write(wire.AppendStreamError(nil, f.req.API, e)); err == nil {
+		_ = f.out.Flush() // f.out reports a disconnected client
+	}
+}
+
+// errorOf is the error of an attempt whose response is no stream, for a stream that has
+// begun with heartbeats alone.
+func (f *flight) errorOf(a *upstream.Attempt) wire.Error {
+	switch {
+	case a.Fault() != nil:
+		return faultError(a.Fault())
+	case a.Response() == nil:
+		return f.interruptedError(a)
+	case a.Response().StatusCode < http.StatusBadRequest:
+		f.undelivered = true
+		return wire.UnreadableResponse()
+	}
+	if fault := wire.ScanFault(a.Beginning()); fault != nil && !a.BeginningTruncated() {
+		fault.Status = a.Response().StatusCode
+		return faultError(fault)
+	}
+	how, _ := f.readableError(a)
+	return f.upstreamError(a, cmp.Or(how, "without a readable error."))
+}
 
 // allowHeartbeats lets heartbeats be sent from now on. The response has begun, and the
 // handler writes only whole events.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -82,11 +83,27 @@ func (p *pool) logChange(log *slog.Logger, c policy.Change) {
 	case c.Probing:
 		log.Info("breaker half-open, probing the deployment", "pool", p.name, "deployment", c.Deployment)
 	case c.Open:
+		e := p.lastError(c.Deployment, c.Status)
+		if e.Text != "" {
+			log = log.With("error", e.Text)
+		}
 		log.Warn("breaker open, deployment skipped", "pool", p.name, "deployment", c.Deployment,
-			"failure", c.Class.String(), "status", c.Status, "hint", hint(c.Status))
+			"failure", c.Class.String(), "status", c.Status, "hint", cmp.Or(e.Hint, hint(c.Status)))
 	default:
 		log.Info("breaker closed, deployment in use again", "pool", p.name, "deployment", c.Deployment)
 	}
+}
+
+// lastError is the newest error of a deployment whose last failure had that status; the
+// zero value for a failure with one.
+func (p *pool) lastError(deployment string, status int) upstream.ErrorText {
+	p.mu.Lock()
+	d := p.deployments[deployment]
+	p.mu.Unlock()
+	if d == nil || status != 0 {
+		return upstream.ErrorText{}
+	}
+	return d.LastError()
 }
 
 // hint says what an operator should check first.
@@ -117,4 +134,10 @@ func (p *pool) status(now time.Time, dst *PoolStatus) {
 	dst.Name = p.name
 	dst.Waiting = p.engine.Waiting()
 	dst.Deployments = p.engine.Status(now, dst.Deployments[:0])
+	for i := range dst.Deployments {
+		d := &dst.Deployments[i]
+		if up := p.deployments[d.Name]; up != nil && d.LastFailure.Class != spillway.FailureNone && d.LastFailure.Status == 0 {
+			d.LastFailure.Error = up.LastError().Text
+		}
+	}
 }

@@ -29,6 +29,10 @@ func (f *flight) writeResponse() {
 
 // writeAttemptResponse writes the response of an attempt that was not forwarded.
 func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
+	if f.begunEarly {
+		f.writeError(f.errorOf(a))
+		return
+	}
 	if f.writeAssembled(a) {
 		return
 	}
@@ -74,10 +78,37 @@ func (f *flight) writeAssembled(a *upstream.Attempt) bool {
 		return true
 	}
 	f.rememberPin(a, body)
+	if f.cutUnparsable(body) {
+		f.writeCutError()
+		return true
+	}
 	f.startHeaders(a)
 	f.out.Set(wire.HeaderContentType, "application/json")
 	f.writeWhole(http.StatusOK, body)
 	return true
+}
+
+// cutUnparsable reports whether an assembled response was cut so that it does not parse,
+// and whether the class wants an error then.
+func (f *flight) cutUnparsable(body []byte) bool {
+	return f.core.Record().Outcome == spillway.OutcomeTruncatedDeadline &&
+		f.req.Class.CutStructured == spillway.CutTimeout &&
+		(f.req.Structured || wire.HasToolCalls(f.req.API, body))
+}
+
+// writeCutError writes the error that takes the place of such a response, and records
+// that the client got no response.
+func (f *flight) writeCutError() {
+	rec := f.core.Record()
+	rec.Outcome, rec.Truncated, rec.Finish = spillway.OutcomeTimeout, spillway.TruncatedNot, spillway.FinishUnknown
+	f.decision.truncated = spillway.TruncatedNot
+	if f.endedByGateway() {
+		rec.Outcome, rec.Refusal = spillway.OutcomeRefusedQueue, spillway.RefusalEnding
+		f.writeError(wire.Refused(spillway.Refusal{Code: spillway.RefusalEnding, RetryAfter: time.Second}, 0))
+		return
+	}
+	rec.Refusal = spillway.RefusalDeadline
+	f.writeError(wire.CutResponse(rec.Window))
 }
 
 // startResponse writes the headers of a response that is forwarded as it arrives.
@@ -97,24 +128,33 @@ func (f *flight) startHeaders(a *upstream.Attempt) {
 	f.setFlightHeaders(a)
 }
 
+// setHeader sets a header, or the trailer of that name where the headers were sent
+// before they were known.
+func (f *flight) setHeader(name, value string) {
+	if f.begunEarly {
+		name = http.TrailerPrefix + name
+	}
+	f.out.Set(name, value)
+}
+
 // setFlightHeaders sets the headers that say how a, and the flight with it, went.
 func (f *flight) setFlightHeaders(a *upstream.Attempt) {
-	f.out.Set(wire.HeaderRequestID, f.call.ID)
-	f.out.Set(wire.HeaderDeployment, a.Deployment().Name())
-	f.out.Set(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
+	f.setHeader(wire.HeaderRequestID, f.call.ID)
+	f.setHeader(wire.HeaderDeployment, a.Deployment().Name())
+	f.setHeader(wire.HeaderAttempts, strconv.Itoa(len(f.attempts)))
 	if granted := f.decision.grantTokens; granted > 0 {
-		f.out.Set(wire.HeaderGrantedTokens, strconv.Itoa(granted))
+		f.setHeader(wire.HeaderGrantedTokens, strconv.Itoa(granted))
 		if granted < f.req.AskTokens {
-			f.out.Set(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
+			f.setHeader(wire.HeaderRequestedTokens, strconv.Itoa(f.req.AskTokens))
 		}
 	}
 	if spill := f.decision.spill.String(); spill != "" {
-		f.out.Set(wire.HeaderSpill, spill)
+		f.setHeader(wire.HeaderSpill, spill)
 	}
 	if truncated := f.decision.truncated.String(); truncated != "" {
-		f.out.Set(wire.HeaderTruncated, truncated)
+		f.setHeader(wire.HeaderTruncated, truncated)
 	}
-	f.out.Set(wire.HeaderServerTiming, f.timing(a))
+	f.setHeader(wire.HeaderServerTiming, f.timing(a))
 }
 
 // timing is the value of server-timing, in milliseconds: what the request
@@ -139,10 +179,14 @@ func appendMillis(b []byte, d time.Duration) []byte {
 
 // writeError writes an error of the gateway itself.
 func (f *flight) writeError(e wire.Error) {
-	if f.out.Status() != 0 {
+	e.RequestID = f.call.ID
+	switch {
+	case f.begunEarly:
+		f.writeErrorEvent(e)
+		return
+	case f.out.Status() != 0:
 		return
 	}
-	e.RequestID = f.call.ID
 	e.NoRetry = e.NoRetry || f.verdict.NoRetry
 	e.SetHeaders(f.out.Header())
 	switch a, n := f.deliveredAttempt(), len(f.attempts); {

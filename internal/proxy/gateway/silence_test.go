@@ -261,9 +261,11 @@ func TestHeartbeat(t *testing.T) {
 		}, firstEvent + named + bareHeartbeat + finalEvent + doneEvent},
 		{"before the first token", every, func(rw http.ResponseWriter, r *http.Request) {
 			send(rw, "")
-			pause(r, 20*time.Second)
-			send(rw, firstEvent+finalEvent+doneEvent)
-		}, firstEvent + finalEvent + doneEvent},
+			pause(r, 19*time.Second) // one after 5 s, and the next 15 s after it
+			send(rw, firstEvent)
+			pause(r, 16*time.Second)
+			send(rw, finalEvent+doneEvent)
+		}, heartbeat + firstEvent + heartbeat + finalEvent + doneEvent},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

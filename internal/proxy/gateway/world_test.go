@@ -45,6 +45,7 @@ type world struct {
 	cfg     Config
 	azure   *azuresim.Server
 	client  *http.Client
+	host    string // of the gateway that clients use
 	class   *spillway.Class
 }
 
@@ -66,7 +67,7 @@ func deployment(name string) fleet.Deployment {
 // newWorld starts a gateway in front of the emulator, one tier for each
 // deployment. change may alter the configuration first.
 func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world)) *world {
-	w := &world{T: t}
+	w := &world{T: t, host: "gateway.test"}
 	w.class = &spillway.Class{Name: "interactive", Window: 60 * time.Second}
 	pc := policy.Config{Version: "test", Pool: spillway.Pool{Name: "gpt-4o-mini"}}
 	w.cfg = Config{
@@ -149,7 +150,7 @@ type answer struct {
 // do sends a request with the usual key and reads the response.
 func (w *world) do(method, path, body string, headers ...string) answer {
 	w.Helper()
-	req, err := http.NewRequestWithContext(w.Context(), method, "http://gateway.test"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.Context(), method, "http://"+w.host+path, strings.NewReader(body))
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -48,8 +48,10 @@ type Attempt struct {
 	grant      int // 0 leaves the client's own limit
 	form       Form
 	asksUsage  bool // we put stream_options into the request
-	// refusedUsage says that the deployment refused stream_options.
-	refusedUsage bool
+	// refusedUsage and refusedStream say that the deployment refused stream_options or
+	// to stream, and that it is asked without.
+	refusedUsage, refusedStream bool
+
 	unsent       bool // no connection was found for the request
 	unreadable   bool // the response cannot be parsed
 	canceled     bool // nothing more is expected of it
@@ -88,16 +90,17 @@ type Attempt struct {
 // prepare prepares an attempt.
 func (a *Attempt) prepare(c *Call, s *Send) {
 	a.call, a.number, a.deployment, a.grant = c, s.Number, s.Deployment, s.Grant
-	a.form = Whole
+	a.form, a.started = Whole, c.Now()
 	switch {
 	case !c.API.Generates() && c.API != spillway.APIEmbeddings:
 		a.form = Relayed
 	case c.Stream:
 		a.form = Streamed
+	case s.Stream && s.Deployment.endpoint.unstreamed.has(a.model(), c.Now()):
+		a.report(a.event(spillway.EventUnstreamed))
 	case s.Stream:
 		a.form = Assembled
 	}
-	a.started = c.Now()
 	// The attempt outlives the call's context when its response is complete, to
 	// read what follows.
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(c.Context))

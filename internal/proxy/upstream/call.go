@@ -32,6 +32,9 @@ type Call struct {
 	// SilenceTimeout is the longest wait for more of a body that is not read event by
 	// event; 0 is unlimited.
 	SilenceTimeout time.Duration
+	// Stored says that the request refers to a stored object, which another deployment
+	// may hold.
+	Stored bool
 	// Idempotent is a request that may be sent twice, whatever it asks for.
 	Idempotent bool
 
@@ -75,9 +78,9 @@ type Panic struct {
 	Stack []byte
 }
 
-// reportsPerAttempt is how many reports one attempt can make: its first token,
-// and its end.
-const reportsPerAttempt = 2
+// reportsPerAttempt is how many reports one attempt can make: that it is not
+// streamed, its first token, and its end.
+const reportsPerAttempt = 3
 
 // Reports returns where attempts report. It has room for what all of them can
 // say, so that no attempt waits for its reader.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -94,6 +96,45 @@ type endpoint struct {
 	// refusesUsage is set once the endpoint has refused stream_options, as old
 	// api-versions do; from then on streams are not asked for their usage.
 	refusesUsage atomic.Bool
+	unstreamed   unstreamed
+	lastError    lastError
+}
+
+// unstreamed are the models that refused to stream, with the time of their last
+// refusal. It is safe for concurrent use.
+type unstreamed struct {
+	any    atomic.Bool // models has entries: spares the lock where it has none
+	mu     sync.Mutex
+	models map[string]time.Time
+}
+
+// Bounds of what is remembered of refused streams. An organization that is verified
+// later may stream then.
+const (
+	maxUnstreamed = 64 // models
+	unstreamedFor = time.Hour
+)
+
+// add remembers that the model refused to stream.
+func (u *unstreamed) add(model string, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.models == nil || len(u.models) >= maxUnstreamed {
+		u.models = make(map[string]time.Time)
+	}
+	u.models[strings.Clone(model)] = now
+	u.any.Store(true)
+}
+
+// has reports whether the model refused to stream lately.
+func (u *unstreamed) has(model string, now time.Time) bool {
+	if !u.any.Load() {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	at, refused := u.models[model]
+	return refused && now.Sub(at) < unstreamedFor
 }
 
 // cachedURL is where a deployment serves a path and query of a client's.

@@ -37,7 +37,7 @@
 // resolver fails, hosts keep the addresses that they had. A limit for each
 // deployment bounds how many requests look for a connection at one time, so that
 // a burst does not open one for each request where they can share a few.
-// Sending a request again without stream_options, because the deployment's
-// api-version refuses them, is part of the dialect and no retry: the deployment
-// has done no work.
+// Sending a request again without what the gateway has added, because the deployment
+// refuses it (stream_options, or the stream of a synchronous request), is part of
+// the dialect and no retry: the deployment has done no work.
 package upstream

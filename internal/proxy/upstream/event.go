@@ -102,10 +102,6 @@ func (a *Attempt) unreadableEvent(err error) *spillway.Event {
 	return ev
 }
 
-func (a *Attempt) logFailure(err error) {
-	a.call.Logger.Debug("attempt failed", "request_id", a.call.ID, "deployment", a.deployment.name, "error", err)
-}
-
 // interruptedEvent is the event of a response that ended early.
 func (a *Attempt) interruptedEvent() *spillway.Event {
 	ev := a.event(spillway.EventFailed)
@@ -125,11 +121,12 @@ func (a *Attempt) errorEvent(status int, body []byte) *spillway.Event {
 	}
 	ev.Missing = status == http.StatusNotFound &&
 		(bytes.Contains(body, []byte(wire.CodeDeploymentNotFound)) || bytes.Contains(body, []byte(wire.CodeModelNotFound)))
+	fault := a.fault
+	if fault == nil {
+		fault = wire.ScanFault(body)
+	}
+	ev.NotFound = !ev.Missing && wire.ObjectNotFound(status, fault, a.call.Stored)
 	if a.call.API != spillway.APIOther && !ev.Missing {
-		fault := a.fault
-		if fault == nil {
-			fault = wire.ScanFault(body)
-		}
 		ev.Unsupported = wire.OperationUnsupported(status, fault)
 	}
 	return ev

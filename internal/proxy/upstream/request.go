@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -16,27 +15,67 @@ import (
 const patchRoom = 256
 
 // exchange sends the request and returns the response's headers. A deployment that
-// refuses stream_options, as old api-versions do, is asked again without.
+// refuses what the gateway has added to the request is asked again without: for
+// stream_options, as old api-versions do, and for a stream that the client did not ask
+// for, as models and organizations do that may not stream.
 func (a *Attempt) exchange() (*http.Response, error) {
-	resp, err := a.roundTrip()
-	if err != nil || resp.StatusCode != http.StatusBadRequest || !a.asksUsage || a.call.Ask.SetsStreamOptions() {
-		return resp, err
+	for {
+		resp, err := a.roundTrip()
+		if err == nil && resp.StatusCode == http.StatusOK {
+			a.learnRefused()
+		}
+		if err != nil || !a.withoutRefused(resp) {
+			return resp, err
+		}
+	}
+}
+
+// withoutRefused reports whether the deployment has refused a member that the gateway
+// has added. If so, it drops the response and encodes the request without that member.
+func (a *Attempt) withoutRefused(resp *http.Response) bool {
+	ownUsage := a.asksUsage && !a.call.Ask.SetsStreamOptions()
+	if !wire.MayRefuseMember(resp.StatusCode) || !ownUsage && a.form != Assembled {
+		return false
 	}
 	a.readError(resp)
-	if a.headTruncated || !bytes.Contains(a.head.B, []byte("stream_options")) {
-		return resp, nil
+	if a.headTruncated {
+		return false
+	}
+	switch refused := wire.RefusedMember(a.head.B); {
+	case refused == wire.MemberStreamOptions && ownUsage:
+		a.refusedUsage = true
+	case refused == wire.MemberStream && a.form == Assembled:
+		a.refusedStream, a.form = true, Whole
+		a.report(a.event(spillway.EventUnstreamed))
+	default:
+		return false
 	}
 	resp.Body.Close()
 	a.releaseConn()
 	a.head.Release()
 	a.head = nil
-	a.refusedUsage = true
 	a.encode()
-	resp, err = a.roundTrip()
-	if err == nil && resp.StatusCode == http.StatusOK {
-		a.deployment.endpoint.refusesUsage.Store(true) // it was that, and will be again
+	return true
+}
+
+// learnRefused remembers what the deployment has refused: without that, it has accepted
+// the request.
+func (a *Attempt) learnRefused() {
+	switch e := a.deployment.endpoint; {
+	case a.refusedStream:
+		e.unstreamed.add(a.model(), a.call.Now())
+	case a.refusedUsage:
+		e.refusesUsage.Store(true)
 	}
-	return resp, err
+}
+
+// model is the model that the request names to the deployment; "" where the deployment
+// has only one.
+func (a *Attempt) model() string {
+	if a.deployment.target.Deployment != "" || a.call.Ask == nil {
+		return ""
+	}
+	return a.call.Ask.Model
 }
 
 // request returns the request for the deployment.

@@ -55,9 +55,11 @@ func (a *Attempt) withholdFault(raw []byte) bool {
 }
 
 // secret is the credential that requests to the deployment carry; nil for none.
-func (a *Attempt) secret() []byte {
+func (a *Attempt) secret() []byte { return a.deployment.secret() }
+
+func (d *Deployment) secret() []byte {
 	header := http.Header{}
-	if c := a.deployment.credential; c == nil || c.Apply(header) != nil {
+	if c := d.credential; c == nil || c.Apply(header) != nil {
 		return nil
 	}
 	if key := wire.ClientKey(header); len(key) >= minSecretBytes {

@@ -340,6 +340,20 @@ func UpstreamError(status int, how string, retryAfter time.Duration) Error {
 	return e
 }
 
+// CutResponse is the 408 for a response that was cut at the deadline and does not parse
+// so: a tool call, or structured output. window is the time that the request had; 0
+// leaves it unsaid.
+func CutResponse(window time.Duration) Error {
+	e := Refused(spillway.Refusal{Code: spillway.RefusalDeadline}, window)
+	within := "in time"
+	if window > 0 {
+		within = "within " + window.Round(time.Millisecond).String()
+	}
+	e.Message = fmt.Sprintf("The operation was timeout. The tool call or structured output was not complete %s. "+
+		"Raise the deadline, lower the token limit, or request a stream.", within)
+	return e
+}
+
 // UnreadableResponse is the 502 for a successful response that cannot be parsed and
 // is not complete enough to be passed on.
 func UnreadableResponse() Error {

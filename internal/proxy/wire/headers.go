@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -42,6 +43,8 @@ const (
 	HeaderShouldRetry       = "X-Should-Retry"
 	HeaderUtilization       = "Azure-Openai-Deployment-Utilization" // "87.5%"
 	HeaderSpilloverFrom     = "X-Ms-Spillover-From-Deployment"
+	HeaderSpilloverError    = "X-Ms-Spillover-Error"
+	HeaderSpilledOver       = "X-Ms-Is-Spilled-Over" // "true" or "false"
 	HeaderServedBy          = "X-Ms-Deployment-Name"
 	HeaderLimitTokens       = "X-Ratelimit-Limit-Tokens"
 	HeaderRemainingTokens   = "X-Ratelimit-Remaining-Tokens"
@@ -98,14 +101,19 @@ func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
 	return time.Duration(n * float64(unit)), true
 }
 
+// ServedByUnknown stands for a deployment that is not named.
+const ServedByUnknown = "unknown"
+
 // ParseServedBy returns the deployment that Azure's own spillover moved a
-// request to; "" when it did not. The first header's presence identifies
-// (Microsoft, "Manage traffic with spillover for provisioned deployments").
+// request to; "" when it did not. Any of the spillover headers identifies
+// (Microsoft, "Manage traffic with spillover for provisioned deployments"), and
+// responses are seen with x-ms-is-spilled-over alone.
 func ParseServedBy(h http.Header) string {
-	if get(h, HeaderSpilloverFrom) == "" {
+	spilled, _ := strconv.ParseBool(strings.ToLower(strings.TrimSpace(get(h, HeaderSpilledOver))))
+	if !spilled && get(h, HeaderSpilloverFrom) == "" && get(h, HeaderSpilloverError) == "" {
 		return ""
 	}
-	return get(h, HeaderServedBy)
+	return cmp.Or(get(h, HeaderServedBy), ServedByUnknown)
 }
 
 // ParseSignals reads what a response says about its deployment's capacity.

@@ -218,20 +218,27 @@ func TestHeaderNames(t *testing.T) {
 }
 
 func TestParseServedBy(t *testing.T) {
-	for _, tc := range []struct{ from, by, want string }{
-		{"ptu-eastus", "std-native", "std-native"},
-		{"", "ptu-eastus", ""}, // every response names its deployment
-		{"ptu-eastus", "", ""},
+	for _, tc := range []struct{ from, spilled, failure, by, want string }{
+		{"ptu-eastus", "", "", "std-native", "std-native"},
+		{"", "", "", "ptu-eastus", ""}, // every response names its deployment
+		{"ptu-eastus", "", "", "", "unknown"},
+		{"", "true", "", "", "unknown"},
+		{"", "True", "", "std-native", "std-native"},
+		{"", "1", "", "", "unknown"},
+		{"", "", "429", "std-native", "std-native"},
+		{"", "false", "", "ptu-eastus", ""},
+		{"", "maybe", "", "ptu-eastus", ""},
 	} {
 		h := http.Header{}
-		if tc.from != "" {
-			h.Set(HeaderSpilloverFrom, tc.from)
-		}
-		if tc.by != "" {
-			h.Set(HeaderServedBy, tc.by)
+		for name, value := range map[string]string{
+			HeaderSpilloverFrom: tc.from, HeaderSpilledOver: tc.spilled, HeaderSpilloverError: tc.failure, HeaderServedBy: tc.by,
+		} {
+			if value != "" {
+				h.Set(name, value)
+			}
 		}
 		if got := ParseServedBy(h); got != tc.want {
-			t.Errorf("from %q, by %q: %q, want %q", tc.from, tc.by, got, tc.want)
+			t.Errorf("%v: %q, want %q", h, got, tc.want)
 		}
 	}
 }
