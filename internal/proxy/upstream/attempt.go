@@ -67,6 +67,7 @@ type Attempt struct {
 	resp      *http.Response
 	conn      *conn     // that the response comes on, if requests share it
 	timedBody timedBody // of resp, unless it is read event by event
+	readAhead readAhead // the body of resp, once its content was judged
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
 	head          *buffer.Buffer
@@ -121,7 +122,7 @@ func (a *Attempt) run() {
 		a.report(a.failedEvent(err))
 		return
 	}
-	a.resp, a.isSSE = resp, isEventStream(resp.Header)
+	a.resp = resp
 	a.signals, a.servedBy = wire.ParseSignals(resp.Header), wire.ParseServedBy(resp.Header)
 	a.report(a.readResponse())
 }
@@ -217,6 +218,7 @@ func (a *Attempt) Close() {
 	a.unlinkContext()
 	a.head.Release()
 	a.head = nil
+	a.readAhead.release()
 	if a.streamReader != nil && a.asm != nil {
 		a.call.assemblers.Put(a.asm)
 		a.asm = nil

@@ -102,10 +102,3 @@ func (a *Attempt) encode() {
 	room.B = patched
 	a.encoded = room
 }
-
-// isEventStream reports whether a response is a stream of events.
-func isEventStream(h http.Header) bool {
-	const kind = "text/event-stream"
-	v := h["Content-Type"]
-	return len(v) > 0 && len(v[0]) >= len(kind) && v[0][:len(kind)] == kind
-}

@@ -35,11 +35,12 @@ func (a *Attempt) readResponse() *spillway.Event {
 		return a.readErrorResponse()
 	case a.form == Relayed:
 		return a.event(spillway.EventFirstToken)
-	case !a.isSSE:
-		return a.readWhole()
-	case a.form == Streamed:
+	}
+	a.judgeContent()
+	switch {
+	case a.isSSE && a.form == Streamed:
 		return a.readToFirstToken()
-	case a.form == Assembled:
+	case a.isSSE && a.form == Assembled:
 		return a.assemble()
 	}
 	return a.readWhole()
