@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -95,20 +96,39 @@ func (a *Attempt) readWhole() *spillway.Event {
 		a.withhold()
 		return a.unreadableEvent(wire.ErrMalformed)
 	}
-	if !usage.Known && finish == spillway.FinishUnknown {
-		if a.fault = wire.ScanFault(a.head.B); a.fault != nil {
-			ev := a.errorEvent(a.fault.Status, a.head.B)
-			a.withholdFault(a.head.B)
+	if finish == spillway.FinishUnknown {
+		if ev := a.checkContent(usage); ev != nil {
 			return ev
-		}
-		if !wire.HasContent(c.API, a.head.B) {
-			a.withhold()
-			return a.unreadableEvent(errNoContent)
 		}
 	}
 	a.usage, a.finish = usage, finish
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)
+}
+
+// choicesKey names the choices of a response.
+var choicesKey = []byte(`"choices"`) // constant
+
+// checkContent returns the event of a whole response that is none of the operation,
+// and nil if it is one. A usage alone does for those that have no choices.
+func (a *Attempt) checkContent(usage spillway.Usage) *spillway.Event {
+	c := a.call
+	if usage.Known && c.API != spillway.APIChat && c.API != spillway.APICompletions {
+		return nil
+	}
+	if a.fault = wire.ScanFault(a.head.B); a.fault != nil {
+		ev := a.errorEvent(a.fault.Status, a.head.B)
+		a.withholdFault(a.head.B)
+		return ev
+	}
+	if wire.HasContent(c.API, a.head.B) {
+		return nil
+	}
+	a.withhold()
+	if bytes.Contains(a.head.B, choicesKey) {
+		a.headTruncated = true // a client would take it for a response
+	}
+	return a.unreadableEvent(errNoContent)
 }
 
 // Beginning is what was read of a response before its event was reported: the

@@ -117,6 +117,9 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	case len(data) == 0:
 		return Signal{}, nil
 	case len(data) == len(doneMark) && bytes.Equal(data, doneMark):
+		if s.api == spillway.APIResponses && !s.resp.finalRaw {
+			return Signal{}, nil // a Response ends with its terminal event
+		}
 		s.done = true
 		return Signal{Done: true}, nil
 	case s.api == spillway.APIResponses:
@@ -189,6 +192,20 @@ func (s *Stream) Finished(choices int) bool {
 		}
 	}
 	return len(s.choices) >= choices
+}
+
+// HasResponse reports whether the stream held a response even if it held no token: a
+// choice that ended, or a response object.
+func (s *Stream) HasResponse() bool {
+	if s.api == spillway.APIResponses {
+		return s.resp.finalRaw || len(s.resp.base) > 0
+	}
+	for _, c := range s.choices {
+		if c.finished {
+			return true
+		}
+	}
+	return false
 }
 
 // What the holes of a Stream's shape hold.

@@ -200,6 +200,35 @@ func TestObserveErrors(t *testing.T) {
 	}
 }
 
+// TestHasResponse tells streams that hold a response without a token from those that
+// hold none.
+func TestHasResponse(t *testing.T) {
+	for _, tt := range []struct {
+		api         spillway.API
+		events      []string
+		has, isDone bool
+	}{
+		{spillway.APIChat, []string{`[DONE]`}, false, true},
+		{spillway.APIChat, []string{`{"choices":[],"prompt_filter_results":[]}`, `[DONE]`}, false, true},
+		{spillway.APIChat, []string{`{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}`, `[DONE]`}, false, true},
+		{spillway.APIChat, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`}, true, false},
+		{spillway.APICompletions, []string{`{"choices":[{"index":0,"text":"","finish_reason":"stop"}]}`, `[DONE]`}, true, true},
+		{spillway.APIResponses, []string{`[DONE]`}, false, false},
+		{spillway.APIResponses, []string{`{"type":"response.created","response":{"id":"r"}}`, `[DONE]`}, true, false},
+		{spillway.APIResponses, []string{`{"type":"response.completed","response":{"id":"r","status":"completed"}}`, `[DONE]`}, true, true},
+	} {
+		s := newStream(tt.api)
+		for _, data := range tt.events {
+			if _, err := s.Observe(sse.Event{Data: []byte(data)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.HasResponse() != tt.has || s.Done() != tt.isDone {
+			t.Errorf("%v %q: response %v, done %v; want %v, %v", tt.api, tt.events, s.HasResponse(), s.Done(), tt.has, tt.isDone)
+		}
+	}
+}
+
 func TestStreamErrorText(t *testing.T) {
 	for want, e := range map[string]StreamError{
 		"upstream error in stream: m":    {Message: "m"},

@@ -127,8 +127,11 @@ func TestHasContent(t *testing.T) {
 		body string
 		want bool
 	}{
-		{spillway.APIChat, `{"id":"c","choices":[]}`, true},
-		{spillway.APICompletions, `{"choices":[]}`, true},
+		{spillway.APIChat, `{"id":"c","choices":[{}]}`, true},
+		{spillway.APICompletions, `{"choices":[{}]}`, true},
+		{spillway.APIChat, `{"object":"chat.completion","choices":[]}`, false},
+		{spillway.APICompletions, `{"choices":[ ],"object":"text_completion"}`, false},
+		{spillway.APIChat, `{"choices":null}`, false},
 		{spillway.APIChat, `{"object":"chat.completion"}`, true},
 		{spillway.APIEmbeddings, `{"data":[]}`, true},
 		{spillway.APIResponses, `{"output":[]}`, true},
