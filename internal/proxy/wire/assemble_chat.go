@@ -129,7 +129,7 @@ func (a *Assembler) appendAnswer(dst []byte, opts ResponseOptions) ([]byte, erro
 	dst = a.appendNamed(dst, "created")
 	dst = a.appendNamed(dst, "model")
 	dst = append(dst, `"choices":[`...)
-	for e := t.after(choices, -1); e != 0; e = t.after(choices, t.nodes[e].index) {
+	for e := t.after(choices, 0); e != 0; e = t.after(choices, e) {
 		if dst[len(dst)-1] != '[' {
 			dst = append(dst, ',')
 		}
