@@ -40,6 +40,7 @@ func (a *Attempt) openStream() {
 	}
 	a.scanner.MaxEvent = a.call.MaxEventBytes
 	a.stream.Reset(a.call.API)
+	a.stream.OneChoice = a.call.Choices == 1
 }
 
 // readToFirstToken reads a stream until its first token, which is where the
@@ -82,6 +83,7 @@ func (a *Attempt) assemble() *spillway.Event {
 		a.asm = new(wire.Assembler)
 	}
 	a.asm.Reset(a.call.API)
+	a.asm.OneChoice = a.call.Choices == 1
 	room := a.call.Buffers.Get(pieceBytes)
 	defer room.Release()
 	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.call.Now // local copies: see Attempt

@@ -264,6 +264,24 @@ func (t *tree) mergeElement(c *jsonwalk.Cursor, id int32, sh *shape) {
 	t.extend(id, raw)
 }
 
+// appendPart appends a part with some escaped text to an array.
+func (t *tree) appendPart(id int32, text []byte) {
+	if len(text) == 0 {
+		return
+	}
+	if len(t.nodes[id].text) > 0 {
+		t.extend(id, comma)
+	}
+	t.extend(id, partHead)
+	t.extend(id, text)
+	t.extend(id, partTail)
+}
+
+var (
+	partHead = []byte(`{"type":"text","text":"`) // constant
+	partTail = []byte(`"}`)                      // constant
+)
+
 // startsCall reports whether an element has another id than the one that it would
 // merge with. Some servers number every call 0.
 func (t *tree) startsCall(at int32, raw []byte) bool {

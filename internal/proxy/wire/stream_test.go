@@ -84,6 +84,19 @@ func newStream(api spillway.API) *Stream {
 	return s
 }
 
+// reset makes s and a ready for the transcript; either may be nil.
+func (tr *transcript) reset(s *Stream, a *Assembler) {
+	one := strings.HasSuffix(tr.name, "one_choice")
+	if s != nil {
+		s.Reset(tr.api)
+		s.OneChoice = one
+	}
+	if a != nil {
+		a.Reset(tr.api)
+		a.OneChoice = one
+	}
+}
+
 // story prints the signals of a stream, one line per event.
 func story(t testing.TB, s *Stream, events []sse.Event) string {
 	t.Helper()
@@ -115,7 +128,8 @@ func TestStreamTranscripts(t *testing.T) {
 	for _, tr := range transcripts(t) {
 		t.Run(tr.name, func(t *testing.T) {
 			file := filepath.Join("testdata/streams", tr.name+".signals")
-			s := newStream(tr.api)
+			s := new(Stream)
+			tr.reset(s, nil)
 			got := story(t, s, eventsOf(t, tr.raw, len(tr.raw)))
 			if *updateStreams {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -130,7 +144,7 @@ func TestStreamTranscripts(t *testing.T) {
 				t.Errorf("signals:\n%s\nwant:\n%s", got, want)
 			}
 			for size := 1; size < 70; size++ {
-				s.Reset(tr.api)
+				tr.reset(s, nil)
 				if again := story(t, s, eventsOf(t, tr.raw, size)); again != got {
 					t.Fatalf("in pieces of %d bytes:\n%s\nwant:\n%s", size, again, got)
 				}

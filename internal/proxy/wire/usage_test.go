@@ -211,3 +211,32 @@ func TestMalformedUsageOnly(t *testing.T) {
 		t.Errorf("%+v, %v", sig, err)
 	}
 }
+
+// TestUsageOnly tells a chunk that is there for its usage from one that says more.
+func TestUsageOnly(t *testing.T) {
+	const usage = `,"usage":{"prompt_tokens":5,"completion_tokens":7}}`
+	for chunk, want := range map[string]bool{
+		`{"choices":[]` + usage:                       true,
+		`{"choices":null` + usage:                     true,
+		`{"choices":[{"index":0,"delta":{}}]` + usage: true,
+		`{"choices":[{"delta":{},"index":3,"finish_reason":null,"logprobs":null}]` + usage:                true,
+		`{"choices":[{"index":0,"delta":{"content":"","role":null,"tool_calls":[]}}]` + usage:             true,
+		`{"choices":[{"index":0,"delta":null},{"index":1,"delta":{}}]` + usage:                            true,
+		`{"choices":[{"index":0,"text":""}]` + usage:                                                      true,
+		`{"choices":[{"index":0,"delta":{}}]}`:                                                            false,
+		`{"choices":[{"index":0,"delta":{}}],"usage":null}`:                                               false,
+		`{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]` + usage:                      false,
+		`{"choices":[{"index":0,"delta":{"content":"a"}}]` + usage:                                        false,
+		`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]` + usage:                              false,
+		`{"choices":[{"index":0,"delta":{}},{"index":1,"delta":{},"finish_reason":"stop"}]` + usage:       false,
+		`{"choices":[{"index":0,"delta":{},"content_filter_results":{"hate":{"filtered":true}}}]` + usage: false,
+		`{"choices":[{"index":0,"delta":{"annotations":[1]}}]` + usage:                                    false,
+	} {
+		s := newStream(spillway.APIChat)
+		event := "data: " + chunk + "\n\n"
+		sig, err := s.Observe(eventsOf(t, []byte(event), len(event))[0])
+		if err != nil || sig.UsageOnly != want {
+			t.Errorf("%s: %v, %v; want %v", chunk, sig.UsageOnly, err, want)
+		}
+	}
+}
