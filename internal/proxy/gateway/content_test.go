@@ -105,3 +105,36 @@ func TestMislabeledStreamIsNotKept(t *testing.T) {
 		w.client.CloseIdleConnections()
 	})
 }
+
+// TestLongRetryAfter passes an error on without the waits that no client should obey.
+func TestLongRetryAfter(t *testing.T) {
+	const problem = `{"error":{"code":"429","message":"slow down"}}`
+	for value, want := range map[string]map[string]string{
+		"864000": {"Retry-After": "60", "Retry-After-Ms": "60000", "X-Ms-Retry-After-Ms": "60000"},
+		"-5":     {}, "NaN": {}, "later": {}, "1e300": {},
+		"2": {"Retry-After": "2", "Retry-After-Ms": "2", "X-Ms-Retry-After-Ms": "2"},
+	} {
+		for _, path := range []string{chatPath, "/openai/v1/files"} {
+			for _, status := range []int{429, 503, 400} {
+				synctest.Test(t, func(t *testing.T) {
+					w := playing(t, func(rw http.ResponseWriter, _ *http.Request) {
+						for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
+							rw.Header().Set(name, value)
+						}
+						rw.WriteHeader(status)
+						io.WriteString(rw, problem)
+					}, nil)
+					got := w.do(http.MethodPost, path, chat("5", ""), "x-spillway-deadline-ms", "1000")
+					for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
+						if have := got.header.Get(name); got.body == problem && have != want[name] {
+							t.Errorf("%s, %d, %q: %s is %q, want %q", path, status, value, name, have, want[name])
+						}
+					}
+					if got.status != status {
+						t.Errorf("status %d, want %d: %s", got.status, status, got.body)
+					}
+				})
+			}
+		}
+	}
+}
