@@ -65,9 +65,10 @@ type Attempt struct {
 	started       time.Time
 
 	resp      *http.Response
-	conn      *conn     // that the response comes on, if requests share it
-	timedBody timedBody // of resp, unless it is read event by event
-	readAhead readAhead // the body of resp, once its content was judged
+	conn      *conn        // that the response comes on, if requests share it
+	timedBody timedBody    // of resp, unless it is read event by event
+	readAhead readAhead    // the body of resp, once its content was judged
+	decoded   *decodedBody // likewise, below that; nil unless it came encoded
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
 	head          *buffer.Buffer

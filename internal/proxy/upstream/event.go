@@ -106,8 +106,13 @@ func (a *Attempt) logFailure(err error) {
 	a.call.Logger.Debug("attempt failed", "request_id", a.call.ID, "deployment", a.deployment.name, "error", err)
 }
 
-// interruptedEvent is the event of a response that ended early.
+// interruptedEvent is the event of a response that ended early, or whose encoding cannot
+// be read.
 func (a *Attempt) interruptedEvent() *spillway.Event {
+	if d := a.decoded; d != nil && d.failed != nil {
+		a.headTruncated = true
+		return a.unreadableEvent(d.failed)
+	}
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureCut
 	return ev
