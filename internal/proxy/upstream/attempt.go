@@ -80,6 +80,7 @@ type Attempt struct {
 	fault          *wire.StreamError // the error that ended the stream
 	finish         spillway.Finish
 	usage          spillway.Usage
+	relayedUsage   *wire.UsageScanner // of a response that is relayed and may report one
 	finishReported bool
 	reported       int64            // tokens that were reported
 	signals        spillway.Signals // of the response's header

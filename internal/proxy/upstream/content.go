@@ -116,6 +116,12 @@ func isEventStream(h http.Header) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), eventStreamType)
 }
 
+// reportsUsage reports whether a response that is relayed can be read for its usage.
+func reportsUsage(h http.Header) bool {
+	kind := h.Get(wire.HeaderContentType)
+	return h.Get(headerEncoding) == "" && (strings.Contains(strings.ToLower(kind), "json") || isEventStream(h))
+}
+
 // readAhead is a body whose beginning was read already.
 type readAhead struct {
 	io.ReadCloser

@@ -35,6 +35,9 @@ func (a *Attempt) readResponse() *spillway.Event {
 	case a.resp.StatusCode < 200 || a.resp.StatusCode > 299:
 		return a.readErrorResponse()
 	case a.form == Relayed:
+		if reportsUsage(a.resp.Header) {
+			a.relayedUsage = new(wire.UsageScanner)
+		}
 		return a.event(spillway.EventFirstToken)
 	}
 	a.judgeContent()
@@ -216,6 +219,10 @@ func (a *Attempt) nextBytes() (*buffer.Buffer, error) {
 	n, err := a.timedBody.Read(room.B[buffer.Headroom : cap(room.B)-buffer.Tailroom])
 	room.B = room.B[:buffer.Headroom+n]
 	a.readAt = a.call.Now()
+	if a.relayedUsage != nil {
+		a.relayedUsage.Scan(room.B[buffer.Headroom:])
+		a.usage = a.relayedUsage.Usage()
+	}
 	if errors.Is(err, io.EOF) {
 		a.complete.Store(true)
 	}
