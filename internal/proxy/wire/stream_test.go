@@ -15,19 +15,24 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
-var updateStreams = flag.Bool("update-streams", false, "rewrite testdata/streams/*.signals")
+var updateStreams = flag.Bool("update-streams", false, "rewrite testdata/*/*.signals")
 
-// transcript is one stream of testdata/streams. Its file name begins with the
-// operation.
+// transcript is one stream of testdata/streams, or of testdata/transcripts, whose
+// streams and responses are those of the documentation that each names. Its file
+// name begins with the operation.
 type transcript struct {
 	name string
+	base string // of its files
 	api  spillway.API
 	raw  []byte
 }
 
+// documented reports whether the response is as its provider gives it.
+func (tr *transcript) documented() bool { return strings.Contains(tr.base, "transcripts/") }
+
 func transcripts(t testing.TB) (all []transcript) {
 	t.Helper()
-	files, err := filepath.Glob("testdata/streams/*.sse")
+	files, err := filepath.Glob("testdata/*/*.sse")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
 	}
@@ -36,7 +41,7 @@ func transcripts(t testing.TB) (all []transcript) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".sse"), raw: raw}
+		tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".sse"), raw: raw, base: strings.TrimSuffix(file, ".sse")}
 		tr.api = apiNamed(tr.name)
 		all = append(all, tr)
 	}
@@ -127,7 +132,7 @@ func story(t testing.TB, s *Stream, events []sse.Event) string {
 func TestStreamTranscripts(t *testing.T) {
 	for _, tr := range transcripts(t) {
 		t.Run(tr.name, func(t *testing.T) {
-			file := filepath.Join("testdata/streams", tr.name+".signals")
+			file := tr.base + ".signals"
 			s := new(Stream)
 			tr.reset(s, nil)
 			got := story(t, s, eventsOf(t, tr.raw, len(tr.raw)))
@@ -265,4 +270,47 @@ func sameJSON(t testing.TB, got, want []byte) bool {
 		t.Fatalf("not JSON: %v\n%s", err, want)
 	}
 	return reflect.DeepEqual(a, b)
+}
+
+// sameResponse reports whether a response is the one that its provider gives outside
+// streams, but for members that say nothing: which of those there are is each
+// provider's habit.
+func sameResponse(t testing.TB, got, want []byte) bool {
+	t.Helper()
+	var a, b any
+	if err := json.Unmarshal(got, &a); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, got)
+	}
+	if err := json.Unmarshal(want, &b); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, want)
+	}
+	return reflect.DeepEqual(telling(a), telling(b))
+}
+
+// telling returns a value without what says nothing in it: null, empty text, and empty
+// objects and arrays; nil if nothing is left.
+func telling(value any) any {
+	switch v := value.(type) {
+	case string:
+		if v == "" {
+			return nil
+		}
+	case map[string]any:
+		for name, member := range v {
+			if v[name] = telling(member); v[name] == nil {
+				delete(v, name)
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case []any:
+		for i := range v {
+			v[i] = telling(v[i])
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	}
+	return value
 }

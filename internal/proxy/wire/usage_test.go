@@ -3,7 +3,6 @@ package wire
 import (
 	"cmp"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,7 +51,7 @@ func TestScanUsage(t *testing.T) {
 // TestScanUsageAgrees reads the assembled responses as if they had come whole.
 func TestScanUsageAgrees(t *testing.T) {
 	for _, tr := range transcripts(t) {
-		body, err := os.ReadFile(filepath.Join("testdata/streams", tr.name+".json"))
+		body, err := os.ReadFile(tr.base + ".json")
 		if err != nil {
 			continue
 		}
