@@ -138,3 +138,38 @@ func TestLongRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorInEvent reads an error that came as an event of a stream, with a status that
+// says so.
+func TestErrorInEvent(t *testing.T) {
+	const problem = `{"error":{"message":"no such parameter","type":"invalid_request_error","param":"x","code":null}}`
+	for name, body := range map[string]string{
+		"event":         "data: " + problem + "\n\n",
+		"named event":   ": wait\n\nevent: error\ndata: " + problem + "\n\ndata: [DONE]\n\n",
+		"open event":    "data: " + problem,
+		"several lines": "data: {\ndata: " + problem[1:] + "\r\n\r\n",
+	} {
+		for _, kind := range []string{"text/event-stream", "text/plain", "application/json"} {
+			for form, more := range map[string]string{"streamed": `,"stream":true`, "synchronous": ""} {
+				t.Run(name+" "+kind+" "+form, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := playing(t, func(rw http.ResponseWriter, _ *http.Request) {
+							rw.Header().Set("Content-Type", kind)
+							rw.WriteHeader(http.StatusBadRequest)
+							io.WriteString(rw, body)
+						}, nil)
+						got := w.post(chat("5", more))
+						w.want(got, 400)
+						if strings.ReplaceAll(got.body, "\n", "") != problem || got.header.Get("Content-Type") != "application/json" {
+							t.Errorf("%v: %q", got.header, got.body)
+						}
+						if rec := w.record(); rec.Outcome != spillway.OutcomeRefusedInvalid {
+							t.Errorf("outcome %v", rec.Outcome)
+						}
+						w.idle()
+					})
+				})
+			}
+		}
+	}
+}

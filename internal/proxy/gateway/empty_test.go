@@ -35,6 +35,8 @@ func TestEmptyResponse(t *testing.T) {
 			strings.Replace(chatPath, "chat/", "", 1), `data: {"id":"c","object":"text_completion","choices":[]}` + "\n\n" + doneEvent,
 		},
 		"no Response": {responsesPath, doneEvent},
+		"no body":     {chatPath, ""},
+		"blank lines": {chatPath, "\n\n \r\n"},
 	} {
 		for form, more := range map[string]string{"streamed": `,"stream":true`, "synchronous": ""} {
 			for _, deployments := range []int{1, 2} {

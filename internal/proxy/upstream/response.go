@@ -11,6 +11,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
+	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
 const (
@@ -65,9 +66,31 @@ func (a *Attempt) readErrorResponse() *spillway.Event {
 	if a.head == nil {
 		a.readError(a.resp)
 	}
+	a.unwrapError()
 	ev := a.errorEvent(a.resp.StatusCode, a.head.B)
 	a.withhold()
 	return ev
+}
+
+// unwrapError takes an error out of the event that it came in: some servers have begun
+// a stream when they find out the status.
+func (a *Attempt) unwrapError() {
+	if judge(a.head.B) != contentEvents {
+		return
+	}
+	scanner := sse.Scanner{MaxEvent: len(a.head.B)}
+	scanner.Feed(a.head.B)
+	ev, ok := scanner.Next()
+	for ok && judge(ev.Data) != contentJSON {
+		ev, ok = scanner.Next()
+	}
+	if !ok {
+		if ev, ok = scanner.Finish(); !ok || judge(ev.Data) != contentJSON {
+			return
+		}
+	}
+	a.head.B = append(a.head.B[:0], ev.Data...)
+	a.resp.Header[wire.HeaderContentType] = []string{jsonType}
 }
 
 // readWhole reads a response that is not a stream. One that is too large to
@@ -97,6 +120,9 @@ func (a *Attempt) readWhole() *spillway.Event {
 	usage, finish, ok := wire.ScanUsage(c.API, a.head.B)
 	if !ok {
 		a.withhold()
+		if len(bytes.TrimSpace(a.head.B)) == 0 {
+			a.headTruncated = true // there is nothing to pass on
+		}
 		return a.unreadableEvent(wire.ErrMalformed)
 	}
 	if finish == spillway.FinishUnknown {
