@@ -37,7 +37,7 @@ func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 // learnAnswer learns from a complete response: pace, length and prompt size. A
 // response that ended at a limit of ours or of the client would have been longer.
 func (f *Flight) learnAnswer(now time.Time, a *attempt, ev *spillway.Event, outcome spillway.Outcome) {
-	if ev.Usage.Known {
+	if ev.Usage.Known && f.req.API != spillway.APIOther {
 		f.lengths.ObservePrompt(now, f.req.BodyBytes, ev.Usage.Prompt)
 	}
 	switch {

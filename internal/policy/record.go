@@ -85,13 +85,13 @@ func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
 	}
 	f.recordPlan(a)
 	f.recordPartial(a)
-	f.record.Finish, f.record.Usage = ev.Finish, ev.Usage
+	f.record.Finish, f.record.Usage = ev.Finish, f.recordable(a, ev.Finish, ev.Usage)
 }
 
 // recordPartial records the size and pace of a response by our own count. The pace is
 // the mean time per token after the first delta.
 func (f *Flight) recordPartial(a *attempt) {
-	f.record.Usage = spillway.Usage{Prompt: f.prompt, Completion: a.tokens}
+	f.record.Usage = f.recordable(a, a.finish, spillway.Usage{Prompt: f.prompt, Completion: a.tokens})
 	if a.firstAt.IsZero() {
 		return
 	}

@@ -37,7 +37,18 @@ func (f *Flight) usage(now time.Time, a *attempt, reported spillway.Usage) spill
 func (f *Flight) possible(a *attempt, u spillway.Usage) bool {
 	return u.Cached >= 0 && u.Cached <= u.Prompt && u.Prompt <= f.maxPrompt() &&
 		u.Reasoning >= 0 && u.Reasoning <= u.Completion && u.Completion <= f.maxOutput(a) &&
-		(u.Completion > 0 || a.read == 0)
+		(u.Completion > 0 || a.read == 0 || f.req.API == spillway.APIOther)
+}
+
+// recordable returns what a record says of the usage: our own counts stand in for a
+// report only where there are any, which is not so for other operations and for
+// Responses that were only begun.
+func (f *Flight) recordable(a *attempt, finish spillway.Finish, u spillway.Usage) spillway.Usage {
+	begun := f.req.API == spillway.APIResponses && a.read == 0 && finish == spillway.FinishUnknown
+	if !u.Known && (f.req.API == spillway.APIOther || begun) {
+		return spillway.Usage{Suspect: u.Suspect}
+	}
+	return u
 }
 
 // maxPrompt is the most tokens that the prompt can have. No tokenizer makes more than
@@ -53,6 +64,7 @@ func (f *Flight) maxPrompt() int {
 func (f *Flight) maxOutput(a *attempt) int {
 	perChoice := maxResponseTokens
 	switch {
+	case f.req.API == spillway.APIOther:
 	case !f.req.API.Generates():
 		return 0
 	case a.plan.grant > 0:

@@ -124,6 +124,7 @@ func (f *flight) startResponse(a *upstream.Attempt, status int) {
 func (f *flight) startHeaders(a *upstream.Attempt) {
 	h := f.out.Header()
 	wire.CopyHeader(h, a.Response().Header)
+	wire.LimitRetryAfter(h, f.g.deps.Now(), spillway.MaxRetryAfter)
 	delete(h, "Content-Length")
 	f.setFlightHeaders(a)
 }

@@ -67,8 +67,10 @@ type Attempt struct {
 	started       time.Time
 
 	resp      *http.Response
-	conn      *conn     // that the response comes on, if requests share it
-	timedBody timedBody // of resp, unless it is read event by event
+	conn      *conn        // that the response comes on, if requests share it
+	timedBody timedBody    // of resp, unless it is read event by event
+	readAhead readAhead    // the body of resp, once its content was judged
+	decoded   *decodedBody // likewise, below that; nil unless it came encoded
 	// head is what was read before the response was known: an error's body, a
 	// whole response, or, behind Headroom, the beginning of a stream.
 	head          *buffer.Buffer
@@ -80,6 +82,7 @@ type Attempt struct {
 	fault          *wire.StreamError // the error that ended the stream
 	finish         spillway.Finish
 	usage          spillway.Usage
+	relayedUsage   *wire.UsageScanner // of a response that is relayed and may report one
 	finishReported bool
 	reported       int64            // tokens that were reported
 	signals        spillway.Signals // of the response's header
@@ -125,7 +128,7 @@ func (a *Attempt) run() {
 		a.report(a.failedEvent(err))
 		return
 	}
-	a.resp, a.isSSE = resp, isEventStream(resp.Header)
+	a.resp = resp
 	a.signals, a.servedBy = wire.ParseSignals(resp.Header), wire.ParseServedBy(resp.Header)
 	a.report(a.readResponse())
 }
@@ -221,6 +224,7 @@ func (a *Attempt) Close() {
 	a.unlinkContext()
 	a.head.Release()
 	a.head = nil
+	a.readAhead.release()
 	if a.streamReader != nil && a.asm != nil {
 		a.call.assemblers.Put(a.asm)
 		a.asm = nil

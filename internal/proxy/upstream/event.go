@@ -102,8 +102,13 @@ func (a *Attempt) unreadableEvent(err error) *spillway.Event {
 	return ev
 }
 
-// interruptedEvent is the event of a response that ended early.
+// interruptedEvent is the event of a response that ended early, or whose encoding cannot
+// be read.
 func (a *Attempt) interruptedEvent() *spillway.Event {
+	if d := a.decoded; d != nil && d.failed != nil {
+		a.headTruncated = true
+		return a.unreadableEvent(d.failed)
+	}
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureCut
 	return ev

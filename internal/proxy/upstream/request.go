@@ -84,6 +84,7 @@ func (a *Attempt) request(ctx context.Context) (*http.Request, error) {
 	header := make(http.Header, min(len(c.Header)+len(d.header)+2, 8)) // a larger map is twice as large, and lives as long as a stream
 	wire.CopyRequestHeader(header, c.Header)
 	maps.Copy(header, d.header)
+	header["Accept-Encoding"] = identity
 	header[wire.HeaderHops] = []string{strconv.Itoa(c.Hops + 1)}
 	if d.credential != nil {
 		if err := d.credential.Apply(header); err != nil {
@@ -140,11 +141,4 @@ func (a *Attempt) encode() {
 	}
 	room.B = patched
 	a.encoded = room
-}
-
-// isEventStream reports whether a response is a stream of events.
-func isEventStream(h http.Header) bool {
-	const kind = "text/event-stream"
-	v := h["Content-Type"]
-	return len(v) > 0 && len(v[0]) >= len(kind) && v[0][:len(kind)] == kind
 }

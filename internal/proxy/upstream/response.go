@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/proxy/buffer"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
+	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
 const (
@@ -34,12 +36,16 @@ func (a *Attempt) readResponse() *spillway.Event {
 	case a.resp.StatusCode < 200 || a.resp.StatusCode > 299:
 		return a.readErrorResponse()
 	case a.form == Relayed:
+		if reportsUsage(a.resp.Header) {
+			a.relayedUsage = new(wire.UsageScanner)
+		}
 		return a.event(spillway.EventFirstToken)
-	case !a.isSSE:
-		return a.readWhole()
-	case a.form == Streamed:
+	}
+	a.judgeContent()
+	switch {
+	case a.isSSE && a.form == Streamed:
 		return a.readToFirstToken()
-	case a.form == Assembled:
+	case a.isSSE && a.form == Assembled:
 		return a.assemble()
 	}
 	return a.readWhole()
@@ -60,9 +66,31 @@ func (a *Attempt) readErrorResponse() *spillway.Event {
 	if a.head == nil {
 		a.readError(a.resp)
 	}
+	a.unwrapError()
 	ev := a.errorEvent(a.resp.StatusCode, a.head.B)
 	a.withhold()
 	return ev
+}
+
+// unwrapError takes an error out of the event that it came in: some servers have begun
+// a stream when they find out the status.
+func (a *Attempt) unwrapError() {
+	if judge(a.head.B) != contentEvents {
+		return
+	}
+	scanner := sse.Scanner{MaxEvent: len(a.head.B)}
+	scanner.Feed(a.head.B)
+	ev, ok := scanner.Next()
+	for ok && judge(ev.Data) != contentJSON {
+		ev, ok = scanner.Next()
+	}
+	if !ok {
+		if ev, ok = scanner.Finish(); !ok || judge(ev.Data) != contentJSON {
+			return
+		}
+	}
+	a.head.B = append(a.head.B[:0], ev.Data...)
+	a.resp.Header[wire.HeaderContentType] = []string{jsonType}
 }
 
 // readWhole reads a response that is not a stream. One that is too large to
@@ -92,17 +120,14 @@ func (a *Attempt) readWhole() *spillway.Event {
 	usage, finish, ok := wire.ScanUsage(c.API, a.head.B)
 	if !ok {
 		a.withhold()
+		if len(bytes.TrimSpace(a.head.B)) == 0 {
+			a.headTruncated = true // there is nothing to pass on
+		}
 		return a.unreadableEvent(wire.ErrMalformed)
 	}
-	if !usage.Known && finish == spillway.FinishUnknown {
-		if a.fault = wire.ScanFault(a.head.B); a.fault != nil {
-			ev := a.errorEvent(a.fault.Status, a.head.B)
-			a.withholdFault(a.head.B)
+	if finish == spillway.FinishUnknown {
+		if ev := a.checkContent(usage); ev != nil {
 			return ev
-		}
-		if !wire.HasContent(c.API, a.head.B) {
-			a.withhold()
-			return a.unreadableEvent(errNoContent)
 		}
 	}
 	if c.API.Generates() { // what is reported may be impossible
@@ -111,6 +136,31 @@ func (a *Attempt) readWhole() *spillway.Event {
 	a.usage, a.finish = usage, finish
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)
+}
+
+// choicesKey names the choices of a response.
+var choicesKey = []byte(`"choices"`) // constant
+
+// checkContent returns the event of a whole response that is none of the operation,
+// and nil if it is one. A usage alone does for those that have no choices.
+func (a *Attempt) checkContent(usage spillway.Usage) *spillway.Event {
+	c := a.call
+	if usage.Known && c.API != spillway.APIChat && c.API != spillway.APICompletions {
+		return nil
+	}
+	if a.fault = wire.ScanFault(a.head.B); a.fault != nil {
+		ev := a.errorEvent(a.fault.Status, a.head.B)
+		a.withholdFault(a.head.B)
+		return ev
+	}
+	if wire.HasContent(c.API, a.head.B) {
+		return nil
+	}
+	a.withhold()
+	if bytes.Contains(a.head.B, choicesKey) {
+		a.headTruncated = true // a client would take it for a response
+	}
+	return a.unreadableEvent(errNoContent)
 }
 
 // Beginning is what was read of a response before its event was reported: the
@@ -198,6 +248,10 @@ func (a *Attempt) nextBytes() (*buffer.Buffer, error) {
 	n, err := a.timedBody.Read(room.B[buffer.Headroom : cap(room.B)-buffer.Tailroom])
 	room.B = room.B[:buffer.Headroom+n]
 	a.readAt = a.call.Now()
+	if a.relayedUsage != nil {
+		a.relayedUsage.Scan(room.B[buffer.Headroom:])
+		a.usage = a.relayedUsage.Usage()
+	}
 	if errors.Is(err, io.EOF) {
 		a.complete.Store(true)
 	}

@@ -37,6 +37,7 @@ func (a *Attempt) roundTrip() (*http.Response, error) {
 		resp, trace, err := a.send(transport, failed)
 		if err == nil {
 			a.keepConn(trace)
+			a.decode(resp)
 			return resp, nil
 		}
 		again := tries < maxTries && a.notSent(trace)

@@ -40,6 +40,7 @@ func (a *Attempt) openStream() {
 	}
 	a.scanner.MaxEvent = a.call.MaxEventBytes
 	a.stream.Reset(a.call.API)
+	a.stream.OneChoice = a.call.Choices == 1
 }
 
 // readToFirstToken reads a stream until its first token, which is where the
@@ -56,7 +57,7 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 		read += n
 		fault := a.scan(a.call.Now(), buf[:n], a.head)
 		if err != nil {
-			fault = errors.Join(fault, a.scanEnd(a.head))
+			a.scanEnd(a.head)
 		}
 		switch {
 		case a.fault != nil:
@@ -66,8 +67,7 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 		case a.tokens.Load() > 0:
 			return a.event(spillway.EventFirstToken)
 		case a.streamEnded(err):
-			_ = a.markComplete(err) // io.EOF
-			return a.event(spillway.EventDone)
+			return a.streamDone(err)
 		case err != nil:
 			return a.interruptedEvent()
 		case read > a.call.MaxEventBytes:
@@ -83,6 +83,7 @@ func (a *Attempt) assemble() *spillway.Event {
 		a.asm = new(wire.Assembler)
 	}
 	a.asm.Reset(a.call.API)
+	a.asm.OneChoice = a.call.Choices == 1
 	room := a.call.Buffers.Get(pieceBytes)
 	defer room.Release()
 	buf, body, now := room.B[:cap(room.B)], a.resp.Body, a.call.Now // local copies: see Attempt
@@ -92,7 +93,7 @@ func (a *Attempt) assemble() *spillway.Event {
 		read += n
 		fault := a.assemblePiece(now(), buf[:n])
 		if err != nil {
-			fault = errors.Join(fault, a.scanEnd(nil))
+			a.scanEnd(nil)
 		}
 		if before == 0 && a.tokens.Load() > 0 && fault == nil && a.fault == nil {
 			a.report(a.event(spillway.EventFirstToken))
@@ -103,8 +104,7 @@ func (a *Attempt) assemble() *spillway.Event {
 		case fault != nil:
 			return a.unreadableEvent(fault)
 		case a.streamEnded(err):
-			_ = a.markComplete(err) // io.EOF
-			return a.event(spillway.EventDone)
+			return a.streamDone(err)
 		case err != nil:
 			return a.interruptedEvent()
 		case a.tokens.Load() == 0 && read > a.call.MaxEventBytes:
@@ -117,6 +117,16 @@ func (a *Attempt) assemble() *spillway.Event {
 // their connection, without a mark, once every choice has its finish.
 func (a *Attempt) streamEnded(err error) bool {
 	return a.stream.Done() || err != nil && a.stream.Finished(a.call.Choices)
+}
+
+// streamDone returns the event of a stream that is complete before any of it went to
+// the client.
+func (a *Attempt) streamDone(err error) *spillway.Event {
+	if !a.stream.HasResponse() && (a.tokens.Load() == 0 || a.asm != nil && a.call.API == spillway.APIResponses) {
+		return a.unreadableEvent(wire.ErrNoResponse)
+	}
+	_ = a.markComplete(err) // io.EOF
+	return a.event(spillway.EventDone)
 }
 
 // markComplete marks the response as complete, and returns io.EOF. err is the end of
@@ -145,7 +155,7 @@ func (a *Attempt) nextEvents() (*buffer.Buffer, error) {
 	events.B = events.B[:buffer.Headroom]
 	fault := a.scan(a.readAt, p, events)
 	if err != nil {
-		fault = errors.Join(fault, a.scanEnd(events))
+		a.scanEnd(events)
 	}
 	switch {
 	case fault != nil:
@@ -217,18 +227,28 @@ func (a *Attempt) countHeld() error {
 	return nil
 }
 
-// scanEnd reads the event that the end of the stream has left open.
-func (a *Attempt) scanEnd(dst *buffer.Buffer) error {
+// scanEnd reads the event that the end of the stream has left open, as some servers
+// omit the last blank line. One that is not whole is dropped, as if the stream had
+// ended before it.
+func (a *Attempt) scanEnd(dst *buffer.Buffer) {
 	if a.stream.Done() {
-		return nil
+		return
 	}
 	ev, ok := a.scanner.Finish()
 	if !ok {
-		return nil
+		return
 	}
-	tokens, err := a.observe(ev, dst)
-	a.addTokens(a.call.Now(), tokens)
-	return err
+	sig, err := a.stream.Observe(ev)
+	if err != nil {
+		return
+	}
+	if a.take(ev, sig, dst) != nil {
+		return
+	}
+	a.addTokens(a.call.Now(), sig.Tokens)
+	if dst != nil && bytes.HasSuffix(dst.B, ev.Raw) {
+		dst.B = append(bytes.TrimRight(dst.B, "\r\n"), eventEnd...) // clients ignore an event that is open
+	}
 }
 
 // countRepeats reports whether the next piece of the stream, which was read at now,
@@ -292,6 +312,11 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 	if err != nil && !a.forwarding {
 		return 0, err
 	}
+	return sig.Tokens, a.take(ev, sig, dst)
+}
+
+// take notes what an event says, and passes it on.
+func (a *Attempt) take(ev sse.Event, sig wire.Signal, dst *buffer.Buffer) error {
 	if sig.Usage != (spillway.Usage{}) {
 		a.usage = sig.Usage
 	}
@@ -306,20 +331,20 @@ func (a *Attempt) observe(ev sse.Event, dst *buffer.Buffer) (tokens int, err err
 			dst.B = wire.AppendStreamError(dst.B, a.call.API, wire.Error{
 				Code: a.fault.Code, Type: a.fault.Type, Message: a.fault.Message, RequestID: a.call.ID,
 			})
-			return sig.Tokens, nil
+			return nil
 		}
 	}
 	if a.asm != nil {
-		return sig.Tokens, a.asm.Add(ev.Data)
+		return a.asm.Add(ev.Data)
 	}
 	if sig.UsageOnly && a.asksUsage {
-		return sig.Tokens, nil
+		return nil
 	}
 	if len(ev.Raw) > buffer.CountedBytes {
 		dst.Grow(len(ev.Raw) + buffer.Tailroom)
 	}
 	dst.B = append(dst.B, ev.Raw...)
-	return sig.Tokens, nil
+	return nil
 }
 
 // HasEventIDs reports whether events of the stream had ids so far.

@@ -109,7 +109,7 @@ func TestUnreadable(t *testing.T) {
 		"page for an assembled one": {"", true, "text/html", page, true},
 		"half a document":           {"", false, "application/json", `{"choices":[`, true},
 		"other JSON":                {"", false, "application/json", `{"status":"ok"}`, true},
-		"nothing":                   {"", false, "application/json", "", true},
+		"nothing":                   {"", false, "application/json", "", false},
 		"stream that was not asked": {"", false, "text/event-stream", "data: {}\n\n", true},
 		"broken stream":             {`,"stream":true`, false, "text/event-stream", ": hello\n\ndata: {\n\n", false},
 		"broken assembled stream":   {"", true, "text/event-stream", delta("a") + "data: {\n\n", false},

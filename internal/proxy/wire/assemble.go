@@ -34,6 +34,9 @@ type ResponseOptions struct {
 // character whose surrogates arrive in two chunks comes out whole. Base64
 // audio concatenates the same way, which is right for chunks without padding.
 type Assembler struct {
+	// OneChoice is as in Stream.
+	OneChoice bool
+
 	api   spillway.API
 	tree  tree
 	shape shape
@@ -42,7 +45,7 @@ type Assembler struct {
 
 // Reset makes a ready for a stream of an operation, keeping moderate buffers.
 func (a *Assembler) Reset(api spillway.API) {
-	a.api = api
+	a.api, a.OneChoice = api, false
 	a.tree.reset()
 	a.shape.reset()
 	a.resp.reset()

@@ -65,9 +65,12 @@ var errorKey = []byte(`"error"`) // constant
 // addChoice merges one choice into the array of them.
 func (a *Assembler) addChoice(c *jsonwalk.Cursor, choices int32) {
 	t := &a.tree
-	start := c.Offset()
-	index, _ := indexOf(c.Value())
-	c.Rewind(start)
+	index := 0
+	if !a.OneChoice {
+		start := c.Offset()
+		index, _ = indexOf(c.Value())
+		c.Rewind(start)
+	}
 	id := t.element(choices, index)
 	t.become(id, nodeObject)
 	c.Enter('{')
@@ -77,7 +80,7 @@ func (a *Assembler) addChoice(c *jsonwalk.Cursor, choices int32) {
 			c.Value()
 		case "delta":
 			if message := t.member(id, messageKey); c.Peek() == '{' {
-				t.merge(c, message, &a.shape)
+				a.addDelta(c, message)
 			} else {
 				c.Value()
 			}
@@ -92,6 +95,68 @@ func (a *Assembler) addChoice(c *jsonwalk.Cursor, choices int32) {
 }
 
 var messageKey = []byte("message") // constant
+
+// addDelta merges a delta into the message that it is part of.
+func (a *Assembler) addDelta(c *jsonwalk.Cursor, message int32) {
+	t := &a.tree
+	t.setKind(message, nodeObject, &a.shape)
+	c.Enter('{')
+	for c.More('}') {
+		key := c.Key()
+		id := t.member(message, key)
+		if string(key) != "content" {
+			t.merge(c, id, &a.shape)
+			continue
+		}
+		switch held := t.nodes[id].kind; {
+		case c.Peek() == '[' && held != nodeArray:
+			a.addParts(c, id)
+		case c.Peek() == '"' && held == nodeArray:
+			a.shape.spoil()
+			t.appendPart(id, c.Str())
+		default:
+			t.merge(c, id, &a.shape)
+		}
+	}
+}
+
+// addParts merges a list of parts into a content that is no list. If all of them are
+// text, so is the content; otherwise it becomes a list, and its text the first part.
+func (a *Assembler) addParts(c *jsonwalk.Cursor, id int32) {
+	t := &a.tree
+	a.shape.spoil()
+	start := c.Offset()
+	list := c.Value()
+	if onlyText(list) {
+		parts := jsonwalk.Lax(list)
+		parts.Enter('[')
+		for parts.More(']') {
+			t.become(id, nodeText)
+			t.extend(id, textMember(parts.Value(), "text"))
+		}
+		return
+	}
+	var text []byte
+	if n := &t.nodes[id]; n.kind == nodeText {
+		text = bytes.Clone(n.text)
+	}
+	t.become(id, nodeArray)
+	t.appendPart(id, text)
+	c.Rewind(start)
+	t.merge(c, id, &a.shape)
+}
+
+// onlyText reports whether every element of a list is a part of type text.
+func onlyText(list []byte) bool {
+	c := jsonwalk.Lax(list)
+	c.Enter('[')
+	for c.More(']') {
+		if part := c.Value(); part[0] != '{' || string(textMember(part, "type")) != "text" {
+			return false
+		}
+	}
+	return c.Done()
+}
 
 // addFilters keeps the latest verdict of every category.
 func (a *Assembler) addFilters(c *jsonwalk.Cursor, id int32) {
@@ -129,7 +194,7 @@ func (a *Assembler) appendAnswer(dst []byte, opts ResponseOptions) ([]byte, erro
 	dst = a.appendNamed(dst, "created")
 	dst = a.appendNamed(dst, "model")
 	dst = append(dst, `"choices":[`...)
-	for e := t.after(choices, -1); e != 0; e = t.after(choices, t.nodes[e].index) {
+	for e := t.after(choices, 0); e != 0; e = t.after(choices, e) {
 		if dst[len(dst)-1] != '[' {
 			dst = append(dst, ',')
 		}
@@ -201,7 +266,11 @@ func (a *Assembler) appendChoice(dst []byte, id int32, truncate bool) []byte {
 	if truncate {
 		otherwise = `"length"`
 	}
-	dst = a.appendOr(dst, t.find(id, "finish_reason"), otherwise)
+	reason := t.find(id, "finish_reason")
+	if message := t.find(id, "message"); message != 0 && (reason == 0 || t.nodes[reason].kind <= nodeNull) {
+		reason = t.find(message, "finish_reason")
+	}
+	dst = a.appendOr(dst, reason, otherwise)
 	for m := t.nodes[id].child; m != 0; m = t.nodes[m].next {
 		switch string(t.nodes[m].key) {
 		case "message", "text", "logprobs", "finish_reason":
@@ -244,7 +313,7 @@ func (a *Assembler) appendMessage(dst []byte, id int32) []byte {
 	dst = a.appendOr(dst, refusal, "null")
 	if id != 0 {
 		for m := t.nodes[id].child; m != 0; m = t.nodes[m].next {
-			if m != role && m != content && m != refusal {
+			if m != role && m != content && m != refusal && string(t.nodes[m].key) != "finish_reason" {
 				dst = append(dst, ',')
 				dst = t.appendMember(dst, m)
 			}

@@ -107,16 +107,18 @@ func (t *tree) member(parent int32, key []byte) int32 {
 	return id
 }
 
-// element returns an element of an array by its index, making it if need be.
-func (t *tree) element(parent int32, index int) int32 {
+// element returns the newest element of an array with an index, making it if need be.
+func (t *tree) element(parent int32, index int) (newest int32) {
 	for id := t.nodes[parent].child; id != 0; id = t.nodes[id].next {
 		if t.nodes[id].index == index {
-			return id
+			newest = id
 		}
 	}
-	id := t.link(parent)
-	t.nodes[id].index = index
-	return id
+	if newest == 0 {
+		newest = t.link(parent)
+		t.nodes[newest].index = index
+	}
+	return newest
 }
 
 // become makes a node ready to hold a kind of value, dropping what it held if
@@ -182,10 +184,24 @@ func blank(raw []byte) bool {
 // instead of continuing it.
 func replaces(key []byte) bool {
 	switch string(key) {
-	case "role", "type", "id":
+	case "role", "type", "id", "finish_reason":
 		return true
 	}
 	return false
+}
+
+// extendName continues the name of a call. Some servers repeat it in each delta, so
+// an equal one adds nothing.
+func (t *tree) extendName(id int32, name []byte, sh *shape) {
+	t.setKind(id, nodeText, sh)
+	held := t.nodes[id].text
+	if bytes.Equal(held, name) {
+		return
+	}
+	if len(held) > 0 {
+		sh.spoil() // reading it again would append it again
+	}
+	t.extend(id, name)
 }
 
 // merge merges the value at the cursor into a node by the rules of Assembler.
@@ -195,6 +211,10 @@ func (t *tree) merge(c *jsonwalk.Cursor, id int32, sh *shape) {
 	case '"':
 		if replaces(t.nodes[id].key) {
 			t.setFull(id, c.Value())
+			return
+		}
+		if string(t.nodes[id].key) == "name" {
+			t.extendName(id, c.Str(), sh)
 			return
 		}
 		text := readHole(c, sh, id)
@@ -228,8 +248,13 @@ func (t *tree) mergeElement(c *jsonwalk.Cursor, id int32, sh *shape) {
 	start := c.Offset()
 	raw := c.Value()
 	if index, ok := indexOf(raw); ok {
+		at := t.element(id, index)
+		if t.startsCall(at, raw) {
+			at = t.link(id)
+			t.nodes[at].index = index
+		}
 		c.Rewind(start)
-		t.merge(c, t.element(id, index), sh)
+		t.merge(c, at, sh)
 		return
 	}
 	sh.spoil() // reading it again would append it again
@@ -237,6 +262,35 @@ func (t *tree) mergeElement(c *jsonwalk.Cursor, id int32, sh *shape) {
 		t.extend(id, comma)
 	}
 	t.extend(id, raw)
+}
+
+// appendPart appends a part with some escaped text to an array.
+func (t *tree) appendPart(id int32, text []byte) {
+	if len(text) == 0 {
+		return
+	}
+	if len(t.nodes[id].text) > 0 {
+		t.extend(id, comma)
+	}
+	t.extend(id, partHead)
+	t.extend(id, text)
+	t.extend(id, partTail)
+}
+
+var (
+	partHead = []byte(`{"type":"text","text":"`) // constant
+	partTail = []byte(`"}`)                      // constant
+)
+
+// startsCall reports whether an element has another id than the one that it would
+// merge with. Some servers number every call 0.
+func (t *tree) startsCall(at int32, raw []byte) bool {
+	held := t.find(at, "id")
+	if held == 0 || blank(t.nodes[held].text) {
+		return false
+	}
+	id := textMember(raw, "id")
+	return len(id) > 0 && !bytes.Equal(bytes.Trim(t.nodes[held].text, `"`), id)
 }
 
 var comma = []byte(",") // constant
@@ -306,7 +360,7 @@ func (t *tree) appendArray(dst []byte, id int32, bare bool) []byte {
 	dst = append(dst, '[')
 	open := len(dst)
 	dst = append(dst, t.nodes[id].text...)
-	for e := t.after(id, -1); e != 0; e = t.after(id, t.nodes[e].index) {
+	for e := t.after(id, 0); e != 0; e = t.after(id, e) {
 		if len(dst) > open {
 			dst = append(dst, ',')
 		}
@@ -315,10 +369,16 @@ func (t *tree) appendArray(dst []byte, id int32, bare bool) []byte {
 	return append(dst, ']')
 }
 
-// after returns the element with the least index above one, 0 without one.
-func (t *tree) after(id int32, index int) (next int32) {
+// after returns the element that follows one, in the order of their indices and, of
+// equal ones, of their arrival; 0 without one. Before the first is 0.
+func (t *tree) after(id, element int32) (next int32) {
+	least := -1
+	if element != 0 {
+		least = t.nodes[element].index
+	}
 	for e := t.nodes[id].child; e != 0; e = t.nodes[e].next {
-		if at := t.nodes[e].index; at > index && (next == 0 || at < t.nodes[next].index) {
+		at := t.nodes[e].index
+		if (at > least || at == least && e > element) && (next == 0 || at < t.nodes[next].index) {
 			next = e
 		}
 	}

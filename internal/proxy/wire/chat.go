@@ -44,7 +44,50 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 	}
 	hasUsage := sig.Usage != (spillway.Usage{})
 	s.usageSeen = s.usageSeen || hasUsage
-	sig.UsageOnly = choices == 0 && hasUsage
+	sig.UsageOnly = hasUsage && (choices == 0 || sig.Tokens == 0 && sig.Finish == spillway.FinishUnknown && saysNothing(c.Whole()))
+}
+
+// saysNothing reports whether the choices of a chunk have nothing but an index: some
+// servers put one into the chunk that has the usage.
+func saysNothing(chunk []byte) bool {
+	c := jsonwalk.Lax(chunk)
+	c.Enter('{')
+	for c.More('}') {
+		if string(c.Key()) != "choices" || c.Peek() != '[' {
+			c.Value()
+			continue
+		}
+		c.Enter('[')
+		for c.More(']') {
+			c.Enter('{')
+			for c.More('}') {
+				isIndex := string(c.Key()) == "index"
+				if value := c.Value(); !isIndex && !hollow(value) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// hollow reports whether a value says nothing, or is an object of such values.
+func hollow(raw []byte) bool {
+	if blank(raw) {
+		return true
+	}
+	c := jsonwalk.Lax(raw)
+	if c.Peek() != '{' {
+		return false
+	}
+	c.Enter('{')
+	for c.More('}') {
+		c.Key()
+		if !blank(c.Value()) {
+			return false
+		}
+	}
+	return c.Done()
 }
 
 // readChoice reads one element of choices.
@@ -55,12 +98,19 @@ func (s *Stream) readChoice(c *jsonwalk.Cursor, sig *Signal) {
 	for c.More('}') {
 		switch string(c.Key()) {
 		case "index":
-			index = c.Number()
+			if index = c.Number(); s.OneChoice {
+				index = 0
+			}
 		case "finish_reason":
-			reason = c.Text()
+			if text := c.Text(); len(text) > 0 {
+				reason = text
+			}
 		case "delta":
 			if c.Peek() == '{' {
-				s.readDelta(c, sig)
+				s.deltaReason = nil
+				if s.readDelta(c, sig); len(reason) == 0 {
+					reason = s.deltaReason
+				}
 			} else {
 				c.Value()
 			}
@@ -99,9 +149,15 @@ func (s *Stream) readDelta(c *jsonwalk.Cursor, sig *Signal) {
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
-		case "content", "refusal", "reasoning_content", "reasoning",
+		case "content", "refusal", "reasoning_content", "reasoning", "thinking", "text",
 			"name", "arguments", "input", "transcript":
+			if c.Peek() == '[' {
+				s.readInner(c, sig)
+				continue
+			}
 			s.token(c, sig, holeToken)
+		case "finish_reason": // which belongs beside the delta
+			s.deltaReason = c.Text()
 		case "data":
 			s.token(c, sig, holeMedia)
 		case "function", "custom", "function_call", "audio", "tool_calls":

@@ -38,6 +38,8 @@ func FuzzAssembler(f *testing.F) {
 		quick.Reset(op)
 		slow.Reset(op)
 		s := newStream(op)
+		one := api >= 128
+		quick.OneChoice, slow.OneChoice, s.OneChoice = one, one, one
 		for _, ev := range eventsOf(t, raw, len(raw)+1) {
 			slow.shape.spoil()
 			slow.resp.shape.spoil()
@@ -56,6 +58,32 @@ func FuzzAssembler(f *testing.F) {
 		answer, err := quick.AppendResponse(nil, opts)
 		if err == nil && !jsontext.Value(answer).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 			t.Fatalf("answer is not JSON: %q", answer)
+		}
+	})
+}
+
+// FuzzUsageScanner holds what is found in pieces equal to what is found at once, and
+// for a document to what a walk of the whole finds.
+func FuzzUsageScanner(f *testing.F) {
+	f.Add(uint8(1), []byte(`{"a":"\"","usage":{"prompt_tokens":3,"completion_tokens":1}}`))
+	f.Add(uint8(3), []byte("data: {\"response\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n"))
+	f.Fuzz(func(t *testing.T, size uint8, data []byte) {
+		var whole, pieces UsageScanner
+		whole.Scan(data)
+		for rest := data; len(rest) > 0; {
+			n := min(int(size)+1, len(rest))
+			pieces.Scan(rest[:n])
+			rest = rest[n:]
+		}
+		if whole.Usage() != pieces.Usage() {
+			t.Fatalf("%q: %+v at once, %+v in pieces of %d", data, whole.Usage(), pieces.Usage(), int(size)+1)
+		}
+		if len(data) > maxUsageBytes || !jsontext.Value(data).IsValid() || bytes.Contains(data, []byte("response")) {
+			return
+		}
+		usage, _, ok := ScanUsage(spillway.APIEmbeddings, data)
+		if ok && whole.Usage() != usage {
+			t.Fatalf("%q: %+v, want %+v", data, whole.Usage(), usage)
 		}
 	})
 }

@@ -88,6 +88,29 @@ func ParseRetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return max(at.Sub(now), 0), true
 }
 
+// LimitRetryAfter shortens the waits that a response asks its client for to most, in
+// every header that can say one, and removes those that say no sensible wait: an SDK
+// obeys whatever it reads.
+func LimitRetryAfter(h http.Header, now time.Time, most time.Duration) {
+	for _, name := range [...]string{HeaderRetryAfterMS, HeaderMSRetryAfterMS, HeaderRetryAfter} {
+		values := h[name]
+		if len(values) == 0 {
+			continue
+		}
+		wait, ok := ParseRetryAfter(http.Header{name: values[:1]}, now)
+		switch {
+		case !ok:
+			delete(h, name)
+		case wait > most && name == HeaderRetryAfter:
+			h[name] = []string{strconv.FormatInt(int64(most/time.Second), 10)}
+		case wait > most:
+			h[name] = []string{strconv.FormatInt(most.Milliseconds(), 10)}
+		case len(values) > 1:
+			h[name] = values[:1:1]
+		}
+	}
+}
+
 // parseSpan reads a number of units, from 0 to a hundred days.
 func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
 	const most = 100 * 24 * time.Hour

@@ -242,3 +242,39 @@ func TestParseServedBy(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitRetryAfter(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, name := range []string{HeaderRetryAfter, HeaderRetryAfterMS, HeaderMSRetryAfterMS} {
+		seconds := name == HeaderRetryAfter
+		most := "60000"
+		if seconds {
+			most = "60"
+		}
+		for value, want := range map[string]string{
+			"0": "0", "1": "1", "1.5": "1.5", " 3 ": " 3 ", most: most,
+			"864000": most, "1e6": most, "": "",
+			"-5": "", "NaN": "", "Inf": "", "+Inf": "", "soon": "", "1s": "", "99999999999999999999999": "", "0x10": "",
+			"Sun, 01 Mar 2026 12:00:09 GMT": "Sun, 01 Mar 2026 12:00:09 GMT",
+			"Mon, 02 Mar 2026 12:00:00 GMT": "60",
+			"Fri, 27 Feb 2026 12:00:00 GMT": "Fri, 27 Feb 2026 12:00:00 GMT",
+		} {
+			if len(value) == 29 && !seconds {
+				want = "" // only one of them can say a date
+			}
+			h := http.Header{name: {value}}
+			LimitRetryAfter(h, now, time.Minute)
+			if got := h.Get(name); got != want || want == "" && len(h) > 0 {
+				t.Errorf("%s: %q: %q, want %q", name, value, h, want)
+			}
+		}
+		h := http.Header{name: {"7", "86400000"}}
+		if LimitRetryAfter(h, now, time.Minute); len(h[name]) != 1 || h.Get(name) != "7" {
+			t.Errorf("%s twice: %q", name, h)
+		}
+	}
+	h := http.Header{"X": {"1"}}
+	if LimitRetryAfter(h, now, time.Minute); len(h) != 1 {
+		t.Errorf("another header: %v", h)
+	}
+}

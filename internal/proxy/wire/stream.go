@@ -59,6 +59,10 @@ func (e *StreamError) Error() string {
 // use. Reset makes it ready for another stream; the zero value knows no
 // operation and sees only [DONE] and errors.
 type Stream struct {
+	// OneChoice says that the request has one prompt and asks for one choice, so that
+	// there is no other, whatever its number. Set it after Reset.
+	OneChoice bool
+
 	api   spillway.API
 	done  bool
 	shape shape
@@ -68,6 +72,7 @@ type Stream struct {
 	id, model, created []byte
 	choices            []choiceState
 	usageSeen          bool
+	deltaReason        []byte // of the delta that is read
 
 	resp *responseLog // nil except of Responses
 }
@@ -80,7 +85,7 @@ type choiceState struct {
 
 // Reset makes s ready for another stream, keeping moderate buffers.
 func (s *Stream) Reset(api spillway.API) {
-	s.api = api
+	s.api, s.OneChoice = api, false
 	s.shape.reset()
 	s.id, s.model, s.created = trim(s.id), trim(s.model), trim(s.created)
 	s.choices = s.choices[:0]
@@ -117,6 +122,9 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	case len(data) == 0:
 		return Signal{}, nil
 	case len(data) == len(doneMark) && bytes.Equal(data, doneMark):
+		if s.api == spillway.APIResponses && !s.resp.finalRaw {
+			return Signal{}, nil // a Response ends with its terminal event
+		}
 		s.done = true
 		return Signal{Done: true}, nil
 	case s.api == spillway.APIResponses:
@@ -189,6 +197,20 @@ func (s *Stream) Finished(choices int) bool {
 		}
 	}
 	return len(s.choices) >= choices
+}
+
+// HasResponse reports whether the stream held a response even if it held no token: a
+// choice that ended, or a response object.
+func (s *Stream) HasResponse() bool {
+	if s.api == spillway.APIResponses {
+		return s.resp.finalRaw || len(s.resp.base) > 0
+	}
+	for _, c := range s.choices {
+		if c.finished {
+			return true
+		}
+	}
+	return false
 }
 
 // What the holes of a Stream's shape hold.

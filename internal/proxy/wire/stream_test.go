@@ -15,19 +15,24 @@ import (
 	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
-var updateStreams = flag.Bool("update-streams", false, "rewrite testdata/streams/*.signals")
+var updateStreams = flag.Bool("update-streams", false, "rewrite testdata/*/*.signals")
 
-// transcript is one stream of testdata/streams. Its file name begins with the
-// operation.
+// transcript is one stream of testdata/streams, or of testdata/transcripts, whose
+// streams and responses are those of the documentation that each names. Its file
+// name begins with the operation.
 type transcript struct {
 	name string
+	base string // of its files
 	api  spillway.API
 	raw  []byte
 }
 
+// documented reports whether the response is as its provider gives it.
+func (tr *transcript) documented() bool { return strings.Contains(tr.base, "transcripts/") }
+
 func transcripts(t testing.TB) (all []transcript) {
 	t.Helper()
-	files, err := filepath.Glob("testdata/streams/*.sse")
+	files, err := filepath.Glob("testdata/*/*.sse")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
 	}
@@ -36,7 +41,7 @@ func transcripts(t testing.TB) (all []transcript) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".sse"), raw: raw}
+		tr := transcript{name: strings.TrimSuffix(filepath.Base(file), ".sse"), raw: raw, base: strings.TrimSuffix(file, ".sse")}
 		tr.api = apiNamed(tr.name)
 		all = append(all, tr)
 	}
@@ -84,6 +89,19 @@ func newStream(api spillway.API) *Stream {
 	return s
 }
 
+// reset makes s and a ready for the transcript; either may be nil.
+func (tr *transcript) reset(s *Stream, a *Assembler) {
+	one := strings.HasSuffix(tr.name, "one_choice")
+	if s != nil {
+		s.Reset(tr.api)
+		s.OneChoice = one
+	}
+	if a != nil {
+		a.Reset(tr.api)
+		a.OneChoice = one
+	}
+}
+
 // story prints the signals of a stream, one line per event.
 func story(t testing.TB, s *Stream, events []sse.Event) string {
 	t.Helper()
@@ -114,8 +132,9 @@ func story(t testing.TB, s *Stream, events []sse.Event) string {
 func TestStreamTranscripts(t *testing.T) {
 	for _, tr := range transcripts(t) {
 		t.Run(tr.name, func(t *testing.T) {
-			file := filepath.Join("testdata/streams", tr.name+".signals")
-			s := newStream(tr.api)
+			file := tr.base + ".signals"
+			s := new(Stream)
+			tr.reset(s, nil)
 			got := story(t, s, eventsOf(t, tr.raw, len(tr.raw)))
 			if *updateStreams {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -130,7 +149,7 @@ func TestStreamTranscripts(t *testing.T) {
 				t.Errorf("signals:\n%s\nwant:\n%s", got, want)
 			}
 			for size := 1; size < 70; size++ {
-				s.Reset(tr.api)
+				tr.reset(s, nil)
 				if again := story(t, s, eventsOf(t, tr.raw, size)); again != got {
 					t.Fatalf("in pieces of %d bytes:\n%s\nwant:\n%s", size, again, got)
 				}
@@ -200,6 +219,35 @@ func TestObserveErrors(t *testing.T) {
 	}
 }
 
+// TestHasResponse tells streams that hold a response without a token from those that
+// hold none.
+func TestHasResponse(t *testing.T) {
+	for _, tt := range []struct {
+		api         spillway.API
+		events      []string
+		has, isDone bool
+	}{
+		{spillway.APIChat, []string{`[DONE]`}, false, true},
+		{spillway.APIChat, []string{`{"choices":[],"prompt_filter_results":[]}`, `[DONE]`}, false, true},
+		{spillway.APIChat, []string{`{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}`, `[DONE]`}, false, true},
+		{spillway.APIChat, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}`}, true, false},
+		{spillway.APICompletions, []string{`{"choices":[{"index":0,"text":"","finish_reason":"stop"}]}`, `[DONE]`}, true, true},
+		{spillway.APIResponses, []string{`[DONE]`}, false, false},
+		{spillway.APIResponses, []string{`{"type":"response.created","response":{"id":"r"}}`, `[DONE]`}, true, false},
+		{spillway.APIResponses, []string{`{"type":"response.completed","response":{"id":"r","status":"completed"}}`, `[DONE]`}, true, true},
+	} {
+		s := newStream(tt.api)
+		for _, data := range tt.events {
+			if _, err := s.Observe(sse.Event{Data: []byte(data)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.HasResponse() != tt.has || s.Done() != tt.isDone {
+			t.Errorf("%v %q: response %v, done %v; want %v, %v", tt.api, tt.events, s.HasResponse(), s.Done(), tt.has, tt.isDone)
+		}
+	}
+}
+
 func TestStreamErrorText(t *testing.T) {
 	for want, e := range map[string]StreamError{
 		"upstream error in stream: m":    {Message: "m"},
@@ -222,4 +270,47 @@ func sameJSON(t testing.TB, got, want []byte) bool {
 		t.Fatalf("not JSON: %v\n%s", err, want)
 	}
 	return reflect.DeepEqual(a, b)
+}
+
+// sameResponse reports whether a response is the one that its provider gives outside
+// streams, but for members that say nothing: which of those there are is each
+// provider's habit.
+func sameResponse(t testing.TB, got, want []byte) bool {
+	t.Helper()
+	var a, b any
+	if err := json.Unmarshal(got, &a); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, got)
+	}
+	if err := json.Unmarshal(want, &b); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, want)
+	}
+	return reflect.DeepEqual(telling(a), telling(b))
+}
+
+// telling returns a value without what says nothing in it: null, empty text, and empty
+// objects and arrays; nil if nothing is left.
+func telling(value any) any {
+	switch v := value.(type) {
+	case string:
+		if v == "" {
+			return nil
+		}
+	case map[string]any:
+		for name, member := range v {
+			if v[name] = telling(member); v[name] == nil {
+				delete(v, name)
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case []any:
+		for i := range v {
+			v[i] = telling(v[i])
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	}
+	return value
 }

@@ -111,30 +111,30 @@ func ScanFault(body []byte) (fault *StreamError) {
 }
 
 // HasContent reports whether body, one JSON object, has what responses of api
-// consist of.
-func HasContent(api spillway.API, body []byte) bool {
+// consist of. One with an empty list of choices holds nothing.
+func HasContent(api spillway.API, body []byte) (found bool) {
 	c := jsonwalk.Lax(body)
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
 		case "object":
-			return true
+			found = true
 		case "choices":
 			if api == spillway.APIChat || api == spillway.APICompletions {
-				return true
+				if c.Peek() != '[' {
+					return false
+				}
+				c.Enter('[')
+				return c.More(']')
 			}
 		case "data":
-			if api == spillway.APIEmbeddings {
-				return true
-			}
+			found = found || api == spillway.APIEmbeddings
 		case "output", "status":
-			if api == spillway.APIResponses {
-				return true
-			}
+			found = found || api == spillway.APIResponses
 		}
 		c.Value()
 	}
-	return false
+	return found
 }
 
 // readFinishes reads the array of choices of a complete response.

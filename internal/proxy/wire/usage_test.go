@@ -3,7 +3,6 @@ package wire
 import (
 	"cmp"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,7 +51,7 @@ func TestScanUsage(t *testing.T) {
 // TestScanUsageAgrees reads the assembled responses as if they had come whole.
 func TestScanUsageAgrees(t *testing.T) {
 	for _, tr := range transcripts(t) {
-		body, err := os.ReadFile(filepath.Join("testdata/streams", tr.name+".json"))
+		body, err := os.ReadFile(tr.base + ".json")
 		if err != nil {
 			continue
 		}
@@ -127,8 +126,11 @@ func TestHasContent(t *testing.T) {
 		body string
 		want bool
 	}{
-		{spillway.APIChat, `{"id":"c","choices":[]}`, true},
-		{spillway.APICompletions, `{"choices":[]}`, true},
+		{spillway.APIChat, `{"id":"c","choices":[{}]}`, true},
+		{spillway.APICompletions, `{"choices":[{}]}`, true},
+		{spillway.APIChat, `{"object":"chat.completion","choices":[]}`, false},
+		{spillway.APICompletions, `{"choices":[ ],"object":"text_completion"}`, false},
+		{spillway.APIChat, `{"choices":null}`, false},
 		{spillway.APIChat, `{"object":"chat.completion"}`, true},
 		{spillway.APIEmbeddings, `{"data":[]}`, true},
 		{spillway.APIResponses, `{"output":[]}`, true},
@@ -233,6 +235,35 @@ func TestCountOutput(t *testing.T) {
 	} {
 		if got := CountOutput([]byte(tt.body)); got != tt.want {
 			t.Errorf("%s: %d tokens, want %d", tt.body, got, tt.want)
+		}
+	}
+}
+
+// TestUsageOnly tells a chunk that is there for its usage from one that says more.
+func TestUsageOnly(t *testing.T) {
+	const usage = `,"usage":{"prompt_tokens":5,"completion_tokens":7}}`
+	for chunk, want := range map[string]bool{
+		`{"choices":[]` + usage:                       true,
+		`{"choices":null` + usage:                     true,
+		`{"choices":[{"index":0,"delta":{}}]` + usage: true,
+		`{"choices":[{"delta":{},"index":3,"finish_reason":null,"logprobs":null}]` + usage:                true,
+		`{"choices":[{"index":0,"delta":{"content":"","role":null,"tool_calls":[]}}]` + usage:             true,
+		`{"choices":[{"index":0,"delta":null},{"index":1,"delta":{}}]` + usage:                            true,
+		`{"choices":[{"index":0,"text":""}]` + usage:                                                      true,
+		`{"choices":[{"index":0,"delta":{}}]}`:                                                            false,
+		`{"choices":[{"index":0,"delta":{}}],"usage":null}`:                                               false,
+		`{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]` + usage:                      false,
+		`{"choices":[{"index":0,"delta":{"content":"a"}}]` + usage:                                        false,
+		`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]` + usage:                              false,
+		`{"choices":[{"index":0,"delta":{}},{"index":1,"delta":{},"finish_reason":"stop"}]` + usage:       false,
+		`{"choices":[{"index":0,"delta":{},"content_filter_results":{"hate":{"filtered":true}}}]` + usage: false,
+		`{"choices":[{"index":0,"delta":{"annotations":[1]}}]` + usage:                                    false,
+	} {
+		s := newStream(spillway.APIChat)
+		event := "data: " + chunk + "\n\n"
+		sig, err := s.Observe(eventsOf(t, []byte(event), len(event))[0])
+		if err != nil || sig.UsageOnly != want {
+			t.Errorf("%s: %v, %v; want %v", chunk, sig.UsageOnly, err, want)
 		}
 	}
 }
