@@ -126,7 +126,9 @@ func TestLongRetryAfter(t *testing.T) {
 					}, nil)
 					got := w.do(http.MethodPost, path, chat("5", ""), "x-spillway-deadline-ms", "1000")
 					for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
-						if have := got.header.Get(name); got.body == problem && have != want[name] {
+						have := got.header.Get(name)
+						own := status == 429 && want[name] == "" && (have == "1" || have == "1000") // the gateway's own hint
+						if got.body == problem && have != want[name] && !own {
 							t.Errorf("%s, %d, %q: %s is %q, want %q", path, status, value, name, have, want[name])
 						}
 					}
