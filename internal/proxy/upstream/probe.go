@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -41,9 +42,7 @@ func (d *Deployment) Probe(ctx context.Context, model string) ProbeResult {
 	if err != nil {
 		return ProbeResult{Text: err.Error(), Hint: "check the endpoint"}
 	}
-	for name, values := range d.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, d.header)
 	req.Header.Set(wire.HeaderContentType, "application/json")
 	if d.credential != nil {
 		if err := d.credential.Apply(req.Header); err != nil {
