@@ -149,7 +149,7 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 	case d.Utilization >= d.SpillAt:
 		add("full: utilization %.0f%%, spills at %.0f%%", 100*d.Utilization, 100*d.SpillAt)
 	case e.Failures > 0:
-		add("gets requests: only %s", failed)
+		add("gets requests: %s", failed)
 	case d.Tier > 0:
 		add("gets requests that tier %d cannot serve", d.Tier)
 	default:
@@ -168,7 +168,10 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 		add("kinds of requests that only others serve and are sent there: %d", e.Excluded)
 	}
 	for _, p := range d.Pauses {
-		text := fmt.Sprintf("429: requests of %d tokens or more", p.Tokens)
+		text := "429: all requests"
+		if p.Tokens > 0 {
+			text = fmt.Sprintf("429: requests of %d tokens or more", p.Tokens)
+		}
 		if p.Tier != "" {
 			text += " of service tier " + p.Tier
 		}

@@ -24,7 +24,7 @@ func TestReason(t *testing.T) {
 		{
 			"failures of one caller",
 			policy.DeploymentStatus{State: "closed", LastFailure: failed, Evidence: breaker.Evidence{Requests: 90, Failures: 12, Callers: 1}},
-			"gets requests: only 12 of 90 requests failed, the last with status 503 (broken); all of one caller",
+			"gets requests: 12 of 90 requests failed, the last with status 503 (broken); all of one caller",
 		},
 		{
 			"requests that fail everywhere",

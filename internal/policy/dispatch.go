@@ -172,22 +172,25 @@ func (f *Flight) blocked(now time.Time, d *deployment) spillway.SpillReason {
 
 // nothingLeft reports whether every deployment that this request may use, or try again,
 // is broken or paused: then broken ones are used too. If all of them fail some of the
-// requests, half of the service is better than none.
+// requests, half of the service is better than none. A broken one that serves some
+// requests also comes before one that has just failed this request.
 func (f *Flight) nothingLeft(now time.Time) bool {
-	broken := false
+	broken, unstable, again := false, false, false
 	for _, d := range f.engine.deployments {
 		tried, class := f.tried(d)
 		switch {
 		case f.excluded(d) || final(class):
 		case f.blocked(now, d) == spillway.SpillBroken:
 			broken = true
+			unstable = unstable || !tried && d.breaker.Unstable(now)
 		case f.blocked(now, d) == spillway.SpillPaused:
-		case tried && f.n >= f.maxAttempts():
+		case tried:
+			again = again || f.n < f.maxAttempts()
 		default:
 			return false
 		}
 	}
-	return broken
+	return unstable || broken && !again
 }
 
 // demand estimates what the service will count for this request at d.

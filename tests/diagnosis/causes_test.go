@@ -142,7 +142,7 @@ func slowDecode(w *world) {
 // six times at once.
 func retries(w *world) {
 	w.fleet.Faults = append(w.fleet.Faults, fleet.Fault{Kind: fleet.FaultStatus5xx, Status: 503, Probability: 0.88 + 0.08*w.rng.Float64(), From: w.minutes(4, 8), Until: w.minutes(18, 25)})
-	w.client = fleet.Client{Retries: 6, BaseDelay: 100 * time.Millisecond, MaxDelay: time.Second, Jitter: 0.25, Timeout: 10 * time.Minute}
+	w.client = fleet.Client{Retries: 6, BaseDelay: 100 * time.Millisecond, MaxDelay: time.Second, Jitter: 0.25, Timeout: 10 * time.Minute, IgnoresHints: true}
 	w.tiers([]string{"ptu-eastus"})
 	w.stubborn()
 }

@@ -237,7 +237,7 @@ func testEncoded(t *testing.T, w *world) {
 			before := g.memory("VmHWM")
 			for i := range 2 {
 				r := w.do(ask{stream: i == 1, caller: callers[i]})
-				if readable := r.ok() && strings.Contains(r.body, "word0"); !readable && r.get("content-encoding") == "" {
+				if readable := r.ok() && (strings.Contains(r.body, "word0") || strings.Contains(r.body, "hello") || strings.Contains(r.body, "one")); !readable && r.get("content-encoding") == "" {
 					t.Errorf("want a readable response: %s", r)
 				}
 			}
@@ -248,7 +248,7 @@ func testEncoded(t *testing.T, w *world) {
 			}
 			b.plays(fault)
 			r := w.do(ask{caller: "carol"})
-			if r.status == 200 && r.get("content-encoding") != "gzip" && !strings.Contains(r.body, "hello") {
+			if r.status == 200 && r.get("content-encoding") != "gzip" && !strings.Contains(r.body, "hello") && !strings.Contains(r.body, "one") {
 				t.Errorf("bytes that nobody can read: %s", r)
 			}
 			if grown := g.memory("VmHWM") - before; grown > 64<<20 {

@@ -16,6 +16,9 @@ type Client struct {
 	Jitter float64
 	// Timeout is how long one try may take; 0 is for ever.
 	Timeout time.Duration
+	// IgnoresHints says that x-should-retry: false does not end the retries, as in
+	// clients other than OpenAI's SDKs.
+	IgnoresHints bool
 }
 
 // maxHonored is the longest wait of a server that SDKs honor.

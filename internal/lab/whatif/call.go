@@ -226,7 +226,8 @@ func (c *call) finish() {
 // that has begun to read a response does not retry.
 func (c *call) retry(try *report.Try) (wait time.Duration, again bool) {
 	refusal := &c.verdict.Refusal
-	if c.forwarded || c.verdict.NoRetry || refusal.Code.NoRetry() {
+	hopeless := (c.verdict.NoRetry || refusal.Code.NoRetry()) && !c.s.cfg.Client.IgnoresHints
+	if c.forwarded || hopeless {
 		return 0, false // x-should-retry: false
 	}
 	status := try.Status

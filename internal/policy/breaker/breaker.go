@@ -173,11 +173,14 @@ const (
 	probeEvery = time.Second
 )
 
+// Unstable reports whether a request has succeeded within the last five seconds.
+func (b *Breaker) Unstable(now time.Time) bool { return now.Sub(b.succeededAt) < unstableMemory }
+
 // LastResortAt is when an attempt may be sent although the breaker is not ready,
 // if no other deployment is: at once when a request has succeeded within the last
 // five seconds, else about once per second.
 func (b *Breaker) LastResortAt(now time.Time) time.Time {
-	if now.Sub(b.succeededAt) < unstableMemory || b.nextProbeAt.Before(now) {
+	if b.Unstable(now) || b.nextProbeAt.Before(now) {
 		return now
 	}
 	return b.nextProbeAt

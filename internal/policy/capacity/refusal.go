@@ -1,11 +1,21 @@
 package capacity
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // probeAfter is how long after a refusal a smaller request may try the deployment,
 // if the service asks for a longer wait, and how long a probe that has neither been
 // refused nor served keeps others from probing.
 const probeAfter = time.Second
+
+// A wait beyond longWait is not kept to its end without a check: equalProbeAfter after
+// a refusal, a request of the same size may probe.
+const (
+	longWait        = 20 * time.Second
+	equalProbeAfter = 5 * time.Second
+)
 
 // maxTiers bounds the service tiers with refusals that a meter remembers. The first
 // place is the default tier's.
@@ -26,7 +36,7 @@ const muchSmaller = 2
 // refusals are the 429s in force for one service tier. Requests that cost at least as
 // much have to wait. Of smaller ones a 429 says little, since the service compares what
 // a request costs with what is left: they may probe, one at a time. So may those of
-// other callers while only one caller's have been refused.
+// other callers while those of one or two callers have been refused.
 type refusals struct {
 	tier string
 	// small is the smallest refused size, and large the smallest of those that have
@@ -38,8 +48,8 @@ type refusals struct {
 	probeStarted time.Time
 	smaller      bool // smaller requests are served
 
-	by    uint64 // who was refused
-	mixed bool   // others were, too
+	by, by2 uint64 // who was refused; the same where it was one caller
+	mixed   bool   // others were, too
 	doubt doubt
 }
 
@@ -63,19 +73,21 @@ func (d *doubt) inForce(now time.Time) bool { return now.Before(d.until) }
 type pause struct {
 	size  int64
 	until time.Time
+	// checkAt is when one of them may probe; until, unless the wait is long.
+	checkAt time.Time
 }
 
 // Refused records a 429 that answered the attempt of r. Requests of its service
 // tier that cost as much pause for retryAfter, which must be positive; smaller ones
 // for one second at most, after which one of them may probe, and those of other callers
-// not at all, if only this one has been refused: one of them may probe at once. Call it after
+// not at all, while one or two have been refused: one of them may probe at once. Call it after
 // Calibrate with the same response; the reservation is released separately.
 func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) {
 	m.nearUntil = now.Add(nearMemory)
 	if m.provisionedKind() {
 		m.provisioned.learnDepth(now, retryAfter)
 	} else {
-		m.standard.refused(now, retryAfter)
+		m.standard.refused(now, retryAfter, r.size)
 	}
 	at := m.find(now, r.tier)
 	if at == nil {
@@ -85,7 +97,7 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 	if r.probe != 0 && r.probe == at.probe {
 		at.probe = 0
 	}
-	p := pause{r.size, now.Add(retryAfter)}
+	p := newPause(now, retryAfter, r.size)
 	m.pausedUntil = later(m.pausedUntil, p.until)
 	if d := &at.doubt; d.inForce(now) {
 		if d.by == r.by {
@@ -93,8 +105,8 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 			return
 		}
 		if d.size != 0 { // confirmed
+			at.by, at.by2, at.smaller = d.by, d.by, true
 			at.add(d.pause)
-			at.by, at.mixed, at.smaller = d.by, true, true
 		}
 		*d = doubt{}
 	}
@@ -102,9 +114,25 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 		at.smaller = false
 		at.probeAt = now.Add(min(retryAfter, probeAfter))
 	}
-	at.mixed = at.mixed || at.small.size != 0 && at.by != r.by
-	at.by = r.by
+	switch {
+	case at.small.size == 0:
+		at.by, at.by2, at.mixed = r.by, r.by, false
+	case r.by == at.by, r.by == at.by2:
+	case at.by == at.by2:
+		at.by2 = r.by
+	default:
+		at.mixed = true
+	}
 	at.add(p)
+}
+
+// newPause is the pause that a refusal causes.
+func newPause(now time.Time, wait time.Duration, size int64) pause {
+	p := pause{size: size, until: now.Add(wait), checkAt: now.Add(wait)}
+	if wait > longWait {
+		p.checkAt = now.Add(equalProbeAfter)
+	}
+	return p
 }
 
 // again counts another refusal of the same caller. Requests that were sent together
@@ -114,12 +142,12 @@ func (d *doubt) again(now time.Time, retryAfter time.Duration, r Reservation) {
 	until := later(d.until, now.Add(retryAfter))
 	switch {
 	case d.size == 0:
-		d.pause, d.at = pause{r.size, until}, now
+		d.pause, d.at = pause{r.size, until, until}, now
 	case r.started.After(d.at):
 		if larger := max(d.size, r.size); d.twice == 0 || larger < d.twice {
 			d.twice = larger
 		}
-		d.pause, d.probeAt = pause{min(d.size, r.size), until}, now.Add(min(retryAfter, probeAfter))
+		d.pause, d.probeAt = pause{min(d.size, r.size), until, until}, now.Add(min(retryAfter, probeAfter))
 	}
 }
 
@@ -138,15 +166,16 @@ func (at *refusals) add(p pause) {
 	case p.size < at.small.size:
 		at.small, p = p, at.small
 	case p.size == at.small.size:
-		at.small.until = later(at.small.until, p.until)
+		at.small.until, at.small.checkAt = later(at.small.until, p.until), later(at.small.checkAt, p.checkAt)
 		return
 	}
 	switch {
 	case !p.until.After(at.small.until): // small covers it
+		at.small.checkAt = later(at.small.checkAt, p.checkAt)
 	case at.large.size == 0:
 		at.large = p
 	default:
-		at.large = pause{min(at.large.size, p.size), later(at.large.until, p.until)}
+		at.large = pause{min(at.large.size, p.size), later(at.large.until, p.until), later(at.large.checkAt, p.checkAt)}
 	}
 }
 
@@ -175,7 +204,7 @@ func (m *Meter) RefusedElsewhere(now time.Time, r Reservation) {
 		return
 	}
 	at.smaller = true
-	if at.by == r.by && !at.mixed {
+	if at.by == r.by && at.by2 == r.by && !at.mixed {
 		at.suspect(now, at.small.size)
 	}
 }
@@ -194,12 +223,14 @@ func (m *Meter) PausedUntil(now time.Time, d Demand) time.Time {
 // rounded raises a size that is not clearly smaller than the refused one to that. A
 // doubt is weak evidence and concerns no smaller size.
 func (m *Meter) rounded(at *refusals, size int64) int64 {
-	refused := at.small.size
-	clearly := float64(size) < smallerShare*float64(refused) && m.tokens(refused-size) >= smallerTokens
-	if size < refused && !clearly {
+	if refused := at.small.size; size < refused && !m.clearlySmaller(size, refused) {
 		return refused
 	}
 	return size
+}
+
+func (m *Meter) clearlySmaller(size, refused int64) bool {
+	return float64(size) < smallerShare*float64(refused) && m.tokens(refused-size) >= smallerTokens
 }
 
 // pausedUntil returns until when the pauses keep a request of that size and caller from
@@ -208,14 +239,14 @@ func (at *refusals) pausedUntil(now time.Time, size int64, by uint64) time.Time 
 	switch {
 	case at.small.size == 0, size < at.small.size && at.smaller:
 		return time.Time{}
-	case !at.mixed && by != at.by:
+	case !at.mixed && by != at.by && by != at.by2:
 		return at.turn(now, now)
 	case size < at.small.size:
 		return at.turn(now, at.probeAt)
 	case at.large.size != 0 && size >= at.large.size:
-		return later(at.large.until, at.small.until)
+		return at.turn(now, later(at.large.checkAt, at.small.checkAt))
 	}
-	return at.small.until
+	return at.turn(now, at.small.checkAt)
 }
 
 // doubtedUntil returns until when the doubt keeps a request from being sent.
@@ -246,14 +277,14 @@ func (m *Meter) Accepted(now time.Time, r Reservation) {
 	if at == nil {
 		return
 	}
-	if d := &at.doubt; d.inForce(now) && r.size >= d.size && r.started.After(d.at) {
+	if d := &at.doubt; d.inForce(now) && !m.clearlySmaller(r.size, d.size) && r.started.After(d.at) {
 		d.size, d.twice = 0, 0
 	}
 	if r.probe == 0 || at.probe != r.probe {
 		return
 	}
 	at.probe, at.smaller = 0, true
-	if r.size >= at.small.size && at.small.size != 0 {
+	if at.small.size != 0 && !m.clearlySmaller(r.size, at.small.size) {
 		at.suspect(now, 0)
 	}
 }
@@ -261,7 +292,8 @@ func (m *Meter) Accepted(now time.Time, r Reservation) {
 // suspect turns the pauses into a doubt about the caller that was refused. size is the
 // smallest that was, or 0 when one was served since.
 func (at *refusals) suspect(now time.Time, size int64) {
-	at.doubt = doubt{pause: pause{size, later(at.small.until, at.large.until)}, by: at.by, at: now}
+	until := later(at.small.until, at.large.until)
+	at.doubt = doubt{pause: pause{size, until, until}, by: at.by, at: now}
 	at.small, at.large = pause{}, pause{}
 }
 
@@ -272,8 +304,8 @@ func (m *Meter) Paused(now time.Time) bool { return now.Before(m.pausedUntil) }
 type Pause struct {
 	Tier  string // service tier; "" is the default one
 	Until time.Time
-	// Tokens is the smallest cost that was refused, in input-token equivalents
-	// where the deployment is provisioned.
+	// Tokens is the cost from which requests wait, in input-token equivalents where
+	// the deployment is provisioned; 0 means all of them.
 	Tokens int
 	// Smaller says that smaller requests are sent.
 	Smaller bool
@@ -295,12 +327,19 @@ func (m *Meter) Pauses(now time.Time, dst []Pause) []Pause {
 			continue
 		}
 		smaller := at.smaller || !at.probing(now) && !now.Before(at.probeAt)
-		dst = append(dst, Pause{Tier: at.tier, Until: at.small.until, Tokens: m.tokens(at.small.size), Smaller: smaller})
+		dst = append(dst, Pause{Tier: at.tier, Until: at.small.until, Tokens: m.waiting(at.small.size), Smaller: smaller})
 		if at.large.size != 0 {
 			dst = append(dst, Pause{Tier: at.tier, Until: at.large.until, Tokens: m.tokens(at.large.size), Smaller: true})
 		}
 	}
 	return dst
+}
+
+// waiting returns the smallest cost, in tokens, that is not clearly smaller than a
+// refused one.
+func (m *Meter) waiting(refused int64) int {
+	tokens := m.tokens(refused)
+	return max(min(int(math.Ceil(smallerShare*float64(tokens))), tokens-smallerTokens+1), 0)
 }
 
 // startProbe marks an attempt that is sent in spite of a refusal.
@@ -315,7 +354,7 @@ func (m *Meter) startProbe(now time.Time, r *Reservation) {
 	case at.small.size == 0:
 		return
 	case size >= at.small.size:
-		if at.mixed || r.by == at.by {
+		if (at.mixed || r.by == at.by || r.by == at.by2) && now.Before(at.small.checkAt) {
 			return
 		}
 	case at.smaller:

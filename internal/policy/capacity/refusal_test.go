@@ -69,7 +69,7 @@ func TestRefusalIsAboutTheSize(t *testing.T) {
 			{20 * time.Second, 1000, -1, true},
 		} {
 			paused(t, m, at(tc.after), request{tc.tokens, ""}, tc.until)
-			want := []Pause{{Until: at(20 * time.Second), Tokens: 1000, Smaller: tc.smallerPassed}}
+			want := []Pause{{Until: at(20 * time.Second), Tokens: 750, Smaller: tc.smallerPassed}}
 			if tc.after == 20*time.Second {
 				want = nil
 			}
@@ -149,9 +149,9 @@ func TestProbes(t *testing.T) {
 			m.Release(at(2*time.Second), r)
 		}, 12 * time.Second, 3 * time.Second},
 		{"is refused for longer", func(m *Meter, r Reservation) {
-			m.Refused(at(2*time.Second), 30*time.Second, r)
+			m.Refused(at(2*time.Second), 19*time.Second, r)
 			m.Release(at(2*time.Second), r)
-		}, 32 * time.Second, 3 * time.Second},
+		}, 21 * time.Second, 3 * time.Second},
 		{"is served, and the next is refused", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
 			refused(m, at(2*time.Second), request{100, ""}, 10*time.Second)
@@ -261,7 +261,7 @@ func TestRefusedElsewhere(t *testing.T) {
 		want(1, guilty, 899, -1)
 		want(1, guilty, 1200, 2) // two were refused that are not larger
 
-		serve(2, other, 900)      // smaller: says nothing
+		serve(2, other, 700)      // smaller: says nothing
 		want(2, guilty, 1200, -1) // the probe
 		probe := m.Reserve(at(2*time.Second), demand(guilty, 1200))
 		want(2, guilty, 1200, 3)
@@ -277,9 +277,12 @@ func TestRefusedElsewhere(t *testing.T) {
 		refuse(30, guilty, 1000, true)
 		refuse(31, other, 1200, true) // a different one: the deployment is full
 		want(31, guilty, 1000, 50)
-		want(31, 3, 1000, 50)
-		want(31, 3, 1200, 51)
-		want(31, 3, 749, -1) // both were refused elsewhere: their size is the cause
+		want(31, other, 1200, 51)
+		want(31, 3, 1200, -1) // a third caller finds out
+		refuse(31, 3, 1000, true)
+		want(31, 4, 1000, 51)
+		want(31, 4, 1200, 51)
+		want(31, 4, 749, -1) // all were refused elsewhere: their size is the cause
 		if got := m.Pauses(at(31*time.Second), nil); len(got) != 2 || !got[0].Smaller {
 			t.Errorf("pauses %v, want two that let smaller requests pass", got)
 		}
@@ -297,7 +300,7 @@ func TestOthersProbe(t *testing.T) {
 	}{
 		{"is under way", func(*Meter, Reservation) {}, 20 * time.Second, time.Second, time.Second},
 		{"is served", func(m *Meter, r Reservation) { m.Accepted(epoch, r) }, -1, -1, -1},
-		{"is refused", func(m *Meter, r Reservation) { m.Refused(epoch, 10*time.Second, r) }, 20 * time.Second, 20 * time.Second, 20 * time.Second},
+		{"is refused", func(m *Meter, r Reservation) { m.Refused(epoch, 10*time.Second, r) }, 20 * time.Second, 20 * time.Second, -1},
 		{"is canceled", func(m *Meter, r Reservation) { m.Release(epoch, r) }, 20 * time.Second, -1, -1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -320,15 +323,15 @@ func TestOthersProbe(t *testing.T) {
 // The service's tiers have capacity of their own.
 func TestTiersPauseByThemselves(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		refused(m, epoch, request{1000, "flex"}, 30*time.Second)
+		refused(m, epoch, request{1000, "flex"}, 20*time.Second)
 		paused(t, m, epoch, request{1000, ""}, -1)
 		paused(t, m, epoch, request{1000, "priority"}, -1)
-		paused(t, m, epoch, request{1000, "flex"}, 30*time.Second)
+		paused(t, m, epoch, request{1000, "flex"}, 20*time.Second)
 		refused(m, epoch, request{10, ""}, 5*time.Second)
 		paused(t, m, epoch, request{1000, ""}, 5*time.Second)
 		paused(t, m, epoch, request{10, "flex"}, time.Second)
 		paused(t, m, at(5*time.Second), request{1000, ""}, -1)
-		paused(t, m, at(5*time.Second), request{1000, "flex"}, 30*time.Second)
+		paused(t, m, at(5*time.Second), request{1000, "flex"}, 20*time.Second)
 	})
 }
 
@@ -413,5 +416,22 @@ func TestPausesEnd(t *testing.T) {
 				t.Fatalf("paused %v with %d pauses; the last wait ends in %v", m.Paused(now), len(m.Pauses(now, nil)), latest.Sub(now))
 			}
 		}
+	})
+}
+
+// A wait beyond 20 s is checked: five seconds after each refusal, one request of the same
+// size may try, and its success ends the wait.
+func TestLongWaitsAreChecked(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		refused(m, epoch, request{1000, ""}, time.Minute)
+		paused(t, m, at(4*time.Second), request{1000, ""}, 5*time.Second)
+		paused(t, m, at(5*time.Second), request{1000, ""}, -1)
+		r := refused(m, at(5*time.Second), request{1000, ""}, time.Minute)
+		m.Release(at(5*time.Second), r)
+		paused(t, m, at(9*time.Second), request{1000, ""}, 10*time.Second)
+		probe := m.Reserve(at(10*time.Second), Demand{Cost: Cost{Prompt: 1000}})
+		paused(t, m, at(10*time.Second), request{1000, ""}, 11*time.Second) // one at a time
+		m.Accepted(at(10500*time.Millisecond), probe)
+		paused(t, m, at(10500*time.Millisecond), request{1000, ""}, -1)
 	})
 }

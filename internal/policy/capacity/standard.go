@@ -25,6 +25,8 @@ type quota struct {
 	requests  float64
 	periodEnd time.Time
 
+	limitAt      time.Time // when a header reported the limit last
+	limitReports int       // in a row, of the same limit
 	calibratedAt time.Time
 }
 
@@ -99,11 +101,26 @@ func (q *quota) readyAt(now time.Time, limit float64) time.Time {
 // largest returns the most that one request can cost; 0 means any amount. A limit
 // that a header has lowered for a while does not count.
 func (q *quota) largest() int64 {
-	if q.configured > 0 {
+	switch {
+	case q.configured > 0:
 		return q.configured
+	case q.limitReports >= sureReports:
+		return q.limit
 	}
-	return max(q.limit, 0)
+	return 0
 }
+
+const (
+	// minLimit is the least limit that is believed: quota is assigned in thousands of
+	// tokens per minute.
+	minLimit = 1000
+	// limitLasts is how long a limit that a header reported counts without another
+	// report. Without requests there are none, and one may have been wrong.
+	limitLasts = 2 * time.Minute
+	// sureReports is how many reports of one limit it takes for requests that exceed it
+	// to be refused as too large.
+	sureReports = 3
+)
 
 // atMost bounds what one request counts by the limit.
 func (q *quota) atMost(tokens int64) int64 {
@@ -119,11 +136,15 @@ func (q *quota) atMost(tokens int64) int64 {
 // upwards both readings agree.
 func (q *quota) calibrate(now time.Time, s spillway.Signals) {
 	q.advance(now)
-	if limit := int64(bounded(s.LimitTokens)); limit > 0 {
-		q.limit = limit
+	if limit := int64(bounded(s.LimitTokens)); limit >= minLimit {
 		if q.configured > 0 {
-			q.limit = min(limit, q.configured)
+			limit = min(limit, q.configured)
 		}
+		if limit != q.limit {
+			q.limitReports = 0
+		}
+		q.limit, q.limitAt = limit, now
+		q.limitReports++
 	}
 	if s.RemainingTokens >= 0 && q.limit > 0 {
 		used := max(q.limit-int64(s.RemainingTokens), 0)
@@ -144,9 +165,12 @@ func (q *quota) calibrate(now time.Time, s spillway.Signals) {
 }
 
 // refused learns when the minute ends: a wait beyond the request period can only be
-// for that.
-func (q *quota) refused(now time.Time, retryAfter time.Duration) {
+// for that. The refusal of a request that exceeds a reported limit confirms the limit.
+func (q *quota) refused(now time.Time, retryAfter time.Duration, size int64) {
 	q.advance(now)
+	if q.limitReports > 0 && size > q.limit {
+		q.limitReports = max(q.limitReports, sureReports)
+	}
 	if retryAfter > q.period && q.limit > 0 {
 		q.startMinute(now)
 		q.minuteEnd = now.Add(retryAfter)
@@ -156,6 +180,14 @@ func (q *quota) refused(now time.Time, retryAfter time.Duration) {
 // advance ends the minute and the request period that have passed. The next
 // ones start with the next request.
 func (q *quota) advance(now time.Time) {
+	if q.limit != q.configured {
+		if q.limitAt.IsZero() { // restored
+			q.limitAt = now
+		}
+		if now.Sub(q.limitAt) > limitLasts {
+			q.limit, q.limitReports = q.configured, 0
+		}
+	}
 	if !now.Before(q.minuteEnd) {
 		q.tokens = 0
 	}

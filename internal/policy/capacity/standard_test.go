@@ -179,3 +179,31 @@ func TestStandardReadyAtIsReady(t *testing.T) {
 		}
 	})
 }
+
+// A limit that a header reports is not believed when no such quota exists, nor for long
+// without another report, and refuses no request as too large until it is sure.
+func TestReportedLimits(t *testing.T) {
+	m := NewMeter(standard(0, 0))
+	report := func(s float64, limit int) {
+		signals := spillway.NoSignals()
+		signals.LimitTokens = limit
+		m.Calibrate(epoch.Add(time.Duration(s*float64(time.Second))), signals)
+	}
+	large := Cost{Prompt: 5000}
+	report(0, 1)
+	if m.Reserve(epoch, Demand{Cost: large}); m.Level(epoch) != 0 {
+		t.Errorf("level %v with a limit of 1 token", m.Level(epoch))
+	}
+	report(1, 2000)
+	if !m.Fits(large) {
+		t.Error("one report makes a request too large for ever")
+	}
+	report(2, 2000)
+	report(3, 2000)
+	if m.Fits(large) || m.MaxTokens() != 2000 {
+		t.Errorf("the limit is %d after three reports, want 2000", m.MaxTokens())
+	}
+	if now := epoch.Add(4 * time.Minute); m.Level(now) != 0 || !m.Fits(large) {
+		t.Error("a limit counts for minutes without a report")
+	}
+}

@@ -45,7 +45,7 @@ func (m *Meter) Restore(age time.Duration, st State) {
 		return
 	}
 	if q := &m.standard; st.LimitTokens > 0 && age < limitMemory {
-		q.limit = st.LimitTokens
+		q.limit, q.limitReports = st.LimitTokens, sureReports
 		if q.configured > 0 {
 			q.limit = min(q.limit, q.configured)
 		}
