@@ -50,7 +50,7 @@ type refusals struct {
 
 	by, by2 uint64 // who was refused; the same where it was one caller
 	mixed   bool   // others were, too
-	doubt doubt
+	doubt   doubt
 }
 
 // doubt is a refusal of a request that other deployments refused as well: it may
