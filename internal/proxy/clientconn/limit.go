@@ -30,8 +30,9 @@ type LimitOptions struct {
 	Max int // connections at one time
 	// Refusals is how many connections beyond Max are answered at one time.
 	Refusals int
-	// Refusal is the whole HTTP/1.1 response to a connection beyond Max.
-	Refusal []byte
+	// Refusal returns the whole HTTP/1.1 response to a connection beyond Max. It is
+	// called by several goroutines.
+	Refusal func() []byte
 	TLS     *tls.Config // of the server; nil without TLS
 	// Headers counts the headers that clients of an attached server have begun and not
 	// completed; it may be nil. A connection for which there is no room is closed.
@@ -106,7 +107,7 @@ func (l *limitedListener) refuse(conn net.Conn) {
 	if _, err := speak.Read(room[:]); err != nil {
 		return
 	}
-	if _, err := speak.Write(l.options.Refusal); err != nil || closeWrite(speak) != nil {
+	if _, err := speak.Write(l.options.Refusal()); err != nil || closeWrite(speak) != nil {
 		return
 	}
 	// Closing with unread bytes would lose the response.

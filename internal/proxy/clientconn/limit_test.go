@@ -37,7 +37,7 @@ func TestLimit(t *testing.T) {
 			config := certified.TLS
 			certified.Close()
 			var refused atomic.Int64
-			options := LimitOptions{Max: most, Refusals: maxRefusals, Refusal: []byte(testRefusal), Refused: func() { refused.Add(1) }}
+			options := LimitOptions{Max: most, Refusals: maxRefusals, Refusal: func() []byte { return []byte(testRefusal) }, Refused: func() { refused.Add(1) }}
 			if encrypted {
 				options.TLS = config
 			}
@@ -117,7 +117,7 @@ func TestLimitSilent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := Limit(inner, LimitOptions{Max: 0, Refusals: maxRefusals, Refusal: []byte(testRefusal)})
+	l := Limit(inner, LimitOptions{Max: 0, Refusals: maxRefusals, Refusal: func() []byte { return []byte(testRefusal) }})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

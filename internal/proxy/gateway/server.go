@@ -21,22 +21,29 @@ const headerLimitFactor = 4
 // refusedLogEvery is how often the log may say that connections are refused.
 const refusedLogEvery = 10 * time.Second
 
-// LimitConns returns a listener for Server's server that has at most so many
-// connections of l open at one time. Further ones get a 503, up to refusals of them at
-// one time. tlsConfig is that of the server.
-func (g *Gateway) LimitConns(l net.Listener, most, refusals int, tlsConfig *tls.Config) net.Listener {
+// connectionRefusal is the HTTP/1.1 response to a connection beyond the limit.
+func (g *Gateway) connectionRefusal() []byte {
 	e := tooManyConnections()
+	e.RequestID = g.deps.RequestID()
 	body := wire.AppendError(nil, e)
 	resp := http.Response{
 		StatusCode: e.Status, ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header), Close: true,
 		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 	}
 	e.SetHeaders(resp.Header)
+	resp.Header.Set(wire.HeaderRequestID, e.RequestID)
 	var refusal bytes.Buffer
 	_ = resp.Write(&refusal) // to memory
+	return refusal.Bytes()
+}
+
+// LimitConns returns a listener for Server's server that has at most so many
+// connections of l open at one time. Further ones get a 503, up to refusals of them at
+// one time. tlsConfig is that of the server.
+func (g *Gateway) LimitConns(l net.Listener, most, refusals int, tlsConfig *tls.Config) net.Listener {
 	var logged time.Time
 	return clientconn.Limit(l, clientconn.LimitOptions{
-		Max: most, Refusals: refusals, Refusal: refusal.Bytes(), TLS: tlsConfig, Headers: &g.buffers.Budget,
+		Max: most, Refusals: refusals, Refusal: g.connectionRefusal, TLS: tlsConfig, Headers: &g.buffers.Budget,
 		Refused: func() {
 			if now := g.deps.Now(); now.Sub(logged) >= refusedLogEvery {
 				logged = now
