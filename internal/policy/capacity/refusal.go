@@ -49,15 +49,16 @@ type refusals struct {
 	smaller      bool // smaller requests are served
 
 	by, by2 uint64 // who was refused; the same where it was one caller
-	mixed   bool   // others were, too
+	mixed   bool   // a third caller was, too
 	doubt   doubt
 }
 
 // doubt is a refusal of a request that other deployments refused as well: it may
 // concern that request alone, so it pauses nothing. A later refusal of the same caller
-// pauses that caller's requests, at least as large as both; one of another caller
-// confirms the doubt, and pauses those of everybody. A request that is served ends both,
-// but not what is known of the caller: its next refusal is one more doubt.
+// pauses that caller's requests, at least as large as both. One of another caller
+// confirms the doubt: both callers pause, and a third finds out about everybody else. A
+// request that is served ends the doubt, but not what is known of the caller: its next
+// refusal is one more doubt.
 type doubt struct {
 	pause             // of the smallest request that was refused; size 0 when one was served since
 	twice   int64     // the size from which requests were refused twice; 0 means none

@@ -289,7 +289,7 @@ func TestRefusedElsewhere(t *testing.T) {
 	})
 }
 
-// While only one caller's requests are refused, those of others find out, one at a time,
+// While the requests of one or two callers are refused, those of others find out, one at a time,
 // whether the deployment is full.
 func TestOthersProbe(t *testing.T) {
 	demand := func(by uint64, tokens int) Demand { return Demand{Cost: Cost{Prompt: tokens}, By: by} }
