@@ -24,8 +24,8 @@ type streams struct {
 }
 
 // settleTime is what contestants get to put in order what a burst of streams has
-// left behind: the gateway gives memory back a second or two after it.
-const settleTime = 2500 * time.Millisecond
+// left behind: the gateway gives memory back two to four seconds after it, once.
+const settleTime = 4500 * time.Millisecond
 
 // drainTime is what a contestant gets to pass on what has been written to it.
 const drainTime = 100 * time.Millisecond
