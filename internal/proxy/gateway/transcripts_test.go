@@ -24,24 +24,37 @@ func TestTranscripts(t *testing.T) {
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".sse")
-		want, err := os.ReadFile(strings.TrimSuffix(file, ".sse") + ".json")
-		if err != nil || strings.HasSuffix(name, "_cut") || strings.HasSuffix(name, "_parts") || strings.HasSuffix(name, "_failed") {
-			continue // no complete response
-		}
 		script, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, streams := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { checkTranscript(t, name, script, want, streams) })
+		want, err := os.ReadFile(strings.TrimSuffix(file, ".sse") + ".json")
+		complete := err == nil && !strings.HasSuffix(name, "_cut") && !strings.HasSuffix(name, "_parts") && !strings.HasSuffix(name, "_failed")
+		for form, streams := range map[string]bool{"streamed": true, "assembled": false} {
+			t.Run(name+" "+form, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w, api, got := playTranscript(t, name, script, streams)
+					if !complete {
+						checkBroken(w, api, got)
+						return
+					}
+					w.want(got, 200)
+					rec := w.record()
+					sent := readStream(t, api, script)
+					checkRecord(t, rec, sent)
+					if streams {
+						checkStreamed(t, rec, sent, readStream(t, api, []byte(got.body)))
+					} else {
+						checkAssembled(t, rec, sent, got.body, want)
+					}
+				})
 			})
 		}
 	}
 }
 
-// checkTranscript plays one stream to one client.
-func checkTranscript(t *testing.T, name string, script, want []byte, streams bool) {
+// playTranscript plays one stream to one client.
+func playTranscript(t *testing.T, name string, script []byte, streams bool) (*world, spillway.API, answer) {
 	api, path, body := spillway.APIChat, chatPath, chat("5", `,"max_tokens":100000`)
 	switch {
 	case strings.HasPrefix(name, "completions"):
@@ -52,16 +65,43 @@ func checkTranscript(t *testing.T, name string, script, want []byte, streams boo
 	if streams {
 		body = strings.TrimSuffix(body, "}") + `,"stream":true}`
 	}
-	if strings.Contains(name, "two_choices") || name == "completions" { // which have two choices
+	switch {
+	case strings.Contains(name, "two_choices"), name == "completions":
 		body = strings.TrimSuffix(body, "}") + `,"n":2}`
+	case name == "chat_cut":
+		body = strings.TrimSuffix(body, "}") + `,"n":3}`
 	}
 	w := playing(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "text/event-stream")
 		rw.Write(script)
 	}, nil)
-	got := w.do(http.MethodPost, path, body)
-	w.want(got, 200)
+	return w, api, w.do(http.MethodPost, path, body)
+}
+
+// checkBroken checks that the client of a stream that breaks off, or ends with an
+// error, sees that, and that the record says so.
+func checkBroken(w *world, api spillway.API, got answer) {
+	w.Helper()
 	rec := w.record()
+	switch rec.Outcome {
+	case spillway.OutcomePartial: // the response had begun
+		if client := readStream(w.T, api, []byte(got.body)); got.status != 200 || client.tokens == 0 || !client.failed {
+			w.Errorf("the client read %+v:\n%s", client, got.body)
+		}
+	case spillway.OutcomeUpstreamError, spillway.OutcomeThrottled:
+		begunEarly := got.status == 200 && strings.HasPrefix(got.body, ":") && readStream(w.T, api, []byte(got.body)).failed
+		if rec.Status < 400 || got.status != rec.Status && !begunEarly || !strings.Contains(got.body, `"error"`) {
+			w.Errorf("status %d, recorded %d:\n%s", got.status, rec.Status, got.body)
+		}
+	default:
+		w.Errorf("outcome %v of a broken stream: %d\n%s", rec.Outcome, got.status, got.body)
+	}
+	w.idle()
+}
+
+// checkRecord checks that the record says what the deployment sent.
+func checkRecord(t *testing.T, rec spillway.Record, sent streamSummary) {
+	t.Helper()
 	switch rec.Outcome {
 	case spillway.OutcomeOK:
 	case spillway.OutcomeOKClientCap, spillway.OutcomeTruncatedBudget:
@@ -71,34 +111,40 @@ func checkTranscript(t *testing.T, name string, script, want []byte, streams boo
 	default:
 		t.Errorf("outcome %v", rec.Outcome)
 	}
-	sent := readStream(t, api, script)
 	if rec.Usage.Known != sent.usage.Known || sent.usage.Known && rec.Usage != sent.usage {
 		t.Errorf("recorded usage %+v, sent %+v", rec.Usage, sent.usage)
 	}
 	if rec.Finish != sent.finish {
 		t.Errorf("recorded finish %v, sent %v", rec.Finish, sent.finish)
 	}
-	if streams {
-		client := readStream(t, api, []byte(got.body))
-		if !client.done && sent.done || client.finish != rec.Finish || client.tokens != sent.tokens || client.usageOnly {
-			t.Errorf("the client read %+v, sent %+v", client, sent)
-		}
-		return
+}
+
+// checkStreamed checks that a client that streams reads what the deployment sent.
+func checkStreamed(t *testing.T, rec spillway.Record, sent, client streamSummary) {
+	t.Helper()
+	if !client.done && sent.done || client.finish != rec.Finish || client.tokens != sent.tokens || client.usageOnly || client.failed {
+		t.Errorf("the client read %+v, sent %+v", client, sent)
 	}
+}
+
+// checkAssembled checks that a client that does not stream gets what its provider
+// gives outside streams, and sees the usage that is recorded.
+func checkAssembled(t *testing.T, rec spillway.Record, sent streamSummary, body string, want []byte) {
+	t.Helper()
 	var have, expected any
-	if err := json.Unmarshal([]byte(got.body), &have); err != nil {
+	if err := json.Unmarshal([]byte(body), &have); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(want, &expected); err != nil {
 		t.Fatal(err)
 	}
-	if !sent.usage.Known && api != spillway.APIResponses { // the gateway adds its own count
+	if !sent.usage.Known && rec.API != spillway.APIResponses { // the gateway adds its own count
 		delete(have.(map[string]any), "usage")
 	}
 	if !reflect.DeepEqual(telling(have), telling(expected)) {
-		t.Errorf("the client got\n%s\nwant\n%s", got.body, want)
+		t.Errorf("the client got\n%s\nwant\n%s", body, want)
 	}
-	usage, _, readable := wire.ScanUsage(api, []byte(got.body))
+	usage, _, readable := wire.ScanUsage(rec.API, []byte(body))
 	if !readable || usage.Completion != rec.Usage.Completion || usage.Prompt != rec.Usage.Prompt {
 		t.Errorf("the client sees usage %+v, recorded %+v", usage, rec.Usage)
 	}
@@ -139,6 +185,7 @@ type streamSummary struct {
 	tokens    int
 	done      bool
 	usageOnly bool // an event was nothing but usage
+	failed    bool // an event was an error
 }
 
 func readStream(t *testing.T, api spillway.API, script []byte) (all streamSummary) {
@@ -160,6 +207,7 @@ func readStream(t *testing.T, api spillway.API, script []byte) (all streamSummar
 		all.tokens += sig.Tokens
 		all.done = all.done || sig.Done
 		all.usageOnly = all.usageOnly || sig.UsageOnly
+		all.failed = all.failed || sig.Err != nil
 	}
 	scanner.Feed(script)
 	for ev, more := scanner.Next(); more; ev, more = scanner.Next() {

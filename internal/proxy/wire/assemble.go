@@ -57,7 +57,7 @@ func (a *Assembler) Held() int { return a.tree.size&^(heldStep-1) + a.resp.held(
 // Add takes in the data of one event. Error events and [DONE] add nothing.
 // After an error the response is of no use.
 func (a *Assembler) Add(data []byte) error {
-	if len(data) == 0 || bytes.Equal(data, doneMark) {
+	if len(data) == 0 || isDone(data) {
 		return nil
 	}
 	if a.api == spillway.APIResponses {

@@ -44,7 +44,7 @@ func (a *Assembler) addChunk(c *jsonwalk.Cursor) {
 	}
 }
 
-// failed reports whether an event holds an error and no chunk.
+// failed reports whether an event holds or is an error, and no chunk.
 func failed(data []byte) bool {
 	if !bytes.Contains(data, errorKey) {
 		return false
@@ -52,10 +52,14 @@ func failed(data []byte) bool {
 	c := jsonwalk.Lax(data)
 	c.Enter('{')
 	for c.More('}') {
-		if string(c.Key()) == "error" {
-			return !c.IsNull()
+		switch key := string(c.Key()); {
+		case key == "error" && !c.IsNull():
+			return true
+		case key == "object" && string(c.Text()) == "error":
+			return true
+		case key != "error" && key != "object":
+			c.Value()
 		}
-		c.Value()
 	}
 	return false
 }

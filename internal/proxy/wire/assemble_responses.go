@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 
@@ -33,6 +34,33 @@ func (r *responseLog) item(index int) (at int, it *responseItem) {
 	}
 	it.index = index
 	return at, it
+}
+
+// place returns the index of the item that an event is about which has none: some
+// servers tell items by their ids alone. Function calls may have only a call_id.
+func (r *responseLog) place(ev *responseEvent) int {
+	whole := string(ev.kind) == eventItemAdded || string(ev.kind) == eventItemDone
+	ids := [2][]byte{ev.itemID}
+	if whole {
+		ids = [2][]byte{textMember(ev.object, "id"), textMember(ev.object, "call_id")}
+	}
+	last := -1
+	for i := range r.items {
+		it := &r.items[i]
+		last = max(last, it.index)
+		if it.hasID(ids[0]) || it.hasID(ids[1]) {
+			return it.index
+		}
+	}
+	if whole {
+		return last + 1
+	}
+	return max(last, 0)
+}
+
+// hasID reports whether the item has this id, or is a call that has.
+func (it *responseItem) hasID(id []byte) bool {
+	return len(id) > 0 && (bytes.Equal(textMember(it.raw, "id"), id) || bytes.Equal(textMember(it.raw, "call_id"), id))
 }
 
 // part returns a text of an item, which begins when it is first named, and
@@ -100,6 +128,10 @@ func (r *responseLog) putPart(ev *responseEvent, done bool) error {
 // came to that, what had arrived.
 func (r *responseLog) appendResponse(dst []byte, opts ResponseOptions) ([]byte, error) {
 	switch {
+	case r.finalRaw && !r.hasItems && len(r.items) > 0: // some servers leave out what has come before
+		return appendRewritten(dst, r.final, []string{"output"}, func(dst []byte, _ string) []byte {
+			return r.appendOutput(dst)
+		}), nil
 	case r.finalRaw:
 		return append(dst, r.final...), nil
 	case len(r.base) == 0:
@@ -128,15 +160,20 @@ func (r *responseLog) appendIncomplete(dst []byte, usage spillway.Usage) []byte 
 	})
 }
 
+// appendOutput appends the items by their index, in whatever order they have come.
 func (r *responseLog) appendOutput(dst []byte) []byte {
+	order := make([]int, len(r.items))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return r.items[a].index - r.items[b].index })
 	dst = append(dst, '[')
-	comma := false
-	for i := range r.items {
+	open := len(dst)
+	for _, i := range order {
 		if it := &r.items[i]; it.known() {
-			if comma {
+			if len(dst) > open {
 				dst = append(dst, ',')
 			}
-			comma = true
 			dst = it.appendTo(dst)
 		}
 	}
@@ -155,10 +192,14 @@ func (it *responseItem) appendTo(dst []byte) []byte {
 	if it.done {
 		return append(dst, it.raw...)
 	}
-	return appendRewritten(dst, it.raw, itemNames, func(dst []byte, name string) []byte {
+	names := itemNames
+	if textMember(it.raw, "status") == nil { // as items of some types have none
+		names = names[1:]
+	}
+	return appendRewritten(dst, it.raw, names, func(dst []byte, name string) []byte {
 		switch name {
 		case "status":
-			return append(dst, `"incomplete"`...)
+			return append(dst, it.cutStatus()...)
 		case "content":
 			return it.appendParts(dst, partText, partRefusal, partReasoning)
 		case "summary":
@@ -170,6 +211,16 @@ func (it *responseItem) appendTo(dst []byte) []byte {
 		}
 		return it.appendText(dst, partCode)
 	})
+}
+
+// cutStatus is the status of an item that was cut, in quotes. Not every type can be
+// incomplete.
+func (it *responseItem) cutStatus() string {
+	switch string(textMember(it.raw, "type")) {
+	case imageCall, searchCall:
+		return `"failed"`
+	}
+	return `"incomplete"`
 }
 
 // appendParts appends the array of the parts of some kinds, or nothing when

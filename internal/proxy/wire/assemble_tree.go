@@ -15,7 +15,7 @@ const (
 	nodeRaw                    // any value, as it came
 	nodeText                   // a string that grows
 	nodeObject                 // children are its members
-	nodeArray                  // children are its indexed elements, text the others
+	nodeArray                  // children are its elements with a place, text the others
 )
 
 // node is one value of a tree.
@@ -184,7 +184,7 @@ func blank(raw []byte) bool {
 // instead of continuing it.
 func replaces(key []byte) bool {
 	switch string(key) {
-	case "role", "type", "id", "finish_reason":
+	case "role", "type", "id", "format", "finish_reason":
 		return true
 	}
 	return false
@@ -242,78 +242,6 @@ func (t *tree) merge(c *jsonwalk.Cursor, id int32, sh *shape) {
 	}
 }
 
-// mergeElement merges one element into an array: into the element of the same
-// index, or at the end if it has none.
-func (t *tree) mergeElement(c *jsonwalk.Cursor, id int32, sh *shape) {
-	start := c.Offset()
-	raw := c.Value()
-	if index, ok := indexOf(raw); ok {
-		at := t.element(id, index)
-		if t.startsCall(at, raw) {
-			at = t.link(id)
-			t.nodes[at].index = index
-		}
-		c.Rewind(start)
-		t.merge(c, at, sh)
-		return
-	}
-	sh.spoil() // reading it again would append it again
-	if len(t.nodes[id].text) > 0 {
-		t.extend(id, comma)
-	}
-	t.extend(id, raw)
-}
-
-// appendPart appends a part with some escaped text to an array.
-func (t *tree) appendPart(id int32, text []byte) {
-	if len(text) == 0 {
-		return
-	}
-	if len(t.nodes[id].text) > 0 {
-		t.extend(id, comma)
-	}
-	t.extend(id, partHead)
-	t.extend(id, text)
-	t.extend(id, partTail)
-}
-
-var (
-	partHead = []byte(`{"type":"text","text":"`) // constant
-	partTail = []byte(`"}`)                      // constant
-)
-
-// startsCall reports whether an element has another id than the one that it would
-// merge with. Some servers number every call 0.
-func (t *tree) startsCall(at int32, raw []byte) bool {
-	held := t.find(at, "id")
-	if held == 0 || blank(t.nodes[held].text) {
-		return false
-	}
-	id := textMember(raw, "id")
-	return len(id) > 0 && !bytes.Equal(bytes.Trim(t.nodes[held].text, `"`), id)
-}
-
-var comma = []byte(",") // constant
-
-// indexOf returns the member index of an object.
-func indexOf(raw []byte) (index int, ok bool) {
-	if len(raw) == 0 || raw[0] != '{' {
-		return 0, false
-	}
-	c := jsonwalk.Lax(raw)
-	c.Enter('{')
-	for c.More('}') {
-		if bytes.Equal(c.Key(), indexKey) {
-			value := c.Value()
-			return jsonwalk.Atoi(value), jsonwalk.Digits(value) > 0
-		}
-		c.Value()
-	}
-	return 0, false
-}
-
-var indexKey = []byte("index") // constant
-
 // appendTo appends the value of a node, less the index of its elements if
 // bare, as tool calls have it outside streams.
 func (t *tree) appendTo(dst []byte, id int32, bare bool) []byte {
@@ -352,35 +280,4 @@ func (t *tree) appendMember(dst []byte, id int32) []byte {
 	dst = append(dst, t.nodes[id].key...)
 	dst = append(dst, '"', ':')
 	return t.appendTo(dst, id, false)
-}
-
-// appendArray appends the elements without an index as they came, and after
-// them the others in the order of their index.
-func (t *tree) appendArray(dst []byte, id int32, bare bool) []byte {
-	dst = append(dst, '[')
-	open := len(dst)
-	dst = append(dst, t.nodes[id].text...)
-	for e := t.after(id, 0); e != 0; e = t.after(id, e) {
-		if len(dst) > open {
-			dst = append(dst, ',')
-		}
-		dst = t.appendTo(dst, e, bare)
-	}
-	return append(dst, ']')
-}
-
-// after returns the element that follows one, in the order of their indices and, of
-// equal ones, of their arrival; 0 without one. Before the first is 0.
-func (t *tree) after(id, element int32) (next int32) {
-	least := -1
-	if element != 0 {
-		least = t.nodes[element].index
-	}
-	for e := t.nodes[id].child; e != 0; e = t.nodes[e].next {
-		at := t.nodes[e].index
-		if (at > least || at == least && e > element) && (next == 0 || at < t.nodes[next].index) {
-			next = e
-		}
-	}
-	return next
 }

@@ -7,10 +7,12 @@ import (
 
 // readChunk reads a chunk of a chat or completions stream.
 func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
-	choices := 0
+	choices, isError := 0, false
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
+		case "object":
+			isError = string(c.Text()) == "error"
 		case "choices":
 			if c.IsNull() {
 				continue
@@ -41,6 +43,9 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 		default:
 			c.Value()
 		}
+	}
+	if isError && sig.Err == nil { // the chunk is the error
+		sig.Err = readError(new(jsonwalk.Lax(c.Whole())))
 	}
 	hasUsage := sig.Usage != (spillway.Usage{})
 	s.usageSeen = s.usageSeen || hasUsage
@@ -160,6 +165,11 @@ func (s *Stream) readDelta(c *jsonwalk.Cursor, sig *Signal) {
 			s.deltaReason = c.Text()
 		case "data":
 			s.token(c, sig, holeMedia)
+		case "images":
+			if !blank(c.Value()) {
+				sig.Tokens++
+				s.shape.spoil() // an image is no hole
+			}
 		case "function", "custom", "function_call", "audio", "tool_calls":
 			s.readInner(c, sig)
 		default:

@@ -15,6 +15,7 @@ type responseLog struct {
 	base     []byte // the response object of the first event that has one
 	final    []byte // that of the terminal event
 	finalRaw bool   // final is set
+	hasItems bool   // final has items
 	sequence int    // highest sequence number seen
 	size     int    // bytes kept of items
 	items    []responseItem
@@ -56,6 +57,8 @@ type responsePart struct {
 type responseEvent struct {
 	kind                 []byte
 	item, part, sequence int
+	placed               bool   // item is set
+	itemID               []byte // which tells the item where it is not
 	delta                []byte
 	object               []byte // response, item, part or annotation
 	err                  *StreamError
@@ -64,7 +67,7 @@ type responseEvent struct {
 func (r *responseLog) reset() {
 	r.shape.reset()
 	r.base, r.final = trim(r.base), trim(r.final)
-	r.finalRaw, r.sequence, r.size = false, 0, 0
+	r.finalRaw, r.hasItems, r.sequence, r.size = false, false, 0, 0
 	r.items = r.items[:0]
 }
 
@@ -176,7 +179,11 @@ func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
 				sh.addHole(c.Offset()-len(raw), c.Offset(), hole{digits: true, target: holeSequence})
 			}
 		case "output_index":
-			ev.item = c.Number()
+			if !c.IsNull() {
+				ev.item, ev.placed = c.Number(), true
+			}
+		case "item_id":
+			ev.itemID = c.Text()
 		case "content_index", "summary_index":
 			ev.part = c.Number()
 		case "delta":
@@ -211,13 +218,19 @@ func (r *responseLog) apply(ev *responseEvent, sig *Signal) (target int32, err e
 		return -1, nil //nolint:nilerr // the event is valid; its content is an error
 	}
 	kind := string(ev.kind)
+	if !ev.placed {
+		ev.item = r.place(ev)
+	}
 	switch kind {
 	case "response.created", "response.queued", "response.in_progress":
 		return -1, r.keepBase(ev.object)
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		return -1, r.readTerminal(ev.object, sig)
-	case "response.output_item.added", "response.output_item.done":
-		return -1, r.putItem(ev, kind == "response.output_item.done")
+	case eventItemAdded, eventItemDone:
+		if kind == eventItemDone && string(textMember(ev.object, "type")) == imageCall {
+			sig.Tokens++
+		}
+		return -1, r.putItem(ev, kind == eventItemDone)
 	case "response.content_part.added", "response.content_part.done",
 		"response.reasoning_summary_part.added", "response.reasoning_summary_part.done":
 		return -1, r.putPart(ev, bytes.HasSuffix(ev.kind, []byte("done")))
@@ -230,6 +243,9 @@ func (r *responseLog) apply(ev *responseEvent, sig *Signal) (target int32, err e
 			p.annotations = append(p.annotations, ',')
 		}
 		return -1, r.growValue(&p.annotations, ev.object)
+	}
+	if kind == "response.image_generation_call.partial_image" {
+		sig.Tokens++ // an image is output, whatever it has in tokens
 	}
 	if !bytes.HasSuffix(ev.kind, []byte(".delta")) {
 		return -1, nil
@@ -245,6 +261,14 @@ func (r *responseLog) apply(ev *responseEvent, sig *Signal) (target int32, err e
 	}
 	return at, r.grow(&p.text, ev.delta)
 }
+
+// The events and items that more than one place names.
+const (
+	eventItemAdded = "response.output_item.added"
+	eventItemDone  = "response.output_item.done"
+	imageCall      = "image_generation_call"
+	searchCall     = "web_search_call"
+)
 
 // deltaKind is what the deltas of an event kind add to. Deltas of other kinds
 // count as tokens, but their text is not kept.
@@ -290,6 +314,10 @@ func (r *responseLog) readTerminal(object []byte, sig *Signal) error {
 			status = c.Text()
 		case "usage":
 			sig.Usage = readUsage(&c, spillway.APIResponses)
+		case "output":
+			list := jsonwalk.Lax(c.Value())
+			list.Enter('[')
+			r.hasItems = list.More(']')
 		case "incomplete_details":
 			if c.Peek() == '{' {
 				sig.Finish = readReason(&c)

@@ -113,6 +113,13 @@ func (s *Stream) Held() int {
 
 var doneMark = []byte("[DONE]") // constant
 
+// isDone reports whether data is the mark at the end of a stream. Clients take whatever
+// begins with it for that.
+func isDone(data []byte) bool {
+	return len(data) > 0 && (data[0] == '[' || data[0] == ' ' || data[0] == '\t') &&
+		bytes.HasPrefix(bytes.TrimLeft(data, " \t"), doneMark)
+}
+
 // Observe reads one event. It checks no more of the event than it needs to
 // find its way; ErrMalformed says that it could not. An event without data
 // says nothing. Observe allocates nothing after warm-up, errors excepted.
@@ -121,7 +128,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	switch {
 	case len(data) == 0:
 		return Signal{}, nil
-	case len(data) == len(doneMark) && bytes.Equal(data, doneMark):
+	case isDone(data):
 		if s.api == spillway.APIResponses && !s.resp.finalRaw {
 			return Signal{}, nil // a Response ends with its terminal event
 		}
