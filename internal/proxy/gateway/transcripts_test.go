@@ -190,7 +190,7 @@ type streamSummary struct {
 
 func readStream(t *testing.T, api spillway.API, script []byte) (all streamSummary) {
 	t.Helper()
-	var scanner sse.Scanner
+	scanner := sse.Scanner{MaxEvent: len(script) + 1}
 	var s wire.Stream
 	s.Reset(api)
 	take := func(ev sse.Event) {

@@ -208,6 +208,8 @@ func TestObserveErrors(t *testing.T) {
 		{"", `{"error":{"code":"content_filter","message":"m","status":400}}`, StreamError{400, "content_filter", "", "m"}},
 		{"", `{"error":"broken"}`, StreamError{500, "", "", "broken"}},
 		{"", `{"error":{"code":"x","type":"rate_limit_error","inner":{"a":[1,{}]}}}`, StreamError{429, "x", "rate_limit_error", ""}},
+		{"", `{"object":"error","message":"m","type":"BadRequestError","param":null,"code":400}`, StreamError{400, "400", "BadRequestError", "m"}},
+		{"", `{"object":"error","message":"m","code":null,"error":null}`, StreamError{500, "", "", "m"}},
 		{"error", `{"message":"m","type":"overloaded_error"}`, StreamError{503, "", "overloaded_error", "m"}},
 		{"error", `{"error":{"message":"m","code":null}}`, StreamError{500, "", "", "m"}},
 	}
@@ -244,6 +246,67 @@ func TestHasResponse(t *testing.T) {
 		}
 		if s.HasResponse() != tt.has || s.Done() != tt.isDone {
 			t.Errorf("%v %q: response %v, done %v; want %v, %v", tt.api, tt.events, s.HasResponse(), s.Done(), tt.has, tt.isDone)
+		}
+	}
+}
+
+// TestDoneMark recognizes the mark at the end of a stream wherever clients do.
+func TestDoneMark(t *testing.T) {
+	for data, isMark := range map[string]bool{
+		`[DONE]`: true, ` [DONE]`: true, `[DONE] `: true, "\t [DONE]\t": true, `[DONE]{"x":1}`: true, "[DONE]\n[DONE]": true,
+		`[done]`: false, `[DONE`: false, `DONE`: false, `x[DONE]`: false, `["[DONE]"]`: false,
+	} {
+		for _, api := range []spillway.API{spillway.APIOther, spillway.APIChat, spillway.APICompletions} {
+			sig, err := newStream(api).Observe(sse.Event{Data: []byte(data)})
+			if sig.Done != isMark || isMark && err != nil {
+				t.Errorf("%v: Observe(%q) = %+v, %v", api, data, sig, err)
+			}
+		}
+		var a Assembler
+		a.Reset(spillway.APIChat)
+		if err := a.Add([]byte(data)); (err == nil) != isMark {
+			t.Errorf("Add(%q) = %v", data, err)
+		}
+	}
+}
+
+// TestMediaIsOutput counts an image as output: without text, it is the first sign that
+// the deployment generates something.
+func TestMediaIsOutput(t *testing.T) {
+	for _, tt := range []struct {
+		api    spillway.API
+		data   string
+		tokens int
+	}{
+		{spillway.APIResponses, `{"type":"response.image_generation_call.partial_image","item_id":"ig_1","output_index":0,"partial_image_b64":"iVBO"}`, 1},
+		{spillway.APIResponses, `{"type":"response.output_item.done","output_index":0,"item":{"id":"ig_1","type":"image_generation_call","result":"iVBO"}}`, 1},
+		{spillway.APIResponses, `{"type":"response.output_item.done","output_index":0,"item":{"id":"fs_1","type":"file_search_call"}}`, 0},
+		{spillway.APIResponses, `{"type":"response.image_generation_call.generating","item_id":"ig_1","output_index":0}`, 0},
+		{spillway.APIResponses, `{"type":"response.audio.delta","delta":"AAAA"}`, 1},
+		{spillway.APIChat, `{"choices":[{"index":0,"delta":{"images":[{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBO"}}]}}]}`, 1},
+		{spillway.APIChat, `{"choices":[{"index":0,"delta":{"images":[]}}]}`, 0},
+		{spillway.APIChat, `{"choices":[{"index":0,"delta":{"images":null}}]}`, 0},
+		{spillway.APIChat, `{"choices":[{"index":0,"delta":{"audio":{"data":"AAAABBBBCCCCDDDD"}}}]}`, 1},
+	} {
+		s := newStream(tt.api)
+		for range 2 { // the second time perhaps by its shape
+			if sig, err := s.Observe(sse.Event{Data: []byte(tt.data)}); err != nil || sig.Tokens != tt.tokens {
+				t.Errorf("%s: %d tokens, %v; want %d", tt.data, sig.Tokens, err, tt.tokens)
+			}
+		}
+	}
+}
+
+// TestTranscriptSources requires each transcript of a provider to say where its facts are
+// from, and what of it is certain.
+func TestTranscriptSources(t *testing.T) {
+	for _, tr := range transcripts(t) {
+		if !tr.documented() {
+			continue
+		}
+		lines := strings.SplitN(string(tr.raw), "\n", 3)
+		if len(lines) < 3 || len(lines[0]) < 30 || !strings.HasPrefix(lines[0], ": source: ") || len(lines[1]) < 15 || !strings.HasPrefix(lines[1], ": sure: ") {
+			t.Errorf("%s begins with %q", tr.name, lines[:min(len(lines), 2)])
 		}
 	}
 }

@@ -254,7 +254,7 @@ func (s *Scanner) parse(raw []byte) Event {
 		case "event":
 			ev.Name = value
 		case "id":
-			s.HasIDs = true
+			s.HasIDs = s.HasIDs || bytes.IndexByte(value, 0) < 0 // one with NUL is none
 		case "data":
 			if ev.Data != nil {
 				if !joining {
