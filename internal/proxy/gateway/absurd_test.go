@@ -81,33 +81,42 @@ func TestAbsurdAnswers(t *testing.T) {
 	}
 }
 
-// TestStreamOptionsRefused is about deployments of an old api-version: they
-// are asked again without stream_options, and not asked for it any more.
+// TestStreamOptionsRefused is about deployments of an old api-version, and servers that
+// validate what they are sent: they are asked again without stream_options, and not
+// asked for it any more.
 func TestStreamOptionsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var refusals int
-		w := newWorld(t, one(), func(w *world) {
-			w.serve("old.test", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				if strings.Contains(string(body), "stream_options") {
-					refusals++
-					rw.WriteHeader(http.StatusBadRequest)
-					io.WriteString(rw, `{"error":{"message":"Unrecognized request argument supplied: stream_options"}}`)
-					return
+	for status, problem := range map[int]string{
+		400: `{"error":{"message":"Unrecognized request argument supplied: stream_options"}}`,
+		422: `{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"],"msg":"Extra inputs are not permitted","input":{"include_usage":true}}]}`,
+	} {
+		for _, more := range []string{"", `,"stream":true`} {
+			synctest.Test(t, func(t *testing.T) {
+				var refusals int
+				w := newWorld(t, one(), func(w *world) {
+					w.serve("old.test", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+						body, _ := io.ReadAll(r.Body)
+						if strings.Contains(string(body), "stream_options") {
+							refusals++
+							rw.Header().Set("Content-Type", "application/json")
+							rw.WriteHeader(status)
+							io.WriteString(rw, problem)
+							return
+						}
+						r.Body = io.NopCloser(strings.NewReader(string(body)))
+						r.ContentLength = int64(len(body))
+						w.azure.ServeHTTP(rw, r)
+					}))
+					w.upstream("east", "http://old.test")
+				})
+				for i := range 3 {
+					got := w.post(chat(strconv.Itoa(5+i), more))
+					w.want(got, 200)
 				}
-				r.Body = io.NopCloser(strings.NewReader(string(body)))
-				r.ContentLength = int64(len(body))
-				w.azure.ServeHTTP(rw, r)
-			}))
-			w.upstream("east", "http://old.test")
-		})
-		for i := range 3 {
-			got := w.post(chat(strconv.Itoa(5+i), ""))
-			w.want(got, 200)
+				if refusals != 1 {
+					t.Errorf("refused %d times with %d, want once", refusals, status)
+				}
+				w.idle()
+			})
 		}
-		if refusals != 1 {
-			t.Errorf("refused %d times, want once", refusals)
-		}
-		w.idle()
-	})
+	}
 }

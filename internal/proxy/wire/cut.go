@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
 // CutOptions says what the client of a stream that is cut was promised.
@@ -99,9 +100,10 @@ func appendCount(dst []byte, n int) []byte {
 // appendCut appends the events that end a response: its open texts, parts and
 // items, and the terminal event. The arguments of a tool call that was cut get
 // no event of their own that a client could take for complete ones; they are
-// in the item, which is marked incomplete.
+// in the item, which is marked incomplete. A response in the background is not ended: it
+// goes on, and the client may resume its stream.
 func (r *responseLog) appendCut(dst []byte, usage spillway.Usage) []byte {
-	if len(r.base) == 0 {
+	if len(r.base) == 0 || inBackground(r.base) {
 		return dst
 	}
 	for i := range r.items {
@@ -126,6 +128,19 @@ func (r *responseLog) appendCut(dst []byte, usage spillway.Usage) []byte {
 	dst = append(dst, `,"response":`...)
 	dst = r.appendIncomplete(dst, usage)
 	return append(dst, "}\n\n"...)
+}
+
+// inBackground reports whether a response runs without its stream.
+func inBackground(response []byte) (found bool) {
+	c := jsonwalk.Lax(response)
+	c.Enter('{')
+	for c.More('}') {
+		key := string(c.Key())
+		if value := c.Value(); key == "background" {
+			found = string(value) == "true"
+		}
+	}
+	return found
 }
 
 // partEnds names, by partKind, the events that end a text and its part, the
