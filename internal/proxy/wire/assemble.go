@@ -24,8 +24,9 @@ type ResponseOptions struct {
 //
 // Fields that it does not know survive. In a delta, and in objects inside it,
 // strings concatenate, arrays append, elements that carry an index merge with
-// those of the same index, and other scalars replace; role, type and id
-// replace as well. Elsewhere in a chunk the last value that is not empty wins,
+// those of the same index, and other scalars replace; role, type, id and format
+// replace as well. Tool calls without an index are told apart by id and name, and
+// adjacent parts of text, or of thinking, are joined. Elsewhere in a chunk the last value that is not empty wins,
 // except that id, model and created are those of the first chunk that has
 // them. What belongs to streams alone (obfuscation, content_filter_offsets)
 // is dropped.
