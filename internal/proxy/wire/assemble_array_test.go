@@ -134,6 +134,13 @@ func TestItemsWithoutIndex(t *testing.T) {
 			[]string{added(`{"type":"message","content":[]}`), `{"type":"response.output_text.delta","delta":"a"}`},
 			`{"type":"message","content":[{"type":"output_text","text":"a","annotations":[]}]}`,
 		},
+		"deltas alone have none": {
+			[]string{
+				`{"type":"response.output_item.added","output_index":0,"item":{"id":"m1","type":"message"}}`, `{"type":"response.output_item.added","output_index":1,"item":{"id":"m2","type":"message"}}`,
+				`{"type":"response.output_text.delta","item_id":"m1","delta":"a"}`,
+			},
+			`{"id":"m1","type":"message","content":[{"type":"output_text","text":"a","annotations":[]}]},{"id":"m2","type":"message"}`,
+		},
 		"another order": {
 			[]string{`{"type":"response.output_item.done","output_index":1,"item":{"id":"b"}}`, `{"type":"response.output_item.done","output_index":0,"item":{"id":"a"}}`},
 			`{"id":"a"},{"id":"b"}`,

@@ -27,7 +27,7 @@ func (r *responseLog) item(index int) (at int, it *responseItem) {
 	if at < cap(r.items) { // take over the buffers of an earlier stream
 		r.items = r.items[:at+1]
 		it = &r.items[at]
-		*it = responseItem{raw: trim(it.raw), parts: it.parts[:0]}
+		*it = responseItem{ids: [2][]byte{trim(it.ids[0]), trim(it.ids[1])}, raw: trim(it.raw), parts: it.parts[:0]}
 	} else {
 		r.items = append(r.items, responseItem{})
 		it = &r.items[at]
@@ -60,7 +60,7 @@ func (r *responseLog) place(ev *responseEvent) int {
 
 // hasID reports whether the item has this id, or is a call that has.
 func (it *responseItem) hasID(id []byte) bool {
-	return len(id) > 0 && (bytes.Equal(textMember(it.raw, "id"), id) || bytes.Equal(textMember(it.raw, "call_id"), id))
+	return len(id) > 0 && (bytes.Equal(it.ids[0], id) || bytes.Equal(it.ids[1], id))
 }
 
 // part returns a text of an item, which begins when it is first named, and
@@ -100,6 +100,8 @@ func (r *responseLog) putItem(ev *responseEvent, done bool) error {
 		return nil
 	}
 	it.raw, it.done = it.raw[:0], done
+	it.ids[0] = append(it.ids[0][:0], textMember(ev.object, "id")...)
+	it.ids[1] = append(it.ids[1][:0], textMember(ev.object, "call_id")...)
 	return r.growValue(&it.raw, ev.object)
 }
 

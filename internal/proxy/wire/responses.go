@@ -24,7 +24,8 @@ type responseLog struct {
 // responseItem is one element of a response's output.
 type responseItem struct {
 	index int
-	raw   []byte // the item as it was added or, when done, in whole
+	ids   [2][]byte // its id and call_id; empty without
+	raw   []byte    // the item as it was added or, when done, in whole
 	done  bool
 	parts []responsePart
 }
