@@ -27,11 +27,13 @@ func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
 	return ev
 }
 
-// addCounts puts what was counted so far into an event.
+// addCounts puts what was counted so far into an event. The hold is read before the
+// count, which addTokens writes first: so a token that is read meanwhile shows in one
+// of them, and is never taken for silence.
 func (a *Attempt) addCounts(ev *spillway.Event) {
+	ev.Held = a.held()
 	ev.Tokens = int(a.tokens.Load())
 	ev.Blocked = time.Duration(a.tokenBlocked.Load())
-	ev.Held = a.held()
 	if at := a.tokenAt.Load(); at > 0 {
 		ev.At = a.started.Add(time.Duration(at))
 	}
@@ -47,12 +49,14 @@ func (a *Attempt) held() time.Duration {
 }
 
 // Progress returns the event that says how many tokens have arrived, and whether
-// every choice has ended, if that is more than was reported, or how long the client holds up reading. It may be called while
-// the response is read, by one goroutine at a time.
+// every choice has ended, if that is more than was reported, or how long the client
+// holds up reading. It may be called while the response is read, by one goroutine at a
+// time.
 func (a *Attempt) Progress() (ev spillway.Event, more bool) {
+	held := a.held() // before the count, as in addCounts
 	n, finish := a.tokens.Load(), spillway.Finish(a.lastFinish.Load())
 	ended := finish != spillway.FinishUnknown && !a.finishReported
-	if a.canceled || n <= a.reported && !ended && a.held() == 0 {
+	if a.canceled || n <= a.reported && !ended && held == 0 {
 		return ev, false
 	}
 	a.reported, a.finishReported = n, a.finishReported || ended

@@ -302,8 +302,8 @@ func (a *Attempt) addTokens(now time.Time, n int) {
 		a.maxGap = max(a.maxGap, time.Duration(at-last))
 	}
 	a.tokenAt.Store(max(at, 1)) // first, so that no count is ahead of its instant
-	a.tokenBlocked.Store(a.blocked.Load())
 	a.tokens.Add(int64(n))
+	a.tokenBlocked.Store(a.blocked.Load()) // last: see addCounts
 }
 
 // observe reads one event, passes it on, and returns how many tokens it holds.
