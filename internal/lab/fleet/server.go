@@ -21,8 +21,8 @@ type Server struct {
 	faults []Fault
 
 	ptu      bucket
-	tokens   window
-	requests window
+	tokens   *window // shared by the deployments of one quota
+	requests *window // shared likewise
 	prompts  decayed // input-token equivalents of prompts
 	decode   float64 // input-token equivalents per second of responses in flight
 	cache    cache
@@ -41,8 +41,8 @@ func NewServer(d Deployment, seed uint64, start time.Time) *Server {
 	s := &Server{d: d, start: start, seed: seed, own: rand.New(rand.NewPCG(seed, stat.Mix(seed)))}
 	s.seeded = rand.New(&s.source)
 	s.ptu = bucket{drain: d.drain(), full: d.drain() * d.MeterDepth.Seconds(), at: start}
-	s.tokens = window{period: time.Minute, limit: d.TPM, end: start.Add(time.Minute)}
-	s.requests = window{period: d.RPMWindow, end: start.Add(d.RPMWindow)}
+	s.tokens = &window{period: time.Minute, limit: d.TPM, end: start.Add(time.Minute)}
+	s.requests = &window{period: d.RPMWindow, end: start.Add(d.RPMWindow)}
 	if d.RPM > 0 {
 		s.requests.limit = max(1, int(float64(d.RPM)*d.RPMWindow.Minutes()))
 	}
@@ -69,7 +69,7 @@ func (s *Server) Offer(now time.Time, ask Ask) Verdict {
 	}
 	v := &s.verdict
 	*v = Verdict{Status: 200}
-	s.strike(now, rng, v)
+	s.strike(now, rng, ask.ServiceTier, v)
 	if s.d.Kind == spillway.Standard {
 		s.requests.used++ // unsuccessful requests count too
 	}
