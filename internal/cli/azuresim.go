@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
@@ -28,11 +30,11 @@ func (c *azuresimCommand) Run(w *world) error {
 		Deployments: azuresim.DefaultFleet(), Keys: c.Key, Seed: c.Seed, TimeScale: c.TimeScale, Filters: !c.NoFilters,
 	}
 	if c.Fleet != "" {
-		f, err := loadFleet(c.Fleet)
+		file, f, err := readFleet(c.Fleet)
 		if err != nil {
 			return w.refuse(err)
 		}
-		cfg.Deployments, cfg.Faults = f.Deployments, f.Faults
+		cfg.Deployments, cfg.Faults, cfg.Traits = f.Deployments, f.Faults, traits(file)
 	}
 	c.setChunks(cfg.Deployments)
 	sim, err := azuresim.New(cfg)
@@ -48,6 +50,20 @@ func (c *azuresimCommand) Run(w *world) error {
 	}
 	c.greet(w, cfg, socket.Addr().String())
 	return serveUntil(w.ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket)
+}
+
+// traits are those of a fleet file's deployments.
+func traits(file *config.Fleet) map[string]azuresim.Traits {
+	all := map[string]azuresim.Traits{}
+	for i := range file.Deployments {
+		d := &file.Deployments[i]
+		all[d.Name] = azuresim.Traits{
+			Resource: d.Resource, Spillover: d.Spillover, ServiceTier: d.ServiceTier, PriorityTPM: d.PriorityTPM,
+			RejectStream:        slices.Contains(d.Rejects, "stream"),
+			RejectStreamOptions: slices.Contains(d.Rejects, "stream_options"),
+		}
+	}
+	return all
 }
 
 // setChunks applies --chunks, if it is given, to every deployment.

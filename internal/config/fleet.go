@@ -29,6 +29,7 @@ type FleetDeployment struct {
 	Resource               string        `yaml:"resource" doc:"Azure resource of the deployment: the emulator's /resource/NAME reaches its deployments and stored objects alone. The region when empty."`
 	Spillover              string        `yaml:"spillover" doc:"Standard deployment of the same resource and model that answers where this provisioned one answers 429, 500, 503, or 400 for a long prompt."`
 	ServiceTier            string        `yaml:"service_tier" enum:"default|priority|flex" doc:"Service tier of requests that name none or auto. When set, every response names its tier; else only those to requests that name one do."`
+	PriorityTPM            int           `yaml:"priority_tpm" min:"0" doc:"Tokens per minute of priority requests above which a rise of more than half within 15 minutes is served as default; 0 is 1,000,000."`
 	Rejects                []string      `yaml:"rejects" enum:"stream|stream_options" doc:"What the deployment refuses: stream with 400, as for a model or organization that may not stream; stream_options with 422, as endpoints with strict schemas do."`
 	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens."`
 	CompletionWindow       time.Duration `yaml:"completion_window" min:"1ms" doc:"Time after which a non-streaming request ends in 408."`

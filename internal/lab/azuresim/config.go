@@ -10,6 +10,8 @@ import (
 // Config is what New needs. Only Deployments is required.
 type Config struct {
 	Deployments []fleet.Deployment
+	// Traits are those of deployments by name.
+	Traits map[string]Traits
 	// Keys are accepted as api-key or bearer token; none accepts everything.
 	Keys []string
 	// Seed makes lengths, speeds, texts and ids repeatable.
