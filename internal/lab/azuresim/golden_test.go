@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden transcripts")
 
 // volatile matches what differs between runs without meaning anything.
-var volatile = regexp.MustCompile(`("created(?:_at)?":)[1-9]\d*|\b(chatcmpl|cmpl|resp|msg|fc|call|rs)[-_][0-9A-Za-z]{20,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}`)
+var volatile = regexp.MustCompile(`("(?:created|[a-z_]+_at)":)[1-9]\d*|\b(chatcmpl|cmpl|resp|msg|fc|call|rs|conv|vs|file)[-_][0-9A-Za-z]{20,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}`)
 
 func normalize(s string) string {
 	return volatile.ReplaceAllStringFunc(s, func(m string) string {
