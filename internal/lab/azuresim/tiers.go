@@ -14,8 +14,12 @@ const (
 	tierFlex     = "flex"
 )
 
-// serviceTiers is constant: what a request may ask for.
-var serviceTiers = map[string]bool{"": true, "auto": true, tierDefault: true, tierFlex: true, tierPriority: true, "scale": true}
+// serviceTiers is constant: what a request may ask for. scale, fast and ultrafast
+// have been seen in requests; that they are served as default is assumed.
+var serviceTiers = map[string]bool{
+	"": true, "auto": true, tierDefault: true, tierFlex: true, tierPriority: true,
+	"scale": true, "fast": true, "ultrafast": true,
+}
 
 // chooseTier decides with which tier a request is served. g.tier is what the
 // request asks for. The answer names the tier where the request or the deployment
