@@ -83,6 +83,7 @@ func (c *azuresimCommand) greet(w *world, cfg azuresim.Config, address string) {
 	for _, d := range cfg.Deployments {
 		fmt.Fprintf(w.stderr, "  %-12s %s, %v, %s\n", d.Name, d.Model, d.Kind, d.Region)
 	}
+	fmt.Fprintf(w.stderr, "one resource: http://%s/resource/NAME, where a region is the resource of its deployments\n", address)
 	fmt.Fprintf(w.stderr, "faults: http://%[1]s/admin/faults  state: http://%[1]s/admin/state\n", address)
 }
 

@@ -92,6 +92,9 @@ func inputItems(raw json.RawMessage, of string) (ids []string, items [][]byte) {
 		return nil, nil
 	}
 	for i, item := range list {
+		if item == nil {
+			continue // null
+		}
 		id := completeItem(item, randomText(seed+uint64(i), 48))
 		text, err := json.Marshal(item)
 		if err != nil {

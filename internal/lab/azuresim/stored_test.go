@@ -1,7 +1,11 @@
 package azuresim
 
 import (
+	"encoding/json"
+	"net/http/httptest"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,6 +160,97 @@ func TestStoreBounds(t *testing.T) {
 	}
 	if len(s.items) != 1 {
 		t.Errorf("%d items", len(s.items))
+	}
+}
+
+// Whatever a body says, every operation on stored objects answers, with JSON and no
+// server error, and leaves nothing that breaks the lists.
+func TestOddBodies(t *testing.T) {
+	cfg := twoResources()
+	cfg.TimeScale = 1e6
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(method, path, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, "http://sim"+path, strings.NewReader(body))
+		r.Header.Set("api-key", "azure")
+		if strings.HasPrefix(body, "--b") {
+			r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w
+	}
+	created := map[string]string{"responses": "resp_x", "chat": "chatcmpl-x", "files": "file-x", "batches": "batch_x", "models": "east"}
+	for name, path := range map[string]string{"conversations": "/v1/conversations", "vector_stores": "/v1/vector_stores"} {
+		created[name] = regexp.MustCompile(`(conv|vs)_[0-9A-Za-z]+`).FindString(do("POST", path, `{}`).Body.String())
+	}
+	bodies := []string{
+		"", "null", "[]", "{}", "7", `"x"`, "{", "\xff", `{"items":[null]}`, `{"items":[[]]}`, `{"items":{}}`, `{"items":"text"}`,
+		`{"items":[{"id":7}]}`, `{"items":[{"type":7,"content":[]}]}`, `{"items":[{"id":"a\"b"}]}`, `{"metadata":null}`, `{"metadata":7}`,
+		`{"file_ids":null}`, `{"file_ids":[null]}`, `{"file_ids":["a\"b"]}`, `{"file_id":null}`, `{"name":"a\"b"}`,
+		`{"input_file_id":"x","endpoint":"/responses","completion_window":"24h"}`, `{"endpoint":"\""}`,
+		"--b\r\n", "--b\r\n\r\n--b--\r\n", "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\\\"b\"\r\n\r\n{\r\n--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b--\r\n",
+	}
+	for _, route := range routes {
+		first, _, _ := strings.Cut(route.path, "/")
+		for _, item := range []string{"msg_x", "%22"} {
+			path := strings.NewReplacer("{id}", created[first], "{item}", item).Replace("/v1/" + route.path)
+			if route.method == "DELETE" && !strings.Contains(route.path, "{item}") {
+				path = strings.Replace("/v1/"+route.path, "{id}", "%22"+item, 1)
+			}
+			for _, body := range bodies {
+				if w := do(route.method, path, body); w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
+					t.Errorf("%s %s %q: %d %s", route.method, path, body, w.Code, w.Body)
+				}
+			}
+		}
+	}
+	for _, body := range []string{`{"model":"east","input":[null]}`, `{"model":"east","input":"x [[tokens=1]]","conversation":7}`, `{"model":"east","input":"x [[tokens=1]]","conversation":{}}`, `{"model":"east","input":"x","include":7}`, `{"model":"east","input":[{"type":"reasoning","encrypted_content":7}]}`} {
+		if w := do("POST", "/v1/responses", body); w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+}
+
+// Clients create, read, list, change and delete at the same time.
+func TestStoredConcurrently(t *testing.T) {
+	cfg := twoResources()
+	cfg.TimeScale = 1e6
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(method, path, body string) string {
+		r := httptest.NewRequest(method, "http://sim"+path, strings.NewReader(body))
+		r.Header.Set("api-key", "azure")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Body.String()
+	}
+	conversation := regexp.MustCompile(`conv_[0-9A-Za-z]+`).FindString(do("POST", "/v1/conversations", `{}`))
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for range 20 {
+				id := regexp.MustCompile(`resp_[0-9A-Za-z]+`).FindString(do("POST", "/v1/responses", `{"model":"east","input":"x [[tokens=3]]","background":true,"conversation":"`+conversation+`"}`))
+				do("GET", "/v1/responses/"+id, "")
+				do("POST", "/v1/responses/"+id+"/cancel", "")
+				do("GET", "/v1/conversations/"+conversation+"/items", "")
+				do("POST", "/v1/chat/completions", `{"model":"east","messages":[{"role":"user","content":"[[tokens=1]]"}],"store":true}`)
+				do("GET", "/v1/chat/completions", "")
+				do("GET", "/v1/batches", "")
+				do("DELETE", "/v1/responses/"+id, "")
+			}
+		})
+	}
+	clients.Wait()
+	if text := do("GET", "/v1/conversations/"+conversation+"/items?limit=100", ""); strings.Count(text, `"id":`) != 100 || !strings.Contains(text, `"has_more":true`) {
+		t.Errorf("of 160 items: %d", strings.Count(text, `"id":`))
+	}
+	if st, _ := s.Stats("east"); st.Counts.Accepted != 160 {
+		t.Errorf("%d requests accepted, want 160", st.Counts.Accepted)
 	}
 }
 
