@@ -59,6 +59,21 @@ func TestSharedQuotaConfiguration(t *testing.T) {
 	}
 }
 
+// A request that is larger than the limit never fits, and takes nothing of it.
+func TestLargerThanTheLimit(t *testing.T) {
+	for _, tc := range []struct {
+		prompt, limit, choices, status int
+	}{
+		{900, 50, 2, 200}, {900, 51, 2, 429}, {900, 101, 1, 429}, {1001, 0, 1, 429},
+	} {
+		s := NewServer(pooled("std", 1000, 0, ""), 1, time.Time{})
+		v := s.Offer(time.Time{}, Ask{PromptTokens: tc.prompt, MaxTokens: tc.limit, OutputTokens: 1, Choices: tc.choices})
+		if v.Status != tc.status || tc.status == 429 && (v.Reason != RefusedTokens || v.RetryAfter != 24*time.Hour || v.Limits.RemainingTokens != 1000) {
+			t.Errorf("%+v: %d, %v, %+v", tc, v.Status, v.RetryAfter, v.Limits)
+		}
+	}
+}
+
 // A fault of one tier leaves the others alone.
 func TestFaultOfServiceTier(t *testing.T) {
 	s := NewServer(pooled("std", 0, 0, ""), 1, time.Time{})
