@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/lab/azuresim"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
@@ -28,11 +30,11 @@ func (c *azuresimCommand) Run(w *world) error {
 		Deployments: azuresim.DefaultFleet(), Keys: c.Key, Seed: c.Seed, TimeScale: c.TimeScale, Filters: !c.NoFilters,
 	}
 	if c.Fleet != "" {
-		f, err := loadFleet(c.Fleet)
+		file, f, err := readFleet(c.Fleet)
 		if err != nil {
 			return w.refuse(err)
 		}
-		cfg.Deployments, cfg.Faults = f.Deployments, f.Faults
+		cfg.Deployments, cfg.Faults, cfg.Traits = f.Deployments, f.Faults, traits(file)
 	}
 	c.setChunks(cfg.Deployments)
 	sim, err := azuresim.New(cfg)
@@ -48,6 +50,20 @@ func (c *azuresimCommand) Run(w *world) error {
 	}
 	c.greet(w, cfg, socket.Addr().String())
 	return serveUntil(w.ctx, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket)
+}
+
+// traits are those of a fleet file's deployments.
+func traits(file *config.Fleet) map[string]azuresim.Traits {
+	all := map[string]azuresim.Traits{}
+	for i := range file.Deployments {
+		d := &file.Deployments[i]
+		all[d.Name] = azuresim.Traits{
+			Resource: d.Resource, Spillover: d.Spillover, ServiceTier: d.ServiceTier, PriorityTPM: d.PriorityTPM,
+			RejectStream:        slices.Contains(d.Rejects, "stream"),
+			RejectStreamOptions: slices.Contains(d.Rejects, "stream_options"),
+		}
+	}
+	return all
 }
 
 // setChunks applies --chunks, if it is given, to every deployment.
@@ -67,6 +83,7 @@ func (c *azuresimCommand) greet(w *world, cfg azuresim.Config, address string) {
 	for _, d := range cfg.Deployments {
 		fmt.Fprintf(w.stderr, "  %-12s %s, %v, %s\n", d.Name, d.Model, d.Kind, d.Region)
 	}
+	fmt.Fprintf(w.stderr, "one resource: http://%s/resource/NAME, where a region is the resource of its deployments\n", address)
 	fmt.Fprintf(w.stderr, "faults: http://%[1]s/admin/faults  state: http://%[1]s/admin/state\n", address)
 }
 

@@ -11,13 +11,19 @@ import (
 
 // loadFleet reads a fleet file into what the model takes.
 func loadFleet(path string) (fleet.Config, error) {
+	_, out, err := readFleet(path)
+	return out, err
+}
+
+// readFleet is loadFleet, with the file.
+func readFleet(path string) (*config.Fleet, fleet.Config, error) {
 	file, err := config.LoadFleet(path, os.LookupEnv, os.ReadFile)
 	if err != nil {
-		return fleet.Config{}, err
+		return nil, fleet.Config{}, err
 	}
 	out, err := setup.Fleet(file)
 	if err != nil {
-		return out, fmt.Errorf("%s: %w", path, err)
+		return file, out, fmt.Errorf("%s: %w", path, err)
 	}
-	return out, nil
+	return file, out, nil
 }

@@ -211,12 +211,18 @@ base.yaml:11:21: queue.max_length: "few" is not a whole number`
 // TestLoadFleetErrors needs the whole decoder: references, and lines to hide.
 func TestLoadFleetErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"deployments: [{name: \"${env:EMPTY}a\", model: \"${env:PTU}\", kind: provisioned}]":    "needs ptu",
-		"deployments: [{name: a, model: m}]\nfaults:\n  - kind: slow\n    at_token: 3\n   x: [": "invalid YAML",
-		"deployments: [{name: a, model: m, chunks: some}]":                                      "deployments[0].chunks: \"some\" is not one of",
-		"deployments: [{name: a, model: m, chunks: single, chunk_tokens: 8}]":                   "deployments[0].chunk_tokens: chunks is single, which is one token per chunk",
-		"deployments: [{name: a, model: m, chunk_tokens: -1}]":                                  "deployments[0].chunk_tokens: ",
-		"deployments: [{name: a, model: m, api_key: literal-secret}]":                           "api_key: ***",
+		"deployments: [{name: \"${env:EMPTY}a\", model: \"${env:PTU}\", kind: provisioned}]":                                     "needs ptu",
+		"deployments: [{name: a, model: m}]\nfaults:\n  - kind: slow\n    at_token: 3\n   x: [":                                  "invalid YAML",
+		"deployments: [{name: a, model: m, chunks: some}]":                                                                       "deployments[0].chunks: \"some\" is not one of",
+		"deployments: [{name: a, model: m, chunks: single, chunk_tokens: 8}]":                                                    "deployments[0].chunk_tokens: chunks is single, which is one token per chunk",
+		"deployments: [{name: a, model: m, chunk_tokens: -1}]":                                                                   "deployments[0].chunk_tokens: ",
+		"deployments: [{name: a, model: m, api_key: literal-secret}]":                                                            "api_key: ***",
+		"deployments: [{name: a, model: m, rejects: [streams]}]":                                                                 "deployments[0].rejects[0]: \"streams\" is not one of",
+		"deployments: [{name: a, model: m, kind: provisioned, ptu: 5, quota: q}]":                                                "deployments[0].quota: a provisioned deployment has no quota",
+		"deployments: [{name: a, model: m, tpm: 1, quota: q}, {name: b, model: m, quota: q}]":                                    "deployments[1].quota: tpm or rpm differs from that of \"a\"",
+		"deployments: [{name: a, model: m, spillover: a}]":                                                                       "deployments[0].spillover: only a provisioned deployment",
+		"deployments: [{name: a, model: m, kind: provisioned, ptu: 5, spillover: b}]":                                            "deployments[0].spillover: no deployment named \"b\"",
+		"deployments: [{name: a, model: m, kind: provisioned, ptu: 5, spillover: b, region: r}, {name: b, model: m, region: s}]": "deployments[0].spillover: \"b\" is not a standard deployment of the same",
 	} {
 		_, err := LoadFleet("fleet.yaml", testEnv, func(string) ([]byte, error) { return []byte(text), nil })
 		if err == nil || !strings.Contains(err.Error(), want) {

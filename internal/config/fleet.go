@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"time"
@@ -24,6 +25,12 @@ type FleetDeployment struct {
 	MeterDepth             time.Duration `yaml:"meter_depth" min:"1s" doc:"Drain time that equals 100% utilization."`
 	TPM                    int           `yaml:"tpm" min:"0" doc:"Tokens per minute; 0 is unlimited."`
 	RPM                    int           `yaml:"rpm" min:"0" doc:"Requests per minute; 0 is unlimited."`
+	Quota                  string        `yaml:"quota" doc:"Pool of quota that the deployment draws on: standard deployments with the same quota share one TPM and RPM, which each of them states. A quota of its own when empty."`
+	Resource               string        `yaml:"resource" doc:"Azure resource of the deployment: the emulator's /resource/NAME reaches its deployments and stored objects alone. The region when empty."`
+	Spillover              string        `yaml:"spillover" doc:"Standard deployment of the same resource and model that answers where this provisioned one answers 429, 500, 503, or 400 for a long prompt."`
+	ServiceTier            string        `yaml:"service_tier" enum:"default|priority|flex" doc:"Service tier of requests that name none or auto. When set, every response names its tier; else only those to requests that name one do."`
+	PriorityTPM            int           `yaml:"priority_tpm" min:"0" doc:"Tokens per minute of priority requests above which a rise of more than half within 15 minutes is served as default; 0 is 1,000,000."`
+	Rejects                []string      `yaml:"rejects" enum:"stream|stream_options" doc:"What the deployment refuses: stream with 400, as for a model or organization that may not stream; stream_options with 422, as endpoints with strict schemas do."`
 	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens."`
 	CompletionWindow       time.Duration `yaml:"completion_window" min:"1ms" doc:"Time after which a non-streaming request ends in 408."`
 	DefaultOutput          int           `yaml:"default_output" min:"0" doc:"Output tokens reserved for a request without a limit."`
@@ -44,6 +51,7 @@ type FleetFault struct {
 	Kind        string        `yaml:"kind" required:"true" enum:"status_408|status_429|status_5xx|stall_before_headers|stall_after_headers|reset|slow|cut_stream|malformed_stream|missing_usage|absurd_retry_after" doc:"Type of fault."`
 	Deployment  string        `yaml:"deployment" doc:"Only this deployment; all when empty."`
 	Region      string        `yaml:"region" doc:"Only this region; all when empty."`
+	ServiceTier string        `yaml:"service_tier" enum:"default|priority|flex" doc:"Only requests served with this tier; all when empty."`
 	From        time.Duration `yaml:"from" min:"0s" doc:"Start, in simulated time since the beginning."`
 	Until       time.Duration `yaml:"until" min:"0s" doc:"End, in simulated time since the beginning; 0 is never."`
 	Probability float64       `yaml:"probability" min:"0" max:"1" doc:"Share of requests affected; 0 is all."`
@@ -73,6 +81,43 @@ func LoadFleet(path string, env func(string) (string, bool), readFile func(strin
 	return f, nil
 }
 
+// validateFleetLinks checks what deployments say of each other.
+func (d *decoder) validateFleetLinks(f *Fleet) {
+	quotas, byName := map[string]*FleetDeployment{}, map[string]*FleetDeployment{}
+	for i := range f.Deployments {
+		byName[f.Deployments[i].Name] = &f.Deployments[i]
+	}
+	for i := range f.Deployments {
+		x, at := &f.Deployments[i], fmt.Sprintf("deployments[%d]", i)
+		if x.Quota != "" {
+			first := quotas[x.Quota]
+			switch {
+			case x.Kind == "provisioned":
+				d.addAt(at+".quota", "a provisioned deployment has no quota", "remove it")
+			case first == nil:
+				quotas[x.Quota] = x
+			case first.TPM != x.TPM || first.RPM != x.RPM:
+				d.addAt(at+".quota", fmt.Sprintf("tpm or rpm differs from that of %q, with the same quota", first.Name), "write the same numbers")
+			}
+		}
+		if x.Spillover == "" {
+			continue
+		}
+		to := byName[x.Spillover]
+		switch {
+		case x.Kind != "provisioned":
+			d.addAt(at+".spillover", "only a provisioned deployment spills over", "remove it")
+		case to == nil:
+			d.addAt(at+".spillover", fmt.Sprintf("no deployment named %q", x.Spillover), "")
+		case to.Kind == "provisioned" || to.Model != x.Model || resourceOf(to) != resourceOf(x):
+			d.addAt(at+".spillover", fmt.Sprintf("%q is not a standard deployment of the same model and resource", x.Spillover), "give both the same resource and model")
+		}
+	}
+}
+
+// resourceOf is the resource of a modeled deployment.
+func resourceOf(d *FleetDeployment) string { return cmp.Or(d.Resource, d.Region) }
+
 // validateFleet checks what no single option shows.
 func (d *decoder) validateFleet(f *Fleet) {
 	known := map[string]bool{}
@@ -89,6 +134,7 @@ func (d *decoder) validateFleet(f *Fleet) {
 			d.addAt(at+".chunk_tokens", "chunks is single, which is one token per chunk", "remove chunk_tokens, or set chunks: batches")
 		}
 	}
+	d.validateFleetLinks(f)
 	for i, x := range f.Faults {
 		if x.Deployment != "" && !known[x.Deployment] {
 			d.addAt(fmt.Sprintf("faults[%d].deployment", i), fmt.Sprintf("no deployment named %q", x.Deployment), "")

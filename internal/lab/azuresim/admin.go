@@ -16,6 +16,7 @@ type FaultSpec struct {
 	Kind        string  `json:"kind"`
 	Deployment  string  `json:"deployment,omitempty"`
 	Region      string  `json:"region,omitempty"`
+	ServiceTier string  `json:"service_tier,omitempty"`
 	From        string  `json:"from,omitempty"` // since the server's start
 	Until       string  `json:"until,omitempty"`
 	Probability float64 `json:"probability,omitempty"`
@@ -30,7 +31,7 @@ type FaultSpec struct {
 func (f FaultSpec) Fault() (fleet.Fault, error) {
 	kind, err := fleet.ParseFaultKind(f.Kind)
 	out := fleet.Fault{
-		Kind: kind, Deployment: f.Deployment, Region: f.Region, Probability: f.Probability,
+		Kind: kind, Deployment: f.Deployment, Region: f.Region, ServiceTier: f.ServiceTier, Probability: f.Probability,
 		Status: f.Status, AtToken: f.AtToken, Factor: f.Factor,
 	}
 	errs := []error{err}
@@ -71,7 +72,7 @@ func SpecOf(f fleet.Fault) FaultSpec {
 		return d.String()
 	}
 	return FaultSpec{
-		Kind: f.Kind.String(), Deployment: f.Deployment, Region: f.Region,
+		Kind: f.Kind.String(), Deployment: f.Deployment, Region: f.Region, ServiceTier: f.ServiceTier,
 		From: text(f.From), Until: text(f.Until), Probability: f.Probability, Status: f.Status,
 		After: text(f.After), AtToken: f.AtToken, Factor: f.Factor, RetryAfter: text(f.RetryAfter),
 	}

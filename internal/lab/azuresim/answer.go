@@ -80,6 +80,7 @@ func fragments(pieces []piece, like piece, s string) []piece {
 type generation struct {
 	stream       bool
 	includeUsage bool
+	options      bool // the request has stream_options
 	choices      int
 	maxTokens    int    // 0 is no limit
 	limitField   string // that set maxTokens
@@ -92,6 +93,8 @@ type generation struct {
 	choice       toolChoice
 	parallel     bool
 	format       format
+	tier         string      // service tier asked for
+	stored       *chatStored // of a chat completion that is to be stored
 	// response is what the Responses API says back.
 	response *responsesRequest
 }
@@ -108,7 +111,7 @@ func (g *generation) ask(answers []answer) fleet.Ask {
 	return a
 }
 
-// responses composes what each choice will say.
+// answers composes what each choice will say.
 func (s *Server) answers(g *generation) []answer {
 	all := make([]answer, g.choices)
 	calls := g.calledTools()

@@ -15,6 +15,11 @@ type chatRequest struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
 	N                 *int            `json:"n"`
+	ServiceTier       string          `json:"service_tier"`
+	Store             *bool           `json:"store"`
+	Metadata          json.RawMessage `json:"metadata"`
+	Prediction        json.RawMessage `json:"prediction"`
+	Functions         json.RawMessage `json:"functions"`
 	Logprobs          bool            `json:"logprobs"`
 	TopLogprobs       int             `json:"top_logprobs"`
 	Tools             []wireTool      `json:"tools"`
@@ -41,6 +46,9 @@ func parseChat(x *exchange, body []byte) (*generation, error) {
 	if err := decode(body, &r); err != nil {
 		return nil, err
 	}
+	if err := x.checkFeatures(&r); err != nil {
+		return nil, err
+	}
 	if len(r.Messages) == 0 {
 		return nil, &badRequest{"Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.", "messages", "empty_array"}
 	}
@@ -49,6 +57,10 @@ func parseChat(x *exchange, body []byte) (*generation, error) {
 		includeUsage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage,
 		hidden:       hiddenTokens(r.ReasoningEffort), tools: functions(r.Tools),
 		choice: parseToolChoice(r.ToolChoice), parallel: r.ParallelToolCalls == nil || *r.ParallelToolCalls,
+		tier: r.ServiceTier, options: r.StreamOptions != nil,
+	}
+	if r.Store != nil && *r.Store {
+		g.stored = &chatStored{metadata: r.Metadata}
 	}
 	if f := r.ResponseFormat; f != nil {
 		g.format = format{object: f.Type == "json_object"}
@@ -74,6 +86,9 @@ func parseChat(x *exchange, body []byte) (*generation, error) {
 		if m.Role == "user" {
 			g.prompt.last = text
 		}
+	}
+	if g.stored != nil {
+		g.stored.messages = r.Messages
 	}
 	return g, nil
 }

@@ -15,7 +15,9 @@ const (
 
 // chat renders chat completions.
 type chat struct {
+	x       *exchange
 	g       *generation
+	id      string
 	filters bool
 	head    []byte // a chunk up to its delta
 	tail    []byte // a chunk from created on
@@ -24,22 +26,33 @@ type chat struct {
 }
 
 func newChat(x *exchange, g *generation) renderer {
-	c := &chat{g: g, filters: x.s.cfg.Filters, opened: make([]bool, g.choices)}
-	c.ident = x.ident("chatcmpl-")
+	c := &chat{x: x, g: g, filters: x.s.cfg.Filters, opened: make([]bool, g.choices)}
+	c.id = "chatcmpl-" + randomText(x.s.nextID(), 29)
+	c.ident = x.ident(c.id)
 	c.head = []byte(`data: {"choices":[{`)
 	if c.filters {
 		c.head = append(c.head, `"content_filter_results":`+safeCategories+`,`...)
 	}
 	c.head = append(c.head, `"delta":`...)
 	c.tail = append([]byte(`],`), c.ident...)
-	c.tail = append(c.tail, `,"object":"chat.completion.chunk","system_fingerprint":`+fingerprint...)
+	c.tail = append(c.tail, `,"object":"chat.completion.chunk"`...)
+	c.tail = x.appendTier(c.tail)
+	c.tail = append(c.tail, `,"system_fingerprint":`+fingerprint...)
 	return c
 }
 
+// appendTier appends the service tier, where the answer names it.
+func (x *exchange) appendTier(b []byte) []byte {
+	if !x.namesTier {
+		return b
+	}
+	return append(b, `,"service_tier":"`+x.tier+`"`...)
+}
+
 // ident is the created, id and model members of a response.
-func (x *exchange) ident(prefix string) []byte {
+func (x *exchange) ident(id string) []byte {
 	b := append([]byte(`"created":`), strconv.FormatInt(x.pace.began.Unix(), 10)...)
-	b = append(b, `,"id":"`+prefix+randomText(x.s.nextID(), 29)+`","model":`...)
+	b = append(b, `,"id":"`+id+`","model":`...)
 	return appendQuoted(b, display(modelVersions, x.dep.config.Model))
 }
 
@@ -146,6 +159,7 @@ func (c *chat) appendEnd(b []byte, answers []answer, end spillway.Finish, u spil
 		b = appendChatUsage(b, u)
 		b = append(b, "}\n\n"...)
 	}
+	c.storeCopy(end, u)
 	return append(b, "data: [DONE]\n\n"...)
 }
 
@@ -158,6 +172,7 @@ func (a *answer) reason(end spillway.Finish) string {
 }
 
 func (c *chat) appendWhole(b []byte, answers []answer, n int, end spillway.Finish, u spillway.Usage) []byte {
+	start := len(b)
 	b = append(b, `{"choices":[`...)
 	for i := range answers {
 		if i > 0 {
@@ -171,11 +186,13 @@ func (c *chat) appendWhole(b []byte, answers []answer, n int, end spillway.Finis
 	if c.filters {
 		b = append(b, `,"prompt_filter_results":`+promptFilter...)
 	}
+	b = c.x.appendTier(b)
 	b = append(b, `,"system_fingerprint":`+fingerprint...)
 	if u.Known {
 		b = append(b, `,"usage":`...)
 		b = appendChatUsage(b, u)
 	}
+	c.store(b[start:])
 	return append(b, '}')
 }
 

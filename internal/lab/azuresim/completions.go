@@ -8,7 +8,7 @@ import (
 )
 
 // parseCompletions reads a legacy completion request.
-func parseCompletions(_ *exchange, body []byte) (*generation, error) {
+func parseCompletions(x *exchange, body []byte) (*generation, error) {
 	var r struct {
 		Prompt        json.RawMessage `json:"prompt"`
 		MaxTokens     *int            `json:"max_tokens"`
@@ -24,7 +24,10 @@ func parseCompletions(_ *exchange, body []byte) (*generation, error) {
 	}
 	g := &generation{
 		stream: r.Stream, choices: 1, hidden: -1,
-		includeUsage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage,
+		includeUsage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage, options: r.StreamOptions != nil,
+	}
+	if err := x.checkFeatures(&chatRequest{StreamOptions: r.StreamOptions}); err != nil {
+		return nil, err
 	}
 	if r.Logprobs != nil {
 		g.logprobs, g.topLogprobs = true, *r.Logprobs
@@ -87,7 +90,7 @@ type completions struct {
 }
 
 func newCompletions(x *exchange, g *generation) renderer {
-	return &completions{g: g, filters: x.s.cfg.Filters, ident: x.ident("cmpl-")}
+	return &completions{g: g, filters: x.s.cfg.Filters, ident: x.ident("cmpl-" + randomText(x.s.nextID(), 29))}
 }
 
 func (c *completions) appendStart(b []byte) []byte {

@@ -10,6 +10,8 @@ import (
 // Config is what New needs. Only Deployments is required.
 type Config struct {
 	Deployments []fleet.Deployment
+	// Traits are those of deployments by name.
+	Traits map[string]Traits
 	// Keys are accepted as api-key or bearer token; none accepts everything.
 	Keys []string
 	// Seed makes lengths, speeds, texts and ids repeatable.
@@ -55,6 +57,13 @@ var modelVersions = map[string]string{
 	"gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
 	"gpt-4.1-nano": "gpt-4.1-nano-2025-04-14",
 	"gpt-5-mini":   "gpt-5-mini-2025-08-07",
+	"gpt-5.1":      "gpt-5.1-2025-11-13",
+	"gpt-5.2":      "gpt-5.2-2025-12-11",
+	"gpt-5.4":      "gpt-5.4-2026-03-05",
+	"gpt-5.4-mini": "gpt-5.4-mini-2026-03-17",
+	"gpt-5.5":      "gpt-5.5-2026-04-24",
+	"gpt-5.6-sol":  "gpt-5.6-sol-2026-07-09",
+	"gpt-6-sol":    "gpt-6-sol-2026-09-22",
 	"o4-mini":      "o4-mini-2025-04-16",
 	"o3-mini":      "o3-mini-2025-01-31",
 }

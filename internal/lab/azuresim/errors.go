@@ -18,28 +18,49 @@ const (
 	bodyNoDeployment = `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again."}}`
 	bodyNoResource   = `{"error":{"code":"404","message":"Resource not found"}}`
 	bodyFiltered     = `{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry. To learn more about our content filtering policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true,"severity":"high"},"jailbreak":{"filtered":false,"detected":false},"self_harm":{"filtered":false,"severity":"safe"},"sexual":{"filtered":false,"severity":"safe"},"violence":{"filtered":false,"severity":"safe"}}}}}`
+	bodyExtraInput   = `{"error":{"code":"Invalid input","message":"{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"stream_options\"],\"msg\":\"Extra inputs are not permitted\",\"input\":{\"include_usage\":true}}]}","status":422}}`
 	bodyTooLarge     = `{"error":{"code":"413","message":"The request body is too large."}}`
 	bodyBusy         = `{"error":{"code":"ServiceUnavailable","message":"The service is temporarily unable to process your request. Please try again later."}}`
 )
 
 // reject answers a request that is itself wrong.
 func (x *exchange) reject(err error) {
+	r := refusalOf(err)
 	if x.dep != nil {
 		x.writeServed()
-		x.dep.count(http.StatusBadRequest)
+		x.dep.count(r.status)
+	}
+	writeBody(x.w, r.status, []byte(r.text))
+}
+
+// refusalOf is an error as it is answered: a 400, unless it says otherwise.
+func refusalOf(err error) *refusal {
+	var whole *refusal
+	if errors.As(err, &whole) {
+		return whole
 	}
 	var bad *badRequest
-	text := ""
 	switch {
 	case errors.Is(err, errFiltered):
-		text = bodyFiltered
-	case errors.As(err, &bad):
-		text = bad.body()
-	default:
-		text = (&badRequest{message: err.Error()}).body()
+		return &refusal{http.StatusBadRequest, bodyFiltered}
+	case !errors.As(err, &bad):
+		bad = &badRequest{message: err.Error()}
 	}
-	writeBody(x.w, http.StatusBadRequest, []byte(text))
+	return &refusal{http.StatusBadRequest, bad.body()}
 }
+
+// missing is a 404 of the model's API.
+func missing(message, param string) error {
+	return &refusal{http.StatusNotFound, (&badRequest{message: message, param: param}).body()}
+}
+
+// refusal is an error with its whole answer.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (e *refusal) Error() string { return e.text }
 
 // badRequest is a 400 in the shape of the model's own validation.
 type badRequest struct {
@@ -120,7 +141,9 @@ func (x *exchange) timeout() {
 	h := x.w.Header()
 	for _, name := range []string{
 		"x-request-id", "azureml-model-session", "x-ms-rai-invoked", "x-ms-deployment-name",
-		"x-ms-client-request-id", headerUtilization,
+		"x-ms-client-request-id", "x-ms-served-model", "x-ms-is-spilled-over", "azureai-fe-is-streaming",
+		"azureai-fe-requested-service-tier", headerUtilization,
+		"x-ratelimit-renewalperiod-requests", "x-ratelimit-renewalperiod-tokens",
 		"x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests",
 		"x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens",
 	} {

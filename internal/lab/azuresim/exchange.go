@@ -1,6 +1,7 @@
 package azuresim
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,10 +15,12 @@ import (
 // goroutine.
 type exchange struct {
 	s         *Server
+	res       *resource
 	w         http.ResponseWriter
 	r         *http.Request
 	requestID string
-	version   string // api-version
+	version   string // api-version; "" on paths that have none
+	id, item  string // that the path names
 	operation operation
 	dep       *deployment
 	pace      pacer
@@ -25,6 +28,13 @@ type exchange struct {
 
 	spilledFrom string
 	spillError  int
+
+	streaming bool     // the request asks for a stream
+	askedTier string   // service tier that the request asks for
+	tier      string   // service tier that the request is served with
+	namesTier bool     // the answer names it
+	offline   bool     // a line of a batch: nobody waits, and nothing is stored
+	copies    []answer // of a streamed answer that is stored
 }
 
 // errFiltered is the content filter's refusal of a prompt.
@@ -32,13 +42,8 @@ var errFiltered = errors.New("the content filter refused the prompt")
 
 // serve runs the operation. An error is a 400 that has not been sent.
 func (x *exchange) serve(t target, body []byte) error {
-	switch t.op {
-	case opModels, opModel:
-		x.models(t.id)
-		return nil
-	case opResponse:
-		x.stored(t.id)
-		return nil
+	if t.op == opStored {
+		return routes[t.route].serve(x, body)
 	}
 	name := t.deployment
 	if name == "" {
@@ -50,26 +55,36 @@ func (x *exchange) serve(t target, body []byte) error {
 		}
 		name = model.Model
 	}
-	if x.dep = x.s.find(name, t.openai); x.dep == nil {
-		writeBody(x.w, http.StatusNotFound, []byte(bodyNoDeployment))
-		return nil
+	if x.dep = x.find(name, t.openai); x.dep == nil {
+		return &refusal{http.StatusNotFound, bodyNoDeployment}
 	}
-	embeds := strings.Contains(x.dep.config.Model, "embedding")
-	if embeds != (t.op == opEmbeddings) {
-		x.writeServed()
-		x.dep.count(http.StatusBadRequest)
-		writeBody(x.w, http.StatusBadRequest, []byte(bodyUnsupported(t.op.verb(), x.dep.config.Name)))
-		return nil
+	if err := x.checkOp(t.op); err != nil {
+		return err
 	}
-	switch t.op {
-	case opEmbeddings:
+	if t.op == opEmbeddings {
 		return x.embeddings(body)
-	case opChat:
-		return x.generate(body, dialect{parseChat, newChat})
-	case opCompletions:
-		return x.generate(body, dialect{parseCompletions, newCompletions})
 	}
-	return x.generate(body, dialect{parseResponses, newResponses})
+	return x.generate(body, dialectOf(t.op))
+}
+
+// checkOp refuses operations that the model does not have, or not yet.
+func (x *exchange) checkOp(op operation) error {
+	embeds := strings.Contains(x.dep.config.Model, "embedding")
+	if embeds != (op == opEmbeddings) {
+		return &refusal{http.StatusBadRequest, bodyUnsupported(op.verb(), x.dep.config.Name)}
+	}
+	return x.checkReasoning()
+}
+
+// dialectOf is the API of an operation that generates tokens.
+func dialectOf(op operation) dialect {
+	switch op {
+	case opChat:
+		return dialect{parseChat, newChat}
+	case opCompletions:
+		return dialect{parseCompletions, newCompletions}
+	}
+	return dialect{parseResponses, newResponses}
 }
 
 // verb is the operation's name in OperationNotSupported.
@@ -98,11 +113,8 @@ func decode(body []byte, v any) error {
 // the refusal has been sent.
 func (x *exchange) admit(ask fleet.Ask) bool {
 	v, now := x.dep.offer(&x.s.clock, ask)
-	if to := x.spillTarget(&v); to != nil {
-		x.dep.count(v.Status)
-		x.spilledFrom, x.spillError = x.dep.config.Name, v.Status
-		x.dep = to
-		v, now = to.offer(&x.s.clock, ask)
+	if x.spill(v.Status) {
+		v, now = x.dep.offer(&x.s.clock, ask)
 	}
 	x.pace.began = now
 	x.writeServed()
@@ -115,19 +127,35 @@ func (x *exchange) admit(ask fleet.Ask) bool {
 	return true
 }
 
-// spillTarget is the standard deployment that takes over a refused request, if
-// the client named one (x-ms-spillover-deployment), or nil. A 408 does not
-// spill.
-func (x *exchange) spillTarget(v *fleet.Verdict) *deployment {
-	if x.dep.config.Kind != spillway.Provisioned || v.Status != 429 && v.Status != 500 && v.Status != 503 {
-		return nil
+// spill moves a request that its deployment refuses with the status to the standard
+// deployment that takes over, if there is one: the deployment's own, or the one that
+// the client names. A 408 does not spill.
+func (x *exchange) spill(status int) bool {
+	if status != 429 && status != 500 && status != 503 && status != 400 {
+		return false
 	}
-	to := x.s.deployments[x.r.Header.Get("x-ms-spillover-deployment")]
-	if to == nil || to.config.Kind != spillway.Standard || to.config.Model != x.dep.config.Model {
+	to := x.s.spillsTo(x.dep, cmp.Or(x.dep.traits.Spillover, x.r.Header.Get("x-ms-spillover-deployment")))
+	if to == nil || !x.res.holds(to) {
+		return false
+	}
+	x.dep.count(status)
+	x.spilledFrom, x.spillError = x.dep.config.Name, status
+	x.dep = to
+	return true
+}
+
+// spillsTo is the named deployment, if the other one can spill over to it, or nil.
+func (s *Server) spillsTo(from *deployment, name string) *deployment {
+	to := s.deployments[name]
+	if to == nil || from.config.Kind != spillway.Provisioned || to.config.Kind != spillway.Standard ||
+		to.config.Model != from.config.Model {
 		return nil
 	}
 	return to
 }
+
+// write sends an object.
+func (x *exchange) write(body []byte) { writeBody(x.w, http.StatusOK, body) }
 
 // usage is the response's consumption once tokens of each choice are out.
 func (x *exchange) usage(g *generation, tokens int) spillway.Usage {

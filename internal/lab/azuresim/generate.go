@@ -32,31 +32,74 @@ type dialect struct {
 
 // generate answers a request for generated tokens.
 func (x *exchange) generate(body []byte, d dialect) error {
-	g, err := d.parse(x, body)
+	g, err := x.prepare(body, d)
 	if err != nil {
 		return err
-	}
-	if _, ok := g.prompt.directive("filter"); ok {
-		return errFiltered
-	}
-	if most := x.dep.config.MaxOutput; g.maxTokens > most {
-		return &badRequest{
-			message: g.limitField + " is too large: " + itoa(g.maxTokens) + ". This model supports at most " + itoa(most) + " completion tokens, whereas you provided " + itoa(g.maxTokens) + ".",
-			param:   g.limitField, code: "invalid_value",
-		}
 	}
 	g.length = g.prompt.length(x.r.Header.Get("x-azuresim-output-tokens"))
 	answers := x.s.answers(g)
 	ask := g.ask(answers)
+	ask.ServiceTier = x.tier
 	ask.Seed, _ = strconv.ParseUint(x.r.Header.Get("x-azuresim-seed"), 10, 64)
+	if g.background() {
+		ask.Stream = true // no completion window
+	}
 	if !x.admit(ask) {
 		return nil
 	}
-	if g.stream {
-		x.stream(g, answers, d.render(x, g))
-		return nil
+	switch out := d.render(x, g); {
+	case g.background():
+		x.inBackground(g, answers, out.(*responses))
+	case g.stream:
+		x.stream(g, answers, out)
+	default:
+		x.synchronous(g, answers, out)
 	}
-	x.synchronous(g, answers, d.render(x, g))
+	return nil
+}
+
+// prepare reads a request, and refuses what the deployment does not take.
+func (x *exchange) prepare(body []byte, d dialect) (*generation, error) {
+	g, err := d.parse(x, body)
+	if err != nil {
+		return nil, err
+	}
+	x.streaming = g.stream
+	if err := x.checkStream(g); err != nil {
+		return nil, err
+	}
+	if _, ok := g.prompt.directive("filter"); ok {
+		return nil, errFiltered
+	}
+	c := &x.dep.config
+	if g.maxTokens > c.MaxOutput {
+		return nil, &badRequest{
+			message: g.limitField + " is too large: " + itoa(g.maxTokens) + ". This model supports at most " + itoa(c.MaxOutput) + " completion tokens, whereas you provided " + itoa(g.maxTokens) + ".",
+			param:   g.limitField, code: "invalid_value",
+		}
+	}
+	if n := g.prompt.tokens(); n > longContext && c.Kind == spillway.Provisioned && shortContext[c.Model] && !x.spill(http.StatusBadRequest) {
+		return nil, &badRequest{
+			message: "This model's maximum context length is " + itoa(longContext) + " tokens. However, your messages resulted in " + itoa(n) + " tokens. Please reduce the length of the messages.",
+			param:   "messages", code: "context_length_exceeded",
+		}
+	}
+	return g, x.chooseTier(g)
+}
+
+// checkStream refuses what deployments with RejectStream and RejectStreamOptions do
+// not take. The words are those of OpenAI for organizations that are not verified
+// (pal-mcp-server#134), and of a model behind Foundry (litellm#11696).
+func (x *exchange) checkStream(g *generation) error {
+	t := &x.dep.traits
+	switch {
+	case t.RejectStream && g.stream:
+		return &badRequest{"Your organization must be verified to stream this model. Please go to: https://platform.openai.com/settings/organization/general and click on Verify Organization. If you just verified, it can take up to 15 minutes for access to propagate.", "stream", "unsupported_value"}
+	case t.RejectStreamOptions && g.options:
+		return &refusal{http.StatusUnprocessableEntity, bodyExtraInput}
+	case g.options && !g.stream:
+		return &badRequest{"The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options", ""}
+	}
 	return nil
 }
 
@@ -91,6 +134,9 @@ func (x *exchange) synchronous(g *generation, answers []answer, out renderer) {
 func (x *exchange) stream(g *generation, answers []answer, out renderer) {
 	t := transmission{x: x, g: g, answers: answers, out: out, flush: http.NewResponseController(x.w)}
 	p := &x.plan
+	if g.stored != nil {
+		x.copies = append(x.copies, answers...)
+	}
 	if x.s.clock.real(p.TBT) < tick {
 		t.tick = time.Duration(float64(tick) * x.s.clock.scale)
 	}

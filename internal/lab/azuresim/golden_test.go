@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden transcripts")
 
 // volatile matches what differs between runs without meaning anything.
-var volatile = regexp.MustCompile(`("created(?:_at)?":)[1-9]\d*|\b(chatcmpl|cmpl|resp|msg|fc|call|rs)[-_][0-9A-Za-z]{20,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}`)
+var volatile = regexp.MustCompile(`("(?:created|[a-z_]+_at)":)[1-9]\d*|\b(chatcmpl|cmpl|resp|msg|fc|call|rs|conv|vs|file)[-_][0-9A-Za-z]{20,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}`)
 
 func normalize(s string) string {
 	return volatile.ReplaceAllStringFunc(s, func(m string) string {
@@ -66,9 +66,10 @@ func checkJSON(t *testing.T, body string) {
 }
 
 const (
-	weather = `{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"},"unit":{"enum":["c","f"]}},"required":["city","unit"],"additionalProperties":false}}}`
-	clockFn = `{"type":"function","function":{"name":"get_time","parameters":{"type":"object","properties":{"zone":{"type":"string"}}}}}`
-	person  = `{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":18,"maximum":99}},"required":["name","age"],"additionalProperties":false}`
+	weather   = `{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"},"unit":{"enum":["c","f"]}},"required":["city","unit"],"additionalProperties":false}}}`
+	clockFn   = `{"type":"function","function":{"name":"get_time","parameters":{"type":"object","properties":{"zone":{"type":"string"}}}}}`
+	reasoning = "/openai/deployments/reasoner/chat/completions?api-version=2024-12-01-preview"
+	person    = `{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":18,"maximum":99}},"required":["name","age"],"additionalProperties":false}`
 )
 
 func TestGoldenTranscripts(t *testing.T) {
@@ -89,7 +90,7 @@ func TestGoldenTranscripts(t *testing.T) {
 		{name: "chat_tools_stream", path: chatPath("ptu"), body: `{` + user("Use get_weather.") + `,"tools":[` + weather + `],"stream":true}`},
 		{name: "chat_schema", path: chatPath("ptu"), body: `{` + user("Who?") + `,"response_format":{"type":"json_schema","json_schema":{"name":"p","schema":` + person + `}}}`},
 		{name: "chat_refusal", path: chatPath("ptu"), body: `{` + user("[[refusal]]") + `}`},
-		{name: "chat_reasoning", path: chatPath("reasoner"), body: `{` + user("[[tokens=3]]") + `,"max_completion_tokens":5000}`},
+		{name: "chat_reasoning", path: reasoning, body: `{` + user("[[tokens=3]]") + `,"max_completion_tokens":5000}`},
 		{name: "chat_openai_path", path: "/v1/chat/completions", body: `{"model":"gpt-4o-mini",` + user("[[tokens=2]]") + `}`, headers: []string{"Authorization", "Bearer azure", "api-key", ""}},
 		{name: "completions", path: "/openai/deployments/std/completions?api-version=2024-10-21", body: `{"prompt":"Once [[tokens=4]]","max_tokens":10}`},
 		{name: "completions_stream", path: "/openai/v1/completions", body: `{"model":"std","prompt":"Once [[tokens=2]]","stream":true,"stream_options":{"include_usage":true}}`},
@@ -103,7 +104,7 @@ func TestGoldenTranscripts(t *testing.T) {
 		{name: "batches_chat_choices", path: chatPath("std"), body: `{` + user("[[tokens=9]]") + `,"stream":true,"n":2}`, chunkTokens: 8},
 		{name: "batches_chat_logprobs", path: chatPath("std"), body: `{` + user("[[tokens=6]]") + `,"stream":true,"logprobs":true,"top_logprobs":1}`, chunkTokens: 8},
 		{name: "batches_chat_tools", path: chatPath("ptu"), body: `{` + user("Use get_weather and get_time.") + `,"tools":[` + weather + `,` + clockFn + `],"stream":true}`, chunkTokens: 8},
-		{name: "batches_chat_reasoning", path: chatPath("reasoner"), body: `{` + user("[[tokens=12]]") + `,"max_completion_tokens":5000,"stream":true,"stream_options":{"include_usage":true}}`, chunkTokens: 8},
+		{name: "batches_chat_reasoning", path: reasoning, body: `{` + user("[[tokens=12]]") + `,"max_completion_tokens":5000,"stream":true,"stream_options":{"include_usage":true}}`, chunkTokens: 8},
 		{name: "batches_completions", path: "/openai/v1/completions", body: `{"model":"std","prompt":"Once [[tokens=9]]","stream":true,"logprobs":1}`, chunkTokens: 8},
 		{name: "batches_responses", path: "/v1/responses", body: `{"model":"ptu","input":"Hello [[tokens=20]]","stream":true}`, chunkTokens: 8},
 		{name: "batches_responses_tools", path: "/v1/responses", body: `{"model":"ptu","input":"[[tool]]","tools":[{"type":"function","name":"get_time","parameters":{"type":"object","properties":{"zone":{"enum":["Europe/Stockholm"]}}}}],"stream":true}`, chunkTokens: 8},
@@ -113,7 +114,7 @@ func TestGoldenTranscripts(t *testing.T) {
 		{name: "error_400_json", path: chatPath("ptu"), body: `{"messages":`},
 		{name: "error_400_type", path: chatPath("ptu"), body: `{"messages":[],"max_tokens":"many"}`},
 		{name: "error_400_both_limits", path: chatPath("ptu"), body: `{` + user("x") + `,"max_tokens":4,"max_completion_tokens":4}`},
-		{name: "error_400_reasoning_limit", path: chatPath("reasoner"), body: `{` + user("x") + `,"max_tokens":4}`},
+		{name: "error_400_reasoning_limit", path: reasoning, body: `{` + user("x") + `,"max_tokens":4}`},
 		{name: "error_400_too_many", path: chatPath("ptu"), body: `{` + user("x") + `,"max_tokens":16385}`},
 		{name: "error_400_filter", path: chatPath("ptu"), body: `{` + user("[[filter]]") + `}`},
 		{name: "error_400_operation", path: chatPath("embed"), body: `{` + user("x") + `}`},

@@ -9,6 +9,9 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
+// streamingNames is constant.
+var streamingNames = map[bool]string{false: "False", true: "True"}
+
 const headerUtilization = "azure-openai-deployment-utilization"
 
 // writeCommon sets the headers of every response.
@@ -30,10 +33,16 @@ func (x *exchange) writeServed() {
 	h.Set("x-request-id", x.requestID)
 	h.Set("x-ms-region", display(regionNames, d.Region))
 	h.Set("x-ms-deployment-name", d.Name)
+	h.Set("x-ms-served-model", display(modelVersions, d.Model))
 	h.Set("azureml-model-session", "d001-20261101000000")
+	h.Set("azureai-fe-is-streaming", streamingNames[x.streaming])
+	if x.askedTier != "" {
+		h.Set("azureai-fe-requested-service-tier", x.askedTier)
+	}
 	if x.s.cfg.Filters {
 		h.Set("x-ms-rai-invoked", "true")
 	}
+	h.Set("x-ms-is-spilled-over", strconv.FormatBool(x.spilledFrom != ""))
 	if x.spilledFrom != "" {
 		h.Set("x-ms-spillover-from-deployment", x.spilledFrom)
 		h.Set("x-ms-spillover-error", strconv.Itoa(x.spillError))
@@ -50,11 +59,13 @@ func (x *exchange) writeLimits(l *fleet.Limits) {
 	if l.RPM > 0 {
 		h.Set("x-ratelimit-limit-requests", strconv.Itoa(l.RPM))
 		h.Set("x-ratelimit-remaining-requests", strconv.Itoa(l.RemainingRequests))
+		h.Set("x-ratelimit-renewalperiod-requests", strconv.Itoa(ceilSeconds(x.s.clock.real(x.dep.config.RPMWindow))))
 		h.Set("x-ratelimit-reset-requests", strconv.Itoa(ceilSeconds(x.s.clock.real(l.ResetRequests))))
 	}
 	if l.TPM > 0 {
 		h.Set("x-ratelimit-limit-tokens", strconv.Itoa(l.TPM))
 		h.Set("x-ratelimit-remaining-tokens", strconv.Itoa(l.RemainingTokens))
+		h.Set("x-ratelimit-renewalperiod-tokens", strconv.Itoa(ceilSeconds(x.s.clock.real(time.Minute))))
 		h.Set("x-ratelimit-reset-tokens", strconv.Itoa(ceilSeconds(x.s.clock.real(l.ResetTokens))))
 	}
 }

@@ -5,25 +5,31 @@ import (
 	"strconv"
 )
 
-// models lists the deployments as models, or describes one.
-func (x *exchange) models(id string) {
-	if id != "" {
-		d := x.s.find(id, true)
-		if d == nil {
-			writeBody(x.w, http.StatusNotFound, []byte(bodyNoDeployment))
-			return
-		}
-		writeBody(x.w, http.StatusOK, x.s.appendModel(nil, id))
-		return
-	}
+// listModels lists the deployments as models.
+func (x *exchange) listModels([]byte) error {
 	b := []byte(`{"object":"list","data":[`)
-	for i, name := range x.s.names {
-		if i > 0 {
+	first := true
+	for _, name := range x.s.names {
+		if !x.res.holds(x.s.deployments[name]) {
+			continue
+		}
+		if !first {
 			b = append(b, ',')
 		}
+		first = false
 		b = x.s.appendModel(b, name)
 	}
-	writeBody(x.w, http.StatusOK, append(b, `]}`...))
+	x.write(append(b, `]}`...))
+	return nil
+}
+
+// getModel describes one deployment, or model, as a model.
+func (x *exchange) getModel([]byte) error {
+	if x.find(x.id, true) == nil {
+		return &refusal{http.StatusNotFound, bodyNoDeployment}
+	}
+	x.write(x.s.appendModel(nil, x.id))
+	return nil
 }
 
 func (s *Server) appendModel(b []byte, id string) []byte {

@@ -18,19 +18,43 @@ func TestPaths(t *testing.T) {
 		"/openai/deployments/d/completions":      {op: opCompletions, deployment: "d", versioned: true},
 		"/openai/deployments/d/embeddings":       {op: opEmbeddings, deployment: "d", versioned: true},
 		"/openai/v1/chat/completions":            {op: opChat},
-		"/openai/v1/responses/resp_1":            {op: opResponse, id: "resp_1"},
 		"/openai/responses":                      {op: opResponses, versioned: true},
-		"/openai/models":                         {op: opModels, versioned: true},
-		"/v1/models/m":                           {op: opModel, id: "m", openai: true},
 		"/v1/chat/completions/":                  {op: opChat, openai: true},
 	} {
-		if got, ok := parsePath(path); !ok || got != want {
+		if got, ok := parsePath("POST", path); !ok || got != want {
 			t.Errorf("%s: %+v, %v", path, got, ok)
 		}
 	}
-	for _, path := range []string{"/", "/openai/deployments//embeddings", "/openai/deployments/d/responses", "/openai/chat/completions", "/v1/files", "/openai/v1/responses/a/b"} {
-		if got, ok := parsePath(path); ok {
+	for _, path := range []string{"/", "/openai/deployments//embeddings", "/openai/deployments/d/responses", "/openai/chat/completions", "/v1/nothing", "/openai/v1/responses/a/b"} {
+		if got, ok := parsePath("POST", path); ok {
 			t.Errorf("%s is %+v", path, got)
+		}
+	}
+}
+
+func TestStoredPaths(t *testing.T) {
+	for path, want := range map[string]target{
+		"GET /openai/v1/responses/resp_1":                      {id: "resp_1"},
+		"POST /openai/responses/resp_1/cancel":                 {id: "resp_1", versioned: true},
+		"GET /openai/models":                                   {versioned: true},
+		"GET /v1/models/m":                                     {id: "m", openai: true},
+		"DELETE /openai/files/file-1":                          {id: "file-1", versioned: true},
+		"GET /openai/chat/completions":                         {versioned: true},
+		"DELETE /openai/v1/conversations/conv_1/items/msg_1":   {id: "conv_1", item: "msg_1"},
+		"POST /openai/v1/vector_stores/vs_1/files/":            {id: "vs_1"},
+		"GET /openai/v1/chat/completions/chatcmpl-1/messages/": {id: "chatcmpl-1"},
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		got, ok := parsePath(method, path)
+		want.op, want.route = opStored, got.route
+		if !ok || got != want {
+			t.Errorf("%s %s: %+v, %v", method, path, got, ok)
+		}
+	}
+	for _, path := range []string{"PUT /v1/files", "GET /v1/files//content", "GET /v1/responses", "POST /v1/models", "GET /v1/files/a/b"} {
+		method, path, _ := strings.Cut(path, " ")
+		if got, ok := parsePath(method, path); ok {
+			t.Errorf("%s %s is %+v", method, path, got)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package azuresim
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -17,7 +19,11 @@ type responses struct {
 	model    string
 	sequence int
 
-	items  [][]byte // finished
+	items   [][]byte // finished
+	itemIDs []string // of items
+	pending *background
+	failure string // of a failed response, as JSON
+
 	active bool
 	kind   pieceKind // of the open item
 	call   *call     // of the open item, if it is one
@@ -55,14 +61,24 @@ func (r *responses) appendStart(b []byte) []byte {
 	if r.x.plan.ReasoningTokens > 0 {
 		b = r.itemEvent(b, "response.output_item.added", r.reasoning())
 		b = r.itemEvent(b, "response.output_item.done", r.reasoning())
-		r.items = append(r.items, r.reasoning())
+		r.finishItem(r.reasoningID(), r.reasoning())
 	}
 	return b
 }
 
+func (r *responses) finishItem(id string, item []byte) {
+	r.items, r.itemIDs = append(r.items, item), append(r.itemIDs, id)
+}
+
+func (r *responses) reasoningID() string { return "rs_" + r.id[len("resp_"):] }
+
 // reasoning is the item that stands for hidden tokens.
 func (r *responses) reasoning() []byte {
-	return []byte(`{"id":"rs_` + r.id[len("resp_"):] + `","type":"reasoning","summary":[]}`)
+	encrypted := ""
+	if slices.Contains(r.g.response.Include, "reasoning.encrypted_content") {
+		encrypted = `,"encrypted_content":"` + r.x.seal() + r.id[len("resp_"):] + `"`
+	}
+	return []byte(`{"id":"` + r.reasoningID() + `","type":"reasoning","summary":[]` + encrypted + `}`)
 }
 
 // itemEvent appends an event about a whole item.
@@ -143,7 +159,7 @@ func (r *responses) closeItem(b []byte, status string) []byte {
 		b = append(b, "}\n\n"...)
 		item := r.callItem(status)
 		b = r.itemEvent(b, "response.output_item.done", item)
-		r.items = append(r.items, item)
+		r.finishItem(r.call.itemID, item)
 		return b
 	}
 	if r.kind == pieceRefusal {
@@ -163,7 +179,7 @@ func (r *responses) closeItem(b []byte, status string) []byte {
 	b = append(b, "}\n\n"...)
 	item := r.messageItem(status)
 	b = r.itemEvent(b, "response.output_item.done", item)
-	r.items = append(r.items, item)
+	r.finishItem(r.itemID, item)
 	r.said = append(r.said, r.text...)
 	return b
 }
@@ -203,7 +219,7 @@ func (r *responses) appendEnd(b []byte, _ []answer, end spillway.Finish, u spill
 	b = r.event(b, "response."+status)
 	b = append(b, `,"response":`...)
 	object := r.object(nil, status, &u)
-	r.store(object)
+	r.keep(object)
 	b = append(b, object...)
 	return append(b, "}\n\n"...)
 }
@@ -222,22 +238,8 @@ func (r *responses) appendWhole(b []byte, answers []answer, n int, end spillway.
 	r.closeItem(scratch[:0], status)
 	start := len(b)
 	b = r.object(b, status, &u)
-	r.store(b[start:])
+	r.keep(b[start:])
 	return b
-}
-
-// store keeps the response for GET and previous_response_id.
-func (r *responses) store(object []byte) {
-	if keep := r.g.response.Store; keep != nil && !*keep {
-		return
-	}
-	var history []byte
-	if previous, ok := r.x.s.stored.get(r.g.response.PreviousResponseID); ok {
-		history = append(history, previous.history...)
-	}
-	history = append(history, r.g.response.Input...)
-	history = append(history, r.said...)
-	r.x.s.stored.put(r.id, storedResponse{body: append([]byte(nil), object...), history: string(history)})
 }
 
 // object is the response itself; usage is nil while it is in progress.
@@ -245,7 +247,11 @@ func (r *responses) object(b []byte, status string, u *spillway.Usage) []byte {
 	q := r.g.response
 	b = append(b, `{"id":"`+r.id+`","object":"response","created_at":`...)
 	b = strconv.AppendInt(b, r.x.pace.began.Unix(), 10)
-	b = append(b, `,"status":"`+status+`","background":false,"error":null,"incomplete_details":`...)
+	b = append(b, `,"status":"`+status+`","background":`...)
+	b = strconv.AppendBool(b, q.Background)
+	b = append(b, `,"error":`...)
+	b = append(b, cmp.Or(r.failure, "null")...)
+	b = append(b, `,"incomplete_details":`...)
 	if status == "incomplete" {
 		b = append(b, `{"reason":"max_output_tokens"}`...)
 	} else {
@@ -272,7 +278,13 @@ func (r *responses) object(b []byte, status string, u *spillway.Usage) []byte {
 	b = appendNullable(b, q.PreviousResponseID)
 	b = appendRaw(b, "reasoning", q.Reasoning, `{"effort":null,"summary":null}`)
 	b = append(b, `,"store":`...)
-	b = strconv.AppendBool(b, q.Store == nil || *q.Store)
+	b = strconv.AppendBool(b, q.stores())
+	if r.x.namesTier {
+		b = append(b, `,"service_tier":"`+r.x.tier+`"`...)
+	}
+	if q.conversation != "" {
+		b = append(b, `,"conversation":{"id":"`+q.conversation+`"}`...)
+	}
 	b = append(b, `,"temperature":1.0`...)
 	b = appendRaw(b, "text", q.Text, `{"format":{"type":"text"}}`)
 	b = appendRaw(b, "tool_choice", q.ToolChoice, `"auto"`)

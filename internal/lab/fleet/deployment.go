@@ -37,6 +37,10 @@ type Deployment struct {
 	// RPMWindow is the period over which RPM is evaluated, 1 s or 10 s at
 	// Azure; 0 takes 10 s.
 	RPMWindow time.Duration
+	// Quota names the pool of quota that the deployment draws on: standard
+	// deployments with the same name share one TPM and one RPM, which all of them
+	// state. "" means a quota of its own.
+	Quota string
 }
 
 // Service is the speed of a deployment's responses.

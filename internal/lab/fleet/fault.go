@@ -73,6 +73,8 @@ type Fault struct {
 	Kind FaultKind
 	// Deployment and Region select whom it strikes; "" means all.
 	Deployment, Region string
+	// ServiceTier selects requests that are served with this tier; "" means all.
+	ServiceTier string
 	// From and Until bound it, counted from the start of the fleet; an Until
 	// of 0 means no end.
 	From, Until time.Duration
@@ -94,19 +96,20 @@ type Fault struct {
 	RetryAfter time.Duration
 }
 
-// selects reports whether the fault is in force for the deployment.
-func (f *Fault) selects(d *Deployment, since time.Duration) bool {
+// selects reports whether the fault is in force for the deployment and tier.
+func (f *Fault) selects(d *Deployment, tier string, since time.Duration) bool {
 	return (f.Deployment == "" || f.Deployment == d.Name) &&
 		(f.Region == "" || f.Region == d.Region) &&
+		(f.ServiceTier == "" || f.ServiceTier == tier) &&
 		since >= f.From && (f.Until == 0 || since < f.Until)
 }
 
 // strike lets the schedule's faults change the verdict, in order, until one
 // refuses the request.
-func (s *Server) strike(now time.Time, rng *rand.Rand, v *Verdict) {
+func (s *Server) strike(now time.Time, rng *rand.Rand, tier string, v *Verdict) {
 	for i := range s.faults {
 		f := &s.faults[i]
-		if int(f.Kind) >= len(kinds) || !f.selects(&s.d, now.Sub(s.start)) {
+		if int(f.Kind) >= len(kinds) || !f.selects(&s.d, tier, now.Sub(s.start)) {
 			continue
 		}
 		if f.Probability > 0 && f.Probability < 1 && rng.Float64() >= f.Probability {

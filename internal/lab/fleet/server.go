@@ -21,8 +21,8 @@ type Server struct {
 	faults []Fault
 
 	ptu      bucket
-	tokens   window
-	requests window
+	tokens   *window // shared by the deployments of one quota
+	requests *window // shared likewise
 	prompts  decayed // input-token equivalents of prompts
 	decode   float64 // input-token equivalents per second of responses in flight
 	cache    cache
@@ -41,8 +41,8 @@ func NewServer(d Deployment, seed uint64, start time.Time) *Server {
 	s := &Server{d: d, start: start, seed: seed, own: rand.New(rand.NewPCG(seed, stat.Mix(seed)))}
 	s.seeded = rand.New(&s.source)
 	s.ptu = bucket{drain: d.drain(), full: d.drain() * d.MeterDepth.Seconds(), at: start}
-	s.tokens = window{period: time.Minute, limit: d.TPM, end: start.Add(time.Minute)}
-	s.requests = window{period: d.RPMWindow, end: start.Add(d.RPMWindow)}
+	s.tokens = &window{period: time.Minute, limit: d.TPM, end: start.Add(time.Minute)}
+	s.requests = &window{period: d.RPMWindow, end: start.Add(d.RPMWindow)}
 	if d.RPM > 0 {
 		s.requests.limit = max(1, int(float64(d.RPM)*d.RPMWindow.Minutes()))
 	}
@@ -69,14 +69,14 @@ func (s *Server) Offer(now time.Time, ask Ask) Verdict {
 	}
 	v := &s.verdict
 	*v = Verdict{Status: 200}
-	s.strike(now, rng, v)
+	s.strike(now, rng, ask.ServiceTier, v)
 	if s.d.Kind == spillway.Standard {
 		s.requests.used++ // unsuccessful requests count too
 	}
 	if v.Status != 200 {
 		v.Reason = RefusedFault
 		s.counts.Faulted++
-	} else if v.Reason, v.RetryAfter = s.refusal(now); v.Reason != Accepted {
+	} else if v.Reason, v.RetryAfter = s.refusal(now, &ask); v.Reason != Accepted {
 		v.Status = 429
 		v.RetryAfter = roundUp(v.RetryAfter, s.d.RetryRound)
 		s.counts.Refused++
@@ -139,8 +139,12 @@ func (s *Server) load() float64 {
 	return max(s.decode+s.prompts.perSecond(), 0) / s.ptu.drain // rates added and taken away may round below zero
 }
 
+// tooLargeRetry is what the service says of a request that is larger than the
+// deployment's TPM, according to several public reports: it never fits.
+const tooLargeRetry = 24 * time.Hour
+
 // refusal is the meters' response to one more request.
-func (s *Server) refusal(now time.Time) (Reason, time.Duration) {
+func (s *Server) refusal(now time.Time, ask *Ask) (Reason, time.Duration) {
 	if s.d.Kind == spillway.Provisioned {
 		if s.ptu.utilization() > 1 {
 			return RefusedCapacity, s.ptu.wait()
@@ -149,6 +153,9 @@ func (s *Server) refusal(now time.Time) (Reason, time.Duration) {
 	}
 	if s.requests.limit > 0 && s.requests.used > s.requests.limit {
 		return RefusedRequests, s.requests.reset(now)
+	}
+	if limit := s.tokens.limit; limit > 0 && ask.PromptTokens+s.reserve(ask) > limit {
+		return RefusedTokens, tooLargeRetry
 	}
 	if s.tokens.full() {
 		return RefusedTokens, s.tokens.reset(now)
@@ -174,14 +181,7 @@ func (s *Server) accept(now time.Time, rng *rand.Rand, ask *Ask, p *Plan) {
 
 // charge reserves capacity for an accepted request.
 func (s *Server) charge(ask *Ask, p *Plan) {
-	reserve := ask.MaxTokens
-	if reserve == 0 {
-		reserve = s.d.DefaultOutput
-	}
-	if ask.Prefill {
-		reserve = 0
-	}
-	reserve *= ask.Choices
+	reserve := s.reserve(ask)
 	f := flight{reserved: s.d.OutputRatio * float64(reserve)}
 	if p.OutputTokens > 0 && p.TBT > 0 {
 		f.rate = s.d.OutputRatio * float64(ask.Choices) / p.TBT.Seconds()
@@ -195,6 +195,17 @@ func (s *Server) charge(ask *Ask, p *Plan) {
 		s.tokens.used += ask.PromptTokens + reserve
 	}
 	p.ID = s.flights.add(f)
+}
+
+// reserve is how many output tokens are reserved for a request.
+func (s *Server) reserve(ask *Ask) int {
+	if ask.Prefill {
+		return 0
+	}
+	if ask.MaxTokens == 0 {
+		return s.d.DefaultOutput * ask.Choices
+	}
+	return ask.MaxTokens * ask.Choices
 }
 
 // drawLength fixes how many tokens each choice has and why it ends.

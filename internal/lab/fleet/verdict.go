@@ -20,6 +20,9 @@ type Ask struct {
 	Stream          bool // streams have no completion window
 	// Prefill says that the request has no output at all, as embeddings.
 	Prefill bool
+	// ServiceTier is the tier that the request is served with, for faults that
+	// strike one tier; "" where the model's user knows none.
+	ServiceTier string
 	// Seed fixes the request's randomness whatever came before it; 0 continues
 	// the deployment's own sequence.
 	Seed uint64

@@ -21,7 +21,7 @@ func Fleet(file *config.Fleet) (fleet.Config, error) {
 			return out, fmt.Errorf("faults[%d]: %w", i, err)
 		}
 		out.Faults = append(out.Faults, fleet.Fault{
-			Kind: kind, Deployment: f.Deployment, Region: f.Region, From: f.From, Until: f.Until,
+			Kind: kind, Deployment: f.Deployment, Region: f.Region, ServiceTier: f.ServiceTier, From: f.From, Until: f.Until,
 			Probability: f.Probability, Status: f.Status, After: f.After, AtToken: f.AtToken,
 			Factor: f.Factor, RetryAfter: f.RetryAfter,
 		})
@@ -63,7 +63,7 @@ func deployment(d config.FleetDeployment) fleet.Deployment {
 			PrefillTokensPerSecond: d.PrefillTokensPerSecond,
 		},
 		CompletionWindow: d.CompletionWindow, DefaultOutput: d.DefaultOutput, MaxOutput: d.MaxOutput,
-		OutputMedian: d.OutputMedian, OutputSigma: d.OutputSigma,
+		OutputMedian: d.OutputMedian, OutputSigma: d.OutputSigma, Quota: d.Quota,
 	}
 	if out.ChunkTokens = d.ChunkTokens; d.Chunks == "single" {
 		out.ChunkTokens = 1

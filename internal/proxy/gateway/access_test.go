@@ -81,7 +81,7 @@ func TestOperationsAllowed(t *testing.T) {
 		operations               []string
 		status                   int // 404 is the deployment's
 	}{
-		{"files", "GET", "/openai/v1/files", "", []string{"files"}, 404},
+		{"files", "GET", "/openai/v1/files", "", []string{"files"}, 200},
 		{"not chat", "POST", chatPath, chat("5", ""), []string{"files"}, 403},
 		{"not models", "GET", "/v1/models", "", []string{"files"}, 403},
 		{"everything", "POST", "/v1/messages", body, []string{"*"}, 404},
@@ -220,7 +220,7 @@ func TestHardCap(t *testing.T) {
 		{"stream with its own limit", chatPath, chat("500", `,"stream":true,"max_tokens":400`), limit},
 		{"tools", chatPath, chat("500", `,"tools":[{"type":"function","function":{"name":"f"}}],"max_completion_tokens":400`), limit},
 		{"structured", chatPath, chat("500", `,"response_format":{"type":"json_object"}`), limit},
-		{"reasoning", chatPath, chat("500", `,"reasoning_effort":"high","stream":true`), limit},
+		{"reasoning", reasoningPath, chat("500", `,"reasoning_effort":"high","stream":true`), limit},
 		{"choices", chatPath, chat("500", `,"n":3`), limit / 3 * 3},
 		{"choices of a stream", chatPath, chat("500", `,"n":4,"stream":true`), limit},
 		{"less", chatPath, chat("500", `,"n":2,"max_tokens":3`), 6},

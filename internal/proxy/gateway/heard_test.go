@@ -151,9 +151,11 @@ func TestLeastLimit(t *testing.T) {
 func TestServiceTier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, one(), nil)
-		tiers := []string{"flex", "ultrafast", "platinum", ""}
-		for _, tier := range tiers {
-			w.want(w.post(chat("1", `,"service_tier":"`+tier+`"`)), 200)
+		for _, tt := range []struct {
+			tier   string
+			status int // of the deployment, whose model has no flex tier
+		}{{"flex", 400}, {"ultrafast", 200}, {"platinum", 400}, {"", 200}} {
+			w.want(w.post(chat("1", `,"service_tier":"`+tt.tier+`"`)), tt.status)
 		}
 		w.want(w.do(http.MethodPost, "/openai/deployments/unknown/chat/completions", chat("1", `,"service_tier":"priority"`)), 404)
 		w.idle()

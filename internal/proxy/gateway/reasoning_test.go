@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
+
+// reasoningPath is chatPath with an api-version that knows reasoning.
+const reasoningPath = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2025-01-01-preview"
 
 // TestUnknownReasoningModel serves a client of a model that refuses max_tokens, where
 // the configuration does not say so.
@@ -20,8 +24,8 @@ func TestUnknownReasoningModel(t *testing.T) {
 			w.class.Budget.MaxOutputTokens = 40
 		})
 		for range 2 {
-			w.want(w.post(chat("20", "")), 200)
-			w.want(w.post(chat("20", `,"max_tokens":30`)), 200)
+			w.want(w.do(http.MethodPost, reasoningPath, chat("20", "")), 200)
+			w.want(w.do(http.MethodPost, reasoningPath, chat("20", `,"max_tokens":30`)), 200)
 		}
 		w.idle()
 		for _, r := range w.rec.records {
@@ -46,7 +50,7 @@ func TestEffortNone(t *testing.T) {
 				w := newWorld(t, []fleet.Deployment{d}, func(w *world) {
 					w.class.Budget = spillway.BudgetRule{Mode: spillway.BudgetClamp, MaxOutputTokens: 40}
 				})
-				got := w.post(chat("100", `,"reasoning_effort":"`+tt.effort+`"`))
+				got := w.do(http.MethodPost, reasoningPath, chat("100", `,"reasoning_effort":"`+tt.effort+`"`))
 				w.want(got, 200)
 				if n := w.completion(got.body).Usage.CompletionTokens; n != tt.want {
 					t.Errorf("%d tokens, want %d", n, tt.want)
