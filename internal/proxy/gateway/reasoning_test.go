@@ -9,11 +9,11 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 )
 
-// reasoningPath is chatPath with an api-version that knows reasoning.
-const reasoningPath = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2025-01-01-preview"
+// reasoningPath is chatPath with an api-version that is older than reasoning.
+const reasoningPath = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
 
-// TestUnknownReasoningModel serves a client of a model that refuses max_tokens, where
-// the configuration does not say so.
+// TestUnknownReasoningModel serves a client of a model that refuses max_tokens, and the
+// client's api-version, where the configuration does not say so.
 func TestUnknownReasoningModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployment("own")

@@ -51,6 +51,7 @@ type Attempt struct {
 	// refusedUsage and refusedStream say that the deployment refused stream_options or
 	// to stream, and that it is asked without.
 	refusedUsage, refusedStream bool
+	since                       string // the api-version that the deployment has named; "" for none
 
 	unsent       bool // no connection was found for the request
 	unreadable   bool // the response cannot be parsed

@@ -96,8 +96,10 @@ type endpoint struct {
 	// refusesUsage is set once the endpoint has refused stream_options, as old
 	// api-versions do; from then on streams are not asked for their usage.
 	refusesUsage atomic.Bool
-	unstreamed   unstreamed
-	lastError    lastError
+	// since is the first api-version that the model takes, once the endpoint has said so.
+	since      atomic.Pointer[string]
+	unstreamed unstreamed
+	lastError  lastError
 }
 
 // unstreamed are the models that refused to stream, with the time of their last

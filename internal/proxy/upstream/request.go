@@ -17,17 +17,60 @@ const patchRoom = 256
 // exchange sends the request and returns the response's headers. A deployment that
 // refuses what the gateway has added to the request is asked again without: for
 // stream_options, as old api-versions do, and for a stream that the client did not ask
-// for, as models and organizations do that may not stream.
+// for, as models and organizations do that may not stream. One that needs a newer
+// api-version, and says which, gets it.
 func (a *Attempt) exchange() (*http.Response, error) {
 	for {
 		resp, err := a.roundTrip()
 		if err == nil && resp.StatusCode == http.StatusOK {
 			a.learnRefused()
 		}
-		if err != nil || !a.withoutRefused(resp) {
+		if err != nil || !a.withoutRefused(resp) && !a.withNewerVersion(resp) {
 			return resp, err
 		}
 	}
+}
+
+// withNewerVersion reports whether the deployment has refused the request for its
+// api-version, and has named a newer one that it may be sent with. If so, it drops the
+// response. What the model needs is remembered.
+func (a *Attempt) withNewerVersion(resp *http.Response) bool {
+	t := &a.deployment.target
+	if resp.StatusCode != http.StatusBadRequest || t.Style != wire.Azure || t.APIVersion != "" || a.call.API != spillway.APIChat {
+		return false
+	}
+	if a.head == nil {
+		a.readError(resp)
+	}
+	if a.headTruncated {
+		return false
+	}
+	since, model := wire.EnabledSince(a.head.B)
+	if since <= a.since {
+		return false
+	}
+	a.since = since
+	if model {
+		a.deployment.endpoint.since.Store(&since)
+	}
+	resp.Body.Close()
+	a.releaseConn()
+	a.head.Release()
+	a.head = nil
+	return true
+}
+
+// path is what the client asked, with the api-version that it needs here.
+func (a *Attempt) path() wire.Path {
+	p := a.call.Path
+	if a.call.Ask != nil {
+		p.Since = a.call.Ask.Since
+	}
+	if learned := a.deployment.endpoint.since.Load(); learned != nil {
+		p.Since = max(p.Since, *learned)
+	}
+	p.Since = max(p.Since, a.since)
+	return p
 }
 
 // withoutRefused reports whether the deployment has refused a member that the gateway
@@ -93,7 +136,7 @@ func (a *Attempt) request(ctx context.Context) (*http.Request, error) {
 	}
 	req := &http.Request{
 		Method: c.Method,
-		URL:    d.url(c.Path, c.RawQuery),
+		URL:    d.url(a.path(), c.RawQuery),
 		Host:   d.base.Host,
 		Header: header,
 		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

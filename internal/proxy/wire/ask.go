@@ -32,6 +32,9 @@ type Ask struct {
 	// value, or "" when absent.
 	ServiceTier        string
 	PreviousResponseID string
+	// Since is the first api-version of Azure that knows all of the request's members
+	// of chat; "" when every version in use does.
+	Since string
 
 	// PromptBytes is the size of what becomes prompt tokens: messages, input,
 	// prompt, instructions, tools, without white space around values, and escapes as

@@ -56,6 +56,9 @@ func (r *reader) readKnownField(m *member) bool {
 	if !a.API.Generates() {
 		return r.value()
 	}
+	if a.API == spillway.APIChat && !m.null {
+		a.Since = max(a.Since, memberSince(string(key)))
+	}
 	switch string(key) {
 	case fieldMaxTokens, fieldMaxCompletion, fieldMaxOutput:
 		i, ok := limitIndex(a.API, string(key))

@@ -44,6 +44,7 @@ type Path struct {
 	// ResourceID is the stored response that the path names, unescaped.
 	ResourceID string
 	APIVersion string // the api-version parameter; "" when absent
+	Since      string // the first api-version that knows what the request has; "" for any
 	foundry    bool   // the path is of Foundry's model inference, whose api-versions are its own
 }
 

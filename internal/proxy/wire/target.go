@@ -86,6 +86,9 @@ func ParseTarget(style Family, endpoint, deployment, version string) (Target, er
 // credentials survive byte for byte.
 func (t Target) URL(p Path, rawQuery string) (path, query string) {
 	query = withoutOwnParams(rawQuery)
+	if t.Style == Azure && onlyV1(p.Operation) {
+		return t.Prefix + "/v1/" + p.Operation, query
+	}
 	version := t.version(p)
 	if version != "" {
 		version = apiVersion + "=" + url.QueryEscape(version)
@@ -107,7 +110,8 @@ func (t Target) ModelInBody(p Path) bool {
 }
 
 // version picks the api-version: the target's own, else the client's, raised
-// to one that knows what we send. A reasoning model does not raise the target's own.
+// to one that knows what we send. What the model or the client's members need does not
+// raise the target's own.
 func (t Target) version(p Path) string {
 	if t.Style != Azure {
 		if t.Style == AzureV1 && p.Family == AzureV1 {
@@ -122,10 +126,15 @@ func (t Target) version(p Path) string {
 	switch {
 	case strings.HasPrefix(p.Operation, "responses"):
 		floor, safe = ResponsesAPIVersion, ResponsesAPIVersion
-	case p.API == spillway.APIChat && t.Reasoning && t.APIVersion == "":
-		floor, safe = reasoningAPIVersion, reasoningAPIVersion
 	case p.API == spillway.APIChat || p.API == spillway.APICompletions:
 		floor = usageSince
+	}
+	if p.API == spillway.APIChat && t.APIVersion == "" {
+		floor = max(floor, p.Since)
+		if t.Reasoning {
+			floor = max(floor, reasoningAPIVersion)
+		}
+		safe = max(safe, floor)
 	}
 	if !isDated(version) || version < floor[:min(len(floor), len(usageSince))] {
 		return safe

@@ -82,6 +82,8 @@ func TestTargetURL(t *testing.T) {
 		{Azure, "2024-10-21", "/openai/responses/r1", "stream=true", "/openai/responses/r1?api-version=2025-03-01-preview&stream=true", true},
 		{Azure, "2025-04-01-preview", "/v1/responses", "", "/openai/responses?api-version=2025-04-01-preview", true},
 		{Azure, "", "/v1/files", "", "/openai/files?api-version=2024-10-21", true},
+		{Azure, "", "/openai/v1/conversations/conv_1/items", "limit=2", "/openai/v1/conversations/conv_1/items?limit=2", true},
+		{Azure, "2025-04-01-preview", "/v1/containers", "", "/openai/v1/containers", true},
 		{AzureV1, "", azureChat, "api-version=2024-10-21&x=1", "/openai/v1/chat/completions?x=1", true},
 		{AzureV1, "", chatV1, "api-version=preview", "/openai/v1/chat/completions?api-version=preview", true},
 		{AzureV1, "", "/models/chat/completions", "api-version=2024-05-01-preview", "/openai/v1/chat/completions", true},
