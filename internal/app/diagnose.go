@@ -81,7 +81,7 @@ func (o Diagnosis) diagnose(ctx context.Context, all Observations, known rules.C
 	}
 	if utilization != nil {
 		for u := range utilization {
-			c.Utilization(u.Deployment, u.Time, u.Ratio)
+			c.Utilization(u.Deployment, u.Time, u.Ratio, u.Most)
 		}
 	}
 	from, to := c.Span(replay.MaxTries)

@@ -142,7 +142,8 @@ func (p *piece) limited() bool {
 type Utilization struct {
 	Deployment string
 	Time       time.Time
-	Ratio      float64 // 1 is all
+	Ratio      float64 // mean of the interval; 1 is all
+	Most       float64 // its highest value; the mean where that is unknown
 }
 
 // Utilization yields what the metrics say, with from ≤ time < to; zero is no
@@ -155,7 +156,7 @@ func (im *Import) Utilization(from, to time.Time) iter.Seq[Utilization] {
 			if name == "" || !from.IsZero() && at.Before(from) || !to.IsZero() && !at.Before(to) {
 				continue
 			}
-			if !yield(Utilization{name, at, s.ratio}) {
+			if !yield(Utilization{name, at, s.ratio, s.most}) {
 				return
 			}
 		}

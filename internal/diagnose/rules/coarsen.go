@@ -72,7 +72,10 @@ func (c *cell) join(o *cell, second bool) {
 	c.tokens += o.tokens
 	c.reserved += o.reserved
 	c.excess += o.excess
+	c.admitted += o.admitted
+	c.asked += o.asked
 	c.out += o.out
+	c.took.join(o.took)
 	c.pace.join(o.pace)
 	c.first.join(o.first)
 	c.prompt.join(&o.prompt)
@@ -85,6 +88,7 @@ func (c *cell) join(o *cell, second bool) {
 	c.late += o.late
 	c.lateShort += o.lateShort
 	c.lateSilent += o.lateSilent
+	c.left += o.left
 	shift := 0
 	if second {
 		shift = parts / 2

@@ -57,6 +57,14 @@ func causes() map[diagnose.Code]func(f *feed) {
 	}
 }
 
+// known is what is known besides the traffic of a cause.
+func known(code diagnose.Code) Config {
+	if code != diagnose.QuotaFragmentation {
+		return Config{}
+	}
+	return Config{Deployments: []spillway.Deployment{{Name: "std-b", Model: "gpt-4o-mini", Region: "westus", TPM: 100_000}}}
+}
+
 // Each cause has a finding of its own, in JSON as testdata has it.
 func TestGolden(t *testing.T) {
 	all := causes()
@@ -67,7 +75,7 @@ func TestGolden(t *testing.T) {
 			}
 			var f feed
 			all[code](&f)
-			d := f.diagnose(Config{})
+			d := f.diagnose(known(code))
 			if len(d.Findings) != 1 || d.Findings[0].Code != code {
 				t.Fatalf("found %q", found(&d))
 			}
@@ -105,7 +113,7 @@ func TestHealthyAfter(t *testing.T) {
 				var f feed
 				traffic(&f)
 				f.minutes(40, 40+minutes, 30, by("calm"), pool("calm"), region("northeurope"), model("gpt-4o"))
-				d := f.diagnose(Config{})
+				d := f.diagnose(known(code))
 				for _, x := range d.Findings {
 					switch {
 					case x.Code != code:
@@ -136,7 +144,7 @@ func TestParts(t *testing.T) {
 				}
 			}
 			for _, half := range []feed{left, right} {
-				d := half.diagnose(Config{})
+				d := half.diagnose(known(code))
 				for _, x := range d.Findings {
 					consequence := code == diagnose.NoisyTenant && x.Code == diagnose.PTUSaturation // without the calm before, the rush is the usual
 					if x.Code != code && !consequence {

@@ -40,6 +40,12 @@ func TestSlowDecode(t *testing.T) {
 			f.minutes(18, 20, 90, pace(40))
 		}, "slow_decode std"},
 		{"below every contract throughout", Config{}, func(f *feed) { f.minutes(0, 20, 30, pace(70)) }, "slow_decode std"},
+		{"a little below every contract", Config{}, func(f *feed) { f.minutes(0, 20, 30, pace(50)) }, "slow_decode std"},
+		{"just within it", Config{}, func(f *feed) { f.minutes(0, 20, 30, pace(43)) }, ""},
+		{"few responses in each minute", Config{}, func(f *feed) {
+			f.minutes(0, 60, 3)
+			f.minutes(60, 90, 3, pace(30))
+		}, "slow_decode std"},
 		{"slower than another of its kind", Config{}, func(f *feed) {
 			f.minutes(0, 20, 30, pace(25))
 			f.minutes(0, 20, 30, by("std-b"))
