@@ -14,12 +14,17 @@ import (
 type Rates struct {
 	Timeout       float64 `json:"rate_408"`
 	Cut           float64 `json:"rate_cut"` // valid responses, cut at the deadline
+	Gone          float64 `json:"rate_499"` // clients that left
 	Refused       float64 `json:"rate_429"`
 	Truncated     float64 `json:"truncated"` // by a budget
 	Failed        float64 `json:"failed_calls"`
 	TokensPerCall float64 `json:"tokens_per_call"`
 	Generated     float64 `json:"generated_per_call"`
 }
+
+// OutOfTime is the share of tries that had no whole response when the time of the
+// service, the gateway or the client was over.
+func (r *Rates) OutOfTime() float64 { return r.Timeout + r.Cut + r.Gone }
 
 // Effect compares a replay of the traffic as it is served now with one under
 // the remedy.
@@ -39,6 +44,9 @@ func NewEffect(remedy *Remedy, calls int, now, then Rates) *Effect {
 	e.Text += fmt.Sprintf("408 %s → %s, 429 %s → %s", numeral.Percent(now.Timeout), numeral.Percent(then.Timeout), numeral.Percent(now.Refused), numeral.Percent(then.Refused))
 	if then.Cut >= 0.0001 || now.Cut >= 0.0001 {
 		e.Text += fmt.Sprintf(", cut at the deadline %s → %s", numeral.Percent(now.Cut), numeral.Percent(then.Cut))
+	}
+	if then.Gone >= 0.0001 || now.Gone >= 0.0001 {
+		e.Text += fmt.Sprintf(", clients that leave %s → %s", numeral.Percent(now.Gone), numeral.Percent(then.Gone))
 	}
 	if then.Truncated > 0 || now.Truncated > 0 {
 		e.Text += ", " + numeral.Percent(then.Truncated) + " truncated"
@@ -79,6 +87,6 @@ func NewReplay(from, to time.Time, calls int, observed, replayed Rates) *Replay 
 	near := func(a, b float64) bool { return math.Abs(a-b) <= max(replayNear, replayFactor*a) }
 	return &Replay{
 		From: from, To: to, Calls: calls, Observed: observed, Replayed: replayed,
-		Reproduced: near(observed.Timeout+observed.Cut, replayed.Timeout+replayed.Cut) && near(observed.Refused, replayed.Refused),
+		Reproduced: near(observed.OutOfTime(), replayed.OutOfTime()) && near(observed.Refused, replayed.Refused),
 	}
 }

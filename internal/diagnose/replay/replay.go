@@ -36,7 +36,7 @@ type Options struct {
 // no call or no deployment is known, and no effect where the replay does not
 // reproduce the observed rates.
 func Predict(d *diagnose.Diagnosis, o Options, observations iter.Seq2[*diagnose.Observation, error]) error {
-	t := newTraffic(o.From, o.Profiles)
+	t := newTraffic(&o)
 	for x, err := range observations {
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func Predict(d *diagnose.Diagnosis, o Options, observations iter.Seq2[*diagnose.
 		if err != nil {
 			return nil
 		}
-		next, calls := apply(&f.Remedy, base, t.calls)
+		next, calls := o.apply(&f.Remedy, base, t.calls)
 		var then diagnose.Rates
 		if then, err = o.serve(next, calls); err != nil {
 			return nil
@@ -85,7 +85,7 @@ func (o *Options) serve(cfg whatif.Config, calls []workload.Call) (diagnose.Rate
 }
 
 // tally counts how tries ended.
-type tally struct{ tries, calls, timeout, cut, refused, truncated, failed, tokens, generated int }
+type tally struct{ tries, calls, timeout, cut, gone, refused, truncated, failed, tokens, generated int }
 
 // add counts a try whose client got tokens; first says that it began a call.
 func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
@@ -100,10 +100,12 @@ func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
 	case spillway.OutcomeTruncatedDeadline:
 		t.cut++
 	}
-	switch status {
-	case 408:
+	switch {
+	case outcome == spillway.OutcomeClientGone:
+		t.gone++
+	case status == 408:
 		t.timeout++
-	case 429:
+	case status == 429:
 		t.refused++
 	}
 	if status != 200 {
@@ -115,7 +117,7 @@ func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
 func (t *tally) rates() diagnose.Rates {
 	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
 	return diagnose.Rates{
-		Timeout: share(t.timeout, t.tries), Cut: share(t.cut, t.tries), Refused: share(t.refused, t.tries),
+		Timeout: share(t.timeout, t.tries), Cut: share(t.cut, t.tries), Gone: share(t.gone, t.tries), Refused: share(t.refused, t.tries),
 		Truncated: share(t.truncated, t.tries), Failed: share(t.failed, t.calls),
 		TokensPerCall: share(t.tokens, t.calls), Generated: share(t.generated, t.calls),
 	}

@@ -43,7 +43,7 @@ func profile() diagnose.Profile {
 }
 
 func gather(profiles []diagnose.Profile, all ...*diagnose.Observation) *traffic {
-	t := newTraffic(noon, profiles)
+	t := newTraffic(&Options{From: noon, Profiles: profiles})
 	for _, o := range all {
 		t.add(o)
 	}
@@ -143,10 +143,12 @@ func TestLength(t *testing.T) {
 		{"complete", profile(), nil, answered(at), 100},
 		// A minute at 10 ms is 5,960 tokens.
 		{"late, beyond what was written", profile(), earlier(100, 7000, 9000), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 16384 }), 7000},
-		{"late, no recent one is so long", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 16384 }), 16384},
-		{"late, without a limit", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 0 }), 5960},
+		{"late, no recent one is so long", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 16384 }), 7279},
+		{"late, a limit that just does not fit", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 6500 }), 6500},
+		{"late, without a limit", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 0 }), 7279},
+		{"its client left", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens, o.Outcome = 0, spillway.OutcomeClientGone }), 7279},
 		{"late after a wait", profile(), earlier(100, 5500), with(timedOut(at, 50), func(o *diagnose.Observation) { o.Queue, o.AskTokens = 10*time.Second, 16384 }), 5500},
-		{"late, more was seen than the pace says", profile(), nil, with(timedOut(at, 8000), func(o *diagnose.Observation) { o.AskTokens = 0 }), 8000},
+		{"late, more was seen than the pace says", profile(), nil, with(timedOut(at, 8000), func(o *diagnose.Observation) { o.AskTokens = 0 }), 9771},
 		{"late, at an unknown pace", slow, nil, timedOut(at, 0), 500},
 		{"late, without an attempt", profile(), nil, with(timedOut(at, 0), func(o *diagnose.Observation) { o.Attempts = nil }), 500},
 		{"refused, as a recent one", profile(), earlier(120), with(answered(at), func(o *diagnose.Observation) {
@@ -159,7 +161,7 @@ func TestLength(t *testing.T) {
 			o.Outcome, o.CompletionTokens, o.Attempts[0].Tokens = spillway.OutcomePartial, 0, 60
 		}), 60},
 	} {
-		tr := newTraffic(noon, []diagnose.Profile{tc.profile})
+		tr := newTraffic(&Options{From: noon, Profiles: []diagnose.Profile{tc.profile}})
 		for _, o := range tc.before {
 			tr.add(o)
 		}

@@ -119,7 +119,7 @@ func (f *facts) saturated(d *deployment, cells []*cell, met, worked float64) {
 		Remedy: diagnose.Remedy{
 			Text:   text,
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]], spill: {at: 0.97}}",
-			Spill:  true,
+			Spill:  true, Deployment: d.name,
 		},
 	}, scope{cells: cells, at: []*deployment{d}})
 }
@@ -161,7 +161,7 @@ func (f *facts) overReserved(d *deployment, cells []*cell, r reservation) {
 		Affected: share(f.clientsRefused(d, r.met), f.total.Tries), Evidence: evidence,
 		Remedy: diagnose.Remedy{
 			Text:      "reserve the output length that callers are known to need, instead of their token limit",
-			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # responses need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
+			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true, budget: {mode: window}}  # responses need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
 			RightSize: true,
 		},
 	}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted}})

@@ -149,7 +149,7 @@ func (f *facts) slowIn(d *deployment, r reference) {
 		Remedy: diagnose.Remedy{
 			Text:   "send requests with little time left to a second tier, and limit output by measured budgets",
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
-			Spill:  d.tier == 0 && len(f.all) == 1,
+			Spill:  d.tier == 0 && len(f.all) == 1, Deployment: d.name,
 		},
 	}, scope{cells: slow, at: []*deployment{d}})
 }

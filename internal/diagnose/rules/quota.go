@@ -129,7 +129,8 @@ func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota strin
 		},
 		Remedy: diagnose.Remedy{
 			Text:   "raise the quota, or add a deployment in another region",
-			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + ", standard-elsewhere]]}", Spill: true,
+			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
+			Spill:  true, Deployment: d.name,
 		},
 	}, scope{cells: cells, at: []*deployment{d}})
 }
