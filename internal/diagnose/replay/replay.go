@@ -115,10 +115,11 @@ func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
 
 // rates are shares of the tries, and failures and tokens per call.
 func (t *tally) rates() diagnose.Rates {
+	retries := t.tries - t.calls // each follows a try of the same call that failed
 	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
 	return diagnose.Rates{
 		Timeout: share(t.timeout, t.tries), Cut: share(t.cut, t.tries), Gone: share(t.gone, t.tries), Refused: share(t.refused, t.tries),
-		Truncated: share(t.truncated, t.tries), Failed: share(t.failed, t.calls),
+		Truncated: share(t.truncated, t.tries), Failed: share(max(t.failed-retries, 0), t.calls),
 		TokensPerCall: share(t.tokens, t.calls), Generated: share(t.generated, t.calls),
 	}
 }

@@ -239,7 +239,7 @@ func TestTally(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	r := got.rates()
-	if r.Timeout != 0.125 || r.Cut != 0.125 || r.Refused != 0.25 || r.Truncated != 0.125 || r.TokensPerCall != 40 || r.Generated != 0 {
+	if r.Timeout != 0.125 || r.Cut != 0.125 || r.Refused != 0.25 || r.Truncated != 0.125 || r.TokensPerCall != 40 || r.Generated != 0 || r.Failed != 0.2 {
 		t.Errorf("rates %+v", r)
 	}
 	if r := (&tally{}).rates(); r != (diagnose.Rates{}) {
