@@ -66,7 +66,7 @@ func (im *Import) observe(p *piece, o *diagnose.Observation, attempts []spillway
 	count := func(f fact) int { return int(max(p.get(f), 0)) }
 	*o = diagnose.Observation{
 		Time: time.UnixMicro(p.get(factTime)).UTC(), Model: cmp.Or(im.names.name(p.get(factModel)), at.model), Caller: im.names.name(p.get(factCaller)),
-		Pool: im.names.name(p.get(factPool)), Stream: p.get(factStream) == 1, Status: count(factStatus), Retry: count(factRetry),
+		Pool: im.names.name(p.get(factPool)), Stream: p.get(factStream) == 1, Status: count(factStatus), Retry: int(p.get(factRetry)),
 		AskTokens: int(p.get(factAsk)), PromptTokens: count(factPrompt), CachedTokens: int(p.get(factCached)), CompletionTokens: count(factCompletion),
 		ClientTimeout: span(factTimeout), TTFT: span(factFirst), E2E: span(factTook),
 	}

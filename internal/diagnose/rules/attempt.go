@@ -21,7 +21,7 @@ func (c *Collector) attempt(o *diagnose.Observation, a *spillway.Attempt, d *dep
 	p := &at.parts[c.part(sent)]
 	at.tries++
 	p.tries++
-	if o.Retry == 0 && i == 0 {
+	if o.Retry <= 0 && i == 0 {
 		p.first++
 	}
 	c.utilization(a, at)

@@ -45,6 +45,13 @@ func TestStandardQuota(t *testing.T) {
 				}
 			})
 		}, "quota_exhausted std"},
+		{"bursts, in logs that do not count retries", Config{}, func(f *feed) {
+			f.tenths(0, 10, 20, [parts]int{50, 40, 2, 2, 2, 2}, retried(-1))
+		}, "rpm_bursts std"},
+		{"the minute is full, in logs that do not count retries", Config{}, func(f *feed) { f.tenths(0, 10, 20, full, retried(-1)) }, "quota_exhausted std"},
+		{"most of the minute is full, in logs that do not count retries", Config{}, func(f *feed) {
+			f.tenths(0, 10, 20, [parts]int{40, 40, 40, 40, 2, 2}, retried(-1))
+		}, "quota_exhausted std"},
 		{"tokens, as configured", quota(20_000, 0), func(f *feed) { f.minutes(0, 20, 50, nth(4, refused())) }, "quota_exhausted std"},
 		{"reserved tokens, as configured", quota(100_000, 0), func(f *feed) {
 			f.minutes(0, 20, 50, answer(300, 100, 4096), nth(4, refused()))
