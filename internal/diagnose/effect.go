@@ -16,7 +16,7 @@ type Rates struct {
 	Cut           float64 `json:"rate_cut"` // valid responses, cut at the deadline
 	Gone          float64 `json:"rate_499"` // clients that left
 	Refused       float64 `json:"rate_429"`
-	Truncated     float64 `json:"truncated"` // by a budget
+	Truncated     float64 `json:"truncated"`    // by a budget
 	Failed        float64 `json:"failed_calls"` // share of calls whose last try failed
 	TokensPerCall float64 `json:"tokens_per_call"`
 	Generated     float64 `json:"generated_per_call"`

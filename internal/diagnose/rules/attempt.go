@@ -119,6 +119,7 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 	if o.CachedTokens >= 0 && o.PromptTokens >= longPrompt {
 		at.cached += float64(o.CachedTokens)
 		at.cachable += float64(o.PromptTokens)
+		at.longPrompts++
 	}
 }
 
@@ -141,6 +142,9 @@ func (c *Collector) speed(o *diagnose.Observation, a *spillway.Attempt, d *deplo
 		d.ttft.add(millis(first))
 		at.first.add(millis(first))
 		at.prompt.add(float64(o.PromptTokens-max(o.CachedTokens, 0)), millis(first))
+	}
+	if first <= 0 && o.PromptTokens > 0 && o.CompletionTokens > 0 {
+		at.whole.add(float64(o.PromptTokens-max(o.CachedTokens, 0)), float64(o.CompletionTokens), millis(took))
 	}
 	switch n := o.CompletionTokens; {
 	case o.TBT > 0 && n >= 8:

@@ -29,11 +29,13 @@ type cell struct {
 	first  logMean // ms to the first token
 	prompt line    // ms to the first token on tokens of prompt not cached
 	length line    // ms of the whole on tokens of output
+	whole  plane   // ms of the whole on tokens of prompt not cached and of output, where the first token's time is unknown
 
 	util             float64 // sum
 	utilN            float64
 	utilMax          float64 // of the highest values within the samples' times
 	cached, cachable float64 // prompt tokens of prompts of 1,024 and more
+	longPrompts      float64 // number of those prompts
 
 	// What ran out of time, but for waiting: with a long window and a short
 	// one, or silent. Left are those whose client left after shortWindow or more.

@@ -35,6 +35,7 @@ func (c *Collector) coarsen() {
 			}
 			at.requests += v.requests
 			at.work += v.work
+			at.done += v.done
 			at.met += v.met
 		}
 	}
@@ -80,11 +81,13 @@ func (c *cell) join(o *cell, second bool) {
 	c.first.join(o.first)
 	c.prompt.join(&o.prompt)
 	c.length.join(&o.length)
+	c.whole.join(&o.whole)
 	c.util += o.util
 	c.utilN += o.utilN
 	c.utilMax = max(c.utilMax, o.utilMax)
 	c.cached += o.cached
 	c.cachable += o.cachable
+	c.longPrompts += o.longPrompts
 	c.late += o.late
 	c.lateShort += o.lateShort
 	c.lateSilent += o.lateSilent
