@@ -21,7 +21,9 @@ const (
 	decodeLimit     = 45.0 // ms: 22 tokens per second, below every contract
 	decodeStretches = 2
 	decodeLeast     = 2 * decodePoints
-	steadyFactor    = 1.4 // between the fastest stretch and the slowest
+	steadyFactor    = 1.4 // between the fastest stretch and the slowest, of those below
+	steadyParts     = 10
+	steadyPoints    = 30
 )
 
 // stretch is buckets that follow one another and have enough responses together to
@@ -31,15 +33,16 @@ type stretch struct {
 	pace  logMean
 }
 
-// stretches divides the deployment's time. Buckets at the end that are too few to
-// be a stretch belong to the last one.
-func (d *deployment) stretches() []stretch {
+// stretches divides the deployment's time into parts with at least so many
+// responses. Buckets at the end that are too few to be a stretch belong to the last
+// one.
+func (d *deployment) stretches(least float64) []stretch {
 	var all []stretch
 	var now stretch
 	for _, c := range d.cells {
 		now.cells = append(now.cells, c)
 		now.pace.join(c.pace)
-		if now.pace.n >= decodePoints {
+		if now.pace.n >= least {
 			all = append(all, now)
 			now = stretch{}
 		}
@@ -101,7 +104,7 @@ func (f *facts) slowest(d *deployment) float64 {
 
 func lowerQuartile(d *deployment) float64 {
 	var means []float64
-	for _, s := range d.stretches() {
+	for _, s := range d.stretches(decodePoints) {
 		means = append(means, s.pace.value())
 	}
 	if len(means) == 0 {
@@ -114,7 +117,7 @@ func lowerQuartile(d *deployment) float64 {
 func (f *facts) slowIn(d *deployment, r reference) {
 	var slow, usual []*cell
 	n := 0
-	for _, s := range d.stretches() {
+	for _, s := range d.stretches(decodePoints) {
 		if s.pace.value() < r.slow {
 			usual = append(usual, s.cells...)
 			continue

@@ -49,6 +49,11 @@ func (c *Collector) Diagnose() diagnose.Diagnosis {
 	out.Findings = append(out.Findings, rank(f.findings)...)
 	out.Healthy = len(out.Findings) == 0 && c.total.Tries >= diagnose.MinTries && out.Failed < diagnose.Unexplained
 	out.Charts = f.charts()
+	for i := range out.Findings {
+		if r := &out.Findings[i].Remedy; r.CapTokens > 0 && out.Charts != nil {
+			out.Charts.WindowSeconds, out.Charts.BudgetTokens = float64(r.WindowS), r.CapTokens
+		}
+	}
 	return out
 }
 

@@ -239,3 +239,21 @@ func TestHeatmap(t *testing.T) {
 		t.Error("what has no length or no duration is drawn")
 	}
 }
+
+// What ran out of time unseen is drawn at what is written in that time, and with what
+// fits it.
+func TestInferredLength(t *testing.T) {
+	var f feed
+	f.minutes(0, 20, 50, nth(50, late(time.Minute, 0)))
+	d := f.diagnose(Config{Direct: true})
+	if found(&d) != "oversized_requests std" {
+		t.Fatalf("found %q", found(&d))
+	}
+	c, tokens := d.Charts, float64(60_000-400)/10
+	if n := c.Late[heatRow(60)][heatColumn(tokens)]; n != 20 {
+		t.Errorf("%d are drawn at %v tokens, want 20", n, tokens)
+	}
+	if c.WindowSeconds != 60 || c.BudgetTokens != d.Findings[0].Remedy.CapTokens {
+		t.Errorf("a window of %v s, a budget of %d", c.WindowSeconds, c.BudgetTokens)
+	}
+}

@@ -100,7 +100,7 @@ func oversized(f *facts) {
 		RuledOut: append(f.notCapacity(worst, cellLate, "running out of time"), f.notDecode(worst)...),
 		Remedy: diagnose.Remedy{
 			Text:      fmt.Sprintf("limit responses to what fits (%s tokens), and stream longer ones", numeral.Whole(float64(fits))),
-			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: %ds, budget: {mode: clamp, max_output_tokens: %d}}  # quantile: 0.99 instead follows the measured speed", f.className(lateTries), int(window+0.5), fits),
+			Config:    fmt.Sprintf("classes:\n  # quantile: 0.99 in place of the number follows the measured speed\n  - {name: %s, window: %ds, budget: {mode: clamp, max_output_tokens: %d}}", f.className(lateTries), int(window+0.5), fits),
 			CapTokens: fits, WindowS: int(window + 0.5),
 		},
 	}, scope{cells: between(late.cells), at: []*deployment{worst}})

@@ -63,7 +63,8 @@ func pressureOf(d *deployment) (met, all float64) {
 
 // notDecode rules slow decoding out where the pace is known and was steady.
 func (f *facts) notDecode(d *deployment) []diagnose.RuledOut {
-	all := d.stretches()
+	s := d.sum(anyCell)
+	all := d.stretches(max(steadyPoints, s.pace.n/steadyParts))
 	if len(all) < 2 {
 		return nil
 	}
@@ -71,7 +72,6 @@ func (f *facts) notDecode(d *deployment) []diagnose.RuledOut {
 	if high > steadyFactor*low {
 		return nil
 	}
-	s := d.sum(anyCell)
 	return []diagnose.RuledOut{ruledOut(diagnose.SlowDecode, "not decoding speed: "+numeral.Decimals(s.pace.value(), 1)+" ms between tokens, steady: "+
 		numeral.Decimals(low, 1)+" to "+numeral.Decimals(high, 1)+" ms over time")}
 }
