@@ -47,27 +47,62 @@ func Predict(d *diagnose.Diagnosis, o Options, observations iter.Seq2[*diagnose.
 	if len(t.calls) == 0 || len(o.Profiles) == 0 {
 		return nil
 	}
-	base := o.simulation(t)
-	now, err := o.serve(base, t.calls)
-	if err != nil {
+	all, err := o.reproduce(d, t)
+	if err != nil || len(all) == 0 {
 		return err
 	}
-	d.Replay = diagnose.NewReplay(o.From, o.To, len(t.calls), t.observed.rates(), now)
-	if !d.Replay.Reproduced {
-		return nil
-	}
 	d.Predict(func(f *diagnose.Finding) *diagnose.Effect {
+		outcomes := make([]diagnose.Outcome, len(all))
+		for i := range all {
+			if err != nil {
+				return nil
+			}
+			next, calls := o.apply(&f.Remedy, all[i].cfg, all[i].calls)
+			outcomes[i].Now = all[i].now
+			outcomes[i].Then, err = o.serve(next, calls)
+		}
 		if err != nil {
 			return nil
 		}
-		next, calls := o.apply(&f.Remedy, base, t.calls)
-		var then diagnose.Rates
-		if then, err = o.serve(next, calls); err != nil {
-			return nil
-		}
-		return diagnose.NewEffect(&f.Remedy, len(t.calls), now, then)
+		return diagnose.NewEffect(&f.Remedy, len(t.calls), outcomes)
 	})
 	return err
+}
+
+// way is one way that the traffic may have gone, and what it came to.
+type way struct {
+	cfg   whatif.Config
+	calls []workload.Call
+	now   diagnose.Rates
+}
+
+// beyondFactors are how much longer than sure to run out of time responses were that
+// nobody saw the end of. Each is replayed with random numbers of its own.
+func beyondFactors() []float64 { return []float64{1, 1.5, 3} }
+
+// reproduce replays the traffic in several ways and returns those that come to what
+// was observed, the first of which is in d: none if that one does not.
+func (o *Options) reproduce(d *diagnose.Diagnosis, t *traffic) ([]way, error) {
+	var all []way
+	for i, factor := range beyondFactors() {
+		w := way{cfg: o.simulation(t), calls: t.with(factor)}
+		w.cfg.Seed, w.cfg.Fleet.Seed = w.cfg.Seed+uint64(i), w.cfg.Fleet.Seed+uint64(i)
+		var err error
+		if w.now, err = o.serve(w.cfg, w.calls); err != nil {
+			return nil, err
+		}
+		r := diagnose.NewReplay(o.From, o.To, len(w.calls), t.observed.rates(), w.now)
+		if i == 0 {
+			d.Replay = r
+		}
+		switch {
+		case r.Reproduced:
+			all = append(all, w)
+		case i == 0:
+			return nil, nil
+		}
+	}
+	return all, nil
 }
 
 // serve runs the simulation once and returns how its tries ended.

@@ -108,11 +108,31 @@ func TestCallsSorted(t *testing.T) {
 		all = append(all, answered(noon.Add(time.Duration(s)*time.Second)))
 	}
 	var got []time.Duration
-	for _, c := range gather(nil, all...).calls {
+	for _, c := range gather(nil, all...).with(1) {
 		got = append(got, c.At/time.Second)
 	}
 	if !slices.Equal(got, []time.Duration{1, 3, 3, 5, 9}) {
 		t.Errorf("calls at %v", got)
+	}
+}
+
+// Lengths that are guessed are longer by a factor, within their limits; those that are
+// known are not.
+func TestGuessedLengths(t *testing.T) {
+	late := func(ask int) *diagnose.Observation {
+		o := timedOut(noon, 50)
+		o.AskTokens = ask
+		return o
+	}
+	tr := gather([]diagnose.Profile{profile()}, answered(noon), late(0), late(10_000))
+	first := tr.with(1)
+	for i, want := range []int{first[0].OutputTokens, 3 * first[1].OutputTokens, 10_000} {
+		if got := tr.with(3)[i].OutputTokens; got != want {
+			t.Errorf("call %d: %d tokens, want %d", i, got, want)
+		}
+	}
+	if again := tr.with(1); !slices.EqualFunc(again, first, func(a, b workload.Call) bool { return a.OutputTokens == b.OutputTokens }) {
+		t.Error("the calls were changed")
 	}
 }
 
@@ -165,7 +185,7 @@ func TestLength(t *testing.T) {
 		for _, o := range tc.before {
 			tr.add(o)
 		}
-		if got := tr.length(tc.o); got != tc.want {
+		if got, _ := tr.length(tc.o); got != tc.want {
 			t.Errorf("%s: %d tokens, want %d", tc.name, got, tc.want)
 		}
 	}
