@@ -81,7 +81,7 @@ func (o Diagnosis) diagnose(ctx context.Context, all Observations, known rules.C
 	}
 	if utilization != nil {
 		for u := range utilization {
-			c.Utilization(u.Deployment, u.Time, u.Ratio)
+			c.Utilization(u.Deployment, u.Time, u.Ratio, u.Most)
 		}
 	}
 	from, to := c.Span(replay.MaxTries)
@@ -145,22 +145,29 @@ func (o Diagnosis) endpoints() []imports.Known {
 	return all
 }
 
-// StoreObservations opens the observations of a record store.
-func StoreObservations(dir string) (Observations, error) {
-	s, err := store.Open(dir)
-	if err != nil {
-		return nil, err
+// StoreObservations opens the observations of record stores, which replicas of a
+// gateway have one each of. They come store by store.
+func StoreObservations(dirs ...string) (Observations, error) {
+	var all []*store.Store
+	for _, dir := range dirs {
+		s, err := store.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
 	}
 	return func(from, to time.Time) iter.Seq2[*diagnose.Observation, error] {
 		return func(yield func(*diagnose.Observation, error) bool) {
-			for r, err := range s.Records(store.Query{From: from, To: to, Columns: diagnose.RecordColumns()}) {
-				if err != nil {
-					yield(nil, fmt.Errorf("reading the store: %w", err))
-					return
-				}
-				x := diagnose.FromRecord(r)
-				if !yield(&x, nil) {
-					return
+			for i, s := range all {
+				for r, err := range s.Records(store.Query{From: from, To: to, Columns: diagnose.RecordColumns()}) {
+					if err != nil {
+						yield(nil, fmt.Errorf("reading the store %s: %w", dirs[i], err))
+						return
+					}
+					x := diagnose.FromRecord(r)
+					if !yield(&x, nil) {
+						return
+					}
 				}
 			}
 		}

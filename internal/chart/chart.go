@@ -40,7 +40,8 @@ const (
 	Line Mark = iota
 	// Area is a Line with what is below it filled.
 	Area
-	// Bars run from zero: in rows to X, else to Y from X to X1.
+	// Bars run from zero: in rows to X, else to Y from X to X1, then pale where they
+	// have a Size.
 	Bars
 	// Dots are points of their own, in a shape that goes with the color.
 	Dots
@@ -62,7 +63,7 @@ type Series struct {
 type Point struct {
 	X, Y   float64
 	X1, Y1 float64 // the ends of a bar or cell
-	Size   float64 // 0–1, of a bubble's area or a cell's darkness
+	Size   float64 // 0–1, of a bubble's area, or the darkness of a cell or a bar
 	Label  string  // written beside the point
 	Hint   string  // shown under a pointer
 }

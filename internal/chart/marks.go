@@ -132,7 +132,8 @@ func (f *frame) boxes(p *picture, s *Series, spans []span, rows bool) {
 			p.text(b.right+6, y+4, "value", q.Label)
 		case s.Mark == Bars:
 			b.right = max(b.right-0.5, b.left+0.5)
-		default:
+		}
+		if s.Mark == Cells || q.Size > 0 {
 			p.rect(b, class+" depth"+strconv.Itoa(min(1+int(4*q.Size), 4)), q.Hint)
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/app"
@@ -16,7 +17,7 @@ import (
 type diagnoseCommand struct {
 	Import   []string `sep:"none" placeholder:"FILE" help:"Exported Azure logs instead of a store: ApiManagementGatewayLogs and -LlmLog, AzureDiagnostics, Azure Monitor metrics."`
 	Files    []string `arg:"" optional:"" name:"file" help:"More files for --import."`
-	Store    string   `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. Default: the store in --config."`
+	Store    []string `sep:"none" type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not; once for each replica. Default: the store in --config."`
 	Config   string   `short:"c" type:"path" placeholder:"FILE" help:"Gateway configuration, with the capacity of deployments and the policy."`
 	From     string   `placeholder:"TIME" help:"Only requests since this time: 2026-11-22T10:00:00Z, or a duration before now such as 6h."`
 	To       string   `placeholder:"TIME" help:"Only requests before this time."`
@@ -69,22 +70,25 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 	if how.To, err = instant("--to", c.To); err != nil {
 		return nil, err
 	}
-	dir := c.Store
+	dirs := c.Store
 	if c.Config != "" {
 		if how.Config, err = loadToRead(c.Config); err != nil {
 			return nil, err
 		}
-		if dir == "" {
-			dir = how.Config.Store.Dir
+		if dir := how.Config.Store.Dir; len(dirs) == 0 && dir != "" {
+			dirs = []string{dir}
 		}
 	}
 	if len(c.Import)+len(c.Files) > 0 {
 		return c.imported(w, how)
 	}
-	if dir == "" {
+	if err := distinct(dirs); err != nil {
+		return nil, err
+	}
+	if len(dirs) == 0 {
 		return nil, errors.New("no records given: set --store DIR, --config FILE with a store, or --import FILE... with Azure's logs")
 	}
-	all, err := app.StoreObservations(dir)
+	all, err := app.StoreObservations(dirs...)
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +97,27 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 		return nil, err
 	}
 	if d.Tries == 0 {
-		return nil, noRequests(dir)
+		return nil, noRequests(dirs[0])
 	}
 	return &d, nil
+}
+
+// distinct refuses a store that is named twice, whose requests would count twice.
+func distinct(dirs []string) error {
+	var seen []os.FileInfo
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return nil //nolint:nilerr // opening the store says what is wrong
+		}
+		for i, other := range seen {
+			if os.SameFile(info, other) {
+				return fmt.Errorf("--store %s and --store %s are the same directory", dirs[i], dir)
+			}
+		}
+		seen = append(seen, info)
+	}
+	return nil
 }
 
 // instant reads a time, or a duration before now; "" is the zero time.

@@ -13,7 +13,7 @@ func (c *diagnoseCommand) imported(w *world, how app.Diagnosis) (*diagnose.Diagn
 	switch {
 	case len(c.Import) == 0:
 		return nil, fmt.Errorf("unexpected argument %s: put --import before the files", c.Files[0])
-	case c.Store != "":
+	case len(c.Store) > 0:
 		return nil, errors.New("--import and --store exclude each other")
 	}
 	p := newProgress(w.stderr, "reading")

@@ -10,8 +10,13 @@ type Charts struct {
 	Intervals int
 	Outcomes  []Outcomes // of the intervals with traffic, in order
 	// Complete and Late count responses by their output tokens and duration, Late
-	// those that ran out of time.
+	// those that ran out of time: where their tokens are not known, by what is
+	// written in that time at the usual pace.
 	Complete, Late Heatmap
+	// WindowSeconds is the time that responses ran out of, and BudgetTokens what fits
+	// it; 0 where that is no finding.
+	WindowSeconds float64
+	BudgetTokens  int
 	// Pace is the time between tokens in ms, Utilization that of provisioned
 	// deployments as a share, each by deployment.
 	Pace, Utilization []Series

@@ -208,15 +208,29 @@ func TestEffect(t *testing.T) {
 	} {
 		then := tc.now
 		tc.then(&then)
-		e := NewEffect(&tc.remedy, 1000, tc.now, then)
-		if e.Text != tc.want || e.Calls != 1000 || e.Now != tc.now || e.Then != then {
+		e := NewEffect(&tc.remedy, 1000, []Outcome{{tc.now, then}})
+		if e.Text != tc.want || e.Calls != 1000 || e.Now != tc.now || e.Then != then || e.Low != then || e.High != then {
 			t.Errorf("%s: %+v, want %q", tc.name, e, tc.want)
 		}
 	}
 }
 
-// A replay counts as the same within a quarter of a percentage point, or half of
-// what was observed; cuts at the deadline count as timeouts.
+// Where the traffic may have gone in several ways, the effect is a range.
+func TestEffectRange(t *testing.T) {
+	rates := func(timeout, generated float64) Rates { return Rates{Timeout: timeout, Generated: generated} }
+	e := NewEffect(&Remedy{CapTokens: 2000}, 1000, []Outcome{
+		{rates(0.02, 500), rates(0.001, 300)}, {rates(0.021, 1000), rates(0, 400)}, {rates(0.02, 700), rates(0.002, 560)},
+	})
+	if want := "cap 2,000: 408 2.0% → 0% to 0.2%, 429 0% → 0%, −60 to −20% tokens generated"; e.Text != want {
+		t.Errorf("%q, want %q", e.Text, want)
+	}
+	if e.Now.Timeout != 0.02 || e.Then.Timeout != 0.001 || e.Low.Timeout != 0 || e.High.Timeout != 0.002 || e.Low.Generated != 300 || e.High.Generated != 560 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A replay counts as the same within a quarter of a percentage point, or a quarter of
+// what was observed, and a sixth of the tokens; cuts at the deadline count as timeouts.
 func TestReproduced(t *testing.T) {
 	for _, tc := range []struct {
 		name               string
@@ -225,9 +239,13 @@ func TestReproduced(t *testing.T) {
 	}{
 		{"equal", Rates{Timeout: 0.02, Refused: 0.1}, Rates{Timeout: 0.02, Refused: 0.1}, true},
 		{"cut in place of timed out", Rates{Timeout: 0.02}, Rates{Cut: 0.02}, true},
-		{"half more", Rates{Timeout: 0.02}, Rates{Timeout: 0.0299}, true},
-		{"more than half more", Rates{Timeout: 0.02}, Rates{Timeout: 0.0302}, false},
-		{"less than half", Rates{Timeout: 0.02}, Rates{Timeout: 0.0098}, false},
+		{"a quarter more", Rates{Timeout: 0.02}, Rates{Timeout: 0.0249}, true},
+		{"more than a quarter more", Rates{Timeout: 0.02}, Rates{Timeout: 0.0252}, false},
+		{"less than three quarters", Rates{Timeout: 0.02}, Rates{Timeout: 0.0148}, false},
+		{"clients that left", Rates{Gone: 0.02}, Rates{Timeout: 0.02}, true},
+		{"about as many tokens", Rates{TokensPerCall: 300}, Rates{TokensPerCall: 340}, true},
+		{"other lengths", Rates{TokensPerCall: 300}, Rates{TokensPerCall: 360}, false},
+		{"tokens that nobody counted", Rates{}, Rates{TokensPerCall: 360}, true},
 		{"nearly nothing", Rates{}, Rates{Timeout: 0.0024}, true},
 		{"something where nothing was", Rates{}, Rates{Timeout: 0.0026}, false},
 		{"refusals differ", Rates{Refused: 0.1}, Rates{Refused: 0.2}, false},

@@ -74,7 +74,8 @@ type Remedy struct {
 	CapTokens   int    `json:"cap_tokens,omitempty"`
 	WindowS     int    `json:"window_s,omitempty"` // that the cap is for
 	RightSize   bool   `json:"right_size,omitempty"`
-	Spill       bool   `json:"spill,omitempty"`        // add standard capacity as the next tier
+	Spill       bool   `json:"spill,omitempty"`        // add standard capacity as the next tier of Deployment's pool
+	Deployment  string `json:"deployment,omitempty"`   // that Spill relieves
 	OnePool     bool   `json:"one_pool,omitempty"`     // all deployments of the model serve all
 	Queue       bool   `json:"queue,omitempty"`        // wait instead of being refused
 	FewRetries  bool   `json:"few_retries,omitempty"`  // clients try once more at most

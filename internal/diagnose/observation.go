@@ -17,7 +17,7 @@ type Observation struct {
 	Outcome          spillway.Outcome
 	Spill            spillway.SpillReason // why the first tier was not used
 	Status           int                  // what the client got
-	Retry            int                  // how often the client has already tried this call
+	Retry            int                  // how often the client has already tried this call; -1 when unknown
 	AskTokens        int                  // output tokens asked for; 0 when no limit was set, -1 when unknown
 	PromptTokens     int
 	CachedTokens     int // part of the prompt; -1 when unknown

@@ -28,6 +28,7 @@ type layout uint8
 const (
 	asCSV     layout = iota
 	asObjects        // objects, in a list or one after the other
+	asRecords        // {"records":[…]}, as diagnostic settings write; one or several
 	asTables         // {"tables":[{"columns":[…],"rows":[…]}]}, a query's response
 	asMetrics        // {"value":[{"timeseries":[…]}]}, the metrics API's response
 )
@@ -143,7 +144,7 @@ func (f *file) inspect() error {
 	switch {
 	case errors.As(err, &wrong):
 		return wrong.err
-	case f.layout == asObjects:
+	case f.layout == asObjects, f.layout == asRecords:
 		for name := range f.known {
 			columns = append(columns, name)
 		}
@@ -198,6 +199,8 @@ func (f *file) detectLayout(head []byte) error {
 		f.layout = asTables
 	case has["value"] && (has["timespan"] || has["interval"] || has["namespace"]), beginning(`"timeseries"`):
 		f.layout, f.table = asMetrics, tables()[0]
+	case has["records"], has["value"], beginning(`"records"`):
+		f.layout = asRecords
 	case has["error"] && len(has) == 1:
 		return errors.New("the file contains an error response of the service instead of rows")
 	}
@@ -228,6 +231,8 @@ func (f *file) read(in *bufio.Reader, visit func(*row) error) error {
 		return f.readTables(in, each)
 	case asMetrics:
 		return f.readMetrics(in, each)
+	case asRecords:
+		return f.readRecords(in, each)
 	default:
 		return f.readObjects(in, each)
 	}

@@ -20,6 +20,7 @@ type sample struct {
 	series series
 	at     int64 // µs
 	ratio  float64
+	most   float64 // the highest within its time; the ratio where that is unknown
 }
 
 // utilization says whether a metric is one of a provisioned deployment's
@@ -120,16 +121,18 @@ func (f *file) metric(r *row, n *names, take func(sample)) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	add := func(s series, text string) error {
+	add := func(s series, text, most string) error {
 		v, err := number(text, f.semicolons())
-		if err == nil && v >= 0 {
-			take(sample{s, at.UnixMicro(), v / 100})
+		if err != nil || v < 0 {
+			return err
 		}
+		high, err := number(most, f.semicolons())
+		take(sample{s, at.UnixMicro(), v / 100, max(v, high) / 100})
 		return err
 	}
 	if f.wide != nil {
 		for _, s := range f.wide {
-			if err := add(s, r.cells[s.column]); err != nil {
+			if err := add(s, r.cells[s.column], ""); err != nil {
 				return false, err
 			}
 		}
@@ -144,5 +147,5 @@ func (f *file) metric(r *row, n *names, take func(sample)) (bool, error) {
 	}
 	return true, add(series{
 		metric: n.name(n.id(r.values[colMetric])), deployment: n.name(n.id(r.values[colDeployment])), account: n.name(n.id(resourceOf(r.values[colResource]))),
-	}, value)
+	}, value, r.values[colMaximum])
 }

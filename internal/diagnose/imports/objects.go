@@ -51,6 +51,32 @@ func (f *file) readObjects(in *bufio.Reader, each func(*row, error) error) error
 	}
 }
 
+// readRecords reads the lists of objects that are in other objects, one after the
+// other. What else those have is about the export.
+func (f *file) readRecords(in *bufio.Reader, each func(*row, error) error) error {
+	d := json.NewDecoder(in)
+	var one row
+	for d.More() {
+		err := objectOf(d, func(name string) error {
+			if !strings.EqualFold(name, "records") && !strings.EqualFold(name, "value") {
+				return d.Decode(new(json.RawMessage))
+			}
+			return listOf(d, func() error {
+				f.line++
+				var object json.RawMessage
+				if err := d.Decode(&object); err != nil {
+					return err
+				}
+				return each(&one, f.object(&one, object))
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // object takes a row's values from a JSON object.
 func (f *file) object(one *row, object []byte) error {
 	*one = row{}

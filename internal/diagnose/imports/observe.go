@@ -66,7 +66,7 @@ func (im *Import) observe(p *piece, o *diagnose.Observation, attempts []spillway
 	count := func(f fact) int { return int(max(p.get(f), 0)) }
 	*o = diagnose.Observation{
 		Time: time.UnixMicro(p.get(factTime)).UTC(), Model: cmp.Or(im.names.name(p.get(factModel)), at.model), Caller: im.names.name(p.get(factCaller)),
-		Pool: im.names.name(p.get(factPool)), Stream: p.get(factStream) == 1, Status: count(factStatus), Retry: count(factRetry),
+		Pool: im.names.name(p.get(factPool)), Stream: p.get(factStream) == 1, Status: count(factStatus), Retry: int(p.get(factRetry)),
 		AskTokens: int(p.get(factAsk)), PromptTokens: count(factPrompt), CachedTokens: int(p.get(factCached)), CompletionTokens: count(factCompletion),
 		ClientTimeout: span(factTimeout), TTFT: span(factFirst), E2E: span(factTook),
 	}
@@ -142,7 +142,8 @@ func (p *piece) limited() bool {
 type Utilization struct {
 	Deployment string
 	Time       time.Time
-	Ratio      float64 // 1 is all
+	Ratio      float64 // mean of the interval; 1 is all
+	Most       float64 // its highest value; the mean where that is unknown
 }
 
 // Utilization yields what the metrics say, with from ≤ time < to; zero is no
@@ -155,7 +156,7 @@ func (im *Import) Utilization(from, to time.Time) iter.Seq[Utilization] {
 			if name == "" || !from.IsZero() && at.Before(from) || !to.IsZero() && !at.Before(to) {
 				continue
 			}
-			if !yield(Utilization{name, at, s.ratio}) {
+			if !yield(Utilization{name, at, s.ratio, s.most}) {
 				return
 			}
 		}

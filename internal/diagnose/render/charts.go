@@ -2,7 +2,9 @@ package render
 
 import (
 	"html/template"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/chart"
@@ -15,6 +17,7 @@ const (
 	maxBars     = 240
 	maxSeries   = 6
 	leastPoints = 2 // a shorter series is not drawn
+	paleBar     = 0.1
 )
 
 // plot is a chart with what it shows and how to read it.
@@ -34,9 +37,9 @@ func plots(data *diagnose.Charts) []plot {
 		c := chart.Chart{ID: id, Title: title, Desc: caption, Panels: []chart.Panel{p}}
 		all = append(all, plot{title, caption, c.HTML()})
 	}
-	add("status", "Failed tries", "Share of tries that failed, over time.", outcomes(data))
+	add("status", "Failed tries", "Share of tries that failed, over time. Pale bars are of few tries.", outcomes(data))
 	add("length", "Duration of responses, by length",
-		"Each cell is a range of output tokens and seconds; a darker cell holds more responses. Failures on the far right mean that responses are too long; failures spread over the chart have another cause. Responses without any token are not drawn.",
+		"A darker cell holds more responses. Where a timeout hides the length, it is drawn at what the deployment writes in that time: the response would have been longer. Failures on the far right mean that responses are too long; failures spread over the chart have another cause.",
 		lengths(data))
 	if series := lines(data, data.Pace); len(series) > 0 {
 		add("pace", "Time between tokens", "Mean per interval, by deployment.", chart.Panel{
@@ -67,6 +70,7 @@ func outcomes(c *diagnose.Charts) chart.Panel {
 		{Name: "other failures", Mark: chart.Bars, Color: chart.Soft},
 	}
 	width := max(1, (c.Intervals-1+maxBars)/maxBars)
+	few := fewTries(c.Outcomes, width)
 	for i := 0; i < len(c.Outcomes); {
 		bar := c.Outcomes[i].Interval / width
 		var sum diagnose.Outcomes
@@ -80,15 +84,31 @@ func outcomes(c *diagnose.Charts) chart.Panel {
 		from, to := at(c, float64(bar*width)), at(c, float64(min((bar+1)*width, c.Intervals)))
 		for k, n := range []float64{sum.Late, sum.Refused, sum.Failed - sum.Late - sum.Refused} {
 			share := max(n, 0) / sum.Tries
-			series[k].Points = append(series[k].Points, chart.Point{
-				X: from, X1: to, Y: share, Hint: series[k].Name + ": " + numeral.Percent(share),
-			})
+			point := chart.Point{X: from, X1: to, Y: share, Hint: series[k].Name + ": " + numeral.Percent(share)}
+			if sum.Tries < few {
+				point.Size, point.Hint = paleBar, point.Hint+" of only "+numeral.Whole(sum.Tries)+" tries"
+			}
+			series[k].Points = append(series[k].Points, point)
 		}
 	}
 	return chart.Panel{
 		X: timeAxis(), Y: chart.Axis{Label: "share of tries", Least: 0.001, Format: numeral.Percent},
 		Series: series, Stacked: true,
 	}
+}
+
+// fewTries is how few tries make a bar pale, because its share says little: a tenth of
+// the median bar's.
+func fewTries(all []diagnose.Outcomes, width int) float64 {
+	sums := map[int]float64{}
+	for _, o := range all {
+		sums[o.Interval/width] += o.Tries
+	}
+	tries := slices.Sorted(maps.Values(sums))
+	if len(tries) == 0 {
+		return 0
+	}
+	return tries[len(tries)/2] / 10
 }
 
 // lengths is the heat map of responses by length and duration.
@@ -117,9 +137,32 @@ func lengths(c *diagnose.Charts) chart.Panel {
 			}
 		}
 	}
+	series = append(series, limits(c, series)...)
 	return chart.Panel{
 		X: chart.Axis{Kind: chart.Log, Label: "output tokens"}, Y: chart.Axis{Kind: chart.Log, Label: "seconds"},
 		Series: series, Height: 300,
+	}
+}
+
+// limits are the window and the budget as lines across what is drawn.
+func limits(c *diagnose.Charts, drawn []chart.Series) []chart.Series {
+	left, right, bottom, top := math.Inf(1), 0.0, math.Inf(1), c.WindowSeconds
+	for _, s := range drawn {
+		for _, p := range s.Points {
+			left, right, bottom, top = min(left, p.X), max(right, p.X1), min(bottom, p.Y), max(top, p.Y1)
+		}
+	}
+	if c.WindowSeconds <= 0 || c.BudgetTokens <= 0 || right == 0 {
+		return nil
+	}
+	line := func(name string, color chart.Color, from, to chart.Point) chart.Series {
+		from.Hint, to.Hint = name, name
+		return chart.Series{Name: name, Color: color, Points: []chart.Point{from, to}}
+	}
+	budget := float64(c.BudgetTokens)
+	return []chart.Series{
+		line("window of "+numeral.Seconds(c.WindowSeconds), chart.Ink, chart.Point{X: left, Y: c.WindowSeconds}, chart.Point{X: max(right, budget), Y: c.WindowSeconds}),
+		line(numeral.Whole(budget)+" tokens, which fit it", chart.Good, chart.Point{X: budget, Y: bottom}, chart.Point{X: budget, Y: top}),
 	}
 }
 

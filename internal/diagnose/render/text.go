@@ -97,8 +97,8 @@ func writeFinding(b *bytes.Buffer, n int, f *diagnose.Finding, d *diagnose.Diagn
 }
 
 func writeReplay(b *bytes.Buffer, r *diagnose.Replay) {
-	text := fmt.Sprintf("%s, %s calls simulated: 408 and cut %s (observed %s), 429 %s (observed %s).",
-		period(r.From, r.To), numeral.Whole(float64(r.Calls)), numeral.Percent(r.Replayed.Timeout+r.Replayed.Cut), numeral.Percent(r.Observed.Timeout+r.Observed.Cut),
+	text := fmt.Sprintf("%s, %s calls simulated: out of time %s (observed %s), 429 %s (observed %s).",
+		period(r.From, r.To), numeral.Whole(float64(r.Calls)), numeral.Percent(r.Replayed.OutOfTime()), numeral.Percent(r.Observed.OutOfTime()),
 		numeral.Percent(r.Replayed.Refused), numeral.Percent(r.Observed.Refused))
 	if !r.Reproduced {
 		text += " The difference is too large to predict the effect of a fix."

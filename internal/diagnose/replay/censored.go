@@ -45,7 +45,7 @@ func (c *censored) add(x *diagnose.Observation, index int) {
 	switch {
 	case whole(x):
 		c.lengths[kind] = append(c.lengths[kind], x.CompletionTokens)
-	case x.Outcome == spillway.OutcomeTimeout && x.CompletionTokens == 0 && len(x.Attempts) > 0:
+	case (x.Outcome == spillway.OutcomeTimeout || x.Outcome == spillway.OutcomeClientGone) && x.CompletionTokens == 0 && len(x.Attempts) > 0:
 		if last := x.Attempts[len(x.Attempts)-1]; last.Tokens == 0 {
 			k := timeoutKind{kind, last.Deployment, (x.E2E - last.Start).Round(time.Second)}
 			c.timeouts[k] = append(c.timeouts[k], index)

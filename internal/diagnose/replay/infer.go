@@ -30,9 +30,15 @@ func (o *Options) simulation(t *traffic) whatif.Config {
 	cfg := whatif.Config{Client: fleet.OpenAISDK(), Seed: 1, Start: o.From}
 	cfg.Fleet.Seed = 1
 	cfg.Client.Retries = t.clientRetries
+	window := time.Duration(0)
+	if o.Direct {
+		cfg.Client.IgnoresHints = true // no gateway gives any
+		window = t.limits(&cfg.Client)
+	}
 	known := map[string]bool{}
 	for i := range o.Profiles {
 		d := deployment(&o.Profiles[i])
+		d.CompletionWindow = window
 		known[d.Name] = true
 		cfg.Fleet.Deployments = append(cfg.Fleet.Deployments, d)
 	}
@@ -117,13 +123,52 @@ func (o *Options) emptyPool(name string, attempts int) *policy.Config {
 	return pool
 }
 
+// unlimited is a service's window where it cuts nothing off.
+const unlimited = 24 * time.Hour
+
+// limits sets how long clients wait, where those that left did so after the same
+// time, and returns after which time the service cuts requests off: the usual one
+// (0) unless it is to be seen.
+func (t *traffic) limits(client *fleet.Client) (window time.Duration) {
+	if patience, alike := middle(t.left); alike {
+		client.Timeout, window = patience, unlimited
+	}
+	if cut, alike := middle(t.cutOff); alike {
+		window = cut
+	}
+	return window
+}
+
+// middle is the median of some times, and whether there are enough of them and most
+// are within a twentieth of it.
+func middle(all []time.Duration) (median time.Duration, alike bool) {
+	const enough = 5
+	if len(all) < enough {
+		return 0, false
+	}
+	slices.Sort(all)
+	median = all[len(all)/2]
+	near := 0
+	for _, d := range all {
+		if (d - median).Abs() <= median/20 {
+			near++
+		}
+	}
+	return median, 2*near > len(all)
+}
+
 // class is a class without a budget whose window is the median of windows, or
 // a minute where there is none. Requests are passed on without streaming where
-// the time to the first token of most responses is unknown: then the
-// deployments were not asked for streams.
+// the time to the first token of most responses is unknown, or what ran out of time
+// mostly gave clients nothing: then the deployments were not asked for streams. Without a gateway there is no window but
+// the service's own, and nothing is streamed that the client does not ask for.
 func (t *traffic) class(name string, windows []time.Duration) *spillway.Class {
 	c := &spillway.Class{Name: name, Window: time.Minute, Budget: spillway.BudgetRule{Mode: spillway.BudgetObserve}}
-	if 2*t.withFirstToken < t.answers {
+	if t.direct {
+		c.Window, c.Sync = 0, spillway.SyncPass
+		return c
+	}
+	if 2*t.withFirstToken < t.answers || t.observed.timeout > t.observed.cut {
 		c.Sync = spillway.SyncPass
 	}
 	if len(windows) > 0 {

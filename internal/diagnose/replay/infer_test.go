@@ -100,7 +100,7 @@ func TestInferredPools(t *testing.T) {
 		{"no name of a pool", []diagnose.Profile{at("", "ptu", 0)}, "gpt-4o-mini[[ptu]] "},
 	} {
 		o := Options{Profiles: tc.profiles}
-		p := o.inferredPolicy(newTraffic(noon, tc.profiles))
+		p := o.inferredPolicy(newTraffic(&o))
 		if got := shape(p.Pools); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
@@ -112,6 +112,42 @@ func TestInferredPools(t *testing.T) {
 			t.Errorf("%s: %d deployments, default class %v", tc.name, n, p.Default)
 		}
 	}
+}
+
+// What clients and services did without a gateway, each after a time of its own.
+func TestDirectLimits(t *testing.T) {
+	for _, tc := range []struct {
+		name         string
+		cut, left    []time.Duration
+		window, wait time.Duration
+	}{
+		{"nothing ended", nil, nil, 0, 10 * time.Minute},
+		{"the service's minute", seconds(60, 60, 59, 61, 60), nil, 60 * time.Second, 10 * time.Minute},
+		{"clients leave before the service cuts", nil, seconds(30, 30, 30, 31, 30), unlimited, 30 * time.Second},
+		{"both", seconds(120, 120, 121, 120, 119), seconds(90, 90, 90, 91, 90), 120 * time.Second, 90 * time.Second},
+		{"clients leave at any time", nil, seconds(3, 70, 22, 41, 9, 15), 0, 10 * time.Minute},
+		{"too few to tell", seconds(60, 60), seconds(30), 0, 10 * time.Minute},
+	} {
+		tr := newTraffic(&Options{Direct: true})
+		for _, d := range tc.cut {
+			tr.add(&diagnose.Observation{Time: noon, Outcome: spillway.OutcomeTimeout, Status: 408, E2E: d})
+		}
+		for _, d := range tc.left {
+			tr.add(&diagnose.Observation{Time: noon, Outcome: spillway.OutcomeClientGone, Status: 499, E2E: d})
+		}
+		client := fleet.OpenAISDK()
+		if window := tr.limits(&client); window != tc.window || client.Timeout != tc.wait {
+			t.Errorf("%s: the service's window %v, the client waits %v, want %v and %v", tc.name, window, client.Timeout, tc.window, tc.wait)
+		}
+	}
+}
+
+func seconds(all ...int) []time.Duration {
+	var out []time.Duration
+	for _, s := range all {
+		out = append(out, time.Duration(s)*time.Second)
+	}
+	return out
 }
 
 // Without a gateway nothing is queued or spilled, and nobody tries again but

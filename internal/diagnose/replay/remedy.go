@@ -24,20 +24,24 @@ const (
 	lowClass = "bulk"
 )
 
-// apply returns the simulation and the calls with a remedy applied. It changes
+// apply returns the simulation and the calls with a remedy applied, which where
+// clients called the deployments directly brings this gateway with it. It changes
 // neither of those that it is given.
-func apply(remedy *diagnose.Remedy, base whatif.Config, calls []workload.Call) (whatif.Config, []workload.Call) {
+func (o *Options) apply(remedy *diagnose.Remedy, base whatif.Config, calls []workload.Call) (whatif.Config, []workload.Call) {
 	cfg := base
 	cfg.Policy.Pools = slices.Clone(base.Policy.Pools)
 	p := &cfg.Policy
+	if o.Direct && !remedy.FewRetries {
+		withGateway(&cfg)
+	}
 	changeClasses(p, remedy)
 	if remedy.LowPriority != "" {
 		calls = lowerPriority(p, remedy.LowPriority, calls)
 	}
 	if remedy.Spill {
-		added := spillway.Deployment{Name: addedDeployment, Model: p.Pools[0].Deployments[0].Model}
+		pool := poolOf(p.Pools, remedy.Deployment)
+		added := spillway.Deployment{Name: addedDeployment, Model: pool.Deployments[0].Model}
 		cfg.Fleet.Deployments = append(slices.Clone(base.Fleet.Deployments), fleet.Deployment{Deployment: added})
-		pool := &p.Pools[0]
 		pool.Deployments = append(slices.Clone(pool.Deployments), added)
 		pool.Pool.Tiers = append(slices.Clone(pool.Pool.Tiers), []string{addedDeployment})
 		pool.Pool.SpillAt = 0
@@ -56,6 +60,26 @@ func apply(remedy *diagnose.Remedy, base whatif.Config, calls []workload.Call) (
 	return cfg, calls
 }
 
+// withGateway puts this gateway, as it is without options, between the clients and
+// the deployments. Windows and budgets are the remedies' own.
+func withGateway(cfg *whatif.Config) {
+	cfg.Client.IgnoresHints = false
+	for i := range cfg.Policy.Pools {
+		pool := &cfg.Policy.Pools[i]
+		pool.Retry, pool.Queue, pool.Pool.SpillAt = policy.Config{}.Retry, admit.Config{}, 0
+	}
+}
+
+// poolOf is the pool with that deployment, or the first.
+func poolOf(pools []policy.Config, name string) *policy.Config {
+	for i := range pools {
+		if slices.ContainsFunc(pools[i].Deployments, func(d spillway.Deployment) bool { return d.Name == name }) {
+			return &pools[i]
+		}
+	}
+	return &pools[0]
+}
+
 // changeClasses replaces every class by a copy with the remedy applied.
 func changeClasses(p *whatif.Policy, remedy *diagnose.Remedy) {
 	change := func(c *spillway.Class) *spillway.Class {
@@ -68,7 +92,11 @@ func changeClasses(p *whatif.Policy, remedy *diagnose.Remedy) {
 			next.Sync = spillway.SyncStream
 		}
 		if remedy.RightSize {
-			next.RightSize = true
+			next.RightSize, next.Sync = true, spillway.SyncStream
+			next.Budget.Mode = spillway.BudgetWindow
+			if next.Window <= 0 {
+				next.Window = time.Minute
+			}
 		}
 		if remedy.Queue {
 			next.MaxWait = queueWait

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,7 +86,7 @@ func TestApply(t *testing.T) {
 			}
 		}},
 		{"right size", diagnose.Remedy{RightSize: true}, func(t *testing.T, p *whatif.Policy, _ *whatif.Config, _ []workload.Call) {
-			if !p.Default.RightSize || !p.Classes["quick"].RightSize || !p.Callers["chat"].RightSize || p.Default.Budget.Mode != spillway.BudgetObserve {
+			if !p.Default.RightSize || !p.Classes["quick"].RightSize || !p.Callers["chat"].RightSize || p.Default.Budget.Mode != spillway.BudgetWindow {
 				t.Errorf("%+v", p)
 			}
 		}},
@@ -147,12 +148,12 @@ func TestApply(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			base, calls := served()
 			before := write(base, calls)
-			cfg, next := apply(&tc.remedy, base, calls)
+			cfg, next := new(Options).apply(&tc.remedy, base, calls)
 			tc.check(t, &cfg.Policy, &cfg, next)
 			if after := write(base, calls); after != before {
 				t.Errorf("the remedy changed what it was applied to:\n%s\nbefore\n%s", after, before)
 			}
-			again, _ := apply(&tc.remedy, base, calls)
+			again, _ := new(Options).apply(&tc.remedy, base, calls)
 			if write(again, next) != write(cfg, next) {
 				t.Error("the second time it comes to something else")
 			}
@@ -160,11 +161,46 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// The capacity that is added relieves the deployment that the remedy names,
+// whatever the pools are called and whichever comes first.
+func TestSpillRelievesTheDeployment(t *testing.T) {
+	for _, name := range []string{"a", "b", "c"} {
+		base, calls := served()
+		cfg, _ := new(Options).apply(&diagnose.Remedy{Spill: true, Deployment: name}, base, calls)
+		for _, pool := range cfg.Policy.Pools {
+			has := func(name string) bool {
+				return slices.ContainsFunc(pool.Deployments, func(d spillway.Deployment) bool { return d.Name == name })
+			}
+			if has(addedDeployment) != has(name) {
+				t.Errorf("%s: pool %s has %+v", name, pool.Pool.Name, pool.Deployments)
+			}
+		}
+	}
+}
+
+// Where clients called the deployments directly, a remedy comes with the gateway:
+// it tries again elsewhere, and its hints count.
+func TestRemedyBringsTheGateway(t *testing.T) {
+	o := Options{Direct: true, Profiles: []diagnose.Profile{profile()}}
+	tr := gather(o.Profiles, answered(noon))
+	base := o.simulation(tr)
+	if !base.Client.IgnoresHints || base.Policy.Pools[0].Retry.Ratio >= 0 {
+		t.Fatalf("a gateway is there already: %+v", base)
+	}
+	cfg, _ := o.apply(&diagnose.Remedy{Spill: true, Deployment: "ptu"}, base, tr.calls)
+	if cfg.Client.IgnoresHints || cfg.Policy.Pools[0].Retry.Ratio < 0 || cfg.Policy.Pools[0].Pool.SpillAt > 1 {
+		t.Errorf("there is no gateway: %+v", cfg)
+	}
+	if cfg, _ := o.apply(&diagnose.Remedy{FewRetries: true}, base, tr.calls); !cfg.Client.IgnoresHints {
+		t.Error("what clients do needs no gateway")
+	}
+}
+
 // A client that retries less than the SDK keeps doing so.
 func TestFewRetriesIsAnUpperBound(t *testing.T) {
 	base, calls := served()
 	base.Client.Retries = 1
-	if cfg, _ := apply(&diagnose.Remedy{FewRetries: true}, base, calls); cfg.Client.Retries != 1 {
+	if cfg, _ := new(Options).apply(&diagnose.Remedy{FewRetries: true}, base, calls); cfg.Client.Retries != 1 {
 		t.Errorf("%d retries, want 1", cfg.Client.Retries)
 	}
 }
@@ -173,7 +209,7 @@ func TestFewRetriesIsAnUpperBound(t *testing.T) {
 func TestLowPriorityWithoutCallers(t *testing.T) {
 	base, calls := served()
 	base.Policy.Callers = nil
-	cfg, _ := apply(&diagnose.Remedy{LowPriority: "batch"}, base, calls)
+	cfg, _ := new(Options).apply(&diagnose.Remedy{LowPriority: "batch"}, base, calls)
 	if cfg.Policy.Callers["batch"] == nil || base.Policy.Callers != nil {
 		t.Errorf("callers %v, of the base %v", cfg.Policy.Callers, base.Policy.Callers)
 	}

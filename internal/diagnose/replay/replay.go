@@ -36,7 +36,7 @@ type Options struct {
 // no call or no deployment is known, and no effect where the replay does not
 // reproduce the observed rates.
 func Predict(d *diagnose.Diagnosis, o Options, observations iter.Seq2[*diagnose.Observation, error]) error {
-	t := newTraffic(o.From, o.Profiles)
+	t := newTraffic(&o)
 	for x, err := range observations {
 		if err != nil {
 			return err
@@ -47,27 +47,62 @@ func Predict(d *diagnose.Diagnosis, o Options, observations iter.Seq2[*diagnose.
 	if len(t.calls) == 0 || len(o.Profiles) == 0 {
 		return nil
 	}
-	base := o.simulation(t)
-	now, err := o.serve(base, t.calls)
-	if err != nil {
+	all, err := o.reproduce(d, t)
+	if err != nil || len(all) == 0 {
 		return err
 	}
-	d.Replay = diagnose.NewReplay(o.From, o.To, len(t.calls), t.observed.rates(), now)
-	if !d.Replay.Reproduced {
-		return nil
-	}
 	d.Predict(func(f *diagnose.Finding) *diagnose.Effect {
+		outcomes := make([]diagnose.Outcome, len(all))
+		for i := range all {
+			if err != nil {
+				return nil
+			}
+			next, calls := o.apply(&f.Remedy, all[i].cfg, all[i].calls)
+			outcomes[i].Now = all[i].now
+			outcomes[i].Then, err = o.serve(next, calls)
+		}
 		if err != nil {
 			return nil
 		}
-		next, calls := apply(&f.Remedy, base, t.calls)
-		var then diagnose.Rates
-		if then, err = o.serve(next, calls); err != nil {
-			return nil
-		}
-		return diagnose.NewEffect(&f.Remedy, len(t.calls), now, then)
+		return diagnose.NewEffect(&f.Remedy, len(t.calls), outcomes)
 	})
 	return err
+}
+
+// way is one way that the traffic may have gone, and what it came to.
+type way struct {
+	cfg   whatif.Config
+	calls []workload.Call
+	now   diagnose.Rates
+}
+
+// beyondFactors are how much longer than sure to run out of time responses were that
+// nobody saw the end of. Each is replayed with random numbers of its own.
+func beyondFactors() []float64 { return []float64{1, 1.5, 3} }
+
+// reproduce replays the traffic in several ways and returns those that come to what
+// was observed, the first of which is in d: none if that one does not.
+func (o *Options) reproduce(d *diagnose.Diagnosis, t *traffic) ([]way, error) {
+	var all []way
+	for i, factor := range beyondFactors() {
+		w := way{cfg: o.simulation(t), calls: t.with(factor)}
+		w.cfg.Seed, w.cfg.Fleet.Seed = w.cfg.Seed+uint64(i), w.cfg.Fleet.Seed+uint64(i)
+		var err error
+		if w.now, err = o.serve(w.cfg, w.calls); err != nil {
+			return nil, err
+		}
+		r := diagnose.NewReplay(o.From, o.To, len(w.calls), t.observed.rates(), w.now)
+		if i == 0 {
+			d.Replay = r
+		}
+		switch {
+		case r.Reproduced:
+			all = append(all, w)
+		case i == 0:
+			return nil, nil
+		}
+	}
+	return all, nil
 }
 
 // serve runs the simulation once and returns how its tries ended.
@@ -85,7 +120,7 @@ func (o *Options) serve(cfg whatif.Config, calls []workload.Call) (diagnose.Rate
 }
 
 // tally counts how tries ended.
-type tally struct{ tries, calls, timeout, cut, refused, truncated, failed, tokens, generated int }
+type tally struct{ tries, calls, timeout, cut, gone, refused, truncated, failed, tokens, generated int }
 
 // add counts a try whose client got tokens; first says that it began a call.
 func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
@@ -100,10 +135,12 @@ func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
 	case spillway.OutcomeTruncatedDeadline:
 		t.cut++
 	}
-	switch status {
-	case 408:
+	switch {
+	case outcome == spillway.OutcomeClientGone:
+		t.gone++
+	case status == 408:
 		t.timeout++
-	case 429:
+	case status == 429:
 		t.refused++
 	}
 	if status != 200 {
@@ -113,10 +150,11 @@ func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
 
 // rates are shares of the tries, and failures and tokens per call.
 func (t *tally) rates() diagnose.Rates {
+	retries := t.tries - t.calls // each follows a try of the same call that failed
 	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
 	return diagnose.Rates{
-		Timeout: share(t.timeout, t.tries), Cut: share(t.cut, t.tries), Refused: share(t.refused, t.tries),
-		Truncated: share(t.truncated, t.tries), Failed: share(t.failed, t.calls),
+		Timeout: share(t.timeout, t.tries), Cut: share(t.cut, t.tries), Gone: share(t.gone, t.tries), Refused: share(t.refused, t.tries),
+		Truncated: share(t.truncated, t.tries), Failed: share(max(t.failed-retries, 0), t.calls),
 		TokensPerCall: share(t.tokens, t.calls), Generated: share(t.generated, t.calls),
 	}
 }

@@ -43,7 +43,7 @@ func profile() diagnose.Profile {
 }
 
 func gather(profiles []diagnose.Profile, all ...*diagnose.Observation) *traffic {
-	t := newTraffic(noon, profiles)
+	t := newTraffic(&Options{From: noon, Profiles: profiles})
 	for _, o := range all {
 		t.add(o)
 	}
@@ -108,11 +108,31 @@ func TestCallsSorted(t *testing.T) {
 		all = append(all, answered(noon.Add(time.Duration(s)*time.Second)))
 	}
 	var got []time.Duration
-	for _, c := range gather(nil, all...).calls {
+	for _, c := range gather(nil, all...).with(1) {
 		got = append(got, c.At/time.Second)
 	}
 	if !slices.Equal(got, []time.Duration{1, 3, 3, 5, 9}) {
 		t.Errorf("calls at %v", got)
+	}
+}
+
+// Lengths that are guessed are longer by a factor, within their limits; those that are
+// known are not.
+func TestGuessedLengths(t *testing.T) {
+	late := func(ask int) *diagnose.Observation {
+		o := timedOut(noon, 50)
+		o.AskTokens = ask
+		return o
+	}
+	tr := gather([]diagnose.Profile{profile()}, answered(noon), late(0), late(10_000))
+	first := tr.with(1)
+	for i, want := range []int{first[0].OutputTokens, 3 * first[1].OutputTokens, 10_000} {
+		if got := tr.with(3)[i].OutputTokens; got != want {
+			t.Errorf("call %d: %d tokens, want %d", i, got, want)
+		}
+	}
+	if again := tr.with(1); !slices.EqualFunc(again, first, func(a, b workload.Call) bool { return a.OutputTokens == b.OutputTokens }) {
+		t.Error("the calls were changed")
 	}
 }
 
@@ -143,10 +163,12 @@ func TestLength(t *testing.T) {
 		{"complete", profile(), nil, answered(at), 100},
 		// A minute at 10 ms is 5,960 tokens.
 		{"late, beyond what was written", profile(), earlier(100, 7000, 9000), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 16384 }), 7000},
-		{"late, no recent one is so long", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 16384 }), 16384},
-		{"late, without a limit", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 0 }), 5960},
+		{"late, no recent one is so long", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 16384 }), 7279},
+		{"late, a limit that just does not fit", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 6500 }), 6500},
+		{"late, without a limit", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens = 0 }), 7279},
+		{"its client left", profile(), earlier(100, 200), with(timedOut(at, 50), func(o *diagnose.Observation) { o.AskTokens, o.Outcome = 0, spillway.OutcomeClientGone }), 7279},
 		{"late after a wait", profile(), earlier(100, 5500), with(timedOut(at, 50), func(o *diagnose.Observation) { o.Queue, o.AskTokens = 10*time.Second, 16384 }), 5500},
-		{"late, more was seen than the pace says", profile(), nil, with(timedOut(at, 8000), func(o *diagnose.Observation) { o.AskTokens = 0 }), 8000},
+		{"late, more was seen than the pace says", profile(), nil, with(timedOut(at, 8000), func(o *diagnose.Observation) { o.AskTokens = 0 }), 9771},
 		{"late, at an unknown pace", slow, nil, timedOut(at, 0), 500},
 		{"late, without an attempt", profile(), nil, with(timedOut(at, 0), func(o *diagnose.Observation) { o.Attempts = nil }), 500},
 		{"refused, as a recent one", profile(), earlier(120), with(answered(at), func(o *diagnose.Observation) {
@@ -159,11 +181,11 @@ func TestLength(t *testing.T) {
 			o.Outcome, o.CompletionTokens, o.Attempts[0].Tokens = spillway.OutcomePartial, 0, 60
 		}), 60},
 	} {
-		tr := newTraffic(noon, []diagnose.Profile{tc.profile})
+		tr := newTraffic(&Options{From: noon, Profiles: []diagnose.Profile{tc.profile}})
 		for _, o := range tc.before {
 			tr.add(o)
 		}
-		if got := tr.length(tc.o); got != tc.want {
+		if got, _ := tr.length(tc.o); got != tc.want {
 			t.Errorf("%s: %d tokens, want %d", tc.name, got, tc.want)
 		}
 	}
@@ -237,7 +259,7 @@ func TestTally(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	r := got.rates()
-	if r.Timeout != 0.125 || r.Cut != 0.125 || r.Refused != 0.25 || r.Truncated != 0.125 || r.TokensPerCall != 40 || r.Generated != 0 {
+	if r.Timeout != 0.125 || r.Cut != 0.125 || r.Refused != 0.25 || r.Truncated != 0.125 || r.TokensPerCall != 40 || r.Generated != 0 || r.Failed != 0.2 {
 		t.Errorf("rates %+v", r)
 	}
 	if r := (&tally{}).rates(); r != (diagnose.Rates{}) {

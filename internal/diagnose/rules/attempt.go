@@ -21,7 +21,7 @@ func (c *Collector) attempt(o *diagnose.Observation, a *spillway.Attempt, d *dep
 	p := &at.parts[c.part(sent)]
 	at.tries++
 	p.tries++
-	if o.Retry == 0 && i == 0 {
+	if o.Retry <= 0 && i == 0 {
 		p.first++
 	}
 	c.utilization(a, at)
@@ -49,10 +49,11 @@ func (c *Collector) attempt(o *diagnose.Observation, a *spillway.Attempt, d *dep
 }
 
 // Utilization adds a sample of a deployment's provisioned utilization from
-// Azure's metrics; ratio is 1 when all capacity is used. It counts beside the
-// utilization that answers carry. Observations have to be added first.
-func (c *Collector) Utilization(deployment string, at time.Time, ratio float64) {
-	if !(ratio >= 0) {
+// Azure's metrics: the mean and the highest value of an interval, 1 when all
+// capacity is used. It counts beside the utilization that answers carry.
+// Observations have to be added first.
+func (c *Collector) Utilization(deployment string, at time.Time, ratio, most float64) {
+	if !(ratio >= 0) || !(most >= 0) {
 		return
 	}
 	d := c.deployment(deployment, &diagnose.Observation{})
@@ -62,7 +63,7 @@ func (c *Collector) Utilization(deployment string, at time.Time, ratio float64) 
 	cell := c.cell(d, at)
 	cell.util += ratio
 	cell.utilN++
-	cell.utilMax = max(cell.utilMax, ratio)
+	cell.utilMax = max(cell.utilMax, ratio, most)
 	c.total.utilMetric++
 }
 
@@ -106,6 +107,8 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 	} else {
 		d.grants.add(grant)
 	}
+	at.admitted++
+	at.asked += oneIf(!unknown)
 	at.work += float64(max(o.PromptTokens-cached, 0)) + d.ratio*float64(out)
 	at.tokens += float64(o.PromptTokens + out)
 	at.reserved += float64(o.PromptTokens + grant)
@@ -116,6 +119,7 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 	if o.CachedTokens >= 0 && o.PromptTokens >= longPrompt {
 		at.cached += float64(o.CachedTokens)
 		at.cachable += float64(o.PromptTokens)
+		at.longPrompts++
 	}
 }
 
@@ -129,6 +133,7 @@ func (c *Collector) speed(o *diagnose.Observation, a *spillway.Attempt, d *deplo
 		took = o.E2E - o.Queue
 	}
 	at.length.add(float64(o.CompletionTokens), millis(took))
+	at.took.add(millis(took))
 	first := a.TTFT
 	if first <= 0 && len(o.Attempts) == 1 && o.TTFT > 0 {
 		first = o.TTFT - a.Start
@@ -137,6 +142,9 @@ func (c *Collector) speed(o *diagnose.Observation, a *spillway.Attempt, d *deplo
 		d.ttft.add(millis(first))
 		at.first.add(millis(first))
 		at.prompt.add(float64(o.PromptTokens-max(o.CachedTokens, 0)), millis(first))
+	}
+	if first <= 0 && o.PromptTokens > 0 && o.CompletionTokens > 0 {
+		at.whole.add(float64(o.PromptTokens-max(o.CachedTokens, 0)), float64(o.CompletionTokens), millis(took))
 	}
 	switch n := o.CompletionTokens; {
 	case o.TBT > 0 && n >= 8:
@@ -152,24 +160,32 @@ func (c *Collector) speed(o *diagnose.Observation, a *spillway.Attempt, d *deplo
 
 // late adds a request that ran out of time to the cell of its last attempt.
 func (c *Collector) late(o *diagnose.Observation) {
-	if !o.Late() || len(o.Attempts) == 0 {
+	left := o.Outcome == spillway.OutcomeClientGone && o.E2E >= shortWindow
+	if !o.Late() && !left || len(o.Attempts) == 0 {
 		return
 	}
 	a := &o.Attempts[len(o.Attempts)-1]
 	at := c.cell(c.deployment(a.Deployment, o), o.Time.Add(a.Start))
+	if left {
+		at.left++
+		return
+	}
 	c.total.lateAll++
 	window := o.Window
 	if window <= 0 || o.E2E > 0 && o.E2E < window*9/10 {
 		window = o.E2E // the service's limit was shorter
 	}
+	if o.ClientTimeout > 0 {
+		window = min(window, o.ClientTimeout)
+	}
 	switch seen := max(o.CompletionTokens, a.Tokens); {
 	case 4*o.Queue >= o.E2E || a.Class == spillway.FailureRefused || a.Start > o.E2E/2:
 		// The wait caused it. Add counts long waits in the queue.
 		at.waited += oneIf(o.Queue < longWait)
-	case window < shortWindow || o.ClientTimeout > 0 && o.ClientTimeout <= o.Window:
+	case window < shortWindow:
 		at.lateShort++
 		c.short.add(window.Seconds())
-	case seen == 0 && c.ttftUsual():
+	case seen == 0 && !c.cfg.Direct && c.ttftUsual(): // other logs never say how much a failed response had
 		at.lateSilent++
 	default:
 		at.late++

@@ -145,7 +145,8 @@ func TestLateReasons(t *testing.T) {
 		{"a short window", []option{late(30*time.Second, 900)}, 0, 1, 0, 0},
 		{"the service's shorter limit", []option{long(), set(func(o *diagnose.Observation) { o.E2E = 20 * time.Second })}, 0, 1, 0, 0},
 		{"no window known", []option{long(), set(func(o *diagnose.Observation) { o.Window = 0 })}, 1, 0, 0, 0},
-		{"the client's timeout", []option{long(), set(func(o *diagnose.Observation) { o.E2E, o.ClientTimeout = 50*time.Second, 50*time.Second })}, 0, 1, 0, 0},
+		{"the client's timeout", []option{long(), set(func(o *diagnose.Observation) { o.E2E, o.ClientTimeout = 40*time.Second, 40*time.Second })}, 0, 1, 0, 0},
+		{"a client's timeout as long as services have", []option{long(), set(func(o *diagnose.Observation) { o.ClientTimeout = time.Minute })}, 1, 0, 0, 0},
 		{"the client waits for longer", []option{long(), set(func(o *diagnose.Observation) { o.ClientTimeout = 10 * time.Minute })}, 1, 0, 0, 0},
 		{"a quarter of the time in the queue", []option{long(), set(func(o *diagnose.Observation) { o.Queue = 15 * time.Second })}, 0, 0, 0, 1},
 		{"a late attempt", []option{long(), start(31 * time.Second)}, 0, 0, 0, 1},
@@ -187,7 +188,7 @@ func TestUtilizationMetric(t *testing.T) {
 			c.Add(o)
 		}
 		for _, v := range tc.samples {
-			c.Utilization("std", noon, v)
+			c.Utilization("std", noon, v, v)
 		}
 		c.Diagnose()
 		d := c.deployments["std"]

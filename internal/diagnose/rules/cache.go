@@ -52,11 +52,31 @@ func cacheLoss(f *facts) {
 				measured("cached since", bad, "share", "as above"),
 				measured("prompt tokens processed again", lost, "tokens", "as above"),
 			},
-			RuledOut: []diagnose.RuledOut{ruledOut(diagnose.SlowPrefill, "not longer prompts: the same tokens are sent, and processed again")},
+			RuledOut: notLonger(d.cells[:at+1], d.cells[at+1:]),
 			Remedy: diagnose.Remedy{
 				Text:   "check what changed at the start of the prompts (a date, an id, the order of tools), and send each caller to one deployment",
 				Config: "routing: {strategy: affinity}",
 			},
-		}, scope{cells: d.cells[at:], at: []*deployment{d}})
+		}, scope{cells: d.cells[at:], at: []*deployment{d}, causes: f.shortSince(d, d.cells[at].at)})
 	}
+}
+
+// notLonger rules out that prompts have become longer, where they have not.
+func notLonger(before, since []*cell) []diagnose.RuledOut {
+	a, b := joined(before), joined(since)
+	was, is := share(a.cachable, a.longPrompts), share(b.cachable, b.longPrompts)
+	if is > 1.2*was {
+		return nil
+	}
+	return []diagnose.RuledOut{ruledOut(diagnose.SlowPrefill, "not longer prompts: "+numeral.Whole(is)+" tokens on average, "+numeral.Whole(was)+" before")}
+}
+
+// shortSince is the want of capacity that began after a bucket, if it did: the lost
+// cache contributes to it.
+func (f *facts) shortSince(d *deployment, at int64) []diagnose.Code {
+	cells, _ := f.pressedEnough(d)
+	if len(cells) == 0 || cells[0].at < at {
+		return nil
+	}
+	return []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.OverReservation}
 }

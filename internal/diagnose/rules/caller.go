@@ -15,7 +15,9 @@ type caller struct {
 	byBucket map[int64]*callerCell
 }
 
-type callerCell struct{ requests, work, met float64 }
+// callerCell is what a caller asked for in one bucket, as far as retries are known,
+// and what of it was done.
+type callerCell struct{ requests, work, done, met float64 }
 
 // caller adds an observation to its caller.
 func (c *Collector) caller(o *diagnose.Observation, home *deployment) {
@@ -44,6 +46,9 @@ func (c *Collector) caller(o *diagnose.Observation, home *deployment) {
 			out = int(share(c.answered.tokens, c.answered.n))
 		}
 		at.work += float64(o.PromptTokens) + home.ratio*float64(out)
+	}
+	if o.Complete() {
+		at.done += float64(o.PromptTokens) + home.ratio*float64(o.CompletionTokens)
 	}
 	at.met += oneIf(o.Refused() || o.Queue >= longWait)
 }

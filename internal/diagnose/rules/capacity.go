@@ -20,6 +20,7 @@ const (
 	reservedMost  = 0.5  // of the full mark
 	workedMost    = 0.78 // of the capacity
 	meterSeconds  = 60.0 // the meter's depth that is assumed if not configured
+	fullMark      = 0.9  // utilization at which a deployment may be refusing
 )
 
 // pressedEnough returns the buckets in which capacity was short, if it was.
@@ -68,7 +69,8 @@ func provisionedCapacity(f *facts) {
 		} else {
 			held = share(held, depth*s.work/time)
 		}
-		if s.utilN > 0 && s.utilMax < 0.9 && s.unsent < s.refused {
+		measuredAll := s.utilN > 0 && f.total.utilMetric == 0 // by each response, where a metric's mean hides what is shorter
+		if measuredAll && s.utilMax < fullMark && s.unsent < s.refused {
 			continue // it did not refuse for capacity
 		}
 		if worked > 0 && worked < workedMost && held >= 0.15 || worked == 0 && held >= reservedMost {
@@ -94,6 +96,17 @@ func (f *facts) saturated(d *deployment, cells []*cell, met, worked float64) {
 	}
 	title := d.name + " is saturated"
 	confidence := 0.8
+	text := "add standard capacity as the next tier, or PTUs (spillway plan computes how many)"
+	switch mean := share(s.util, s.utilN); {
+	case s.utilN == 0 || mean >= fullMark:
+	case s.utilMax >= fullMark:
+		evidence = append(evidence, measured("highest utilization in those minutes", s.utilMax, "share", "metric, Maximum"))
+		title = d.name + " is saturated in bursts shorter than a minute: " + numeral.Percent(mean) + " utilization on average, " + numeral.Percent(s.utilMax) + " at most"
+	default:
+		confidence = 0.6
+		title = d.name + " refuses requests at " + numeral.Percent(mean) + " utilization on average, probably in bursts shorter than a minute"
+		text += "; export the metric with the aggregation Maximum too: it shows whether the deployment is full for moments"
+	}
 	if worked > 0 {
 		evidence = append(evidence, measured("work, share of the capacity", worked, "share", "usage, configuration"))
 		title = fmt.Sprintf("%s is saturated: %s of its %d PTUs in use", d.name, numeral.Percent(min(worked, 1)), d.known.PTU)
@@ -102,13 +115,21 @@ func (f *facts) saturated(d *deployment, cells []*cell, met, worked float64) {
 	f.report(diagnose.Finding{
 		Code: diagnose.PTUSaturation, Subject: d.name, Title: title + fmt.Sprintf(", %s of requests refused or queued", numeral.Percent(share(met, f.total.Tries))),
 		Confidence: confidence, Affected: share(f.clientsRefused(d, met), f.total.Tries), Evidence: evidence,
-		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OverReservation, "not reservations: "+numeral.Percent(share(s.tokens, s.reserved))+" of the reserved tokens are used")},
+		RuledOut: notReserved(&s),
 		Remedy: diagnose.Remedy{
-			Text:   "add standard capacity as the next tier, or PTUs (spillway plan computes how many)",
+			Text:   text,
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]], spill: {at: 0.97}}",
-			Spill:  true,
+			Spill:  true, Deployment: d.name,
 		},
 	}, scope{cells: cells, at: []*deployment{d}})
+}
+
+// notReserved rules reservations out where they are known.
+func notReserved(s *cell) []diagnose.RuledOut {
+	if s.asked < 0.9*s.admitted || s.admitted == 0 {
+		return nil
+	}
+	return []diagnose.RuledOut{ruledOut(diagnose.OverReservation, "not reservations: "+numeral.Percent(share(s.tokens, s.reserved))+" of the reserved tokens are used")}
 }
 
 // reservation is what a deployment's reserved tokens came to while it refused.
@@ -140,7 +161,7 @@ func (f *facts) overReserved(d *deployment, cells []*cell, r reservation) {
 		Affected: share(f.clientsRefused(d, r.met), f.total.Tries), Evidence: evidence,
 		Remedy: diagnose.Remedy{
 			Text:      "reserve the output length that callers are known to need, instead of their token limit",
-			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true}  # responses need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
+			Config:    fmt.Sprintf("classes:\n  - {name: %s, window: 60s, right_size: true, budget: {mode: window}}  # responses need %s at p99", f.className(allTries), numeral.Whole(d.output.quantile(0.99))),
 			RightSize: true,
 		},
 	}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted}})

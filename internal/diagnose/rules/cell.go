@@ -20,21 +20,26 @@ type cell struct {
 	tokens   float64 // prompt and output tokens used
 	reserved float64 // prompt and output tokens that were reserved
 	excess   float64 // reserved and not used, times the seconds that it was held
+	admitted float64 // responses that these three are of
+	asked    float64 // of them, those whose reservation is known
 	out      float64 // output tokens
 
+	took   logMean // ms of the whole
 	pace   logMean // ms between tokens
 	first  logMean // ms to the first token
 	prompt line    // ms to the first token on tokens of prompt not cached
 	length line    // ms of the whole on tokens of output
+	whole  plane   // ms of the whole on tokens of prompt not cached and of output, where the first token's time is unknown
 
 	util             float64 // sum
 	utilN            float64
-	utilMax          float64
+	utilMax          float64 // of the highest values within the samples' times
 	cached, cachable float64 // prompt tokens of prompts of 1,024 and more
+	longPrompts      float64 // number of those prompts
 
 	// What ran out of time, but for waiting: with a long window and a short
-	// one, or silent.
-	late, lateShort, lateSilent float64
+	// one, or silent. Left are those whose client left after shortWindow or more.
+	late, lateShort, lateSilent, left float64
 
 	parts [parts]part
 

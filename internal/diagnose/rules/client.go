@@ -14,6 +14,7 @@ const (
 	clientLeast = 5
 	clientShare = 0.001
 	clientPeak  = 0.6
+	maxPatience = 900 // s
 )
 
 // clientTimeout looks for clients that wait less than the work takes.
@@ -39,13 +40,13 @@ func clientTimeout(f *facts) {
 	if short < clientShare*f.total.Tries || short < clientLeast {
 		n = 0
 	}
-	if peak, part := f.gone.peak(); part >= clientPeak && f.total.Gone >= clientLeast && f.total.Gone >= clientShare*f.total.Tries {
+	if peak, part := f.gone.peak(); part >= clientPeak && peak < shortWindow.Seconds() && f.total.Gone >= clientLeast && f.total.Gone >= clientShare*f.total.Tries {
 		n += f.total.Gone
 		if short < f.total.Gone {
 			patience, source = peak, "e2e_ms of outcome client_gone: "+numeral.Percent(part)+" at one value"
 		}
 	}
-	if n == 0 || patience >= 900 {
+	if n == 0 || patience >= maxPatience {
 		return
 	}
 	p99 := f.whole.quantile(0.99)
@@ -57,7 +58,7 @@ func clientTimeout(f *facts) {
 			measured("tries lost", n, "count", "outcome in (client_gone, timeout, truncated_deadline)"),
 			measured("duration of complete responses, p99", p99, "s", "e2e_ms"),
 		},
-		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the service's limit: they end at "+numeral.Seconds(patience)+", far from 60 s")},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.OversizedRequests, "not the service's limit: they end at "+numeral.Seconds(patience)+", and not at about 60 s")},
 		Remedy: diagnose.Remedy{
 			Text:   "raise the clients' timeout or stream; where neither is possible, limit responses to what fits the timeout",
 			Config: "classes:\n  - {name: " + f.className(lateTries) + ", window: 60s, budget: {mode: clamp, quantile: 0.99}}  # clients: timeout ≥ 60 s",

@@ -26,8 +26,8 @@ func TestClientTimeout(t *testing.T) {
 			f.minutes(0, 20, 50, nth(100, late(10*time.Second, 900)))
 		}, "client_timeout"},
 		{"the client's own timeout runs out", Config{}, func(f *feed) {
-			f.minutes(0, 20, 50, nth(100, late(50*time.Second, 4500), set(func(o *diagnose.Observation) {
-				o.Window, o.ClientTimeout = time.Minute, 50*time.Second
+			f.minutes(0, 20, 50, nth(100, late(40*time.Second, 3600), set(func(o *diagnose.Observation) {
+				o.Window, o.ClientTimeout = time.Minute, 40*time.Second
 			})))
 		}, "client_timeout"},
 		{"a short window runs out in an outage", Config{}, func(f *feed) {

@@ -35,6 +35,7 @@ func (c *Collector) coarsen() {
 			}
 			at.requests += v.requests
 			at.work += v.work
+			at.done += v.done
 			at.met += v.met
 		}
 	}
@@ -72,19 +73,25 @@ func (c *cell) join(o *cell, second bool) {
 	c.tokens += o.tokens
 	c.reserved += o.reserved
 	c.excess += o.excess
+	c.admitted += o.admitted
+	c.asked += o.asked
 	c.out += o.out
+	c.took.join(o.took)
 	c.pace.join(o.pace)
 	c.first.join(o.first)
 	c.prompt.join(&o.prompt)
 	c.length.join(&o.length)
+	c.whole.join(&o.whole)
 	c.util += o.util
 	c.utilN += o.utilN
 	c.utilMax = max(c.utilMax, o.utilMax)
 	c.cached += o.cached
 	c.cachable += o.cachable
+	c.longPrompts += o.longPrompts
 	c.late += o.late
 	c.lateShort += o.lateShort
 	c.lateSilent += o.lateSilent
+	c.left += o.left
 	shift := 0
 	if second {
 		shift = parts / 2

@@ -71,7 +71,7 @@ type totals struct {
 	attempts                                                               float64
 	unlimited                                                              float64 // asked without a limit
 	ttftKnown, paceKnown, paceDerived, promptKnown, cachedKnown            float64
-	utilKnown, provisionedTries, windowKnown, generating                   float64
+	utilKnown, provisionedTries, windowKnown, retryKnown, generating       float64
 	utilMetric                                                             float64 // samples of the service's metrics
 	withoutDeployment, lateUnlimited, lateAll                              float64
 	retryBuckets                                                           map[int64]*retryCell
@@ -122,7 +122,7 @@ func (c *Collector) Add(o *diagnose.Observation) {
 		case o.Outcome == spillway.OutcomeUpstreamError:
 			at.unsentBroken++
 		}
-		if o.Retry == 0 {
+		if o.Retry <= 0 {
 			at.parts[c.part(o.Time)].first++
 		}
 		at.parts[c.part(o.Time)].tries++
@@ -148,6 +148,7 @@ func (c *Collector) count(o *diagnose.Observation) {
 	t := &c.total
 	t.Tries++
 	t.attempts += float64(len(o.Attempts))
+	t.retryKnown += oneIf(o.Retry >= 0)
 	t.retries[min(max(o.Retry, 0), len(t.retries)-1)]++
 	r := t.retryBuckets[c.number(o.Time)]
 	if r == nil {

@@ -9,18 +9,50 @@ import (
 	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
-// Thresholds. A bucket with at least decodePoints responses is slow when its
-// mean is decodeFactor times the usual one of the deployment, which is the
-// lower quartile of its buckets, or the deployment is slow throughout when the
-// lower quartile itself is decodeFactor times that of another deployment of
-// its kind, or worse than decodeLimit. Slow buckets must be at least two and
+// Thresholds. Stretches of buckets with at least decodePoints responses together
+// are slow when their mean is decodeFactor times the usual one of the deployment,
+// which is the lower quartile of its stretches. The deployment is slow throughout
+// when the lower quartile itself is decodeFactor times that of another deployment
+// of its kind, or worse than decodeLimit. Slow stretches must be at least two and
 // hold a fiftieth of the responses.
 const (
-	decodePoints  = 10
-	decodeFactor  = 1.9
-	decodeLimit   = 45.0 // ms: 22 tokens per second, below every contract
-	decodeBuckets = 2
+	decodePoints    = 10
+	decodeFactor    = 1.9
+	decodeLimit     = 45.0 // ms: 22 tokens per second, below every contract
+	decodeStretches = 2
+	decodeLeast     = 2 * decodePoints
+	steadyFactor    = 1.4 // between the fastest stretch and the slowest, of those below
+	steadyParts     = 10
+	steadyPoints    = 30
 )
+
+// stretch is buckets that follow one another and have enough responses together to
+// say how fast they were.
+type stretch struct {
+	cells []*cell
+	pace  logMean
+}
+
+// stretches divides the deployment's time into parts with at least so many
+// responses. Buckets at the end that are too few to be a stretch belong to the last
+// one.
+func (d *deployment) stretches(least float64) []stretch {
+	var all []stretch
+	var now stretch
+	for _, c := range d.cells {
+		now.cells = append(now.cells, c)
+		now.pace.join(c.pace)
+		if now.pace.n >= least {
+			all = append(all, now)
+			now = stretch{}
+		}
+	}
+	if n := len(all); n > 0 {
+		all[n-1].cells = append(all[n-1].cells, now.cells...)
+		all[n-1].pace.join(now.pace)
+	}
+	return all
+}
 
 // slowDecode looks for deployments whose tokens come slower than they did, or
 // than elsewhere, and marks the time.
@@ -33,17 +65,24 @@ func slowDecode(f *facts) {
 		if usual[d] == 0 {
 			continue
 		}
-		reference, against := usual[d], "its usual pace"
+		r := reference{usual[d], decodeFactor * usual[d], "its usual pace"}
 		if contract := f.slowest(d); usual[d] >= contract {
-			reference, against = contract/1.3, "the pace of its SLA"
+			r = reference{contract / slaMargin, contract, "the pace of its SLA"}
 		}
 		for _, o := range f.all {
 			if o != d && f.alike(d, o) && usual[o] > 0 && usual[d] >= decodeFactor*usual[o] {
-				reference, against = usual[o], "the pace of "+o.name
+				r = reference{usual[o], decodeFactor * usual[o], "the pace of " + o.name}
 			}
 		}
-		f.slowIn(d, reference, against)
+		f.slowIn(d, r)
 	}
+}
+
+// reference is the pace in ms that a deployment is held against, and the one from
+// which on it is slow.
+type reference struct {
+	pace, slow float64
+	name       string
 }
 
 // alike reports whether two deployments should be as fast as each other: of one
@@ -52,20 +91,21 @@ func (f *facts) alike(d, o *deployment) bool {
 	return o.kind == d.kind && o.model == d.model && (!f.cfg.Direct || d.configured && o.configured)
 }
 
+// slaMargin is how much slower than its SLA a deployment may be.
+const slaMargin = 1.3
+
 // slowest is the pace in ms that is too slow whatever it was before.
 func (f *facts) slowest(d *deployment) float64 {
 	if tps := d.known.TokensPerSecond; tps > 0 {
-		return 1.3 * 1000 / tps
+		return slaMargin * 1000 / tps
 	}
 	return decodeLimit
 }
 
 func lowerQuartile(d *deployment) float64 {
 	var means []float64
-	for _, c := range d.cells {
-		if c.pace.n >= decodePoints {
-			means = append(means, c.pace.value())
-		}
+	for _, s := range d.stretches(decodePoints) {
+		means = append(means, s.pace.value())
 	}
 	if len(means) == 0 {
 		return 0
@@ -74,22 +114,23 @@ func lowerQuartile(d *deployment) float64 {
 	return means[len(means)/4]
 }
 
-func (f *facts) slowIn(d *deployment, reference float64, against string) {
+func (f *facts) slowIn(d *deployment, r reference) {
 	var slow, usual []*cell
-	for _, c := range d.cells {
-		switch {
-		case c.pace.n < decodePoints:
-		case c.pace.value() >= decodeFactor*reference:
-			slow = append(slow, c)
-		default:
-			usual = append(usual, c)
+	n := 0
+	for _, s := range d.stretches(decodePoints) {
+		if s.pace.value() < r.slow {
+			usual = append(usual, s.cells...)
+			continue
 		}
+		n++
+		slow = append(slow, s.cells...)
 	}
 	s, u := joined(slow), joined(usual)
-	if len(slow) < decodeBuckets || s.pace.n < 0.02*(s.pace.n+u.pace.n) || s.pace.n < 30 {
+	if n < decodeStretches || s.pace.n < 0.02*(s.pace.n+u.pace.n) || s.pace.n < decodeLeast {
 		return
 	}
-	if len(usual) > 0 && u.work > 0 && s.work/float64(len(slow)) > 2.2*u.work/float64(len(usual)) && share(s.pace.value(), reference) < 2.5 {
+	factor := share(s.pace.value(), r.pace)
+	if len(usual) > 0 && u.work > 0 && s.work/float64(len(slow)) > 2.2*u.work/float64(len(usual)) && factor < 2.5 {
 		return // it is the load
 	}
 	for _, c := range d.cells {
@@ -97,14 +138,13 @@ func (f *facts) slowIn(d *deployment, reference float64, against string) {
 	}
 	spreadSlow(d)
 	late := s.late + s.lateShort + s.lateSilent
-	factor := share(s.pace.value(), reference)
 	f.report(diagnose.Finding{
 		Code: diagnose.SlowDecode, Subject: d.name, Confidence: 0.5 + 0.35*(factor-1),
-		Title:    fmt.Sprintf("%s generates slowly: %s ms between tokens, %s times %s", d.name, numeral.Decimals(s.pace.value(), 1), numeral.Decimals(factor, 1), against),
+		Title:    fmt.Sprintf("%s generates slowly: %s ms between tokens, %s times %s", d.name, numeral.Decimals(s.pace.value(), 1), numeral.Decimals(factor, 1), r.name),
 		Affected: share(max(late, 0.01*s.pace.n), f.total.Tries),
 		Evidence: []diagnose.Evidence{
 			measured("time between tokens, slow minutes", s.pace.value(), "ms", f.paceSource()),
-			measured("time between tokens, otherwise", cmp.Or(u.pace.value(), reference), "ms", f.paceSource()),
+			measured("time between tokens, otherwise", cmp.Or(u.pace.value(), r.pace), "ms", f.paceSource()),
 			measured("slow minutes", float64(len(slow))*f.bucket.Minutes(), "count", "time"),
 			measured("tries that ran out of time meanwhile", late, "count", "outcome"),
 		},
@@ -112,7 +152,7 @@ func (f *facts) slowIn(d *deployment, reference float64, against string) {
 		Remedy: diagnose.Remedy{
 			Text:   "send requests with little time left to a second tier, and limit output by measured budgets",
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
-			Spill:  d.tier == 0 && len(f.all) == 1,
+			Spill:  d.tier == 0 && len(f.all) == 1, Deployment: d.name,
 		},
 	}, scope{cells: slow, at: []*deployment{d}})
 }

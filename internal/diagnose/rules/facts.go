@@ -49,6 +49,11 @@ func (c *Collector) Diagnose() diagnose.Diagnosis {
 	out.Findings = append(out.Findings, rank(f.findings)...)
 	out.Healthy = len(out.Findings) == 0 && c.total.Tries >= diagnose.MinTries && out.Failed < diagnose.Unexplained
 	out.Charts = f.charts()
+	for i := range out.Findings {
+		if r := &out.Findings[i].Remedy; r.CapTokens > 0 && out.Charts != nil {
+			out.Charts.WindowSeconds, out.Charts.BudgetTokens = float64(r.WindowS), r.CapTokens
+		}
+	}
 	return out
 }
 
@@ -72,6 +77,7 @@ type scope struct {
 	cells  []*cell         // the time, from the first to the last; none for all of it
 	at     []*deployment   // the deployments
 	covers []diagnose.Code // causes that are consequences of this one at those deployments
+	causes []diagnose.Code // causes that this one contributes to there, and that remain to be told
 }
 
 // candidate is a finding that may be dropped as a consequence of another.
@@ -80,18 +86,27 @@ type candidate struct {
 	scope
 }
 
-// rank drops findings that another one covers and sorts the others.
+// rank drops findings that another one covers and sorts the others: the most severe
+// first, and each before what it contributes to.
 func rank(all []candidate) []diagnose.Finding {
-	var kept []diagnose.Finding
-	for _, a := range all {
-		if !slices.ContainsFunc(all, func(b candidate) bool { return slices.Contains(b.covers, a.Code) && meet(a.at, b.at) }) {
-			kept = append(kept, a.Finding)
-		}
-	}
-	slices.SortStableFunc(kept, func(a, b diagnose.Finding) int {
+	kept := slices.DeleteFunc(slices.Clone(all), func(a candidate) bool {
+		return slices.ContainsFunc(all, func(b candidate) bool { return slices.Contains(b.covers, a.Code) && meet(a.at, b.at) })
+	})
+	slices.SortStableFunc(kept, func(a, b candidate) int {
 		return cmp.Compare(b.Affected*b.Confidence, a.Affected*a.Confidence)
 	})
-	return kept
+	for i, a := range kept {
+		first := slices.IndexFunc(kept[:i], func(b candidate) bool { return slices.Contains(a.causes, b.Code) && meet(a.at, b.at) })
+		if first >= 0 {
+			copy(kept[first+1:i+1], kept[first:i])
+			kept[first] = a
+		}
+	}
+	var findings []diagnose.Finding
+	for i := range kept {
+		findings = append(findings, kept[i].Finding)
+	}
+	return findings
 }
 
 // meet reports whether the two have a deployment in common.

@@ -137,6 +137,14 @@ func pace(ms float64) option {
 	})
 }
 
+// took makes the response take so many times as long.
+func took(factor float64) option {
+	return set(func(o *diagnose.Observation) {
+		o.E2E = time.Duration(factor * float64(o.E2E))
+		o.Attempts[0].End = o.E2E
+	})
+}
+
 // firstToken is the time to the first token.
 func firstToken(ms float64) option {
 	return set(func(o *diagnose.Observation) {

@@ -3,18 +3,20 @@ package rules
 import (
 	"fmt"
 
+	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
 	"github.com/spillway-ai/spillway/internal/numeral"
 )
 
 // Thresholds: clients of one deployment were refused while another of the same
 // model and kind, which that pool does not use, refused under a tenth of that
-// share, and what it was given would have fitted: the other's free capacity is
-// at least a third of what was refused, or unknown and its work below the
-// best it has shown.
+// share, and what it was given would have fitted: the other's free capacity, as its
+// metric or the configuration shows it, is at least a tenth, and a third of what was
+// refused.
 const (
-	fragmentIdle = 0.1
-	fragmentFree = 0.33
+	fragmentIdle  = 0.1
+	fragmentFree  = 0.33
+	fragmentLeast = 0.1
 )
 
 // quotaFragmentation looks for quota that lies idle beside quota that is short.
@@ -32,21 +34,21 @@ func quotaFragmentation(f *facts) {
 			}
 			same := o.sum(func(c *cell) bool { return has(cells, c.at) })
 			otherMet, otherAll := same.pressure()
-			if otherAll == 0 || share(otherMet, otherAll) > fragmentIdle*share(met, all) || sharesTraffic(d, o) {
+			if otherAll == 0 || share(otherMet, otherAll) > fragmentIdle*share(met, all) || f.sharesTraffic(d, o) {
 				continue
 			}
-			free, known := freeShare(f, o, &same, len(cells))
-			if known && free < fragmentFree*share(met, all) {
+			free, source, known := freeShare(f, o, &same, len(cells))
+			if !known || free < max(fragmentLeast, fragmentFree*share(met, all)) {
 				continue
 			}
 			f.report(diagnose.Finding{
-				Code: diagnose.QuotaFragmentation, Subject: d.name, Confidence: 0.7 + 0.25*oneIf(known),
+				Code: diagnose.QuotaFragmentation, Subject: d.name, Confidence: 0.95,
 				Title:    fmt.Sprintf("%s refuses requests while %s, with the same model, has spare capacity", d.name, o.name),
 				Affected: share(met, f.total.Tries),
 				Evidence: []diagnose.Evidence{
 					measured("refused or queued at "+d.name, share(met, all), "share", "attempts.status, outcome, minutes short of capacity"),
 					measured("refused or queued at "+o.name, share(otherMet, otherAll), "share", "as above"),
-					measured("spare capacity at "+o.name, free, "share", "usage; capacity as configured, or of the best minute"),
+					measured("spare capacity at "+o.name, free, "share", source),
 				},
 				RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not the total quota: "+o.name+" refuses or queues only "+numeral.Percent(share(otherMet, otherAll)))},
 				Remedy: diagnose.Remedy{
@@ -54,15 +56,17 @@ func quotaFragmentation(f *facts) {
 					Config:  "pools:\n  - {name: " + d.model + ", tiers: [[" + d.name + ", " + o.name + "]]}",
 					OnePool: true,
 				},
-			}, scope{cells: cells, at: []*deployment{d, o}, covers: []diagnose.Code{diagnose.QuotaExhausted, diagnose.PTUSaturation, diagnose.RPMBursts, diagnose.OverReservation}})
+			}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.QuotaExhausted, diagnose.PTUSaturation, diagnose.RPMBursts, diagnose.OverReservation}})
 			return
 		}
 	}
 }
 
 // sharesTraffic reports whether the two are of one pool and tier, so that the
-// gateway balances them.
-func sharesTraffic(d, o *deployment) bool { return d.pool == o.pool && d.tier == o.tier }
+// gateway balances them. Logs without pools do not say so.
+func (f *facts) sharesTraffic(d, o *deployment) bool {
+	return d.pool == o.pool && d.tier == o.tier && (d.pool != "" || !f.cfg.Direct)
+}
 
 func has(cells []*cell, at int64) bool {
 	for _, c := range cells {
@@ -73,20 +77,20 @@ func has(cells []*cell, at int64) bool {
 	return false
 }
 
-// freeShare is how much of a deployment's capacity was free in those buckets.
-func freeShare(f *facts, d *deployment, c *cell, buckets int) (free float64, known bool) {
+// freeShare is how much of a deployment's capacity was free in those buckets, and
+// where that is from. What is not measured is not known: that a deployment was busier
+// before does not say that nobody else uses it.
+func freeShare(f *facts, d *deployment, c *cell, buckets int) (free float64, source string, known bool) {
 	minutes := float64(buckets) * f.bucket.Minutes()
 	switch {
+	case d.kind == spillway.Provisioned && c.utilN > 0:
+		return 1 - c.util/c.utilN, "attempts.utilization_ratio", true
 	case d.capacity() > 0:
-		return 1 - c.work/minutes/60/d.capacity(), true
+		return 1 - c.work/minutes/60/d.capacity(), "usage, configuration", true
 	case d.known.TPM > 0:
-		return 1 - c.reserved/minutes/float64(d.known.TPM), true
+		return 1 - c.reserved/minutes/float64(d.known.TPM), "usage, configuration", true
 	case d.known.RPM > 0:
-		return 1 - c.tries/minutes/float64(d.known.RPM), true
+		return 1 - c.tries/minutes/float64(d.known.RPM), "usage, configuration", true
 	}
-	best := 0.0
-	for _, x := range d.cells {
-		best = max(best, x.tokens/f.bucket.Minutes())
-	}
-	return 1 - share(c.tokens/minutes, best), false
+	return 0, "", false
 }

@@ -57,6 +57,14 @@ func causes() map[diagnose.Code]func(f *feed) {
 	}
 }
 
+// known is what is known besides the traffic of a cause.
+func known(code diagnose.Code) Config {
+	if code != diagnose.QuotaFragmentation {
+		return Config{}
+	}
+	return Config{Deployments: []spillway.Deployment{{Name: "std-b", Model: "gpt-4o-mini", Region: "westus", TPM: 100_000}}}
+}
+
 // Each cause has a finding of its own, in JSON as testdata has it.
 func TestGolden(t *testing.T) {
 	all := causes()
@@ -67,7 +75,7 @@ func TestGolden(t *testing.T) {
 			}
 			var f feed
 			all[code](&f)
-			d := f.diagnose(Config{})
+			d := f.diagnose(known(code))
 			if len(d.Findings) != 1 || d.Findings[0].Code != code {
 				t.Fatalf("found %q", found(&d))
 			}
@@ -105,7 +113,7 @@ func TestHealthyAfter(t *testing.T) {
 				var f feed
 				traffic(&f)
 				f.minutes(40, 40+minutes, 30, by("calm"), pool("calm"), region("northeurope"), model("gpt-4o"))
-				d := f.diagnose(Config{})
+				d := f.diagnose(known(code))
 				for _, x := range d.Findings {
 					switch {
 					case x.Code != code:
@@ -136,7 +144,7 @@ func TestParts(t *testing.T) {
 				}
 			}
 			for _, half := range []feed{left, right} {
-				d := half.diagnose(Config{})
+				d := half.diagnose(known(code))
 				for _, x := range d.Findings {
 					consequence := code == diagnose.NoisyTenant && x.Code == diagnose.PTUSaturation // without the calm before, the rush is the usual
 					if x.Code != code && !consequence {
@@ -229,5 +237,23 @@ func TestHeatmap(t *testing.T) {
 	h.add(o)
 	if h != (heatmaps{}) {
 		t.Error("what has no length or no duration is drawn")
+	}
+}
+
+// What ran out of time unseen is drawn at what is written in that time, and with what
+// fits it.
+func TestInferredLength(t *testing.T) {
+	var f feed
+	f.minutes(0, 20, 50, nth(50, late(time.Minute, 0)))
+	d := f.diagnose(Config{Direct: true})
+	if found(&d) != "oversized_requests std" {
+		t.Fatalf("found %q", found(&d))
+	}
+	c, tokens := d.Charts, float64(60_000-400)/10
+	if n := c.Late[heatRow(60)][heatColumn(tokens)]; n != 20 {
+		t.Errorf("%d are drawn at %v tokens, want 20", n, tokens)
+	}
+	if c.WindowSeconds != 60 || c.BudgetTokens != d.Findings[0].Remedy.CapTokens {
+		t.Errorf("a window of %v s, a budget of %d", c.WindowSeconds, c.BudgetTokens)
 	}
 }

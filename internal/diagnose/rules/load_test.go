@@ -65,6 +65,15 @@ func TestNoisyTenant(t *testing.T) {
 	}
 	check(t, []ruleCase{
 		{"one caller's rush", Config{}, func(f *feed) { steady(f, "chat"); rush(f, 5, 60) }, "noisy_tenant batch"},
+		{"one caller's rush, in logs that do not count retries", Config{}, func(f *feed) {
+			f.minutes(0, 20, 20, with(callerNamed("chat"), retried(-1))...)
+			f.minutes(20, 25, 60, with(callerNamed("chat"), retried(-1), func(i int, o *diagnose.Observation) {
+				if i%3 > 0 { // tried again and refused again
+					refused()(i, o)
+				}
+			})...)
+			rush(f, 5, 60, retried(-1))
+		}, "noisy_tenant batch"},
 		{"by tenant", Config{}, func(f *feed) {
 			steady(f, "chat")
 			rush(f, 5, 60, set(func(o *diagnose.Observation) { o.Tenant = "acme" }))

@@ -38,7 +38,26 @@ func TestOversized(t *testing.T) {
 		}, "regional_outage eastus"},
 		{"at a pace that nothing is known of", Config{}, func(f *feed) {
 			f.minutes(0, 20, 50, set(func(o *diagnose.Observation) { o.TBT = 0 }), nth(100, long()))
+		}, "oversized_requests std"},
+		{"at a pace that nothing is known of, in a slow spell", Config{}, func(f *feed) {
+			unpaced := set(func(o *diagnose.Observation) { o.TBT = 0 })
+			f.minutes(0, 14, 50, unpaced)
+			f.minutes(14, 20, 50, unpaced, took(3), nth(20, long()))
 		}, ""},
+		{"at a pace that nothing is known of, in few minutes", Config{}, func(f *feed) {
+			unpaced := set(func(o *diagnose.Observation) { o.TBT = 0 })
+			f.minutes(0, 57, 50, unpaced)
+			f.minutes(57, 60, 50, unpaced, nth(10, long()))
+		}, ""},
+		{"seen in a log that has first tokens, and none of what failed", Config{Direct: true}, func(f *feed) {
+			f.minutes(0, 20, 50, nth(100, late(time.Minute, 0)))
+		}, "oversized_requests std"},
+		{"clients that leave after a minute", Config{}, func(f *feed) {
+			f.minutes(0, 20, 50, nth(100, gone(60200*time.Millisecond)))
+		}, "oversized_requests std"},
+		{"clients that set a timeout of a minute", Config{}, func(f *feed) {
+			f.minutes(0, 20, 50, nth(100, long(), set(func(o *diagnose.Observation) { o.Window, o.ClientTimeout = time.Minute, time.Minute })))
+		}, "oversized_requests std"},
 		{"after a long wait", Config{}, func(f *feed) {
 			f.minutes(0, 20, 50, nth(100, long(), set(func(o *diagnose.Observation) { o.Queue = 20 * time.Second })))
 		}, ""},
@@ -67,6 +86,35 @@ func TestOversizedRemedy(t *testing.T) {
 	}
 	if !r.Simulable() {
 		t.Error("a replay cannot predict the cap")
+	}
+}
+
+// Without the pace the finding says what it does not know.
+func TestOversizedUnseen(t *testing.T) {
+	var f feed
+	f.minutes(0, 20, 50, set(func(o *diagnose.Observation) { o.TBT = 0 }), nth(100, long()))
+	d := f.diagnose(Config{})
+	if found(&d) != "oversized_requests std" {
+		t.Fatalf("found %q", found(&d))
+	}
+	if x := d.Findings[0]; x.Confidence > 0.7 || x.Remedy.CapTokens > 0 || !strings.Contains(x.Title, "probably") || !strings.Contains(x.Remedy.Text, "export") {
+		t.Errorf("confidence %v, %q, %+v", x.Confidence, x.Title, x.Remedy)
+	}
+}
+
+// A pace that varies is no reason to call it steady.
+func TestOversizedUnsteady(t *testing.T) {
+	var f feed
+	f.minutes(0, 10, 50, pace(10), nth(100, long()))
+	f.minutes(10, 20, 50, pace(16), nth(100, long()))
+	d := f.diagnose(Config{})
+	if found(&d) != "oversized_requests std" {
+		t.Fatalf("found %q", found(&d))
+	}
+	for _, r := range d.Findings[0].RuledOut {
+		if r.Code == diagnose.SlowDecode {
+			t.Errorf("ruled out: %q", r.Text)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func standardQuota(f *facts) {
 		}
 		limit, even := partLimit(d, cells)
 		switch s := joined(cells); {
-		case f.bucket == firstBucket && even && fits(cells, limit) && f.bursts(d, cells, met, limit):
+		case f.bucket == firstBucket && even && f.fits(cells, limit) && f.bursts(d, cells, met, limit):
 		case even && d.configured:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", numeral.Whole(limit*parts)))
 		case even:
@@ -65,20 +65,32 @@ func partLimit(d *deployment, cells []*cell) (limit float64, even bool) {
 	return mean, n >= burstParts && mean >= 5 && dev <= burstEven*mean+math.Sqrt(mean)/3
 }
 
-// fits reports whether the minutes' first tries would fit, evenly spread.
-func fits(cells []*cell, limit float64) bool {
+// fits reports whether the minutes' first tries would fit, evenly spread. Where
+// nobody says which are retries, it is whether the minutes had room left: what was
+// let in fits, and most of their parts refused nothing.
+func (f *facts) fits(cells []*cell, limit float64) bool {
 	good := 0
 	for _, c := range cells {
-		first := 0.0
+		first, admitted, refusing := 0.0, 0.0, 0
 		for _, p := range c.parts {
 			first += p.first
+			admitted += p.ok
+			if p.refused > 0 {
+				refusing++
+			}
 		}
-		if first <= burstCalm*parts*limit {
+		want, room := first, true
+		if !f.knowsRetries() {
+			want, room = admitted, 2*refusing <= parts
+		}
+		if room && want <= burstCalm*parts*limit {
 			good++
 		}
 	}
 	return 2*good > len(cells)
 }
+
+func (f *facts) knowsRetries() bool { return f.total.retryKnown > 0.5*f.total.Tries }
 
 // bursts reports refusals that spreading the minute's requests would have
 // avoided, if that is what they are.
@@ -99,17 +111,21 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 		return false // it is what is said again
 	}
 	mean /= float64(len(cells))
+	tries, source := "first tries", "time, client_retry 0"
+	if !f.knowsRetries() {
+		tries, source = "tries", "time"
+	}
 	f.report(diagnose.Finding{
 		Code: diagnose.RPMBursts, Subject: d.name, Confidence: 0.75 + 0.2*min(1, peak/limit-1),
 		Title:    fmt.Sprintf("%s refuses bursts: %s requests in 10 s, where %s are admitted; the per-minute limit would suffice", d.name, numeral.Whole(peak), numeral.Whole(limit)),
 		Affected: share(f.clientsRefused(d, met), f.total.Tries),
 		Evidence: []diagnose.Evidence{
 			measured("admitted per 10 s while refusing", limit, "count", "attempts.start_ms, attempts.status"),
-			measured("maximum of first tries in 10 s", peak, "count", "time, client_retry 0"),
-			measured("first tries in those minutes", mean, "per_minute", "time, client_retry 0"),
+			measured("maximum of "+tries+" in 10 s", peak, "count", source),
+			measured(tries+" in those minutes", mean, "per_minute", source),
 			measured("limit", parts*limit, "per_minute", "ten-second limit × 6"),
 		},
-		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not the quota: "+numeral.Whole(mean)+" first tries per minute, "+numeral.Whole(parts*limit)+" are allowed")},
+		RuledOut: []diagnose.RuledOut{ruledOut(diagnose.QuotaExhausted, "not the quota: "+numeral.Whole(mean)+" "+tries+" per minute, "+numeral.Whole(parts*limit)+" are allowed")},
 		Remedy: diagnose.Remedy{
 			Text:   "queue requests for some seconds instead of refusing them",
 			Config: "queue: {max_length: 1024}\nclasses:\n  - {name: " + f.className(allTries) + ", window: 60s, max_wait: 15s}", Queue: true,
@@ -129,7 +145,8 @@ func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota strin
 		},
 		Remedy: diagnose.Remedy{
 			Text:   "raise the quota, or add a deployment in another region",
-			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + ", standard-elsewhere]]}", Spill: true,
+			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
+			Spill:  true, Deployment: d.name,
 		},
 	}, scope{cells: cells, at: []*deployment{d}})
 }

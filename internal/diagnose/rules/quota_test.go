@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -43,6 +44,13 @@ func TestStandardQuota(t *testing.T) {
 					retried(1)(i, o)
 				}
 			})
+		}, "quota_exhausted std"},
+		{"bursts, in logs that do not count retries", Config{}, func(f *feed) {
+			f.tenths(0, 10, 20, [parts]int{50, 40, 2, 2, 2, 2}, retried(-1))
+		}, "rpm_bursts std"},
+		{"the minute is full, in logs that do not count retries", Config{}, func(f *feed) { f.tenths(0, 10, 20, full, retried(-1)) }, "quota_exhausted std"},
+		{"most of the minute is full, in logs that do not count retries", Config{}, func(f *feed) {
+			f.tenths(0, 10, 20, [parts]int{40, 40, 40, 40, 2, 2}, retried(-1))
 		}, "quota_exhausted std"},
 		{"tokens, as configured", quota(20_000, 0), func(f *feed) { f.minutes(0, 20, 50, nth(4, refused())) }, "quota_exhausted std"},
 		{"reserved tokens, as configured", quota(100_000, 0), func(f *feed) {
@@ -115,7 +123,7 @@ func TestQuotaFragmentation(t *testing.T) {
 		f.minutes(1, 20, 10, all...)
 	}
 	check(t, []ruleCase{
-		{"one pool is short, one idle", Config{}, func(f *feed) { short(f); idle(f) }, "quota_fragmentation std-a"},
+		{"one pool is short, the other's room is not known", Config{}, func(f *feed) { short(f); idle(f) }, "quota_exhausted std-a"},
 		{"of other models", Config{}, func(f *feed) { short(f); idle(f, model("gpt-4o")) }, "quota_exhausted std-a"},
 		{"of other kinds", Config{}, func(f *feed) { short(f); idle(f, provisioned()) }, "quota_exhausted std-a"},
 		{"of one pool and tier", Config{}, func(f *feed) { short(f, pool("a")); idle(f, pool("a")) }, "quota_exhausted std-a"},
@@ -135,6 +143,7 @@ func TestQuotaFragmentation(t *testing.T) {
 		{"too few tokens", spillway.Deployment{TPM: 8200}, "quota_exhausted std-a"},
 		{"enough requests", spillway.Deployment{RPM: 60}, "quota_fragmentation std-a"},
 		{"too few requests", spillway.Deployment{RPM: 10}, "quota_exhausted std-a"},
+		{"next to none left", spillway.Deployment{TPM: 8700}, "quota_exhausted std-a"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var f feed
@@ -171,24 +180,28 @@ func TestSaturatedSpillover(t *testing.T) {
 	})
 }
 
-// freeShare prefers the capacity that is known best.
+// freeShare takes what is measured, or configured, and nothing else.
 func TestFreeShare(t *testing.T) {
 	f := &facts{Collector: NewCollector(Config{})}
 	spent := cell{work: 60 * 500, reserved: 40_000, tokens: 30_000, tries: 30}
+	full := spent
+	full.util, full.utilN = 1.96, 2
 	for _, tc := range []struct {
 		name  string
 		known spillway.Deployment
+		spent cell
 		want  float64
-		sure  bool
+		shown bool
 	}{
-		{"PTU", spillway.Deployment{PTU: 1000, InputTPMPerPTU: 60, TPM: 1}, 0.5, true},
-		{"TPM", spillway.Deployment{TPM: 100_000, RPM: 1}, 0.6, true},
-		{"RPM", spillway.Deployment{RPM: 40}, 0.25, true},
-		{"the best minute", spillway.Deployment{}, 0.4, false},
+		{"metric", spillway.Deployment{Kind: spillway.Provisioned, PTU: 1000, InputTPMPerPTU: 60}, full, 0.02, true},
+		{"PTU", spillway.Deployment{Kind: spillway.Provisioned, PTU: 1000, InputTPMPerPTU: 60, TPM: 1}, spent, 0.5, true},
+		{"TPM", spillway.Deployment{TPM: 100_000, RPM: 1}, spent, 0.6, true},
+		{"RPM", spillway.Deployment{RPM: 40}, spent, 0.25, true},
+		{"a better minute", spillway.Deployment{}, spent, 0, false},
 	} {
-		d := &deployment{known: tc.known, cells: []*cell{{tokens: 50_000}, {tokens: 30_000}}}
-		if free, sure := freeShare(f, d, &spent, 1); free != tc.want || sure != tc.sure {
-			t.Errorf("%s: %v, %t, want %v, %t", tc.name, free, sure, tc.want, tc.sure)
+		d := &deployment{kind: tc.known.Kind, known: tc.known, cells: []*cell{{tokens: 50_000}, {tokens: 30_000}}}
+		if free, _, shown := freeShare(f, d, &tc.spent, 1); math.Abs(free-tc.want) > 1e-9 || shown != tc.shown {
+			t.Errorf("%s: %v, %t, want %v, %t", tc.name, free, shown, tc.want, tc.shown)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -60,14 +61,22 @@ func pressureOf(d *deployment) (met, all float64) {
 	return met, all
 }
 
-// notDecode rules slow decoding out where the numbers do.
+// notDecode rules slow decoding out where the pace is known and was steady.
 func (f *facts) notDecode(d *deployment) []diagnose.RuledOut {
 	s := d.sum(anyCell)
-	if s.pace.n < 20 {
+	all := d.stretches(max(steadyPoints, s.pace.n/steadyParts))
+	if len(all) < 2 {
 		return nil
 	}
-	return []diagnose.RuledOut{ruledOut(diagnose.SlowDecode, "not decoding speed: "+numeral.Decimals(s.pace.value(), 1)+" ms between tokens, p95 "+numeral.Decimals(d.pace.quantile(0.95), 1)+" ms, steady")}
+	low, high := slices.MinFunc(all, byPace).pace.value(), slices.MaxFunc(all, byPace).pace.value()
+	if high > steadyFactor*low {
+		return nil
+	}
+	return []diagnose.RuledOut{ruledOut(diagnose.SlowDecode, "not decoding speed: "+numeral.Decimals(s.pace.value(), 1)+" ms between tokens, steady: "+
+		numeral.Decimals(low, 1)+" to "+numeral.Decimals(high, 1)+" ms over time")}
 }
+
+func byPace(a, b stretch) int { return cmp.Compare(a.pace.value(), b.pace.value()) }
 
 // paceSource says where the pace comes from: what was measured, or, where
 // little was, the length and the time of whole responses.

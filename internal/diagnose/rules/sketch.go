@@ -146,6 +146,39 @@ func (l *line) fit() (a, b, r float64) {
 	return a, b, r
 }
 
+// plane is a regression of z on x and y, as sums.
+type plane struct{ n, x, y, z, xx, xy, yy, xz, yz, zz float64 }
+
+func (p *plane) add(x, y, z float64) {
+	p.n++
+	p.x, p.y, p.z = p.x+x, p.y+y, p.z+z
+	p.xx, p.xy, p.yy = p.xx+x*x, p.xy+x*y, p.yy+y*y
+	p.xz, p.yz, p.zz = p.xz+x*z, p.yz+y*z, p.zz+z*z
+}
+
+func (p *plane) join(o *plane) {
+	p.n, p.x, p.y, p.z = p.n+o.n, p.x+o.x, p.y+o.y, p.z+o.z
+	p.xx, p.xy, p.yy = p.xx+o.xx, p.xy+o.xy, p.yy+o.yy
+	p.xz, p.yz, p.zz = p.xz+o.xz, p.yz+o.yz, p.zz+o.zz
+}
+
+// fit returns z = a + b·x + c·y with the correlation r of z and the fit; zeros where
+// x and y do not vary apart from each other.
+func (p *plane) fit() (a, b, c, r float64) {
+	if p.n < 4 {
+		return 0, 0, 0, 0
+	}
+	vx, vy, vz := p.xx-p.x*p.x/p.n, p.yy-p.y*p.y/p.n, p.zz-p.z*p.z/p.n
+	xy, xz, yz := p.xy-p.x*p.y/p.n, p.xz-p.x*p.z/p.n, p.yz-p.y*p.z/p.n
+	det := vx*vy - xy*xy
+	if vz <= 0 || det <= 1e-6*p.xx*p.yy {
+		return 0, 0, 0, 0
+	}
+	b, c = (xz*vy-yz*xy)/det, (yz*vx-xz*xy)/det
+	explained := b*xz + c*yz
+	return (p.z - b*p.x - c*p.y) / p.n, b, c, math.Sqrt(min(max(explained/vz, 0), 1))
+}
+
 // logMean is a geometric mean under way.
 type logMean struct{ n, sum float64 }
 

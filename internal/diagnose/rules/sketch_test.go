@@ -207,3 +207,33 @@ func TestMeans(t *testing.T) {
 		t.Errorf("shares %v, %v", share(1, 0), share(1, 4))
 	}
 }
+
+// Times that follow two lengths give back what each of them costs.
+func TestPlane(t *testing.T) {
+	var p, first, second plane
+	for i := range 400 {
+		x, y := float64(100+37*(i%50)), float64(10+13*(i%17))
+		z := 250 + 0.4*x + 12*y + float64(i%7) // with a little noise
+		p.add(x, y, z)
+		half := &first
+		if i >= 200 {
+			half = &second
+		}
+		half.add(x, y, z)
+	}
+	a, b, c, r := p.fit()
+	if math.Abs(a-253) > 2 || math.Abs(b-0.4) > 0.01 || math.Abs(c-12) > 0.05 || r < 0.999 {
+		t.Errorf("%v + %v x + %v y, r %v", a, b, c, r)
+	}
+	first.join(&second)
+	if a2, b2, c2, r2 := first.fit(); math.Abs(a2-a)+math.Abs(b2-b)+math.Abs(c2-c)+math.Abs(r2-r) > 1e-6 {
+		t.Errorf("joined: %v %v %v %v", a2, b2, c2, r2)
+	}
+	var same plane
+	for i := range 100 {
+		same.add(float64(i), 2*float64(i), float64(i))
+	}
+	if a, b, c, r := same.fit(); a != 0 || b != 0 || c != 0 || r != 0 {
+		t.Error("lengths that always go together are told apart")
+	}
+}

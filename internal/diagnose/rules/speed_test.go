@@ -40,6 +40,12 @@ func TestSlowDecode(t *testing.T) {
 			f.minutes(18, 20, 90, pace(40))
 		}, "slow_decode std"},
 		{"below every contract throughout", Config{}, func(f *feed) { f.minutes(0, 20, 30, pace(70)) }, "slow_decode std"},
+		{"a little below every contract", Config{}, func(f *feed) { f.minutes(0, 20, 30, pace(50)) }, "slow_decode std"},
+		{"just within it", Config{}, func(f *feed) { f.minutes(0, 20, 30, pace(43)) }, ""},
+		{"few responses in each minute", Config{}, func(f *feed) {
+			f.minutes(0, 60, 3)
+			f.minutes(60, 90, 3, pace(30))
+		}, "slow_decode std"},
 		{"slower than another of its kind", Config{}, func(f *feed) {
 			f.minutes(0, 20, 30, pace(25))
 			f.minutes(0, 20, 30, by("std-b"))
@@ -129,6 +135,10 @@ func TestSlowPrefill(t *testing.T) {
 		{"cached prompts are not read", Config{}, func(f *feed) {
 			f.minutes(0, 20, 30, prompts(func(int) float64 { return 300 }), set(func(o *diagnose.Observation) { o.CachedTokens = o.PromptTokens - 100 }))
 		}, ""},
+		{"seen in whole durations alone", Config{}, func(f *feed) { f.minutes(0, 20, 30, prompts(half), varied(), unseen()) }, "slow_prefill std"},
+		{"whole durations that follow the output", Config{}, func(f *feed) {
+			f.minutes(0, 20, 30, prompts(func(int) float64 { return 300 }), varied(), unseen())
+		}, ""},
 	})
 	var f feed
 	f.minutes(0, 20, 30, prompts(half))
@@ -141,6 +151,20 @@ func TestSlowPrefill(t *testing.T) {
 			t.Errorf("an empty prompt takes %v ms, want 100", e.Value)
 		}
 	}
+}
+
+// varied gives responses lengths that have nothing to do with their prompts.
+func varied() option {
+	return func(i int, o *diagnose.Observation) {
+		o.CompletionTokens = 20 + 30*(i*5%8)
+		o.Attempts[0].Tokens = o.CompletionTokens
+		pace(10)(i, o)
+	}
+}
+
+// unseen takes away what only streams show.
+func unseen() option {
+	return set(func(o *diagnose.Observation) { o.TTFT, o.TBT, o.Attempts[0].TTFT = 0, 0, 0 })
 }
 
 func TestCacheLoss(t *testing.T) {
@@ -182,4 +206,36 @@ func TestCacheLoss(t *testing.T) {
 			f.minutes(10, 20, 20, with(-1)...)
 		}, ""},
 	})
+}
+
+// A lost cache comes before the saturation that follows from it, and not before one
+// that was there already.
+func TestCacheLossBeforeItsConsequence(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		short, from int
+		want        string
+	}{
+		{"short since", 10, 20, "cache_loss ptu, ptu_saturation ptu"},
+		{"short throughout", 0, 20, "ptu_saturation ptu, cache_loss ptu"},
+	} {
+		var f feed
+		at := func(cachedTokens int, more ...option) []option {
+			return append([]option{by("ptu"), provisioned(), answer(2048, 100, 500), cached(cachedTokens)}, more...)
+		}
+		for m := range tc.from {
+			options := at(1536)
+			if m >= 10 {
+				options = at(0)
+			}
+			if m >= tc.short {
+				options = append(options, nth(4, refused()))
+			}
+			f.minutes(m, m+1, 20, options...)
+		}
+		d := f.diagnose(Config{})
+		if got := found(&d); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
 }

@@ -45,7 +45,8 @@ func saturatedSpillover(f *facts) {
 				RuledOut: []diagnose.RuledOut{ruledOut(diagnose.RegionalOutage, "not an outage: "+numeral.Percent(share(same.broken, same.tries))+" of attempts fail there")},
 				Remedy: diagnose.Remedy{
 					Text:   "spill to dedicated capacity in a region that others do not use, and queue the rest",
-					Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [" + o.name + "], [standard-elsewhere]]}", Spill: true,
+					Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [" + o.name + "], [standard-elsewhere]]}",
+					Spill:  true, Deployment: d.name,
 				},
 			}, scope{cells: cells, at: []*deployment{d, o}, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.RPMBursts}})
 			return

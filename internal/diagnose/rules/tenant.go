@@ -10,8 +10,9 @@ import (
 )
 
 // Thresholds: while capacity is short, one caller makes a third and more of the
-// work, at least three times what it does otherwise, and without it the others
-// are as always: at most 1.4 times their usual.
+// work, at least two and a half times what it does otherwise, and without it the
+// others are as always: at most 1.4 times their usual. Work is what callers ask for,
+// or what is done for them where nobody says which tries are retries.
 const (
 	noisyShare  = 0.33
 	noisyFactor = 2.5
@@ -66,10 +67,10 @@ func (f *facts) noisy(pool string) {
 	}
 	sum := callerShare{}
 	for _, who := range callers {
-		sum.add(who.work(short))
+		sum.add(f.workOf(who, short))
 	}
 	for _, who := range callers {
-		mine := who.work(short)
+		mine := f.workOf(who, short)
 		then, usual := mine.short/float64(len(short)), mine.calm/calmTime
 		rest, restUsual := (sum.short-mine.short)/float64(len(short)), (sum.calm-mine.calm)/calmTime
 		if who.name == others || share(mine.short, sum.short) < noisyShare || then < noisyFactor*usual || rest > noisyOthers*restUsual || restUsual == 0 {
@@ -116,13 +117,17 @@ func (s *callerShare) add(o callerShare) {
 	s.short, s.calm, s.met = s.short+o.short, s.calm+o.calm, s.met+o.met
 }
 
-// work divides what a caller did by the time in which capacity was short.
-func (w *caller) work(short map[int64]bool) (s callerShare) {
-	for n, c := range w.byBucket {
+// workOf divides a caller's work by the time in which capacity was short.
+func (f *facts) workOf(who *caller, short map[int64]bool) (s callerShare) {
+	for n, c := range who.byBucket {
+		work := c.work
+		if !f.knowsRetries() {
+			work = c.done
+		}
 		if short[n] {
-			s.add(callerShare{short: c.work, met: c.met})
+			s.add(callerShare{short: work, met: c.met})
 		} else {
-			s.calm += c.work
+			s.calm += work
 		}
 	}
 	return s
