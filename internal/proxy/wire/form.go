@@ -107,5 +107,9 @@ func (a *Ask) patchForm(dst, body []byte, model string) []byte {
 	}
 	dst = append(dst, body[:a.formModel.start]...)
 	dst = append(dst, model...)
-	return append(dst, body[a.formModel.end:]...)
+	rest := body[a.formModel.end:]
+	if !bytes.HasPrefix(rest, []byte("\r\n")) { // the field was empty, and the line break ended its header too
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, rest...)
 }

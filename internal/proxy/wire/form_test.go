@@ -71,6 +71,7 @@ func TestReadForm(t *testing.T) {
 // and another model after it was changed.
 func FuzzReadForm(f *testing.F) {
 	f.Add("--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--\r\n")
+	f.Add("--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n--b")
 	f.Add("x\r\n--b  \r\n\r\n\r\n--b\r\nA: model\r\n\r\n--b--")
 	const contentType = "multipart/form-data; boundary=b"
 	models := func(body []byte) (list []string, err error) {
