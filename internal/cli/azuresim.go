@@ -28,7 +28,7 @@ func (c *azuresimCommand) Run(w *world) error {
 		Deployments: azuresim.DefaultFleet(), Keys: c.Key, Seed: c.Seed, TimeScale: c.TimeScale, Filters: !c.NoFilters,
 	}
 	if c.Fleet != "" {
-		f, err := loadFleet(c.Fleet)
+		f, _, err := loadFleet(c.Fleet)
 		if err != nil {
 			return w.refuse(err)
 		}

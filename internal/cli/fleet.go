@@ -7,17 +7,19 @@ import (
 	"github.com/spillway-ai/spillway/internal/config"
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/setup"
+	"github.com/spillway-ai/spillway/internal/models"
 )
 
-// loadFleet reads a fleet file into what the model takes.
-func loadFleet(path string) (fleet.Config, error) {
+// loadFleet reads a fleet file into what the simulation takes, and the figures of
+// models that it has.
+func loadFleet(path string) (fleet.Config, models.Table, error) {
 	file, err := config.LoadFleet(path, os.LookupEnv, os.ReadFile)
 	if err != nil {
-		return fleet.Config{}, err
+		return fleet.Config{}, models.Table{}, err
 	}
 	out, err := setup.Fleet(file)
 	if err != nil {
-		return out, fmt.Errorf("%s: %w", path, err)
+		return out, models.Table{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return out, nil
+	return out, file.ModelTable(), nil
 }

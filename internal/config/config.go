@@ -32,6 +32,7 @@ func (s Secret) Reveal() string { return string(s) }
 type Config struct {
 	Server      Server       `yaml:"server" doc:"Listen addresses and limits."`
 	Deployments []Deployment `yaml:"deployments" required:"true" doc:"Azure OpenAI or OpenAI-compatible deployments."`
+	Models      []Model      `yaml:"models" doc:"Figures of models, in place of the published ones, or of models without published ones. What an element leaves out is as published. Options of a deployment come before those of its model."`
 	Pools       []Pool       `yaml:"pools" required:"true" doc:"Deployments that serve a model name, in spill order."`
 	Classes     []Class      `yaml:"classes" required:"true" doc:"Kinds of traffic, with their windows, objectives and budgets."`
 	Callers     []Caller     `yaml:"callers" doc:"Keys that clients authenticate with, and the class of their requests."`

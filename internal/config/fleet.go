@@ -10,6 +10,7 @@ import (
 // and what goes wrong with them.
 type Fleet struct {
 	Deployments []FleetDeployment `yaml:"deployments" required:"true" doc:"Modeled deployments."`
+	Models      []Model           `yaml:"models" doc:"Figures of models, in place of the published ones, as in a gateway's configuration."`
 	Faults      []FleetFault      `yaml:"faults" doc:"Injected faults and their schedule."`
 }
 
@@ -24,7 +25,7 @@ type FleetDeployment struct {
 	MeterDepth             time.Duration `yaml:"meter_depth" min:"1s" doc:"Drain time that equals 100% utilization."`
 	TPM                    int           `yaml:"tpm" min:"0" doc:"Tokens per minute; 0 is unlimited."`
 	RPM                    int           `yaml:"rpm" min:"0" doc:"Requests per minute; 0 is unlimited."`
-	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens."`
+	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens. When empty, by the name of the model."`
 	CompletionWindow       time.Duration `yaml:"completion_window" min:"1ms" doc:"Time after which a non-streaming request ends in 408."`
 	DefaultOutput          int           `yaml:"default_output" min:"0" doc:"Output tokens reserved for a request without a limit."`
 	MaxOutput              int           `yaml:"max_output" min:"0" doc:"Largest output limit that the model accepts."`
@@ -65,6 +66,7 @@ func LoadFleet(path string, env func(string) (string, bool), readFile func(strin
 	if root, ok := d.parse(data); ok {
 		fillDefaults(reflect.ValueOf(f).Elem())
 		d.structure(root, reflect.ValueOf(f).Elem(), "")
+		d.deriveFleet(f)
 		d.validateFleet(f)
 	}
 	if err := d.err(path); err != nil {
@@ -73,8 +75,20 @@ func LoadFleet(path string, env func(string) (string, bool), readFile func(strin
 	return f, nil
 }
 
+// deriveFleet fills in what depends on other options.
+func (d *decoder) deriveFleet(f *Fleet) {
+	d.deriveModels(f.Models)
+	table := f.ModelTable()
+	for i := range f.Deployments {
+		if !d.given(fmt.Sprintf("deployments[%d].reasoning", i)) {
+			f.Deployments[i].Reasoning = table.Reasons(f.Deployments[i].Model)
+		}
+	}
+}
+
 // validateFleet checks what no single option shows.
 func (d *decoder) validateFleet(f *Fleet) {
+	d.models(f.Models)
 	known := map[string]bool{}
 	for i, x := range f.Deployments {
 		at := fmt.Sprintf("deployments[%d]", i)

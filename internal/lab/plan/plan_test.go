@@ -196,6 +196,9 @@ func TestBadInputs(t *testing.T) {
 		{"no speed", func(in *Inputs) { in.Fleet = fleet.Config{} }, "needs a provisioned deployment"},
 		{"no model", func(in *Inputs) {}, "names no model"},
 		{"unknown model", func(in *Inputs) { in.Model = "llama-3" }, "no published provisioned throughput"},
+		{"not sold there", func(in *Inputs) {
+			in.Model, in.Scope = "deepseek-r1", spillway.Regional
+		}, "deepseek-r1: not sold as regional provisioned throughput"},
 		{"two models", func(in *Inputs) {
 			in.Open = func(uint64) (workload.Source, error) { return workload.Slice(named), nil }
 		}, "gpt-4o, gpt-4o-mini: set --model to one"},
