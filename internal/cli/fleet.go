@@ -10,12 +10,15 @@ import (
 	"github.com/spillway-ai/spillway/internal/models"
 )
 
-// loadFleet reads a fleet file into what the simulation takes, and the figures of
-// models that it has.
-func loadFleet(path string) (fleet.Config, models.Table, error) {
+// loadFleet reads a fleet file into what the simulation takes, with the figures of
+// models that it has or, without any, that the first of the configurations has.
+func loadFleet(path string, configs ...*config.Config) (fleet.Config, models.Table, error) {
 	file, err := config.LoadFleet(path, os.LookupEnv, os.ReadFile)
 	if err != nil {
 		return fleet.Config{}, models.Table{}, err
+	}
+	if len(file.Models) == 0 && len(configs) > 0 {
+		file.Models = configs[0].Models
 	}
 	out, err := setup.Fleet(file)
 	if err != nil {

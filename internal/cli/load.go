@@ -24,7 +24,7 @@ type loadCommand struct {
 	Model      string            `help:"Model or deployment for every call. Default: the trace's, else gpt-4o-mini."`
 	Key        string            `env:"SPILLWAY_LOAD_KEY" help:"Key to authenticate with."`
 	KeyFor     map[string]string `help:"Key of one client or class of the trace; may be repeated." placeholder:"NAME=KEY"`
-	Header     []string          `sep:"none" help:"Header of every request, as 'Name: value'; may be repeated. Never printed." placeholder:"HEADER"`
+	Header     []string          `sep:"none" help:"Header of every request, as 'Name: value'; may be repeated. Its value is never printed." placeholder:"NAME:VALUE"`
 
 	traffic      `embed:""`
 	Rate         float64 `help:"Send this many equal calls per second, instead of a trace or scenario, for 30s or --duration." placeholder:"R"`

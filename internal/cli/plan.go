@@ -168,13 +168,15 @@ func (c *planCommand) prices(published plan.Prices) plan.Prices {
 	return p
 }
 
-// setFleet sets the fleet whose speeds are planned with, and the figures of models:
-// those of the policy, or else of the fleet file.
+// setFleet sets the fleet whose speeds are planned with, and the figures of models.
 func (c *planCommand) setFleet(in *plan.Inputs, configs []*config.Config) (err error) {
 	usual := plan.DefaultFleet(c.Standard, c.TPM)
+	if len(configs) > 0 {
+		in.Models = configs[0].ModelTable()
+	}
 	switch {
 	case c.Fleet != "":
-		in.Fleet, in.Models, err = loadFleet(c.Fleet)
+		in.Fleet, in.Models, err = loadFleet(c.Fleet, configs...)
 	case len(configs) > 0:
 		in.Fleet, err = setup.FleetOf(configs...)
 		if !slices.ContainsFunc(in.Fleet.Deployments, func(d fleet.Deployment) bool { return d.Kind == spillway.Provisioned }) {
@@ -184,9 +186,6 @@ func (c *planCommand) setFleet(in *plan.Inputs, configs []*config.Config) (err e
 		in.Fleet, err = setup.IncidentFleet(c.Scale)
 	default:
 		in.Fleet = usual
-	}
-	if len(configs) > 0 && len(configs[0].Models) > 0 {
-		in.Models = configs[0].ModelTable()
 	}
 	return err
 }

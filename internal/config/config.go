@@ -124,7 +124,7 @@ type Deployment struct {
 type Price struct {
 	Input   float64 `yaml:"input" min:"0" doc:"USD per million uncached prompt tokens."`
 	Cached  float64 `yaml:"cached" min:"0" doc:"USD per million cached prompt tokens. When empty, the input price."`
-	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones."`
+	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones; 0 for embedding models."`
 	PTUHour float64 `yaml:"ptu_hour" min:"0" doc:"USD per hour of one provisioned throughput unit."`
 }
 

@@ -7,6 +7,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/models"
+	"github.com/spillway-ai/spillway/internal/policy/speed"
 )
 
 // Model is the figures of one model, in place of the published ones.
@@ -26,7 +27,7 @@ type Model struct {
 type TokenPrice struct {
 	Input  float64 `yaml:"input" min:"0" doc:"USD per million uncached prompt tokens."`
 	Cached float64 `yaml:"cached" min:"0" doc:"USD per million cached prompt tokens. When empty, the input price."`
-	Output float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones."`
+	Output float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones; 0 for embedding models."`
 }
 
 // PTUSizes is the sizes in which provisioned deployments are sold.
@@ -115,7 +116,7 @@ func (d *decoder) models(list []Model) {
 		if (m.InputTPMPerPTU > 0) != (m.OutputRatio > 0) {
 			d.addAt(path, "needs both input_tpm_per_ptu and output_ratio to meter provisioned deployments", "set both, or neither")
 		}
-		if p := m.Price; p != nil && ((p.Input == 0) != (p.Output == 0) || p.Cached > 0 && p.Input == 0) {
+		if d.given(path+".price") && !(d.given(path+".price.input") && d.given(path+".price.output")) {
 			d.addAt(path+".price", priceIncomplete, priceFix)
 		}
 	}
@@ -124,7 +125,7 @@ func (d *decoder) models(list []Model) {
 // What is wrong with a price of which a part is missing, and the fix.
 const (
 	priceIncomplete = "a token price needs both input and output"
-	priceFix        = "set both, in USD per million tokens"
+	priceFix        = "set both, in USD per million tokens; an embedding model has output: 0"
 )
 
 // adviseModels notes figures of models that no deployment has.
@@ -155,8 +156,11 @@ func (d *decoder) adviseModel(p *Deployment, path string, table models.Table) {
 		d.addAt(path, "has no published provisioned throughput as of "+models.FiguresAsOf+": it is metered like gpt-4o",
 			cmp.Or(similar(p.Model, table.Names()), "set input_tpm_per_ptu and output_ratio, here or for the model under models"))
 	case !known && !provisioned && !priced:
-		d.addAt(path, "is not a known model as of "+models.FiguresAsOf+": its price and speed are unknown",
-			cmp.Or(similar(p.Model, table.Names()), "set price, or add the model to models"))
+		message := "is not a known model as of " + models.FiguresAsOf + ": its requests have no known cost"
+		if p.TokensPerSecond == 0 {
+			message += fmt.Sprintf(", and %v tokens per second are assumed until its speed is measured", speed.DefaultTokensPerSecond)
+		}
+		d.addAt(path, message, cmp.Or(similar(p.Model, table.Names()), "set price and tokens_per_second, or add the model to models"))
 	}
 }
 

@@ -102,8 +102,12 @@ func TestModelWarnings(t *testing.T) {
 		"k, endpoint: https://a.test, model: priced",
 		"l, endpoint: https://a.test, model: metered, kind: provisioned, ptu: 15",
 		"m, endpoint: https://a.test, model: llama-3.3-70b-instruct, kind: provisioned, ptu: 100",
+		"n, endpoint: https://a.test, model: own, tokens_per_second: 20",
+		"o, endpoint: https://a.test, model: text-embedding-3-small",
+		"p, endpoint: https://a.test, model: text-embedding-3-large, price: {input: 0.13, output: 0}",
 	) + `
 models:
+  - {name: text-embedding-3-small, price: {input: 0.02, output: 0}}
   - {name: priced, price: {input: 1, output: 2}}
   - {name: meterd, input_tpm_per_ptu: 5, output_ratio: 2}
   - {name: else}
@@ -117,8 +121,8 @@ models:
 		got.WriteString(p.Path + " " + p.Message + " = " + p.Fix + "\n")
 	}
 	const metered, unknown = " has no published provisioned throughput as of September 2026: it is metered like gpt-4o = ",
-		" is not a known model as of September 2026: its price and speed are unknown = "
-	const set, add = "set input_tpm_per_ptu and output_ratio, here or for the model under models\n", "set price, or add the model to models\n"
+		" is not a known model as of September 2026: its requests have no known cost, and 33 tokens per second are assumed until its speed is measured = "
+	const set, add = "set input_tpm_per_ptu and output_ratio, here or for the model under models\n", "set price and tokens_per_second, or add the model to models\n"
 	want := "deployments[0].model" + metered + set +
 		"deployments[3].model" + unknown + add +
 		"deployments[6].model" + metered + set +
@@ -126,8 +130,9 @@ models:
 		"deployments[8].model" + metered + "did you mean gpt-4o-mini?\n" +
 		"deployments[9].model" + unknown + add +
 		"deployments[11].model" + metered + "did you mean meterd?\n" +
-		"models[1] is unused: no deployment has this model = did you mean metered?\n" +
-		"models[2] is unused: no deployment has this model = remove it\n"
+		"deployments[13].model is not a known model as of September 2026: its requests have no known cost = " + add +
+		"models[2] is unused: no deployment has this model = did you mean metered?\n" +
+		"models[3] is unused: no deployment has this model = remove it\n"
 	if got.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", &got, want)
 	}
