@@ -32,8 +32,8 @@ type TokenPrice struct {
 
 // PTUSizes is the sizes in which provisioned deployments are sold.
 type PTUSizes struct {
-	Min  int `yaml:"min" required:"true" min:"1" max:"1000000" doc:"Fewest PTUs."`
-	Step int `yaml:"step" required:"true" min:"1" max:"1000000" doc:"Step between sizes, in PTU."`
+	Min  int `yaml:"min" required:"true" min:"1" max:"100000" doc:"Fewest PTUs."`
+	Step int `yaml:"step" required:"true" min:"1" max:"100000" doc:"Step between sizes, in PTU."`
 }
 
 // ModelTable is the figures of all models: the configured ones in place of the
