@@ -26,8 +26,10 @@ type Deployment struct {
 	Region string
 	Kind   Kind
 
-	// Provisioned capacity. Zero InputTPMPerPTU, OutputRatio, CachedRatio and
-	// MeterDepth take the model's published figures.
+	// Provisioned capacity. A deployment without InputTPMPerPTU or OutputRatio takes
+	// the model's published figures in place of these, and of CachedRatio,
+	// TokensPerSecond and Price where they are zero. A zero MeterDepth takes the
+	// policy core's.
 	PTU            int
 	InputTPMPerPTU int           // input tokens per minute that one PTU buys
 	OutputRatio    float64       // input tokens that one output token weighs
@@ -37,13 +39,14 @@ type Deployment struct {
 	// Standard capacity per minute; 0 means not limited.
 	TPM, RPM int
 
-	// Scope and Price are what its tokens cost. A zero price takes the model's
-	// published one.
+	// Scope and Price are what its tokens cost. A zero price is unknown, unless the
+	// published figures take its place.
 	Scope Scope
 	Price TokenPrice
 
 	// TokensPerSecond is the contractual speed of one response, used while
-	// measurements are thin; 0 takes the model's published latency target.
+	// measurements are thin; 0 is unknown, unless the published latency target takes
+	// its place.
 	TokensPerSecond float64
 	// Weight is the share within a tier, relative to its neighbors; 0 is 1.
 	Weight int

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -134,5 +135,31 @@ func TestReloadFollowsLinks(t *testing.T) {
 	reloaded(3)
 	put(second, "[[ptu-eastus, std-sweden]]")
 	reloaded(4)
+	r.stop()
+}
+
+// TestReloadOfModels gives a model twice its published speed, which doubles what a
+// request is granted, and takes that back.
+func TestReloadOfModels(t *testing.T) { synctest.Test(t, testReloadOfModels) }
+
+func testReloadOfModels(t *testing.T) {
+	r := startVirtual(t, func(text string) string {
+		return strings.NewReplacer(
+			"tiers: [[ptu-eastus], [std-sweden]]", "tiers: [[std-sweden], [ptu-eastus]]",
+			"window: 60s}", "window: 60s, budget: {mode: clamp}}",
+		).Replace(text)
+	})
+	const models = "models: [{name: gpt-4o-mini, tokens_per_second: 66}]\n"
+	published := r.grant()
+	r.replace("server:", models+"server:")
+	r.Reload()
+	if got := r.grant(); got < published*19/10 || got > published*21/10 {
+		t.Errorf("at twice the speed %d tokens are granted, and %d before", got, published)
+	}
+	r.replace(models, "")
+	r.Reload()
+	if got := r.grant(); got != published {
+		t.Errorf("without models %d tokens are granted, and %d before", got, published)
+	}
 	r.stop()
 }

@@ -30,7 +30,7 @@ func (c *azuresimCommand) Run(w *world) error {
 		Deployments: azuresim.DefaultFleet(), Keys: c.Key, Seed: c.Seed, TimeScale: c.TimeScale, Filters: !c.NoFilters,
 	}
 	if c.Fleet != "" {
-		file, f, err := readFleet(c.Fleet)
+		file, f, _, err := readFleet(c.Fleet)
 		if err != nil {
 			return w.refuse(err)
 		}

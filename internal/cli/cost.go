@@ -62,13 +62,14 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 		return nil, err
 	}
 	var deployments []cost.Deployment
+	var table models.Table
 	dir := c.Store
 	if c.Config != "" {
 		cfg, err := loadToRead(c.Config)
 		if err != nil {
 			return nil, err
 		}
-		deployments = priced(cfg)
+		deployments, table = priced(cfg), cfg.ModelTable()
 		if dir == "" {
 			dir = cfg.Store.Dir
 		}
@@ -88,7 +89,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 		sums.Add(r)
 	}
 	b := sums.Bill(from, to, func(model string) spillway.TokenPrice {
-		p, _ := models.Price(model, spillway.Global)
+		p, _ := table.Price(model, spillway.Global)
 		return p
 	})
 	b.Prices = "configured prices, else those published in " + models.PricesAsOf + " (docs/COST.md)"
@@ -109,7 +110,7 @@ func priced(cfg *config.Config) []cost.Deployment {
 	var all []cost.Deployment
 	for _, pool := range cfg.Policies() {
 		for _, d := range pool.Deployments {
-			x := cost.Deployment{Deployment: models.Fill(d), PTUHourUSD: hour[d.Name]}
+			x := cost.Deployment{Deployment: d, PTUHourUSD: hour[d.Name]}
 			if x.PTUHourUSD == 0 {
 				x.PTUHourUSD = models.PriceOfPTU(d.Scope).Hour
 			}

@@ -24,12 +24,13 @@ type loadCommand struct {
 	Model      string            `help:"Model or deployment for every call. Default: the trace's, else gpt-4o-mini."`
 	Key        string            `env:"SPILLWAY_LOAD_KEY" help:"Key to authenticate with."`
 	KeyFor     map[string]string `help:"Key of one client or class of the trace; may be repeated." placeholder:"NAME=KEY"`
+	Header     []string          `sep:"none" help:"Header of every request, as 'Name: value'; may be repeated. Its value is never printed." placeholder:"NAME:VALUE"`
 
 	traffic      `embed:""`
 	Rate         float64 `help:"Send this many equal calls per second, instead of a trace or scenario, for 30s or --duration." placeholder:"R"`
 	Even         bool    `help:"With --rate: equal gaps instead of random ones."`
 	PromptTokens int     `default:"500" help:"With --rate: tokens of each prompt."`
-	OutputTokens int     `default:"200" help:"With --rate: output tokens of each call, where the target supports it."`
+	OutputTokens int     `default:"200" help:"With --rate: output tokens that each prompt asks for."`
 	MaxTokens    int     `help:"With --rate: output limit of each call; 0 is none." placeholder:"N"`
 
 	Stream     string `default:"trace" enum:"trace,always,never" help:"Which calls stream: trace (as in the trace; all with --rate), always or never."`
@@ -63,7 +64,11 @@ func (c *loadCommand) Run(w *world) error {
 			return err
 		}
 	}
-	runner, err := loadgen.New(c.options())
+	options := c.options()
+	if options.Header, err = loadgen.ParseHeaders(c.Header); err != nil {
+		return fmt.Errorf("--header: %w", err)
+	}
+	runner, err := loadgen.New(options)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (c *planCommand) inputs() (plan.Inputs, error) {
 			return in, err
 		}
 	}
-	if in.Fleet, err = c.fleet(configs); err != nil {
+	if err = c.setFleet(&in, configs); err != nil {
 		return in, err
 	}
 	in.Objective = whatif.Objective{Window: in.Policy.Default.Window, TTFT: c.TTFT, TBT: c.TBT}
@@ -168,22 +168,26 @@ func (c *planCommand) prices(published plan.Prices) plan.Prices {
 	return p
 }
 
-// fleet is the fleet whose speeds are planned with.
-func (c *planCommand) fleet(configs []*config.Config) (fleet.Config, error) {
+// setFleet sets the fleet whose speeds are planned with, and the figures of models.
+func (c *planCommand) setFleet(in *plan.Inputs, configs []*config.Config) (err error) {
 	usual := plan.DefaultFleet(c.Standard, c.TPM)
+	if len(configs) > 0 {
+		in.Models = configs[0].ModelTable()
+	}
 	switch {
 	case c.Fleet != "":
-		return loadFleet(c.Fleet)
+		in.Fleet, in.Models, err = loadFleet(c.Fleet, configs...)
 	case len(configs) > 0:
-		f, err := setup.FleetOf(configs...)
-		if !slices.ContainsFunc(f.Deployments, func(d fleet.Deployment) bool { return d.Kind == spillway.Provisioned }) {
-			f.Deployments = append(f.Deployments, usual.Deployments[0])
+		in.Fleet, err = setup.FleetOf(configs...)
+		if !slices.ContainsFunc(in.Fleet.Deployments, func(d fleet.Deployment) bool { return d.Kind == spillway.Provisioned }) {
+			in.Fleet.Deployments = append(in.Fleet.Deployments, usual.Deployments[0])
 		}
-		return f, err
 	case c.Scenario == incident:
-		return setup.IncidentFleet(c.Scale)
+		in.Fleet, err = setup.IncidentFleet(c.Scale)
+	default:
+		in.Fleet = usual
 	}
-	return usual, nil
+	return err
 }
 
 // closers close the traces that a command has not read to their end.

@@ -189,7 +189,7 @@ func (c *simulateCommand) policies(s *whatif.Study) error {
 	own := c.Scenario == incident
 	switch {
 	case c.Fleet != "":
-		s.Fleet, err = loadFleet(c.Fleet)
+		s.Fleet, _, err = loadFleet(c.Fleet, configs...)
 	case own:
 		s.Fleet, err = setup.IncidentFleet(c.Scale)
 	case len(configs) > 0:

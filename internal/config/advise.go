@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/spillway-ai/spillway/internal/defaults"
-	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // Check is Load that also returns what is valid and probably not meant; nil
@@ -51,6 +50,7 @@ func (d *decoder) advise(c *Config) {
 			d.literal(fmt.Sprintf("%s.keys[%d]", path, k), key)
 		}
 	}
+	table := c.ModelTable()
 	for i := range c.Deployments {
 		x, path := &c.Deployments[i], fmt.Sprintf("deployments[%d]", i)
 		if !pooled[x.Name] {
@@ -60,16 +60,15 @@ func (d *decoder) advise(c *Config) {
 			d.literal(path+".auth.api_key", x.Auth.APIKey)
 			d.literal(path+".auth.bearer", x.Auth.Bearer)
 		}
-		if !x.Reasoning && models.Reasons(x.Model) {
+		if !x.Reasoning && table.Reasons(x.Model) {
 			d.addAt(path+".reasoning", "is false for a reasoning model: it accepts only max_completion_tokens, and a lowered limit can end its responses before the text begins", "remove it")
 		}
 		if x.Reasoning && x.APIVersion != "" && x.APIVersion < defaults.ReasoningAPIVersion[:len("2006-01-02")] {
 			d.addAt(path+".api_version", "is older than reasoning models accept", "use "+defaults.ReasoningAPIVersion+" or newer, or remove it")
 		}
-		if _, known := models.Find(x.Model); x.Kind == "provisioned" && !known && (x.InputTPMPerPTU == 0 || x.OutputRatio == 0) {
-			d.addAt(path+".model", "has no published provisioned throughput as of "+models.FiguresAsOf+": it is metered like gpt-4o", "set input_tpm_per_ptu and output_ratio")
-		}
+		d.adviseModel(x, path+".model", table)
 	}
+	d.adviseModels(c)
 	for path, missing := range map[string]bool{
 		"store.dir": c.Store.Dir == "", "otlp.endpoint": c.OTLP.Endpoint == "", "records.dir": c.Records.Dir == "" && !c.Records.Stdout,
 	} {
@@ -98,9 +97,10 @@ func (d *decoder) literal(path string, s Secret) {
 func (c *Config) InEffect() *Config {
 	filled := *c
 	filled.Deployments = slices.Clone(c.Deployments)
+	table := c.ModelTable()
 	for i := range filled.Deployments {
 		x := &filled.Deployments[i]
-		d := models.Fill(x.policy())
+		d := table.Fill(x.policy())
 		x.TokensPerSecond = d.TokensPerSecond
 		if x.Kind == "provisioned" {
 			x.InputTPMPerPTU, x.OutputRatio, x.CachedRatio = d.InputTPMPerPTU, d.OutputRatio, d.CachedRatio

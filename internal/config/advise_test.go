@@ -108,17 +108,3 @@ func TestStyleOf(t *testing.T) {
 		}
 	}
 }
-
-// TestUnknownModel warns of a provisioned model without published figures, unless the
-// file gives them.
-func TestUnknownModel(t *testing.T) {
-	got := warnings(t, deploymentsBase(
-		"a, endpoint: https://a.test, model: own, kind: provisioned, ptu: 15",
-		"b, endpoint: https://a.test, model: own, kind: provisioned, ptu: 15, input_tpm_per_ptu: 1000, output_ratio: 4",
-		"c, endpoint: https://a.test, model: gpt-6-astra, kind: provisioned, ptu: 15",
-		"d, endpoint: https://a.test, model: own",
-	))
-	if !strings.Contains(got, "deployments[0].model: has no published provisioned throughput") || strings.Count(got, ".model:") != 1 {
-		t.Errorf("warnings:\n%s", got)
-	}
-}

@@ -32,6 +32,7 @@ func (s Secret) Reveal() string { return string(s) }
 type Config struct {
 	Server      Server       `yaml:"server" doc:"Listen addresses and limits."`
 	Deployments []Deployment `yaml:"deployments" required:"true" doc:"Azure OpenAI or OpenAI-compatible deployments."`
+	Models      []Model      `yaml:"models" doc:"Figures of models, in place of the published ones, or of models without published ones. What an element leaves out is as published. Options of a deployment come before those of its model."`
 	Pools       []Pool       `yaml:"pools" required:"true" doc:"Deployments that serve a model name, in spill order."`
 	Classes     []Class      `yaml:"classes" required:"true" doc:"Kinds of traffic, with their windows, objectives and budgets."`
 	Callers     []Caller     `yaml:"callers" doc:"Keys that clients authenticate with, and the class of their requests."`
@@ -123,7 +124,7 @@ type Deployment struct {
 type Price struct {
 	Input   float64 `yaml:"input" min:"0" doc:"USD per million uncached prompt tokens."`
 	Cached  float64 `yaml:"cached" min:"0" doc:"USD per million cached prompt tokens. When empty, the input price."`
-	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones."`
+	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones; 0 for embedding models."`
 	PTUHour float64 `yaml:"ptu_hour" min:"0" doc:"USD per hour of one provisioned throughput unit."`
 }
 

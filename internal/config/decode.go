@@ -18,6 +18,7 @@ type decoder struct {
 	expansions
 	anchors map[string]ast.Node
 	nodes   int
+	empty   map[string]bool // options without a value
 }
 
 // newDecoder returns a decoder whose references lead to env and readFile.
@@ -26,7 +27,14 @@ func newDecoder(env func(string) (string, bool), readFile func(string) ([]byte, 
 		problems:   problems{paths: map[string]place{}, raw: map[string]string{}, hidden: map[int][]span{}},
 		expansions: expansions{env: env, readFile: readFile},
 		anchors:    map[string]ast.Node{},
+		empty:      map[string]bool{},
 	}
+}
+
+// given reports whether the file gives the option at path a value.
+func (d *decoder) given(path string) bool {
+	_, there := d.paths[path]
+	return there && !d.empty[path]
 }
 
 // entry is one option as the file gives it.
@@ -111,6 +119,7 @@ func (d *decoder) value(n ast.Node, v reflect.Value, o option, path string) {
 	}
 	n = d.resolve(n)
 	if n == nil || n.Type() == ast.NullType {
+		d.empty[path] = true
 		if o.required {
 			d.add(d.placeOf(path), path, "is empty", "this option is required")
 		}

@@ -11,6 +11,7 @@ import (
 // and what goes wrong with them.
 type Fleet struct {
 	Deployments []FleetDeployment `yaml:"deployments" required:"true" doc:"Modeled deployments."`
+	Models      []Model           `yaml:"models" doc:"Figures of models, in place of the published ones, as in a gateway's configuration."`
 	Faults      []FleetFault      `yaml:"faults" doc:"Injected faults and their schedule."`
 }
 
@@ -31,7 +32,7 @@ type FleetDeployment struct {
 	ServiceTier            string        `yaml:"service_tier" enum:"default|priority|flex" doc:"Service tier of requests that name none or auto. When set, every response names its tier; else only those to requests that name one do."`
 	PriorityTPM            int           `yaml:"priority_tpm" min:"0" doc:"Tokens per minute of priority requests above which a rise of more than half within 15 minutes is served as default; 0 is 1,000,000."`
 	Rejects                []string      `yaml:"rejects" enum:"stream|stream_options" doc:"What the deployment refuses: stream with 400, as for a model or organization that may not stream; stream_options with 422, as endpoints with strict schemas do."`
-	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens."`
+	Reasoning              bool          `yaml:"reasoning" doc:"Reasoning model: uses hidden tokens, and accepts max_completion_tokens. When empty, by the name of the model."`
 	CompletionWindow       time.Duration `yaml:"completion_window" min:"1ms" doc:"Time after which a non-streaming request ends in 408."`
 	DefaultOutput          int           `yaml:"default_output" min:"0" doc:"Output tokens reserved for a request without a limit."`
 	MaxOutput              int           `yaml:"max_output" min:"0" doc:"Largest output limit that the model accepts."`
@@ -73,6 +74,7 @@ func LoadFleet(path string, env func(string) (string, bool), readFile func(strin
 	if root, ok := d.parse(data); ok {
 		fillDefaults(reflect.ValueOf(f).Elem())
 		d.structure(root, reflect.ValueOf(f).Elem(), "")
+		d.deriveFleet(f)
 		d.validateFleet(f)
 	}
 	if err := d.err(path); err != nil {
@@ -115,11 +117,23 @@ func (d *decoder) validateFleetLinks(f *Fleet) {
 	}
 }
 
+// deriveFleet fills in what depends on other options.
+func (d *decoder) deriveFleet(f *Fleet) {
+	d.deriveModels(f.Models)
+	table := f.ModelTable()
+	for i := range f.Deployments {
+		if !d.given(fmt.Sprintf("deployments[%d].reasoning", i)) {
+			f.Deployments[i].Reasoning = table.Reasons(f.Deployments[i].Model)
+		}
+	}
+}
+
 // resourceOf is the resource of a modeled deployment.
 func resourceOf(d *FleetDeployment) string { return cmp.Or(d.Resource, d.Region) }
 
 // validateFleet checks what no single option shows.
 func (d *decoder) validateFleet(f *Fleet) {
+	d.models(f.Models)
 	known := map[string]bool{}
 	for i, x := range f.Deployments {
 		at := fmt.Sprintf("deployments[%d]", i)

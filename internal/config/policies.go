@@ -15,13 +15,15 @@ import (
 	"github.com/spillway-ai/spillway/internal/policy/speed"
 )
 
-// Policies builds the policy of each pool, in the file's order. The version is
+// Policies builds the policy of each pool, in the file's order. Its deployments have
+// the figures of their models. The version is
 // a hash of all that decides: the policy itself and the classes.
 func (c *Config) Policies() []policy.Config {
 	byName := make(map[string]*Deployment, len(c.Deployments))
 	for i := range c.Deployments {
 		byName[c.Deployments[i].Name] = &c.Deployments[i]
 	}
+	table := c.ModelTable()
 	list := make([]policy.Config, len(c.Pools))
 	for i, p := range c.Pools {
 		cfg := policy.Config{
@@ -38,7 +40,7 @@ func (c *Config) Policies() []policy.Config {
 		}
 		for _, tier := range p.Tiers {
 			for _, name := range tier {
-				cfg.Deployments = append(cfg.Deployments, byName[name].policy())
+				cfg.Deployments = append(cfg.Deployments, table.Fill(byName[name].policy()))
 			}
 		}
 		cfg.Version = version(cfg, c.Classes)

@@ -11,14 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // derive fills in the defaults that depend on other options.
 func (d *decoder) derive(c *Config) {
 	deriveExports(c.Exports)
 	deriveAccess(c)
+	d.deriveModels(c.Models)
+	table := c.ModelTable()
 	for i := range c.Deployments {
 		p := &c.Deployments[i]
 		p.Endpoint = strings.TrimRight(p.Endpoint, "/")
@@ -28,8 +28,8 @@ func (d *decoder) derive(c *Config) {
 		if p.Deployment == "" {
 			p.Deployment = p.Model
 		}
-		if _, given := d.paths[fmt.Sprintf("deployments[%d].reasoning", i)]; !given {
-			p.Reasoning = models.Reasons(p.Model)
+		if !d.given(fmt.Sprintf("deployments[%d].reasoning", i)) {
+			p.Reasoning = table.Reasons(p.Model)
 		}
 	}
 }
@@ -64,6 +64,7 @@ func (d *decoder) validate(c *Config) {
 		known[c.Deployments[i].Name] = true
 		d.deployment(&c.Deployments[i], fmt.Sprintf("deployments[%d]", i))
 	}
+	d.models(c.Models)
 	d.pools(c.Pools, known)
 	classes := d.classes(c.Classes)
 	d.callers(c, classes)
@@ -202,18 +203,18 @@ func (d *decoder) deployment(p *Deployment, path string) {
 	}
 }
 
-// endpoint checks a deployment's base URL.
 // price checks that what is given of a price is of use.
 func (d *decoder) price(p *Deployment, path string) {
 	switch {
 	case p.Price == nil:
-	case (p.Price.Input == 0) != (p.Price.Output == 0), p.Price.Cached > 0 && p.Price.Input == 0:
-		d.addAt(path, "a token price needs both input and output", "set both, in USD per million tokens")
+	case p.Price.Input > 0 && p.Price.Output == 0 && !d.given(path+".output"), p.Price.Input == 0 && p.Price.Output > 0, p.Price.Cached > 0 && p.Price.Input == 0:
+		d.addAt(path, priceIncomplete, priceFix)
 	case p.Price.PTUHour > 0 && p.Kind != "provisioned":
 		d.addAt(path+".ptu_hour", "only a provisioned deployment has ptu", "did you mean kind: provisioned?")
 	}
 }
 
+// endpoint checks a deployment's base URL.
 func (d *decoder) endpoint(p *Deployment, path string) {
 	if p.Endpoint == "" {
 		return

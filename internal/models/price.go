@@ -1,10 +1,6 @@
 package models
 
-import (
-	"strings"
-
-	"github.com/spillway-ai/spillway"
-)
+import "github.com/spillway-ai/spillway"
 
 // PTUPrice is what one provisioned throughput unit costs, in USD, whether it
 // is used or not.
@@ -46,26 +42,36 @@ var prices = [...]struct {
 // costs of the global one: 10% more, from the same tables.
 const nearFactor = 1.1
 
-// Price returns the standard price of a model in a scope. Dated names are
-// those of Find. Nothing is known of models that the table does not hold.
-func Price(model string, scope spillway.Scope) (spillway.TokenPrice, bool) {
-	model = strings.ToLower(model)
+// Price returns the standard price of a model in a scope, and whether it is known.
+// Dated names are those of Find.
+func (t Table) Price(model string, scope spillway.Scope) (spillway.TokenPrice, bool) {
+	m, _ := t.Find(model)
+	return inScope(m.Price, scope), m.Price != (spillway.TokenPrice{})
+}
+
+// publishedPrice returns the name and global price of the entry for a model; "" where
+// there is none with figures.
+func publishedPrice(model string) (string, spillway.TokenPrice) {
 	best, found := "", spillway.TokenPrice{}
 	for _, p := range prices {
-		rest, ok := strings.CutPrefix(model, p.model)
-		if ok && (rest == "" || dated(rest)) && len(p.model) > len(best) {
+		if IsVersion(model, p.model) && len(p.model) > len(best) {
 			best, found = p.model, spillway.TokenPrice{Input: p.input, Cached: p.cached, Output: p.output}
 		}
 	}
 	if found == (spillway.TokenPrice{}) {
-		return found, false
+		return "", found
 	}
+	return best, found
+}
+
+// inScope returns what a global price is in a scope.
+func inScope(p spillway.TokenPrice, scope spillway.Scope) spillway.TokenPrice {
 	if scope != spillway.Global {
-		found.Input *= nearFactor
-		found.Cached *= nearFactor
-		found.Output *= nearFactor
+		p.Input *= nearFactor
+		p.Cached *= nearFactor
+		p.Output *= nearFactor
 	}
-	return found, true
+	return p
 }
 
 // PriceOfPTU returns the price of one PTU in a scope. Source: one public

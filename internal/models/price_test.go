@@ -24,7 +24,7 @@ func TestPrice(t *testing.T) {
 		{"gpt-5-codex", spillway.Global, spillway.TokenPrice{}, false},
 		{"", spillway.Global, spillway.TokenPrice{}, false},
 	} {
-		got, known := Price(tc.model, tc.scope)
+		got, known := Table{}.Price(tc.model, tc.scope)
 		if known != tc.known || far(got.Input, tc.want.Input) || far(got.Cached, tc.want.Cached) || far(got.Output, tc.want.Output) {
 			t.Errorf("Price(%q, %v) = %+v, %v, want %+v, %v", tc.model, tc.scope, got, known, tc.want, tc.known)
 		}

@@ -109,7 +109,7 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 	}
 	at.admitted++
 	at.asked += oneIf(!unknown)
-	at.work += float64(max(o.PromptTokens-cached, 0)) + d.ratio*float64(out)
+	at.work += float64(max(o.PromptTokens-cached, 0)) + d.cachedRatio*float64(min(cached, o.PromptTokens)) + d.ratio*float64(out)
 	at.tokens += float64(o.PromptTokens + out)
 	at.reserved += float64(o.PromptTokens + grant)
 	at.out += float64(out)

@@ -61,6 +61,13 @@ func TestAttemptCounts(t *testing.T) {
 	}
 }
 
+// weighing is a configured provisioned deployment whose cached input weighs something.
+func weighing(cachedRatio float64) Config {
+	cfg := ptu(1)
+	cfg.Deployments[0].CachedRatio = cachedRatio
+	return cfg
+}
+
 // The work of a response is its uncached prompt and its weighed output; the
 // reservation is the prompt and the limit.
 func TestAcceptedWork(t *testing.T) {
@@ -74,6 +81,7 @@ func TestAcceptedWork(t *testing.T) {
 		{"provisioned, at the usual ratio", Config{}, []option{provisioned(), answer(300, 100, 500)}, 700, 400, 800, 100},
 		{"provisioned, as configured", ptu(1), []option{by("ptu"), provisioned(), answer(300, 100, 500)}, 700, 400, 800, 100},
 		{"a cached prompt", Config{}, []option{provisioned(), answer(300, 100, 500), cached(200)}, 500, 400, 800, 100},
+		{"a cached prompt that weighs a tenth", weighing(0.1), []option{by("ptu"), provisioned(), answer(300, 100, 500), cached(200)}, 520, 400, 800, 100},
 		{"more cached than asked", Config{}, []option{provisioned(), answer(300, 100, 500), cached(400)}, 400, 400, 800, 100},
 		{"no limit at a standard deployment", Config{}, []option{answer(300, 100, 0)}, 400, 400, 316, 100},
 		{"no limit at a provisioned one", Config{}, []option{provisioned(), answer(300, 100, 0)}, 700, 400, 4396, 100},

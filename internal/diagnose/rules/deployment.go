@@ -16,6 +16,7 @@ type deployment struct {
 	known                     spillway.Deployment // as configured; zero where it is not
 	configured                bool
 	ratio                     float64 // input tokens that an output token weighs
+	cachedRatio               float64 // what a cached input token weighs, as a part of another's
 
 	byBucket map[int64]*cell
 	last     *cell
@@ -52,10 +53,11 @@ func (c *Collector) deployment(name string, o *diagnose.Observation) *deployment
 			if known.OutputRatio > 0 {
 				d.ratio = known.OutputRatio
 			}
+			d.cachedRatio = known.CachedRatio
 		}
 	}
 	if d.kind == spillway.Standard && d.configured {
-		d.ratio = 1
+		d.ratio, d.cachedRatio = 1, 0
 	}
 	c.deployments[name] = d
 	return d

@@ -9,11 +9,12 @@
 //	[[refusal]]      the response is a refusal
 //	[[filter]]       the content filter rejects the prompt (400)
 //
-// The header x-azuresim-output-tokens has the effect of [[tokens=…]]. Without
-// either, the output length is drawn from the deployment's distribution. The
-// header x-azuresim-seed, a number, fixes the speed and length of one response
-// regardless of earlier requests. Tools are also called when tool_choice
-// requires it, and when the last user message mentions a tool's name.
+// The sentence "Write about 150 words (200 tokens)" in any message, or else the
+// header x-azuresim-output-tokens, has the effect of [[tokens=…]] where that is
+// absent. Without any of them, the output length is drawn from the deployment's
+// distribution. The header x-azuresim-seed, a number, fixes the speed and length
+// of one response regardless of earlier requests. Tools are also called when
+// tool_choice requires it, and when the last user message mentions a tool's name.
 //
 // Every four bytes of a response's text are a token, and prompt tokens are
 // estimated as a quarter of the prompt's bytes. Streams release text in chunks

@@ -1,6 +1,7 @@
 package azuresim
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,14 +15,22 @@ type prompt struct {
 	hash   uint64
 	blocks []uint64 // hashes of the cacheable prefixes
 	last   string   // the last user message, where directives are looked for
+	asked  int      // tokens that a sentence of any message asks for, the last one; 0 is none
 	// answered says that the last message is the result of a tool.
 	answered bool
 }
 
 const bytesPerToken = 4
 
+// lengthRequest is a sentence that a model understands, too. "spillway load" ends its
+// prompts with it. It is constant.
+var lengthRequest = regexp.MustCompile(`Write\s+about\s+\d+\s+words\s+\((\d{1,9})\s+tokens\)`)
+
 // add appends text to the input.
 func (p *prompt) add(text string) {
+	if found := lengthRequest.FindAllStringSubmatch(text, -1); found != nil {
+		p.asked, _ = strconv.Atoi(found[len(found)-1][1]) // at most nine digits
+	}
 	if p.hash == 0 {
 		p.hash = 14695981039346656037
 	}
@@ -66,10 +75,13 @@ func (p *prompt) directive(name string) (value string, ok bool) {
 	}
 }
 
-// length is the response's length that the client asks for by directive or
-// header; -1 leaves it to chance.
+// length is the response's length that the client asks for by directive, in a sentence
+// or by header; -1 leaves it to chance.
 func (p *prompt) length(header string) int {
 	value, ok := p.directive("tokens")
+	if !ok && p.asked > 0 {
+		return p.asked
+	}
 	if !ok {
 		value = header
 	}

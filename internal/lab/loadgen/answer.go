@@ -161,8 +161,8 @@ func (x *exchange) ended() outcome {
 }
 
 // readMessage returns what an error's body says to people, in one line of
-// moderate length.
-func readMessage(resp *http.Response, body []byte) string {
+// moderate length, without what is hidden.
+func readMessage(resp *http.Response, body []byte, hidden *strings.Replacer) string {
 	var shape struct {
 		Error struct {
 			Code    any    `json:"code"`
@@ -180,7 +180,7 @@ func readMessage(resp *http.Response, body []byte) string {
 		text = "redirects to " + to
 	}
 	text = strings.Join(strings.Fields(text), " ")
-	text = strings.Map(printable, text)
+	text = hidden.Replace(strings.Map(printable, text))
 	if len(text) > messageBytes {
 		text = strings.ToValidUTF8(text[:messageBytes], "") + "…"
 	}

@@ -255,7 +255,7 @@ func TestMisconfigured(t *testing.T) {
 		name, endpoint, key, want string
 	}{
 		{"no key", serve(t, says(401, "")), "", "requires a key"},
-		{"wrong key", serve(t, says(401, `{"error":{"message":"Not \n\u001byours."}}`)), "k", "rejected the key (401): Not yours. Correct"},
+		{"wrong key", serve(t, says(401, `{"error":{"message":"Not \n\u001byours."}}`)), "k", "rejected the credential (401): Not yours. Correct"},
 		{"model", serve(t, says(404, "")), "k", `no model or deployment "gpt-4o-mini"`},
 		{"no API", serve(t, says(405, "")), "k", "not a chat API"},
 		{"elsewhere", serve(t, says(301, "", "Location: http://x/")), "k", "redirects to http://x/"},

@@ -158,7 +158,7 @@ func (x *exchange) fail(ctx context.Context, err error) {
 		x.res.outcome, x.res.failure = unfinished, ""
 	default:
 		x.res.outcome, x.res.failure = broken, describe(err)
-		x.res.message = text(err)
+		x.res.message = x.run.hidden.Replace(text(err))
 	}
 }
 
@@ -166,7 +166,7 @@ func (x *exchange) fail(ctx context.Context, err error) {
 // for people to read.
 func (x *exchange) refused(resp *http.Response) {
 	n, _ := io.ReadFull(resp.Body, x.buf) // what came will do
-	x.res.message = readMessage(resp, x.buf[:n])
+	x.res.message = readMessage(resp, x.buf[:n], x.run.hidden)
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
 		x.res.outcome = throttled

@@ -47,10 +47,10 @@ func (x *exchange) misconfiguration() string {
 		return ": " + strings.TrimSuffix(res.message, ".") + "."
 	}
 	switch {
-	case res.status == http.StatusUnauthorized && o.key(&x.call) == "":
+	case res.status == http.StatusUnauthorized && !o.authenticated(&x.call):
 		return fmt.Sprintf("%s requires a key: set --key or SPILLWAY_LOAD_KEY", url)
 	case res.status == http.StatusUnauthorized, res.status == http.StatusForbidden:
-		return fmt.Sprintf("%s rejected the key (%d)%s Correct --key or SPILLWAY_LOAD_KEY", url, res.status, said())
+		return fmt.Sprintf("%s rejected the credential (%d)%s Correct --key, SPILLWAY_LOAD_KEY or --header", url, res.status, said())
 	case res.status == http.StatusNotFound:
 		return fmt.Sprintf("%s has no path %s, or no model or deployment %q (404)%s Check --model and --api (now %s)",
 			url, x.to.url.Path, x.to.model, said(), o.Style)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -43,6 +44,9 @@ type Options struct {
 	Key   string
 	// Keys are the keys of single clients or, where a client has none, classes.
 	Keys map[string]string
+	// Header is sent with every request. Of the generator's own headers it may replace
+	// User-Agent and the tenant; ParseHeaders refuses the others.
+	Header http.Header
 
 	Stream     StreamMode
 	CapOutput  bool   // a call without a limit asks for its own length as one
@@ -120,6 +124,8 @@ func (o Options) validate() error {
 		}
 	}
 	no(!strings.Contains(o.Endpoint, "://"), "endpoint %q has no scheme: write http://%s, or https://", o.Endpoint, o.Endpoint)
+	_, both := o.Header[o.authHeader()]
+	no(both && (o.Key != "" || len(o.Keys) > 0), "header %s and a key (--key, --key-for, SPILLWAY_LOAD_KEY) are both set: use one of them", o.authHeader())
 	no(o.Timeout < 0, "timeout %v must not be negative", o.Timeout)
 	no(o.Grace < 0, "grace %v must not be negative", o.Grace)
 	no(o.Retries < 0, "retries %d must not be negative", o.Retries)

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestPrompt(t *testing.T) {
 	f := newFiller(1)
 	text := func(tokens int, unique uint64, prefix ...uint64) string {
-		return string(f.appendPrompt(nil, tokens, prefix, unique))
+		return string(f.appendPrompt(nil, &workload.Call{PromptTokens: tokens, Prefix: prefix}, unique))
 	}
 	for _, tokens := range [...]int{1, 5, 12, 100, 1024, 5000, 100_000} {
 		if got, want := len(text(tokens, 7)), max(tokens-messageTokens, 1)*bytesPerToken; got != want {
@@ -51,6 +51,39 @@ func TestPrompt(t *testing.T) {
 	}
 }
 
+// A prompt ends with the request for a length, which takes the place of other text
+// after the cacheable blocks and costs what it is long.
+func TestPromptAsksForLength(t *testing.T) {
+	f := newFiller(1)
+	const ask = "Write about 150 words (200 tokens) on any topic."
+	for _, c := range []struct {
+		name           string
+		tokens, output int
+		prefix         []uint64
+		bytes          int
+		end            string
+	}{
+		{"room", 100, 200, nil, (100 - messageTokens) * bytesPerToken, ask},
+		{"one token", 100, 1, nil, (100-messageTokens-12)*bytesPerToken + 45, "Write about 1 words (1 tokens) on any topic."},
+		{"short prompt", 3, 200, nil, len(ask), ask},
+		{"blocks stay whole", 1024 + messageTokens, 200, []uint64{5}, 1024*bytesPerToken + len(ask), ask},
+		{"no length", 100, 0, nil, (100 - messageTokens) * bytesPerToken, ""},
+	} {
+		got := string(f.appendPrompt(nil, &workload.Call{PromptTokens: c.tokens, OutputTokens: c.output, Prefix: c.prefix}, 7))
+		if n := (len(got) + 3) / 4; n != (c.bytes+3)/4 || !strings.HasSuffix(got, c.end) {
+			t.Errorf("%s: %d tokens, want %d; ends with %q", c.name, n, (c.bytes+3)/4, got[max(0, len(got)-60):])
+		}
+		if c.output == 0 && strings.Contains(got, "Write") {
+			t.Errorf("%s: asks for a length", c.name)
+		}
+	}
+	short := string(f.appendPrompt(nil, &workload.Call{PromptTokens: 2000, OutputTokens: 9, Prefix: []uint64{5}}, 1))
+	long := string(f.appendPrompt(nil, &workload.Call{PromptTokens: 2000, OutputTokens: 9000, Prefix: []uint64{5}}, 2))
+	if short[:1024*bytesPerToken] != long[:1024*bytesPerToken] {
+		t.Error("calls that share a prefix and differ in output length have different blocks")
+	}
+}
+
 func TestRequest(t *testing.T) {
 	call := workload.Call{PromptTokens: 50, OutputTokens: 70, Client: "ann", Class: "batch"}
 	capped, streamed := call, call
@@ -67,7 +100,10 @@ func TestRequest(t *testing.T) {
 		{"OpenAI", Options{Style: wire.OpenAI, Key: "k"}, call, "/v1/chat/completions", []string{`"model":"gpt-4o-mini"`}, []string{"stream", "max_"}, [2]string{"Authorization", "Bearer k"}},
 		{"Azure", Options{Style: wire.Azure, Model: "a b", Key: "k"}, call, "/openai/deployments/a%20b/chat/completions?api-version=2024-10-21", nil, nil, [2]string{"Api-Key", "k"}},
 		{"Azure v1", Options{Style: wire.AzureV1}, capped, "/openai/v1/chat/completions", []string{`"max_tokens":30`}, nil, [2]string{"Api-Key", ""}},
-		{"stream", Options{Style: wire.OpenAI}, streamed, "/v1/chat/completions", []string{`"stream":true`, `"include_usage":true`}, nil, [2]string{"X-Azuresim-Output-Tokens", "70"}},
+		{"stream", Options{Style: wire.OpenAI}, streamed, "/v1/chat/completions", []string{`"stream":true`, `"include_usage":true`}, nil, [2]string{"X-Azuresim-Output-Tokens", ""}},
+		{"asks for its length", Options{Style: wire.OpenAI}, call, "/v1/chat/completions", []string{` Write about 52 words (70 tokens) on any topic."}]`}, nil, [2]string{}},
+		{"own header", Options{Style: wire.OpenAI, Header: http.Header{"X-Team": {"a", "b"}, "User-Agent": {"mine"}}}, call, "/v1/chat/completions", nil, nil, [2]string{"User-Agent", "mine"}},
+		{"own credential", Options{Style: wire.Azure, Header: http.Header{"Authorization": {"Bearer t"}}}, call, "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21", nil, nil, [2]string{"Authorization", "Bearer t"}},
 		{"stream forced", Options{Style: wire.OpenAI, Stream: StreamAlways}, call, "/v1/chat/completions", []string{`"stream":true`}, nil, [2]string{"X-Spillway-Tenant", "ann"}},
 		{"stream forbidden", Options{Style: wire.OpenAI, Stream: StreamNever}, streamed, "/v1/chat/completions", nil, []string{"stream"}, [2]string{"X-Stainless-Timeout", "600"}},
 		{"cap", Options{Style: wire.OpenAI, CapOutput: true}, call, "/v1/chat/completions", []string{`"max_tokens":70`}, nil, [2]string{}},
@@ -115,6 +151,8 @@ func TestOptions(t *testing.T) {
 		{Options{Endpoint: "127.0.0.1:80"}, "write http://127.0.0.1:80"},
 		{Options{Endpoint: "http://h", Retries: -1}, "retries -1"},
 		{Options{Endpoint: "ftp://h"}, "https:// or http://"},
+		{Options{Endpoint: "http://h", Style: wire.OpenAI, Key: "k", Header: http.Header{"Authorization": {"Bearer t"}}}, "Authorization and a key"},
+		{Options{Endpoint: "http://h", Style: wire.Azure, Keys: map[string]string{"a": "k"}, Header: http.Header{"Api-Key": {"t"}}}, "Api-Key and a key"},
 	} {
 		if _, err := New(c.opt); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.opt, err, c.want)

@@ -1,6 +1,11 @@
 package loadgen
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/spillway-ai/spillway/internal/lab/workload"
+)
 
 // Prompts are made of words of three letters and a space, one token each to
 // the tokenizers of the GPT models and to those that divide bytes by four.
@@ -42,14 +47,15 @@ func newFiller(seed uint64) filler {
 	return text
 }
 
-// appendPrompt appends the text of a message that costs that many tokens, at
-// least one word. Its cacheable blocks are determined by prefix alone: two calls
-// whose prefixes agree have the same text there. What follows them is determined by
-// unique, so a call without a prefix shares no block with any other.
-func (f filler) appendPrompt(dst []byte, tokens int, prefix []uint64, unique uint64) []byte {
-	left := max(tokens-messageTokens, 1)
+// appendPrompt appends the text of a call's message, which costs the call's tokens.
+// Its cacheable blocks are determined by the prefix alone: two calls whose prefixes
+// agree have the same text there. What follows them is determined by unique, so a
+// call without a prefix shares no block with any other. At its end the text asks for
+// the call's output length; a prompt that is too short for that becomes longer.
+func (f filler) appendPrompt(dst []byte, c *workload.Call, unique uint64) []byte {
+	left := max(c.PromptTokens-messageTokens, 1)
 	size := firstBlock
-	for _, name := range prefix {
+	for _, name := range c.Prefix {
 		if left < size {
 			break
 		}
@@ -57,7 +63,25 @@ func (f filler) appendPrompt(dst []byte, tokens int, prefix []uint64, unique uin
 		left -= size
 		size = nextBlock
 	}
-	return f.appendBlock(dst, left, unique)
+	if c.OutputTokens <= 0 {
+		return f.appendBlock(dst, left, unique)
+	}
+	var buf [96]byte
+	ask := appendLengthRequest(buf[:0], c.OutputTokens)
+	dst = f.appendBlock(dst, max(left-(len(ask)+bytesPerToken-1)/bytesPerToken, 0), unique)
+	return append(dst, ask...)
+}
+
+// appendLengthRequest appends the sentence that asks for a response of that many
+// tokens. Models follow the number of words, of which English has about three for four
+// tokens; the emulator reads the number of tokens, so that it need not guess. A
+// prompt, unlike a header, arrives through every gateway.
+func appendLengthRequest(dst []byte, tokens int) []byte {
+	dst = append(dst, "Write about "...)
+	dst = strconv.AppendInt(dst, max(int64(tokens)*3/4, 1), 10)
+	dst = append(dst, " words ("...)
+	dst = strconv.AppendInt(dst, int64(tokens), 10)
+	return append(dst, " tokens) on any topic."...)
 }
 
 // appendBlock appends that many words, the first of which spell the name.

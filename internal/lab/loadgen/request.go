@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,10 +14,6 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/workload"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
-
-// headerOutputTokens sets, through any gateway, how long the emulator's
-// response would be. Services ignore it.
-const headerOutputTokens = "X-Azuresim-Output-Tokens"
 
 // endpoint is where the calls of one model go. It is immutable.
 type endpoint struct {
@@ -72,10 +69,10 @@ func (o *Options) key(c *workload.Call) string {
 // body returns the request of the call. It is never used again: the transport
 // may read it until after the response.
 func (r *Runner) body(to *endpoint, c *workload.Call, unique uint64) []byte {
-	const rest = 128 // bytes for the fields after the prompt
+	const rest = 256 // bytes for the request for a length and the fields after the prompt
 	dst := make([]byte, 0, len(to.head)+bytesPerToken*max(c.PromptTokens, 1)+rest)
 	dst = append(dst, to.head...)
-	dst = r.filler.appendPrompt(dst, c.PromptTokens, c.Prefix, unique)
+	dst = r.filler.appendPrompt(dst, c, unique)
 	dst = append(dst, `"}]`...)
 	if r.opt.streams(c) {
 		dst = append(dst, `,"stream":true,"stream_options":{"include_usage":true}`...)
@@ -99,17 +96,14 @@ func (r *Runner) header(c *workload.Call, retry int) http.Header {
 	}
 	if key := r.opt.key(c); key != "" {
 		if r.opt.Style == wire.OpenAI {
-			h[wire.HeaderAuthorization] = []string{"Bearer " + key}
-		} else {
-			h[wire.HeaderAPIKey] = []string{key}
+			key = "Bearer " + key
 		}
+		h[r.opt.authHeader()] = []string{key}
 	}
 	if c.Client != "" {
 		h[wire.HeaderTenant] = []string{c.Client}
 	}
-	if c.OutputTokens > 0 {
-		h[headerOutputTokens] = []string{strconv.Itoa(c.OutputTokens)}
-	}
+	maps.Copy(h, r.opt.Header) // the slices are shared: nothing changes them
 	return h
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type Runner struct {
 	transport  *http.Transport
 	filler     filler
 	sdkTimeout string // Timeout in seconds, for the header
+	hidden     *strings.Replacer
 	endpoints  map[string]*endpoint
 	tally      *tally
 
@@ -46,7 +48,7 @@ func New(opt Options) (*Runner, error) {
 	r := &Runner{
 		opt: opt, filler: newFiller(opt.Seed), endpoints: map[string]*endpoint{}, tally: newTally(),
 		sdkTimeout: strconv.FormatFloat(opt.Timeout.Seconds(), 'f', -1, 64),
-		idle:       make(chan *exchange, opt.MaxInFlight),
+		idle:       make(chan *exchange, opt.MaxInFlight), hidden: opt.hidden(),
 	}
 	if _, err := r.endpoint(""); err != nil {
 		return nil, err

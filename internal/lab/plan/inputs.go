@@ -9,6 +9,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
+	"github.com/spillway-ai/spillway/internal/models"
 	"github.com/spillway-ai/spillway/internal/policy"
 )
 
@@ -22,6 +23,8 @@ type Inputs struct {
 	Model  string // "" takes the workload's own
 	Scope  spillway.Scope
 	SLO    SLO
+	// Models has the figures of the model.
+	Models models.Table
 	// Fleet has the speeds: its first provisioned deployment of the model
 	// is the one to be sized, the standard ones are what is spilled to. See DefaultFleet.
 	Fleet fleet.Config
@@ -174,7 +177,11 @@ func (in *Inputs) fleet(s setup, model string, seed uint64) fleet.Config {
 		out.Deployments = append(out.Deployments, in.standards(model)...)
 	}
 	for i := range out.Deployments {
-		out.Deployments[i].Model = model
+		d := &out.Deployments[i].Deployment
+		if d.Model != model { // its figures are another model's
+			d.Model, d.InputTPMPerPTU, d.OutputRatio, d.CachedRatio, d.TokensPerSecond, d.Price = model, 0, 0, 0, 0, spillway.TokenPrice{}
+		}
+		*d = in.Models.Fill(*d)
 	}
 	for _, f := range in.Fleet.Faults {
 		for _, d := range out.Deployments {

@@ -44,9 +44,9 @@ type Prices struct {
 	Tokens spillway.TokenPrice
 }
 
-// PublishedPrices are those of package models.
-func PublishedPrices(model string, scope spillway.Scope) Prices {
-	tokens, _ := models.Price(model, scope)
+// pricesOf are what a table has for a model.
+func pricesOf(t models.Table, model string, scope spillway.Scope) Prices {
+	tokens, _ := t.Price(model, scope)
 	return Prices{PTU: models.PriceOfPTU(scope), Tokens: tokens}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/lab/fleet"
 	"github.com/spillway-ai/spillway/internal/lab/whatif"
 	"github.com/spillway-ai/spillway/internal/lab/workload"
+	"github.com/spillway-ai/spillway/internal/models"
 )
 
 // update rewrites the golden files.
@@ -196,6 +197,9 @@ func TestBadInputs(t *testing.T) {
 		{"no speed", func(in *Inputs) { in.Fleet = fleet.Config{} }, "needs a provisioned deployment"},
 		{"no model", func(in *Inputs) {}, "names no model"},
 		{"unknown model", func(in *Inputs) { in.Model = "llama-3" }, "no published provisioned throughput"},
+		{"not sold there", func(in *Inputs) {
+			in.Model, in.Scope = "deepseek-r1", spillway.Regional
+		}, "deepseek-r1: not sold as regional provisioned throughput"},
 		{"two models", func(in *Inputs) {
 			in.Open = func(uint64) (workload.Source, error) { return workload.Slice(named), nil }
 		}, "gpt-4o, gpt-4o-mini: set --model to one"},
@@ -212,6 +216,30 @@ func TestBadInputs(t *testing.T) {
 		if _, err := Make(in); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %s", tc.name, err, tc.want)
 		}
+	}
+}
+
+// TestCachedInputWeighs plans for a model whose cached input has a weight.
+func TestCachedInputWeighs(t *testing.T) {
+	work := func(cachedRatio float64) float64 {
+		calls := even(300, time.Second, workload.Call{Model: "own", PromptTokens: 2000, OutputTokens: 1, Prefix: fleet.PrefixChain(7, 2000)})
+		in := inputs(t, calls, "429<1%")
+		in.Models = models.NewTable([]models.Model{{Capacity: models.Capacity{
+			Name: "own", InputTPMPerPTU: 10_000, OutputRatio: 4, CachedRatio: cachedRatio, Global: models.Purchase{Min: 15, Step: 5},
+		}}})
+		p, err := newPlanner(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := p.simulate(trial{setup: setup{ptu: 15, depth: time.Minute}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.work
+	}
+	free, half, full := work(0), work(0.5), work(1)
+	if prompt := 2004.0 * 60 / 150_000; math.Abs(full-prompt) > 0.02*prompt || math.Abs(half-(free+full)/2) > 0.02*full || free > full/2 {
+		t.Errorf("work %v, %v and %v with cached input free, at half and at full weight", free, half, full)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func TestSampleIsTheBusiestPart(t *testing.T) {
-	facts, _ := models.Find("gpt-4o-mini")
+	facts, _ := models.Table{}.Find("gpt-4o-mini")
 	// An hour of a call a second; from 20:00 on ten minutes of ten times the
 	// output. It begins late.
 	const begin = 5 * time.Minute
@@ -51,7 +51,7 @@ func TestSampleIsTheBusiestPart(t *testing.T) {
 }
 
 func TestSampleIsBounded(t *testing.T) {
-	facts, _ := models.Find("gpt-4o-mini")
+	facts, _ := models.Table{}.Find("gpt-4o-mini")
 	s := &survey{last: 10*time.Minute - 1}
 	slots := make([]amount, 60)
 	for i := range slots {

@@ -99,12 +99,15 @@ func (p *planner) choose(s *survey) error {
 	if err != nil {
 		return err
 	}
-	facts, known := models.Find(name)
-	if !known {
-		return fmt.Errorf("model %s: no published provisioned throughput: set --model to a similar model, such as gpt-4o-mini", name)
+	facts, _ := p.in.Models.Find(name)
+	if !facts.Provisioned() {
+		return fmt.Errorf("model %s: no published provisioned throughput: set --model to a similar model, such as gpt-4o-mini, or add it to models in the file of --policy or --fleet", name)
 	}
 	p.name, p.model, p.sizes = name, facts, sizesOf(facts, p.in.Scope)
-	p.prices = PublishedPrices(name, p.in.Scope)
+	if p.sizes.Min < 1 || p.sizes.Step < 1 {
+		return fmt.Errorf("model %s: not sold as %s provisioned throughput: choose another --scope", name, p.in.Scope)
+	}
+	p.prices = pricesOf(p.in.Models, name, p.in.Scope)
 	if p.in.Prices != nil {
 		p.prices = p.in.Prices(p.prices)
 	}
@@ -185,7 +188,7 @@ func (p *planner) simulate(t trial) (measure, error) {
 		}
 		kept = cost
 		m.work = p.fluid(&part{until: p.samples[t.seed].span(), amount: amount{
-			input: float64(d.PromptTokens - d.CachedTokens), output: float64(d.OutputTokens),
+			input: float64(d.PromptTokens-d.CachedTokens) + p.model.CachedRatio*float64(d.CachedTokens), output: float64(d.OutputTokens),
 		}}) / float64(d.PTU)
 	}
 	if t.spill && m.work > 1 {

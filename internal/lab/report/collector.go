@@ -135,7 +135,7 @@ type Totals struct {
 // is a part of Prompt.
 type Consumption struct {
 	Model                      string
-	Scope                      spillway.Scope
+	Price                      spillway.TokenPrice // zero is unknown
 	Prompt, Cached, Completion int64
 }
 
@@ -230,11 +230,10 @@ func (c *Collector) price(s *Summary, t Totals) {
 		if used.Prompt == 0 && used.Completion == 0 {
 			continue
 		}
-		price, known := models.Price(used.Model, used.Scope)
-		if !known {
+		if used.Price == (spillway.TokenPrice{}) {
 			s.UnpricedModels = append(s.UnpricedModels, used.Model)
 		}
-		usd += price.Cost(used.Prompt, used.Cached, used.Completion)
+		usd += used.Price.Cost(used.Prompt, used.Cached, used.Completion)
 	}
 	s.CostUSDPer1K = new(1000 * usd / float64(c.calls))
 	if c.good > 0 {

@@ -131,7 +131,7 @@ func TestDefinitions(t *testing.T) {
 			[]Try{okTry(), with(okTry(), func(t *Try) { t.Met = false })},
 			Totals{
 				Duration: 30 * time.Minute, PTU: 100, PTUHourUSD: 2, PTUUtilization: 0.5, PTUUtilizationMax: 0.9, PTUMeterP95: 1.1,
-				Standard: []Consumption{{Model: "gpt-4o-mini", Prompt: 2_000_000, Cached: 1_000_000, Completion: 1_000_000}},
+				Standard: []Consumption{{Model: "gpt-4o-mini", Price: spillway.TokenPrice{Input: 0.15, Cached: 0.075, Output: 0.60}, Prompt: 2_000_000, Cached: 1_000_000, Completion: 1_000_000}},
 			},
 			map[string]float64{ // 100 USD, and 0.15 + 0.075 + 0.60, over two calls of which one is good
 				"cost_usd_per_1k": 50_412.5, "cost_usd_per_1k_good": 100_825,
@@ -141,7 +141,7 @@ func TestDefinitions(t *testing.T) {
 		{
 			"data zones cost a tenth more; PTU the published hour", []Try{okTry()}, Totals{
 				Duration: time.Hour, PTU: 15,
-				Standard: []Consumption{{Model: "gpt-5-mini", Scope: spillway.DataZone, Prompt: 1_000_000}},
+				Standard: []Consumption{{Model: "gpt-5-mini", Price: spillway.TokenPrice{Input: 0.275, Cached: 0.0275, Output: 2.20}, Prompt: 1_000_000}},
 			}, map[string]float64{"cost_usd_per_1k": 15_275},
 		},
 		{"nothing at all", nil, Totals{}, map[string]float64{"offered": 0, "rate_408": 0, "attainment": 0, "goodput_rps": 0}},

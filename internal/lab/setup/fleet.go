@@ -12,8 +12,11 @@ import (
 // Fleet is the fleet that a fleet file describes.
 func Fleet(file *config.Fleet) (fleet.Config, error) {
 	var out fleet.Config
+	table := file.ModelTable()
 	for _, d := range file.Deployments {
-		out.Deployments = append(out.Deployments, deployment(d))
+		modeled := deployment(d)
+		modeled.Deployment = table.Fill(modeled.Deployment)
+		out.Deployments = append(out.Deployments, modeled)
 	}
 	for i, f := range file.Faults {
 		kind, err := fleet.ParseFaultKind(f.Kind)
@@ -70,9 +73,6 @@ func deployment(d config.FleetDeployment) fleet.Deployment {
 	}
 	if d.Kind == spillway.Provisioned.String() {
 		out.Kind = spillway.Provisioned
-	}
-	if out.ChunkTokens = d.ChunkTokens; d.Chunks == "single" {
-		out.ChunkTokens = 1
 	}
 	return out
 }

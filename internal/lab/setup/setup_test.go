@@ -119,7 +119,8 @@ func TestFleet(t *testing.T) {
 			Name: "ptu", Model: "gpt-4o", Kind: "provisioned", Region: "eastus", PTU: 50, MeterDepth: 2 * time.Minute, TPM: 1, RPM: 2, Reasoning: true,
 			CompletionWindow: 3 * time.Second, DefaultOutput: 4, MaxOutput: 5, OutputMedian: 6, OutputSigma: 7, TBTMean: 8, TBTSigma: 9, TTFT: 10,
 			TTFTSigma: 11, PrefillTokensPerSecond: 12,
-		}, {Name: "std", Model: "gpt-4o", Kind: "standard"}},
+		}, {Name: "std", Model: "own", Kind: "standard"}},
+		Models: []config.Model{{Name: "own", InputTPMPerPTU: 10, OutputRatio: 2, CachedRatio: 0.5}},
 		Faults: []config.FleetFault{{
 			Kind: "status_5xx", Deployment: "ptu", Region: "eastus", From: 1, Until: 2, Probability: 0.3, Status: 503, After: 4, AtToken: 5, Factor: 6, RetryAfter: 7,
 		}},
@@ -132,14 +133,18 @@ func TestFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	price := spillway.TokenPrice{Input: 2.5, Cached: 1.25, Output: 10}
 	want := fleet.Config{
 		Deployments: []fleet.Deployment{{
 			Deployment: spillway.Deployment{
 				Name: "ptu", Model: "gpt-4o", Kind: spillway.Provisioned, Region: "eastus", PTU: 50, MeterDepth: 2 * time.Minute, TPM: 1, RPM: 2, Reasoning: true,
+				InputTPMPerPTU: 2500, OutputRatio: 4, TokensPerSecond: 25, Price: price,
 			},
 			Service:          fleet.Service{TBTMean: 8, TBTSigma: 9, TTFT: 10, TTFTSigma: 11, PrefillTokensPerSecond: 12},
 			CompletionWindow: 3 * time.Second, DefaultOutput: 4, MaxOutput: 5, OutputMedian: 6, OutputSigma: 7,
-		}, {Deployment: spillway.Deployment{Name: "std", Model: "gpt-4o"}}},
+		}, {Deployment: spillway.Deployment{
+			Name: "std", Model: "own", InputTPMPerPTU: 10, OutputRatio: 2, CachedRatio: 0.5,
+		}}},
 		Faults: []fleet.Fault{{
 			Kind: kind, Deployment: "ptu", Region: "eastus", From: 1, Until: 2, Probability: 0.3, Status: 503, After: 4, AtToken: 5, Factor: 6, RetryAfter: 7,
 		}},

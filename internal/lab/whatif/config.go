@@ -96,6 +96,7 @@ type Usage struct {
 	Kind  spillway.Kind
 	Model string
 	PTU   int
+	Price spillway.TokenPrice // of its tokens; zero is unknown
 
 	fleet.Counts
 	CachedTokens int

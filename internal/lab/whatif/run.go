@@ -240,7 +240,7 @@ func (sv *server) sample(now time.Time) {
 func (sv *server) usage(now time.Time, offered time.Duration) Usage {
 	d := sv.Deployment()
 	u := Usage{
-		Name: sv.name, Kind: d.Kind, Model: d.Model, PTU: d.PTU, Counts: sv.State(now).Counts, CachedTokens: sv.cached,
+		Name: sv.name, Kind: d.Kind, Model: d.Model, PTU: d.PTU, Price: d.Price, Counts: sv.State(now).Counts, CachedTokens: sv.cached,
 	}
 	if capacity := float64(d.PTU) * float64(d.InputTPMPerPTU) * offered.Minutes(); d.Kind == spillway.Provisioned && capacity > 0 {
 		u.Work = (float64(u.PromptTokens-u.CachedTokens) + d.CachedRatio*float64(u.CachedTokens) + d.OutputRatio*float64(u.OutputTokens)) / capacity

@@ -245,7 +245,7 @@ func (r *Result) Totals(seed uint64, wall time.Duration) report.Totals {
 	for _, d := range r.Deployments {
 		if d.Kind != spillway.Provisioned {
 			t.Standard = append(t.Standard, report.Consumption{
-				Model: d.Model, Prompt: int64(d.PromptTokens), Cached: int64(d.CachedTokens), Completion: int64(d.OutputTokens),
+				Model: d.Model, Price: d.Price, Prompt: int64(d.PromptTokens), Cached: int64(d.CachedTokens), Completion: int64(d.OutputTokens),
 			})
 			continue
 		}
