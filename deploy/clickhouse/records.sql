@@ -58,6 +58,9 @@ CREATE TABLE IF NOT EXISTS requests
     `utilization_ratio` Nullable(Float64),
     `cost_usd` Nullable(Float64),
     `attempt_count` Int64,
+    `cache_write_tokens` Nullable(Int64),
+    `response_service_tier` LowCardinality(String),
+    `error` LowCardinality(String),
     `attempts` Array(Tuple(
         `deployment` LowCardinality(String),
         `region` LowCardinality(String),
@@ -74,7 +77,13 @@ CREATE TABLE IF NOT EXISTS requests
         `utilization_ratio` Nullable(Float64),
         `cost_usd` Nullable(Float64),
         `hedge` Bool,
-        `served_by` LowCardinality(String)))
+        `served_by` LowCardinality(String),
+        `response_service_tier` LowCardinality(String),
+        `reset_tokens_ms` Nullable(Float64),
+        `reset_requests_ms` Nullable(Float64),
+        `upstream_request_id` String,
+        `served_region` LowCardinality(String),
+        `error` LowCardinality(String)))
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(time)
@@ -106,6 +115,12 @@ SELECT
     attempt.utilization_ratio AS `utilization_ratio`,
     attempt.cost_usd AS `cost_usd`,
     attempt.hedge AS `hedge`,
-    attempt.served_by AS `served_by`
+    attempt.served_by AS `served_by`,
+    attempt.response_service_tier AS `response_service_tier`,
+    attempt.reset_tokens_ms AS `reset_tokens_ms`,
+    attempt.reset_requests_ms AS `reset_requests_ms`,
+    attempt.upstream_request_id AS `upstream_request_id`,
+    attempt.served_region AS `served_region`,
+    attempt.error AS `error`
 FROM requests
 ARRAY JOIN attempts AS attempt, arrayEnumerate(attempts) AS number;

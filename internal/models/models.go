@@ -5,6 +5,7 @@
 package models
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/spillway-ai/spillway"
@@ -75,8 +76,19 @@ func Fill(d spillway.Deployment) spillway.Deployment {
 	if d.TokensPerSecond <= 0 {
 		d.TokensPerSecond = facts.TokensPerSecond
 	}
-	if d.Price == (spillway.TokenPrice{}) {
-		d.Price, _ = Price(d.Model, d.Scope)
-	}
+	d.Price = fillPrice(d)
 	return d
+}
+
+// fillPrice returns the price of a deployment, published where none is configured.
+func fillPrice(d spillway.Deployment) spillway.TokenPrice {
+	price := d.Price
+	published, _ := Price(d.Model, d.Scope)
+	if !price.Known() {
+		price.Input, price.Cached, price.Output = published.Input, published.Cached, published.Output
+		price.CacheWrite = cmp.Or(price.CacheWrite, published.CacheWrite)
+	}
+	price.Flex = cmp.Or(price.Flex, published.Flex)
+	price.Priority = cmp.Or(price.Priority, published.Priority)
+	return price
 }

@@ -234,7 +234,7 @@ func (c *Collector) price(s *Summary, t Totals) {
 		if !known {
 			s.UnpricedModels = append(s.UnpricedModels, used.Model)
 		}
-		usd += price.Cost(used.Prompt, used.Cached, used.Completion)
+		usd += price.Cost(spillway.TokenCount{Prompt: used.Prompt, Cached: used.Cached, Completion: used.Completion})
 	}
 	s.CostUSDPer1K = new(1000 * usd / float64(c.calls))
 	if c.good > 0 {

@@ -36,7 +36,7 @@ func answered(d string, kind spillway.Kind, u spillway.Usage) *spillway.Record {
 		Attempts: []spillway.Attempt{{Deployment: d, Kind: kind, End: time.Second, Tokens: u.Completion}},
 	}
 	if kind == spillway.Standard {
-		r.Attempts[0].CostUSD = price.Cost(int64(u.Prompt), int64(u.Cached), int64(u.Completion))
+		r.Attempts[0].CostUSD = price.Cost(spillway.TokenCount{Prompt: int64(u.Prompt), Cached: int64(u.Cached), Completion: int64(u.Completion)})
 	}
 	return r
 }

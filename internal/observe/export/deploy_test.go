@@ -112,7 +112,7 @@ var clickHouseTypes = map[string]string{
 
 func clickHouseType(c store.Column) string {
 	switch {
-	case c.Name == "id":
+	case c.Name == "id", c.Name == "upstream_request_id":
 		return "String" // no two are alike
 	case c.Null:
 		return "Nullable(" + clickHouseTypes[c.Type] + ")"

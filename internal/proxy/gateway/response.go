@@ -44,7 +44,7 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 		f.writeError(f.interruptedError(a))
 		return
 	case a.Unreadable() && !a.WholeRead():
-		f.writeError(wire.UnreadableResponse())
+		f.writeError(f.ourWords(wire.UnreadableResponse()))
 		return
 	}
 	if how, readable := f.readableError(a); !readable {
@@ -227,6 +227,13 @@ func (f *flight) interruptedError(a *upstream.Attempt) wire.Error {
 		e.Message = "The deployment sent nothing for too long, so the gateway ended the response. Please retry."
 	}
 	e.RequestID = f.call.ID
+	return f.ourWords(e)
+}
+
+// ourWords records the code of an error that the gateway words for an attempt, and
+// returns the error.
+func (f *flight) ourWords(e wire.Error) wire.Error {
+	f.core.Record().Refusal = spillway.RefusalCode(e.Code)
 	return e
 }
 
@@ -252,7 +259,7 @@ func (f *flight) readableError(a *upstream.Attempt) (how string, readable bool) 
 func (f *flight) upstreamError(a *upstream.Attempt, how string) wire.Error {
 	e := wire.UpstreamError(a.Response().StatusCode, how, f.retryAfter(a))
 	e.NoRetry = a.Response().Header.Get(wire.HeaderShouldRetry) == "false"
-	return e
+	return f.ourWords(e)
 }
 
 // setRetryHints sets the headers that say whether and when to retry an error of a

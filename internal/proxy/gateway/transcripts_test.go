@@ -98,8 +98,8 @@ func checkTranscript(t *testing.T, name string, script, want []byte, streams boo
 	if !reflect.DeepEqual(telling(have), telling(expected)) {
 		t.Errorf("the client got\n%s\nwant\n%s", got.body, want)
 	}
-	usage, _, readable := wire.ScanUsage(api, []byte(got.body))
-	if !readable || usage.Completion != rec.Usage.Completion || usage.Prompt != rec.Usage.Prompt {
+	sum, readable := wire.Summarize(api, []byte(got.body))
+	if usage := sum.Usage; !readable || usage.Completion != rec.Usage.Completion || usage.Prompt != rec.Usage.Prompt {
 		t.Errorf("the client sees usage %+v, recorded %+v", usage, rec.Usage)
 	}
 }

@@ -87,6 +87,10 @@ type Attempt struct {
 	reported       int64            // tokens that were reported
 	signals        spillway.Signals // of the response's header
 	servedBy       string           // likewise
+	requestID      string           // likewise: the deployment's own
+	region         string           // likewise
+	serviceTier    string           // of a response that is not a stream
+	errorText      string           // why the attempt failed
 	tokenLimit     tokenLimit
 }
 
@@ -130,6 +134,7 @@ func (a *Attempt) run() {
 	}
 	a.resp = resp
 	a.signals, a.servedBy = wire.ParseSignals(resp.Header), wire.ParseServedBy(resp.Header)
+	a.requestID, a.region = wire.ParseRequestID(resp.Header), wire.ParseRegion(resp.Header)
 	a.report(a.readResponse())
 }
 
@@ -166,6 +171,17 @@ func (a *Attempt) ReadAt() time.Time { return a.readAt }
 // Response is the deployment's response, whose body is not for the caller; nil
 // when there was none.
 func (a *Attempt) Response() *http.Response { return a.resp }
+
+// RequestID is the deployment's own id of the request; "" when it named none. This and
+// the two below are known once the call's Wait has returned.
+func (a *Attempt) RequestID() string { return a.requestID }
+
+// Region is the region that the response names; "" for none.
+func (a *Attempt) Region() string { return a.region }
+
+// ErrorText is why the attempt failed, in at most spillway.MaxErrorText bytes; "" when it
+// did not, or when the gateway ended it. It contains no credential.
+func (a *Attempt) ErrorText() string { return a.errorText }
 
 // Fault is the error that came in place of the rest of a stream; nil for none.
 func (a *Attempt) Fault() *wire.StreamError { return a.fault }
