@@ -1,7 +1,5 @@
 package spillway
 
-import "cmp"
-
 // Scope is where a deployment may process its requests, which decides its
 // price.
 type Scope uint8
@@ -62,13 +60,21 @@ type TokenCount struct{ Prompt, Cached, CacheWrite, Completion int64 }
 func (p TokenPrice) Cost(n TokenCount) float64 {
 	cached := min(max(n.Cached, 0), n.Prompt)
 	written := min(max(n.CacheWrite, 0), n.Prompt-cached)
+	if p.CacheWrite == 0 {
+		written = 0
+	}
 	return (float64(n.Prompt-cached-written)*p.Input + float64(cached)*p.Cached +
-		float64(written)*cmp.Or(p.CacheWrite, p.Input) + float64(n.Completion)*p.Output) / tokensPerPrice
+		float64(written)*p.CacheWrite + float64(n.Completion)*p.Output) / tokensPerPrice
 }
 
 // BilledTier is the service tier whose price an attempt has: the one that its response
 // names, else the one that the request asks for.
-func (r *Record) BilledTier(a *Attempt) string { return cmp.Or(a.ServiceTier, r.ServiceTier) }
+func (r *Record) BilledTier(a *Attempt) string {
+	if a.ServiceTier == "" {
+		return r.ServiceTier
+	}
+	return a.ServiceTier
+}
 
 // Cost is what the request's attempts cost by the token, in USD; false where
 // the price of one is unknown.
