@@ -311,8 +311,13 @@ func (f *flight) finish() {
 		rec.Outcome, rec.Status = spillway.OutcomeUpstreamError, http.StatusBadGateway
 	}
 	f.recordResponses(rec)
-	if a := f.deliveredAttempt(); a != nil && a.MaxGap() > 0 {
-		rec.TBTMax = a.MaxGap()
+	if a := f.deliveredAttempt(); a != nil {
+		if a.MaxGap() > 0 {
+			rec.TBTMax = a.MaxGap()
+		}
+		if a.WithheldStatus() > 0 {
+			f.ourWords(wire.WithheldResponse(a.WithheldStatus()))
+		}
 	}
 	f.g.deps.Recorder.Record(rec)
 	f.pool.release(f)

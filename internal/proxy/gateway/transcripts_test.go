@@ -83,6 +83,9 @@ func checkTranscript(t *testing.T, name string, script, want []byte, streams boo
 		if !client.done && sent.done || client.finish != rec.Finish || client.tokens != sent.tokens || client.usageOnly {
 			t.Errorf("the client read %+v, sent %+v", client, sent)
 		}
+		if api != spillway.APIResponses && client.hasUsage {
+			t.Errorf("the client gets a usage that it has not asked for:\n%s", got.body)
+		}
 		return
 	}
 	var have, expected any
@@ -139,6 +142,7 @@ type streamSummary struct {
 	tokens    int
 	done      bool
 	usageOnly bool // an event was nothing but usage
+	hasUsage  bool // an event had a member usage
 }
 
 func readStream(t *testing.T, api spillway.API, script []byte) (all streamSummary) {
@@ -160,6 +164,9 @@ func readStream(t *testing.T, api spillway.API, script []byte) (all streamSummar
 		all.tokens += sig.Tokens
 		all.done = all.done || sig.Done
 		all.usageOnly = all.usageOnly || sig.UsageOnly
+		var members map[string]json.RawMessage
+		_ = json.Unmarshal(ev.Data, &members) // [DONE] has none
+		all.hasUsage = all.hasUsage || members["usage"] != nil
 	}
 	scanner.Feed(script)
 	for ev, more := scanner.Next(); more; ev, more = scanner.Next() {

@@ -91,6 +91,7 @@ type Attempt struct {
 	region         string           // likewise
 	serviceTier    string           // of a response that is not a stream
 	errorText      string           // why the attempt failed
+	withheld       int              // the status of an error that is replaced; 0 for none
 	tokenLimit     tokenLimit
 }
 
@@ -182,6 +183,10 @@ func (a *Attempt) Region() string { return a.region }
 // ErrorText is why the attempt failed, in at most spillway.MaxErrorText bytes; "" when it
 // did not, or when the gateway ended it. It contains no credential.
 func (a *Attempt) ErrorText() string { return a.errorText }
+
+// WithheldStatus is the status of the deployment's error that an error of the gateway
+// replaces, because it repeats the credential that we sent; 0 when there is none.
+func (a *Attempt) WithheldStatus() int { return a.withheld }
 
 // Fault is the error that came in place of the rest of a stream; nil for none.
 func (a *Attempt) Fault() *wire.StreamError { return a.fault }
