@@ -234,3 +234,49 @@ func TestErrorRecorded(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitForReset pauses a deployment that refuses without saying for how long, until
+// its limit is restored: requests go elsewhere meanwhile, and return afterwards.
+func TestWaitForReset(t *testing.T) {
+	for text, wait := range map[string]time.Duration{"12s": 12 * time.Second, "12": 12 * time.Second, "1m30s": spillway.MaxRetryAfter, "x": time.Second} {
+		t.Run(text, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				refuses := true
+				w := newWorld(t, two(), func(w *world) {
+					w.serve("east.test", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+						if io.Copy(io.Discard, r.Body); !refuses {
+							io.WriteString(rw, wholeChat)
+							return
+						}
+						rw.Header().Set("x-ratelimit-remaining-requests", "0")
+						rw.Header().Set("x-ratelimit-remaining-tokens", "90000000")
+						rw.Header().Set("x-ratelimit-reset-requests", text)
+						rw.Header().Set("x-ratelimit-reset-tokens", "1h")
+						rw.WriteHeader(http.StatusTooManyRequests)
+						io.WriteString(rw, `{"error":{"code":"rate_limit_exceeded","message":"Too many requests."}}`)
+					}))
+					w.upstream("east", "http://east.test")
+				})
+				served := func() string {
+					got := w.post(chat("5", ""))
+					w.want(got, 200)
+					return got.header.Get("x-spillway-deployment")
+				}
+				began := time.Now()
+				if by := served(); by != "west" {
+					t.Errorf("served by %s", by)
+				}
+				pauses := w.gateway.Status(nil)[0].Deployments[0].Pauses
+				if len(pauses) != 1 || pauses[0].Until.Before(began.Add(wait)) || pauses[0].Until.After(began.Add(wait+time.Second)) {
+					t.Fatalf("pauses %+v, want %v", pauses, wait)
+				}
+				refuses = false
+				time.Sleep(time.Until(pauses[0].Until) + 2*time.Second)
+				if by := served(); by != "east" {
+					t.Errorf("after the wait, served by %s", by)
+				}
+				w.idle()
+			})
+		})
+	}
+}
