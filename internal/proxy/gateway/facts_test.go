@@ -280,3 +280,27 @@ func TestWaitForReset(t *testing.T) {
 		})
 	}
 }
+
+// TestRetryAfterOfReset tells the client of a refusal without a wait when the limit is
+// restored, within bounds.
+func TestRetryAfterOfReset(t *testing.T) {
+	for text, want := range map[string]string{"12s": "12", "45": "45", "6m0s": "60", "x": "1", "": "1"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := playing(t, func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("x-ratelimit-remaining-tokens", "0")
+				rw.Header().Set("x-ratelimit-reset-tokens", text)
+				rw.WriteHeader(http.StatusTooManyRequests)
+				io.WriteString(rw, `{"error":{"code":"rate_limit_exceeded","message":"Too many tokens."}}`)
+			}, func(w *world) { w.class.Window = time.Second })
+			got := w.post(chat("5", ""))
+			w.want(got, http.StatusTooManyRequests)
+			if after := got.header.Get("Retry-After"); after != want {
+				t.Errorf("%q: Retry-After %q, want %q", text, after, want)
+			}
+			if rec := w.record(); rec.Outcome != spillway.OutcomeThrottled || rec.Error() != "rate_limit_exceeded: Too many tokens." {
+				t.Errorf("outcome %v, error %q", rec.Outcome, rec.Error())
+			}
+			w.idle()
+		})
+	}
+}

@@ -273,13 +273,17 @@ func (f *flight) setRetryHints(a *upstream.Attempt) {
 }
 
 // retryAfter is how long the client of a deployment's error should wait: what the
-// deployment asks for, within bounds, and a default for a 429. 0 means that there is no
+// deployment asks for, within bounds, and for a 429 else the time until its limit is
+// restored, or a default. 0 means that there is no
 // such hint.
 func (f *flight) retryAfter(a *upstream.Attempt) time.Duration {
 	switch wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now()); {
 	case asked:
 		return min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
 	case a.Response().StatusCode == http.StatusTooManyRequests:
+		if wait := wire.ParseSignals(a.Response().Header).Wait(); wait > 0 {
+			return min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
+		}
 		return wire.DefaultRetryAfter
 	}
 	return 0

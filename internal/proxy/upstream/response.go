@@ -250,7 +250,7 @@ func (a *Attempt) nextBytes() (*buffer.Buffer, error) {
 	a.readAt = a.call.Now()
 	if a.relayedUsage != nil {
 		a.relayedUsage.Scan(room.B[buffer.Headroom:])
-		a.usage = a.relayedUsage.Usage()
+		a.usage, a.serviceTier = a.relayedUsage.Usage(), a.relayedUsage.ServiceTier()
 	}
 	if errors.Is(err, io.EOF) {
 		a.complete.Store(true)

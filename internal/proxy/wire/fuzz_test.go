@@ -78,6 +78,9 @@ func FuzzUsageScanner(f *testing.F) {
 		if whole.Usage() != pieces.Usage() {
 			t.Fatalf("%q: %+v at once, %+v in pieces of %d", data, whole.Usage(), pieces.Usage(), int(size)+1)
 		}
+		if whole.ServiceTier() != pieces.ServiceTier() {
+			t.Fatalf("%q: %q at once, %q in pieces of %d", data, whole.ServiceTier(), pieces.ServiceTier(), int(size)+1)
+		}
 		if len(data) > maxUsageBytes || !jsontext.Value(data).IsValid() || bytes.Contains(data, []byte("response")) {
 			return
 		}
