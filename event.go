@@ -78,11 +78,29 @@ type Signals struct {
 	LimitTokens       int     // x-ratelimit-limit-tokens
 	RemainingTokens   int     // x-ratelimit-remaining-tokens
 	RemainingRequests int     // x-ratelimit-remaining-requests
+	// ResetTokens and ResetRequests are when these limits are restored, from the
+	// arrival of the response on (x-ratelimit-reset-tokens and -requests).
+	ResetTokens, ResetRequests time.Duration
 }
 
 // NoSignals is a response without capacity headers.
 func NoSignals() Signals {
-	return Signals{Utilization: -1, LimitTokens: -1, RemainingTokens: -1, RemainingRequests: -1}
+	return Signals{
+		Utilization: -1, LimitTokens: -1, RemainingTokens: -1, RemainingRequests: -1, ResetTokens: -1, ResetRequests: -1,
+	}
+}
+
+// Wait is how long it takes until every limit of which nothing remains is restored; -1
+// when there is no such limit, or it is not known.
+func (s Signals) Wait() time.Duration {
+	wait := time.Duration(-1)
+	if s.RemainingTokens == 0 && s.ResetTokens > 0 {
+		wait = s.ResetTokens
+	}
+	if s.RemainingRequests == 0 && s.ResetRequests > 0 {
+		wait = max(wait, s.ResetRequests)
+	}
+	return wait
 }
 
 // Event is one thing that happened to a flight, read at the instant passed
@@ -122,4 +140,6 @@ type Event struct {
 	// ServedBy is the deployment that Azure's own spillover moved the request
 	// to; "" when there was none.
 	ServedBy string
+	// ServiceTier is the one that the response has named last so far; "" for none.
+	ServiceTier string
 }

@@ -7,19 +7,46 @@ import (
 
 func TestCost(t *testing.T) {
 	price := TokenPrice{Input: 2, Cached: 0.5, Output: 8}
+	writes := TokenPrice{Input: 2, Cached: 0.5, Output: 8, CacheWrite: 2.5}
 	for _, tc := range []struct {
-		prompt, cached, completion int64
-		want                       float64
+		price TokenPrice
+		count TokenCount
+		want  float64
 	}{
-		{1_000_000, 0, 0, 2},
-		{1_000_000, 1_000_000, 0, 0.5},
-		{1_000_000, 400_000, 250_000, 0.6*2 + 0.4*0.5 + 0.25*8},
-		{100_000, 200_000, 0, 0.05}, // never more cached than prompted
-		{0, 0, 0, 0},
+		{price, TokenCount{Prompt: 1_000_000}, 2},
+		{price, TokenCount{Prompt: 1_000_000, Cached: 1_000_000}, 0.5},
+		{price, TokenCount{Prompt: 1_000_000, Cached: 400_000, Completion: 250_000}, 0.6*2 + 0.4*0.5 + 0.25*8},
+		{price, TokenCount{Prompt: 100_000, Cached: 200_000}, 0.05}, // never more cached than prompted
+		{price, TokenCount{Prompt: 1_000_000, CacheWrite: 500_000}, 2},
+		{writes, TokenCount{Prompt: 1_000_000, Cached: 400_000, CacheWrite: 500_000}, 0.1*2 + 0.4*0.5 + 0.5*2.5},
+		{writes, TokenCount{Prompt: 1_000_000, Cached: 400_000, CacheWrite: 1_000_000}, 0.4*0.5 + 0.6*2.5},
+		{writes, TokenCount{Prompt: 1_000_000, CacheWrite: -5}, 2},
+		{price, TokenCount{}, 0},
 	} {
-		if got := price.Cost(tc.prompt, tc.cached, tc.completion); far(got, tc.want) {
-			t.Errorf("Cost(%d, %d, %d) = %v, want %v", tc.prompt, tc.cached, tc.completion, got, tc.want)
+		if got := tc.price.Cost(tc.count); far(got, tc.want) {
+			t.Errorf("%+v.Cost(%+v) = %v, want %v", tc.price, tc.count, got, tc.want)
 		}
+	}
+}
+
+// TestAtServiceTier changes a price by what is known of a service tier, and says when
+// nothing is.
+func TestAtServiceTier(t *testing.T) {
+	price := TokenPrice{Input: 2, Cached: 0.5, Output: 8, CacheWrite: 2.5, Flex: 0.5, Priority: 2}
+	for tier, want := range map[string]float64{
+		"": 2, "auto": 2, "default": 2, "standard": 2, "on_demand": 2, "flex": 1, "priority": 4,
+		"scale": 0, "fast": 0, "other": 0,
+	} {
+		at, known := price.AtServiceTier(tier)
+		if at.Input != want || known != (want > 0) || known && (at.Output != 4*want || at.Cached != want/4 || at.CacheWrite != want*1.25) {
+			t.Errorf("at %q: %+v, %t; want input %v", tier, at, known, want)
+		}
+	}
+	if at, known := (TokenPrice{Flex: 0.5}).AtServiceTier(""); known {
+		t.Errorf("a price without figures is known: %+v", at)
+	}
+	if at, known := (TokenPrice{Input: 2, Output: 8}).AtServiceTier("priority"); known {
+		t.Errorf("an unpublished price is known: %+v", at)
 	}
 }
 

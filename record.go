@@ -71,6 +71,32 @@ type Attempt struct {
 	// whether used or not, negative where the price is unknown.
 	CostUSD  float64
 	ServedBy string // where Azure's own spillover moved it; "" for nowhere
+	// ServiceTier is the one that the response names last; "" when it names none.
+	ServiceTier string
+	// ResetTokens and ResetRequests are when the rate limits that the response names
+	// are restored, from its arrival on; 0 when it does not say.
+	ResetTokens, ResetRequests time.Duration
+
+	// Of a real response only; the driver adds them. Their lengths are bounded.
+	UpstreamRequestID string // the deployment's own id of the request; "" when it names none
+	ServedRegion      string // the region that the response names; "" when it names none
+	// Error is the text of a failure, for operators; "" without one. It contains no
+	// credential.
+	Error string
+}
+
+// MaxErrorText bounds Attempt.Error, in bytes.
+const MaxErrorText = 256
+
+// Error is the error of the attempt that failed last; "" when none failed.
+func (r *Record) Error() string {
+	text, end := "", time.Duration(-1)
+	for i := range r.Attempts {
+		if a := &r.Attempts[i]; a.Class != FailureNone && a.Error != "" && a.End >= end {
+			text, end = a.Error, a.End
+		}
+	}
+	return text
 }
 
 // Answer is the attempt that the client heard of: the last to end of those

@@ -80,7 +80,8 @@ type Request struct {
 // are our own counts.
 type Usage struct {
 	Prompt     int
-	Cached     int // part of Prompt
+	Cached     int // part of Prompt that was read from the prompt cache
+	CacheWrite int // part of Prompt that was written to it
 	Completion int
 	Reasoning  int // part of Completion
 	Known      bool

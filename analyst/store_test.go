@@ -136,3 +136,52 @@ func TestOlderSegments(t *testing.T) {
 		}
 	}
 }
+
+// TestStoreOfBefore queries a store that only has a segment of an earlier version: the
+// columns that it lacks are empty.
+func TestStoreOfBefore(t *testing.T) {
+	old, err := filepath.Glob("../internal/observe/store/testdata/requests-*.parquet")
+	if err != nil || len(old) != 1 {
+		t.Fatalf("%q, %v", old, err)
+	}
+	dir := t.TempDir()
+	segment, err := os.ReadFile(old[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, filepath.Base(old[0])), segment, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rest bytes.Buffer
+	paths, unsealed, err := s.Files(store.Query{}, &rest)
+	if err != nil || unsealed != 0 || len(paths) != 1 {
+		t.Fatalf("%q, %d unsealed, %v", paths, unsealed, err)
+	}
+	file := filepath.Join(t.TempDir(), "unsealed.parquet")
+	if err := os.WriteFile(file, rest.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"requests | summarize count() by error, response_service_tier, cache_write_tokens":           `["","",null,1]`,
+		"attempts | summarize count() by error, upstream_request_id, served_region, reset_tokens_ms": `["","","",null,2]`,
+	} {
+		q, err := kql.Translate(instant, query, kql.Records())
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"-view", "attempts=" + kql.AttemptsView, "-table", "requests=" + paths[0], "-table", "requests=" + file}
+		var out bytes.Buffer
+		if err := run(t.Context(), args, strings.NewReader(q.SQL), &out); err != nil {
+			t.Errorf("%s\n%v", query, err)
+			continue
+		}
+		_, rows, _ := strings.Cut(out.String(), "\n")
+		if got := strings.Join(strings.Fields(rows), " "); got != want {
+			t.Errorf("%s\n got %s\nwant %s", query, got, want)
+		}
+	}
+}

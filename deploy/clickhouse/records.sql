@@ -1,7 +1,7 @@
 -- Spillway's records in ClickHouse. Run this script in the database, with
 --   clickhouse client --database D --queries-file records.sql
--- It is generated from the columns of the store (make generate). After an update
--- with new columns, add them with ALTER TABLE requests ADD COLUMN.
+-- It can be run again, as after an update with new columns: it creates what is missing
+-- and keeps the records. It is generated from the columns of the store (make generate).
 -- On a cluster use ENGINE = ReplicatedMergeTree, which deduplicates by itself:
 -- non_replicated_deduplication_window is for a single server.
 
@@ -58,6 +58,9 @@ CREATE TABLE IF NOT EXISTS requests
     `utilization_ratio` Nullable(Float64),
     `cost_usd` Nullable(Float64),
     `attempt_count` Int64,
+    `cache_write_tokens` Nullable(Int64),
+    `response_service_tier` LowCardinality(String),
+    `error` LowCardinality(String),
     `attempts` Array(Tuple(
         `deployment` LowCardinality(String),
         `region` LowCardinality(String),
@@ -74,7 +77,13 @@ CREATE TABLE IF NOT EXISTS requests
         `utilization_ratio` Nullable(Float64),
         `cost_usd` Nullable(Float64),
         `hedge` Bool,
-        `served_by` LowCardinality(String)))
+        `served_by` LowCardinality(String),
+        `response_service_tier` LowCardinality(String),
+        `reset_tokens_ms` Nullable(Float64),
+        `reset_requests_ms` Nullable(Float64),
+        `upstream_request_id` String,
+        `served_region` LowCardinality(String),
+        `error` LowCardinality(String)))
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(time)
@@ -82,7 +91,87 @@ ORDER BY (time, id)
 TTL toDateTime(time) + INTERVAL 90 DAY
 SETTINGS non_replicated_deduplication_window = 10000;
 
-CREATE VIEW IF NOT EXISTS attempts AS
+-- Columns that a table of an earlier version lacks.
+ALTER TABLE requests
+    ADD COLUMN IF NOT EXISTS `time` DateTime64(6, 'UTC'),
+    ADD COLUMN IF NOT EXISTS `id` String,
+    ADD COLUMN IF NOT EXISTS `pool` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `caller` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `tenant` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `class` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `model` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `route` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `api` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `policy` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `traceparent` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `stream` Bool,
+    ADD COLUMN IF NOT EXISTS `structured` Bool,
+    ADD COLUMN IF NOT EXISTS `tools` Bool,
+    ADD COLUMN IF NOT EXISTS `choices` Int64,
+    ADD COLUMN IF NOT EXISTS `service_tier` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `client_retry` Int64,
+    ADD COLUMN IF NOT EXISTS `ask_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `prompt_estimate_tokens` Int64,
+    ADD COLUMN IF NOT EXISTS `window_ms` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `ttft_objective_ms` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `tbt_objective_ms` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `mode` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `budget_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `budget_basis` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `grant_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `observed_grant_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `spill` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `truncated` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `finish` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `outcome` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `refusal` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `status` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `queue_ms` Float64,
+    ADD COLUMN IF NOT EXISTS `ttft_ms` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `e2e_ms` Float64,
+    ADD COLUMN IF NOT EXISTS `tbt_mean_ms` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `tbt_max_ms` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `prompt_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `cached_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `completion_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `reasoning_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `usage_known` Bool,
+    ADD COLUMN IF NOT EXISTS `usage_suspect` Bool,
+    ADD COLUMN IF NOT EXISTS `deployment` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `region` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `kind` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `tier` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `utilization_ratio` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `cost_usd` Nullable(Float64),
+    ADD COLUMN IF NOT EXISTS `attempt_count` Int64,
+    ADD COLUMN IF NOT EXISTS `cache_write_tokens` Nullable(Int64),
+    ADD COLUMN IF NOT EXISTS `response_service_tier` LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS `error` LowCardinality(String),
+    MODIFY COLUMN `attempts` Array(Tuple(
+        `deployment` LowCardinality(String),
+        `region` LowCardinality(String),
+        `kind` LowCardinality(String),
+        `tier` Int64,
+        `start_ms` Float64,
+        `end_ms` Nullable(Float64),
+        `ttft_ms` Nullable(Float64),
+        `status` Nullable(Int64),
+        `failure` LowCardinality(String),
+        `retry_after_ms` Nullable(Float64),
+        `grant_tokens` Nullable(Int64),
+        `tokens` Int64,
+        `utilization_ratio` Nullable(Float64),
+        `cost_usd` Nullable(Float64),
+        `hedge` Bool,
+        `served_by` LowCardinality(String),
+        `response_service_tier` LowCardinality(String),
+        `reset_tokens_ms` Nullable(Float64),
+        `reset_requests_ms` Nullable(Float64),
+        `upstream_request_id` String,
+        `served_region` LowCardinality(String),
+        `error` LowCardinality(String)));
+
+CREATE OR REPLACE VIEW attempts AS
 SELECT
     id AS request_id,
     time AS request_time,
@@ -106,6 +195,12 @@ SELECT
     attempt.utilization_ratio AS `utilization_ratio`,
     attempt.cost_usd AS `cost_usd`,
     attempt.hedge AS `hedge`,
-    attempt.served_by AS `served_by`
+    attempt.served_by AS `served_by`,
+    attempt.response_service_tier AS `response_service_tier`,
+    attempt.reset_tokens_ms AS `reset_tokens_ms`,
+    attempt.reset_requests_ms AS `reset_requests_ms`,
+    attempt.upstream_request_id AS `upstream_request_id`,
+    attempt.served_region AS `served_region`,
+    attempt.error AS `error`
 FROM requests
 ARRAY JOIN attempts AS attempt, arrayEnumerate(attempts) AS number;

@@ -47,8 +47,9 @@ func (c *costCommand) Run(w *world) error {
 func billed() []string {
 	return []string{
 		"time", "e2e_ms", "caller", "tenant", "class", "model", "prompt_estimate_tokens",
-		"prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "usage_known",
+		"prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens", "reasoning_tokens", "usage_known", "service_tier",
 		"attempts.deployment", "attempts.kind", "attempts.end_ms", "attempts.failure", "attempts.tokens", "attempts.cost_usd", "attempts.served_by",
+		"attempts.response_service_tier",
 	}
 }
 

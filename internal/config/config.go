@@ -122,10 +122,14 @@ type Deployment struct {
 
 // Price is what a deployment costs. Zero fields take the published price.
 type Price struct {
-	Input   float64 `yaml:"input" min:"0" doc:"USD per million uncached prompt tokens."`
-	Cached  float64 `yaml:"cached" min:"0" doc:"USD per million cached prompt tokens. When empty, the input price."`
-	Output  float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones; 0 for embedding models."`
-	PTUHour float64 `yaml:"ptu_hour" min:"0" doc:"USD per hour of one provisioned throughput unit."`
+	Input  float64 `yaml:"input" min:"0" doc:"USD per million uncached prompt tokens."`
+	Cached float64 `yaml:"cached" min:"0" doc:"USD per million cached prompt tokens. When empty, the input price."`
+	Output float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones; 0 for embedding models."`
+	// The prices above are those of the default service tier.
+	CacheWrite float64 `yaml:"cache_write" min:"0" doc:"USD per million prompt tokens that are written to the prompt cache. When empty, the input price."`
+	Flex       float64 `yaml:"flex" min:"0" doc:"Price at service tier flex, as a multiple of the prices above. When empty, the published one."`
+	Priority   float64 `yaml:"priority" min:"0" doc:"Price at service tier priority, as a multiple of the prices above. When empty, the published one. Set 1 where the prices above are those of priority."`
+	PTUHour    float64 `yaml:"ptu_hour" min:"0" doc:"USD per hour of one provisioned throughput unit."`
 }
 
 // Auth is the credential for an endpoint: one of its fields is set.

@@ -28,6 +28,10 @@ type TokenPrice struct {
 	Input  float64 `yaml:"input" min:"0" doc:"USD per million uncached prompt tokens."`
 	Cached float64 `yaml:"cached" min:"0" doc:"USD per million cached prompt tokens. When empty, the input price."`
 	Output float64 `yaml:"output" min:"0" doc:"USD per million completion tokens, including hidden ones; 0 for embedding models."`
+	// The prices above are those of the default service tier.
+	CacheWrite float64 `yaml:"cache_write" min:"0" doc:"USD per million prompt tokens that are written to the prompt cache. When empty, the input price."`
+	Flex       float64 `yaml:"flex" min:"0" doc:"Price at service tier flex, as a multiple of the prices above. When empty, the published one."`
+	Priority   float64 `yaml:"priority" min:"0" doc:"Price at service tier priority, as a multiple of the prices above. When empty, the published one."`
 }
 
 // PTUSizes is the sizes in which provisioned deployments are sold.
@@ -61,7 +65,9 @@ func (m *Model) figures() models.Model {
 		Reasoning: m.Reasoning,
 	}
 	if p := m.Price; p != nil && (p.Input > 0 || p.Output > 0) {
-		out.Price = spillway.TokenPrice{Input: p.Input, Cached: cmp.Or(p.Cached, p.Input), Output: p.Output}
+		out.Price = spillway.TokenPrice{
+			Input: p.Input, Cached: cmp.Or(p.Cached, p.Input), Output: p.Output, CacheWrite: p.CacheWrite, Flex: p.Flex, Priority: p.Priority,
+		}
 	}
 	if m.PTUSizes != nil {
 		out.Global = models.Purchase(*m.PTUSizes)
@@ -93,8 +99,11 @@ func (d *decoder) deriveModels(list []Model) {
 		if absent("reasoning") {
 			m.Reasoning = published.Reasoning
 		}
-		if p := published.Price; absent("price") && p != (spillway.TokenPrice{}) {
-			m.Price = &TokenPrice{Input: p.Input, Cached: p.Cached, Output: p.Output}
+		switch p := published.Price; {
+		case absent("price") && p.Known():
+			m.Price = &TokenPrice{p.Input, p.Cached, p.Output, p.CacheWrite, p.Flex, p.Priority}
+		case m.Price != nil:
+			m.Price.Flex, m.Price.Priority = cmp.Or(m.Price.Flex, p.Flex), cmp.Or(m.Price.Priority, p.Priority)
 		}
 		if absent("ptu_sizes") && published.Global != (models.Purchase{}) {
 			m.PTUSizes = new(PTUSizes(published.Global))

@@ -31,12 +31,12 @@ models:
 	}
 	effective := c.InEffect()
 	for i, want := range []spillway.Deployment{
-		{InputTPMPerPTU: 3000, OutputRatio: 3, Reasoning: true},
+		{InputTPMPerPTU: 3000, OutputRatio: 3, Reasoning: true, Price: spillway.TokenPrice{Input: 2, Cached: 0.2, Output: 10, CacheWrite: 2.5, Flex: 0.5, Priority: 2}},
 		{InputTPMPerPTU: 100, OutputRatio: 2, CachedRatio: 0.25, TokensPerSecond: 70, Reasoning: true, Price: spillway.TokenPrice{Input: 1, Cached: 1, Output: 3}},
 		{InputTPMPerPTU: 200, OutputRatio: 2},
 		{InputTPMPerPTU: 100, OutputRatio: 2, CachedRatio: 0.25, TokensPerSecond: 70, Reasoning: true, Price: spillway.TokenPrice{Input: 1, Cached: 1, Output: 3}},
 		{InputTPMPerPTU: 2500, OutputRatio: 4, Reasoning: true}, // another model, metered like gpt-4o
-		{InputTPMPerPTU: 37_000, OutputRatio: 4, TokensPerSecond: 33, Price: spillway.TokenPrice{Input: 0.15, Cached: 0.075, Output: 0.6}},
+		{InputTPMPerPTU: 37_000, OutputRatio: 4, TokensPerSecond: 33, Price: spillway.TokenPrice{Input: 0.15, Cached: 0.075, Output: 0.6, Flex: 0.5, Priority: 5. / 3}},
 	} {
 		d := c.Policies()[0].Deployments[i]
 		got := spillway.Deployment{

@@ -78,12 +78,15 @@ func (p *Deployment) policy() spillway.Deployment {
 	}
 }
 
-// tokens is the price by the token; zero where the published one applies.
+// tokens is the price by the token; its zero fields take the published one.
 func (p *Price) tokens() spillway.TokenPrice {
-	if p == nil || p.Input == 0 && p.Output == 0 {
+	if p == nil {
 		return spillway.TokenPrice{}
 	}
-	return spillway.TokenPrice{Input: p.Input, Cached: cmp.Or(p.Cached, p.Input), Output: p.Output}
+	return spillway.TokenPrice{
+		Input: p.Input, Cached: cmp.Or(p.Cached, p.Input), Output: p.Output, CacheWrite: p.CacheWrite,
+		Flex: p.Flex, Priority: p.Priority,
+	}
 }
 
 func (c *Class) policy() *spillway.Class {

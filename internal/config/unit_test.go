@@ -149,7 +149,7 @@ func TestPolicies(t *testing.T) {
 	if !reflect.DeepEqual(p.Pool, wantPool) {
 		t.Errorf("pool %+v, want %+v", p.Pool, wantPool)
 	}
-	price := spillway.TokenPrice{Input: 0.15, Cached: 0.075, Output: 0.6}
+	price := spillway.TokenPrice{Input: 0.15, Cached: 0.075, Output: 0.6, Flex: 0.5, Priority: 5. / 3}
 	wantDeployments := []spillway.Deployment{
 		{Name: "ptu-eastus", Model: "gpt-4o-mini", Region: "eastus", Kind: spillway.Provisioned, PTU: 200, MeterDepth: 10 * time.Second, Weight: 1, InputTPMPerPTU: 37_000, OutputRatio: 4, TokensPerSecond: 33, Price: price},
 		{Name: "std-sweden", Model: "gpt-4o-mini", TPM: 2_000_000, RPM: 12_000, Weight: 3, InputTPMPerPTU: 37_000, OutputRatio: 4, TokensPerSecond: 33, Price: price},

@@ -207,7 +207,7 @@ func (d *decoder) deployment(p *Deployment, path string) {
 func (d *decoder) price(p *Deployment, path string) {
 	switch {
 	case p.Price == nil:
-	case p.Price.Input > 0 && p.Price.Output == 0 && !d.given(path+".output"), p.Price.Input == 0 && p.Price.Output > 0, p.Price.Cached > 0 && p.Price.Input == 0:
+	case p.Price.Input > 0 && p.Price.Output == 0 && !d.given(path+".output"), p.Price.Input == 0 && p.Price.Output > 0, p.Price.Cached+p.Price.CacheWrite > 0 && p.Price.Input == 0:
 		d.addAt(path, priceIncomplete, priceFix)
 	case p.Price.PTUHour > 0 && p.Kind != "provisioned":
 		d.addAt(path+".ptu_hour", "only a provisioned deployment has ptu", "did you mean kind: provisioned?")

@@ -5,6 +5,7 @@
 package models
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/spillway-ai/spillway"
@@ -143,10 +144,19 @@ func (t Table) Fill(d spillway.Deployment) spillway.Deployment {
 	if d.TokensPerSecond <= 0 {
 		d.TokensPerSecond = facts.TokensPerSecond
 	}
-	if d.Price == (spillway.TokenPrice{}) {
-		d.Price = inScope(facts.Price, d.Scope)
-	}
+	d.Price = fillPrice(d.Price, inScope(facts.Price, d.Scope))
 	return d
+}
+
+// fillPrice returns a configured price with what it lacks from the published one.
+func fillPrice(price, published spillway.TokenPrice) spillway.TokenPrice {
+	if !price.Known() {
+		price.Input, price.Cached, price.Output = published.Input, published.Cached, published.Output
+		price.CacheWrite = cmp.Or(price.CacheWrite, published.CacheWrite)
+	}
+	price.Flex = cmp.Or(price.Flex, published.Flex)
+	price.Priority = cmp.Or(price.Priority, published.Priority)
+	return price
 }
 
 // Fill is that of the published figures, for deployments that no table has filled.

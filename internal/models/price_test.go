@@ -22,10 +22,13 @@ func TestPrice(t *testing.T) {
 		{"gpt-4o-2024-11-20", spillway.Global, spillway.TokenPrice{Input: 2.50, Cached: 1.25, Output: 10}, true},
 		{"gpt-4o-2024-05-13", spillway.Global, spillway.TokenPrice{}, false},
 		{"gpt-5-codex", spillway.Global, spillway.TokenPrice{}, false},
+		{"gpt-6-sol-2026-09-22", spillway.Global, spillway.TokenPrice{Input: 2, Cached: 0.20, Output: 10, CacheWrite: 2.50}, true},
+		{"gpt-6-astra", spillway.DataZone, spillway.TokenPrice{Input: 11, Cached: 1.1, Output: 55, CacheWrite: 13.75}, true},
+		{"gpt-6", spillway.Global, spillway.TokenPrice{}, false},
 		{"", spillway.Global, spillway.TokenPrice{}, false},
 	} {
 		got, known := Table{}.Price(tc.model, tc.scope)
-		if known != tc.known || far(got.Input, tc.want.Input) || far(got.Cached, tc.want.Cached) || far(got.Output, tc.want.Output) {
+		if known != tc.known || far(got.Input, tc.want.Input) || far(got.Cached, tc.want.Cached) || far(got.Output, tc.want.Output) || far(got.CacheWrite, tc.want.CacheWrite) {
 			t.Errorf("Price(%q, %v) = %+v, %v, want %+v, %v", tc.model, tc.scope, got, known, tc.want, tc.known)
 		}
 	}
@@ -40,6 +43,46 @@ func TestPricesAreOrdered(t *testing.T) {
 		seen[p.model] = true
 		if p.input != 0 && !(0 < p.cached && p.cached < p.input && p.input < p.output) {
 			t.Errorf("%s: %+v is not cached < input < output", p.model, p)
+		}
+		if p.cacheWrite != 0 && far(p.cacheWrite, 1.25*p.input) || p.priority != 0 && !(1 < p.priority && p.priority <= 3) {
+			t.Errorf("%s: writing to the cache or priority is off: %+v", p.model, p)
+		}
+	}
+}
+
+// TestPriceByTier knows the price of the tiers that are published: half for flex, more for
+// priority where the model has it. It is the same share in every scope.
+func TestPriceByTier(t *testing.T) {
+	for model, priority := range map[string]float64{
+		"gpt-4.1": 3.50, "gpt-4o": 4.25, "gpt-4o-mini": 0.25, "gpt-5-mini": 0.45, "gpt-5.1": 2.50, "gpt-5.2": 3.50,
+		"gpt-5.4": 5, "gpt-5.4-mini": 1.50, "gpt-5.5": 12.50, "gpt-5-nano": 0, "gpt-6-luna": 0,
+	} {
+		for scope, factor := range map[spillway.Scope]float64{spillway.Global: 1, spillway.DataZone: nearFactor} {
+			price, _ := Table{}.Price(model, scope)
+			if at, known := price.AtServiceTier("priority"); far(at.Input, factor*priority) || known != (priority > 0) {
+				t.Errorf("%s, %v, priority: %+v, %t", model, scope, at, known)
+			}
+			if at, known := price.AtServiceTier("flex"); far(at.Input, price.Input/2) || far(at.Output, price.Output/2) || !known {
+				t.Errorf("%s, %v, flex: %+v, %t", model, scope, at, known)
+			}
+		}
+	}
+}
+
+// TestFillPrice fills what is not configured of a price with what is published.
+func TestFillPrice(t *testing.T) {
+	for _, tc := range []struct {
+		model       string
+		given, want spillway.TokenPrice
+	}{
+		{"gpt-6-sol", spillway.TokenPrice{}, spillway.TokenPrice{Input: 2, Cached: 0.20, Output: 10, CacheWrite: 2.50, Flex: 0.5, Priority: 2}},
+		{"gpt-6-sol", spillway.TokenPrice{Input: 1, Cached: 0.5, Output: 4}, spillway.TokenPrice{Input: 1, Cached: 0.5, Output: 4, Flex: 0.5, Priority: 2}},
+		{"gpt-6-sol", spillway.TokenPrice{Priority: 1}, spillway.TokenPrice{Input: 2, Cached: 0.20, Output: 10, CacheWrite: 2.50, Flex: 0.5, Priority: 1}},
+		{"unheard-of", spillway.TokenPrice{}, spillway.TokenPrice{}},
+		{"unheard-of", spillway.TokenPrice{Input: 1, Cached: 1, Output: 4, Flex: 0.6}, spillway.TokenPrice{Input: 1, Cached: 1, Output: 4, Flex: 0.6}},
+	} {
+		if got := Fill(spillway.Deployment{Model: tc.model, Price: tc.given}).Price; got != tc.want {
+			t.Errorf("%s with %+v: %+v, want %+v", tc.model, tc.given, got, tc.want)
 		}
 	}
 }

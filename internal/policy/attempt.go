@@ -36,6 +36,8 @@ type attempt struct {
 	tokens    int // output: read, or what the deployment reported at the end
 	hidden    int // part of tokens that was never sent: reasoning
 
+	cacheWrite int // prompt tokens that the deployment wrote to its cache
+
 	finish    spillway.Finish // known once every choice has ended
 	assembled bool            // streamed upstream for a client that does not stream
 	status    int
@@ -121,12 +123,12 @@ func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	f.engine.wakeQueue()
 }
 
-// consumed estimates what an unfinished attempt has consumed: the output read, or,
-// where the attempt is not monitored, the output at the deployment's median
-// speed.
+// consumed estimates what an attempt has consumed that reports no usage: the output
+// read, or, where none was counted and the attempt is not monitored, the output at the
+// deployment's median speed.
 func (f *Flight) consumed(now time.Time, a *attempt) *capacity.Cost {
 	used := &capacity.Cost{Prompt: f.prompt, Output: a.tokens}
-	if f.monitored(a) || !f.req.API.Generates() {
+	if f.monitored(a) || !f.req.API.Generates() || a.tokens > 0 {
 		return used
 	}
 	s := a.deployment.speed

@@ -20,9 +20,10 @@ type ending struct {
 func (f *Flight) onDone(now time.Time, a *attempt, ev *spillway.Event) {
 	f.updateOutput(now, a, ev)
 	ev.Usage = f.usage(now, a, ev.Usage)
-	a.tokens, a.hidden = ev.Usage.Completion, ev.Usage.Reasoning
+	a.tokens, a.hidden, a.cacheWrite = ev.Usage.Completion, ev.Usage.Reasoning, ev.Usage.CacheWrite
 	used := capacity.Cost{Prompt: ev.Usage.Prompt, Cached: ev.Usage.Cached, Output: a.tokens}
 	a.status, a.servedBy, a.complete = ev.Status, ev.ServedBy, true
+	f.recordResponse(a, ev)
 	a.breaker.Succeed(now, a.permit)
 	outcome := f.outcome(a, ev)
 	f.learnAnswer(now, a, ev, outcome)

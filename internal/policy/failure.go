@@ -34,7 +34,11 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	a.breaker.Drop(now, a.permit)
 	f.recordFailure(a, ev)
 	f.calibrate(now, a, ev)
-	wait := a.deployment.refusedFor(ev.RetryAfter)
+	wait := ev.RetryAfter
+	if wait < 0 {
+		wait = ev.Signals.Wait()
+	}
+	wait = a.deployment.refusedFor(wait)
 	a.retryAt = now.Add(wait)
 	a.meter.Refused(now, wait, a.reservation)
 	elsewhere := false

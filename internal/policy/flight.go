@@ -247,8 +247,18 @@ func (f *Flight) served(now time.Time, a *attempt) {
 		f.paid = false
 		f.engine.retries.Refund(now)
 	}
-	a.meter.Accepted(now, a.reservation)
+	if f.servedAsAsked(a) {
+		a.meter.Accepted(now, a.reservation)
+	}
 	a.deployment.refusals = 0
+}
+
+// servedAsAsked reports whether a's response has the service tier that the request asks
+// for, as far as it says. One that was moved to another tier says nothing about the
+// refusals of this one. Requests that name no tier get the deployment's, whichever it is.
+func (f *Flight) servedAsAsked(a *attempt) bool {
+	asked, got := f.serviceTier(), f.attemptRecord(a).ServiceTier
+	return asked == "" || got == "" || got == "auto" || got == asked
 }
 
 // calibrate corrects the meter by a response's headers. Those of another service

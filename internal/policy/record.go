@@ -46,17 +46,25 @@ func (f *Flight) attemptRecord(a *attempt) *spillway.Attempt { return &f.record.
 
 func (f *Flight) recordFirstToken(a *attempt, ev *spillway.Event) {
 	f.record.TTFT = a.firstAt.Sub(f.accepted)
-	t := f.attemptRecord(a)
-	t.TTFT, t.Status, t.Utilization = a.firstAt.Sub(a.start), ev.Status, ev.Signals.Utilization
+	f.attemptRecord(a).TTFT = a.firstAt.Sub(a.start)
+	f.recordResponse(a, ev)
 	f.recordPlan(a)
 }
 
-func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
-	t := f.attemptRecord(a)
-	t.Status, t.RetryAfter = ev.Status, max(ev.RetryAfter, 0)
-	if ev.Signals.Utilization >= 0 {
-		t.Utilization = ev.Signals.Utilization
+// recordResponse records what an event says of the response besides its content.
+func (f *Flight) recordResponse(a *attempt, ev *spillway.Event) {
+	t, s := f.attemptRecord(a), &ev.Signals
+	t.Status = ev.Status
+	if s.Utilization >= 0 {
+		t.Utilization = s.Utilization
 	}
+	t.ResetTokens, t.ResetRequests = max(s.ResetTokens, t.ResetTokens), max(s.ResetRequests, t.ResetRequests)
+	t.ServiceTier = cmp.Or(ev.ServiceTier, t.ServiceTier)
+}
+
+func (f *Flight) recordFailure(a *attempt, ev *spillway.Event) {
+	f.attemptRecord(a).RetryAfter = max(ev.RetryAfter, 0)
+	f.recordResponse(a, ev)
 }
 
 func (f *Flight) recordEnd(now time.Time, a *attempt) {
@@ -70,19 +78,18 @@ func (f *Flight) recordCost(a *attempt, used *capacity.Cost) {
 	d := a.deployment
 	switch {
 	case d.Kind == spillway.Provisioned && a.servedBy == "":
-	case d.Price == (spillway.TokenPrice{}):
-		f.attemptRecord(a).CostUSD = -1
 	default:
-		f.attemptRecord(a).CostUSD = d.Price.Cost(int64(used.Prompt), int64(used.Cached), int64(used.Output))
+		t := f.attemptRecord(a)
+		t.CostUSD = -1
+		if price, known := d.Price.AtServiceTier(f.record.BilledTier(t)); known {
+			t.CostUSD = price.Cost(spillway.TokenCount{
+				Prompt: int64(used.Prompt), Cached: int64(used.Cached), CacheWrite: int64(a.cacheWrite), Completion: int64(used.Output),
+			})
+		}
 	}
 }
 
 func (f *Flight) recordDone(a *attempt, ev *spillway.Event) {
-	t := f.attemptRecord(a)
-	t.Status = ev.Status
-	if ev.Signals.Utilization >= 0 {
-		t.Utilization = ev.Signals.Utilization
-	}
 	f.recordPlan(a)
 	f.recordPartial(a)
 	f.record.Finish, f.record.Usage = ev.Finish, f.recordable(a, ev.Finish, ev.Usage)

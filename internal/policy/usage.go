@@ -36,6 +36,7 @@ func (f *Flight) usage(now time.Time, a *attempt, reported spillway.Usage) spill
 // Output can be far more than was read, because reasoning is not sent.
 func (f *Flight) possible(a *attempt, u spillway.Usage) bool {
 	return u.Cached >= 0 && u.Cached <= u.Prompt && u.Prompt <= f.maxPrompt() &&
+		u.CacheWrite >= 0 && u.CacheWrite <= u.Prompt &&
 		u.Reasoning >= 0 && u.Reasoning <= u.Completion && u.Completion <= f.maxOutput(a) &&
 		(u.Completion > 0 || a.read == 0 || f.req.API == spillway.APIOther)
 }

@@ -42,6 +42,9 @@ func TestUsage(t *testing.T) {
 		{"no output, although some was read", chat, 0, usage(80, 0, 0, 0), true},
 		{"more reasoning than output", chat, 0, usage(80, 0, 12, 13), true},
 		{"more cached than the prompt", chat, 0, usage(80, 81, 12, 0), true},
+		{"partly cached, partly written to the cache", chat, 0, spillway.Usage{Prompt: 80, Cached: 40, CacheWrite: 40, Completion: 12, Known: true}, false},
+		{"more written to the cache than the prompt", chat, 0, spillway.Usage{Prompt: 80, CacheWrite: 81, Completion: 12, Known: true}, true},
+		{"less than nothing written to the cache", chat, 0, spillway.Usage{Prompt: 80, CacheWrite: -1, Completion: 12, Known: true}, true},
 		{"a negative part", chat, 0, usage(80, -1, 12, 0), true},
 		{"a prompt larger than its bytes", chat, 0, usage(400_000, 0, 12, 0), true},
 		{"a prompt with a schema", chat, 0, usage(5_000, 0, 12, 0), false},
@@ -103,6 +106,47 @@ func TestUsageOfWhole(t *testing.T) {
 		})
 		if u := f.Record().Usage; u.Known || u.Completion < 10 || u.Completion > 300 || u.Suspect != (reported != spillway.Usage{}) {
 			t.Errorf("%+v is recorded as %+v", reported, u)
+		}
+	}
+}
+
+// TestUsageOfCountedWhole ends responses that were not counted as they came, but as a
+// whole: a usage counts before that count, and that count before an estimate by time.
+func TestUsageOfCountedWhole(t *testing.T) {
+	known := spillway.Usage{Prompt: 100, Completion: 40, Known: true}
+	for _, tt := range []struct {
+		reported spillway.Usage
+		read     int
+		want     spillway.Usage
+	}{
+		{known, 42, known},
+		{known, 0, known},
+		{spillway.Usage{}, 42, spillway.Usage{Completion: 42}},
+		{spillway.Usage{Suspect: true}, 42, spillway.Usage{Completion: 42, Suspect: true}},
+		{spillway.Usage{Prompt: 100, Known: true}, 42, spillway.Usage{Completion: 42, Suspect: true}},
+		{spillway.Usage{Prompt: 100, Completion: 301, Known: true}, 42, spillway.Usage{Completion: 42, Suspect: true}},
+	} {
+		for _, took := range []time.Duration{50 * time.Millisecond, 3 * time.Second, time.Minute} {
+			e, err := New(Config{
+				Pool:        spillway.Pool{Name: "p", Tiers: [][]string{{"d"}}},
+				Deployments: []spillway.Deployment{{Name: "d", Model: "gpt-4o-mini"}},
+			}, middling)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, _ := e.Begin(epoch, &spillway.Request{
+				API: spillway.APIChat, Choices: 1, AskTokens: 300, BodyBytes: 400, Class: &spillway.Class{Name: "c", Sync: spillway.SyncPass},
+			})
+			f.On(epoch.Add(took), spillway.Event{
+				Kind: spillway.EventDone, Attempt: 1, Status: 200, Tokens: tt.read, Usage: tt.reported, Signals: spillway.NoSignals(),
+			})
+			want := tt.want
+			if !want.Known {
+				want.Prompt = f.prompt
+			}
+			if rec := f.Record(); rec.Usage != want || rec.Attempts[0].Tokens != want.Completion {
+				t.Errorf("%+v with %d read in %v: %+v, %d tokens of the attempt; want %+v", tt.reported, tt.read, took, rec.Usage, rec.Attempts[0].Tokens, want)
+			}
 		}
 	}
 }

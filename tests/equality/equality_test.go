@@ -7,7 +7,11 @@
 //
 //   - ID, which each driver makes its own way;
 //   - TBTMax, the longest gap between chunks, which only a driver that reads
-//     chunks can see: the simulation hears of the first token and the end.
+//     chunks can see: the simulation hears of the first token and the end;
+//   - of attempts, UpstreamRequestID, ServedRegion and Error, which only a real
+//     response says;
+//   - Refusal where it is upstream_unavailable, which is how the gateway words the
+//     end of an attempt: the simulation has no words.
 //
 // The order in which records come does not count either: they are compared in
 // order of acceptance. What the model of each deployment has counted must be
@@ -159,6 +163,13 @@ func normalize(records []spillway.Record) {
 	for i := range records {
 		r := &records[i]
 		r.ID, r.TBTMax = "", 0
+		if r.Refusal == spillway.RefusalUpstream {
+			r.Refusal = spillway.RefusalNone
+		}
+		for j := range r.Attempts {
+			a := &r.Attempts[j]
+			a.UpstreamRequestID, a.ServedRegion, a.Error = "", "", ""
+		}
 	}
 }
 

@@ -59,16 +59,16 @@ func (x *exchange) readWhole(body io.Reader) error {
 			return err
 		}
 	}
-	usage, finish, ok := wire.ScanUsage(spillway.APIChat, x.answer)
+	sum, ok := wire.Summarize(spillway.APIChat, x.answer)
 	if !ok {
 		return wire.ErrMalformed
 	}
-	if finish == spillway.FinishUnknown {
+	if sum.Finish == spillway.FinishUnknown {
 		if fault := wire.ScanFault(x.answer); fault != nil {
 			return fault
 		}
 	}
-	x.res.usage, x.res.finish, x.res.tokens = usage, finish, usage.Completion
+	x.res.usage, x.res.finish, x.res.tokens = sum.Usage, sum.Finish, sum.Usage.Completion
 	x.res.outcome = x.ended()
 	return nil
 }

@@ -51,7 +51,7 @@ func pricesOf(t models.Table, model string, scope spillway.Scope) Prices {
 }
 
 // known reports whether the tokens of standard deployments have a price.
-func (p *Prices) known() bool { return p.Tokens != (spillway.TokenPrice{}) }
+func (p *Prices) known() bool { return p.Tokens.Known() }
 
 // Monthly is a month's cost in USD, by how the PTUs are bought.
 type Monthly struct {

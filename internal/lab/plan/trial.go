@@ -181,7 +181,9 @@ func (p *planner) simulate(t trial) (measure, error) {
 	m := measure{Summary: collect.Finish("", result.Totals(seed, 0))}
 	spent, kept := 0.0, 0.0 // at the price of standard tokens
 	for _, d := range result.Deployments {
-		cost := p.prices.Tokens.Cost(int64(d.PromptTokens), int64(d.CachedTokens), int64(d.OutputTokens))
+		cost := p.prices.Tokens.Cost(spillway.TokenCount{
+			Prompt: int64(d.PromptTokens), Cached: int64(d.CachedTokens), Completion: int64(d.OutputTokens),
+		})
 		if d.Kind != spillway.Provisioned {
 			spent += cost
 			continue

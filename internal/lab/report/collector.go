@@ -233,7 +233,7 @@ func (c *Collector) price(s *Summary, t Totals) {
 		if used.Price == (spillway.TokenPrice{}) {
 			s.UnpricedModels = append(s.UnpricedModels, used.Model)
 		}
-		usd += used.Price.Cost(used.Prompt, used.Cached, used.Completion)
+		usd += used.Price.Cost(spillway.TokenCount{Prompt: used.Prompt, Cached: used.Cached, Completion: used.Completion})
 	}
 	s.CostUSDPer1K = new(1000 * usd / float64(c.calls))
 	if c.good > 0 {

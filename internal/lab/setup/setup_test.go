@@ -133,7 +133,7 @@ func TestFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	price := spillway.TokenPrice{Input: 2.5, Cached: 1.25, Output: 10}
+	price := spillway.TokenPrice{Input: 2.5, Cached: 1.25, Output: 10, Flex: 0.5, Priority: 1.7}
 	want := fleet.Config{
 		Deployments: []fleet.Deployment{{
 			Deployment: spillway.Deployment{

@@ -112,13 +112,17 @@ func signals(l *fleet.Limits) spillway.Signals {
 		out.Utilization = math.Round(l.Utilization*1000) / 10 / 100 // a percentage with one decimal
 	}
 	if l.RPM > 0 {
-		out.RemainingRequests = l.RemainingRequests
+		out.RemainingRequests, out.ResetRequests = l.RemainingRequests, ceilSeconds(l.ResetRequests)
 	}
 	if l.TPM > 0 {
 		out.LimitTokens, out.RemainingTokens = l.TPM, l.RemainingTokens
+		out.ResetTokens = ceilSeconds(l.ResetTokens)
 	}
 	return out
 }
+
+// ceilSeconds is d in whole seconds, rounded up.
+func ceilSeconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
 
 // onAttempt reports the due events of attempt i.
 func (c *call) onAttempt(i int) {

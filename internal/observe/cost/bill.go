@@ -72,13 +72,8 @@ func (c *Collector) Bill(from, to time.Time, price func(model string) spillway.T
 	}
 	c.capacities(&b)
 	for _, name := range slices.Sorted(maps.Keys(c.used)) {
-		u := c.used[name]
-		p := c.known[name].Price
-		if p == (spillway.TokenPrice{}) {
-			p = price(u.model)
-		}
-		if p != (spillway.TokenPrice{}) {
-			b.Checks = append(b.Checks, Check{name, u.usd, p.Cost(u.prompt, u.cached, u.completion)})
+		if check, known := c.check(name, price); known {
+			b.Checks = append(b.Checks, check)
 		}
 	}
 	b.Total = c.total
@@ -122,12 +117,30 @@ func (c *Collector) capacities(b *Bill) {
 	}
 }
 
+// check holds what the records say of a deployment against what its tokens cost; false
+// where their price is unknown at every service tier.
+func (c *Collector) check(name string, price func(model string) spillway.TokenPrice) (check Check, known bool) {
+	check.Deployment = name
+	for _, tier := range slices.Sorted(maps.Keys(c.used[name])) {
+		u := c.used[name][tier]
+		p := c.known[name].Price
+		if !p.Known() {
+			p = price(u.model)
+		}
+		if at, ok := p.AtServiceTier(tier); ok {
+			known = true
+			check.RecordsUSD += u.usd
+			check.UsageUSD += at.Cost(u.tokens)
+		}
+	}
+	return check, known
+}
+
 // atTokenPrice is what the responses of a provisioned deployment would have cost
 // by the token.
-func (c *Collector) atTokenPrice(name string) float64 {
-	u := c.answers[name]
-	if u == nil {
-		return 0
+func (c *Collector) atTokenPrice(name string) (usd float64) {
+	for _, u := range c.answers[name] {
+		usd += c.known[name].Price.Cost(u.tokens)
 	}
-	return c.known[name].Price.Cost(u.prompt, u.cached, u.completion)
+	return usd
 }

@@ -46,6 +46,7 @@ type Line struct {
 	// counts.
 	PromptTokens     int64 `json:"prompt_tokens"`
 	CachedTokens     int64 `json:"cached_tokens"`
+	CacheWriteTokens int64 `json:"cache_write_tokens"`
 	CompletionTokens int64 `json:"completion_tokens"`
 	ReasoningTokens  int64 `json:"reasoning_tokens"`
 	Unreported       int   `json:"unreported"` // requests whose tokens are our own counts
@@ -72,16 +73,32 @@ type Collector struct {
 	lines    map[Dimension]map[string]*Line
 	total    Line
 	from, to time.Time
-	used     map[string]*usage
-	// responses are those of provisioned deployments.
-	answers map[string]*usage
+	used     usages
+	// answers are those of provisioned deployments.
+	answers usages
 }
+
+// usages are what deployments reported, by deployment and service tier.
+type usages map[string]map[string]*usage
 
 // usage is what a deployment reported of responses that it bills by the token.
 type usage struct {
-	model                      string
-	prompt, cached, completion int64
-	usd                        float64
+	model  string
+	tokens spillway.TokenCount
+	usd    float64
+}
+
+// of returns the usage of a deployment at a service tier.
+func (u usages) of(deployment, tier, model string) *usage {
+	byTier := u[deployment]
+	if byTier == nil {
+		byTier = map[string]*usage{}
+		u[deployment] = byTier
+	}
+	if byTier[tier] == nil {
+		byTier[tier] = &usage{model: model}
+	}
+	return byTier[tier]
 }
 
 // NewCollector returns one that has seen nothing. Deployments that nobody
@@ -89,7 +106,7 @@ type usage struct {
 func NewCollector(deployments []Deployment, by []Dimension) *Collector {
 	c := &Collector{
 		known: map[string]Deployment{}, by: by, lines: map[Dimension]map[string]*Line{},
-		total: Line{Name: "all", work: map[string]float64{}}, used: map[string]*usage{}, answers: map[string]*usage{},
+		total: Line{Name: "all", work: map[string]float64{}}, used: usages{}, answers: usages{},
 	}
 	for _, d := range deployments {
 		c.known[d.Name] = d
@@ -149,6 +166,7 @@ func (l *Line) request(r *spillway.Record) {
 	l.Requests++
 	l.PromptTokens += int64(r.Usage.Prompt)
 	l.CachedTokens += int64(r.Usage.Cached)
+	l.CacheWriteTokens += int64(r.Usage.CacheWrite)
 	l.CompletionTokens += int64(r.Usage.Completion)
 	l.ReasoningTokens += int64(r.Usage.Reasoning)
 	if !r.Usage.Known && r.Usage != (spillway.Usage{}) {
@@ -205,14 +223,11 @@ func (c *Collector) reported(r *spillway.Record, answer *spillway.Attempt) {
 	case !r.Usage.Known || answer.CostUSD < 0:
 		return
 	}
-	u := sums[answer.Deployment]
-	if u == nil {
-		u = &usage{model: r.Model}
-		sums[answer.Deployment] = u
-	}
-	u.prompt += int64(r.Usage.Prompt)
-	u.cached += int64(r.Usage.Cached)
-	u.completion += int64(r.Usage.Completion)
+	u := sums.of(answer.Deployment, r.BilledTier(answer), r.Model)
+	u.tokens.Prompt += int64(r.Usage.Prompt)
+	u.tokens.Cached += int64(r.Usage.Cached)
+	u.tokens.CacheWrite += int64(r.Usage.CacheWrite)
+	u.tokens.Completion += int64(r.Usage.Completion)
 	u.usd += answer.CostUSD
 }
 

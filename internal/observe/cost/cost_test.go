@@ -36,7 +36,7 @@ func answered(d string, kind spillway.Kind, u spillway.Usage) *spillway.Record {
 		Attempts: []spillway.Attempt{{Deployment: d, Kind: kind, End: time.Second, Tokens: u.Completion}},
 	}
 	if kind == spillway.Standard {
-		r.Attempts[0].CostUSD = price.Cost(int64(u.Prompt), int64(u.Cached), int64(u.Completion))
+		r.Attempts[0].CostUSD = price.Cost(spillway.TokenCount{Prompt: int64(u.Prompt), Cached: int64(u.Cached), Completion: int64(u.Completion)})
 	}
 	return r
 }
@@ -95,6 +95,29 @@ func TestBill(t *testing.T) {
 	if golden, err := os.ReadFile(path); err != nil || !bytes.Equal(golden, text.Bytes()) {
 		t.Errorf("%s differs (-update rewrites it): %v; got:\n%s", path, err, text.Bytes())
 	}
+}
+
+// TestCheckByServiceTier holds the records of each service tier against its own price.
+func TestCheckByServiceTier(t *testing.T) {
+	list := spillway.TokenPrice{Input: 2, Cached: 0.5, Output: 8, CacheWrite: 2.5, Flex: 0.5, Priority: 2}
+	c := NewCollector([]Deployment{{Deployment: spillway.Deployment{Name: "std", Price: list}}}, allDimensions())
+	u := spillway.Usage{Prompt: 1_000_000, Cached: 200_000, CacheWrite: 300_000, Completion: 100_000, Known: true}
+	const usd = 0.5*2 + 0.2*0.5 + 0.3*2.5 + 0.1*8
+	for _, tt := range []struct {
+		asked, served string
+		usd           float64
+	}{{"", "default", usd}, {"priority", "priority", 2 * usd}, {"priority", "default", usd}, {"flex", "", usd / 2}, {"", "", usd}, {"scale", "scale", -1}} {
+		r := answered("std", spillway.Standard, u)
+		r.ServiceTier, r.Attempts[0].ServiceTier, r.Attempts[0].CostUSD = tt.asked, tt.served, tt.usd
+		c.Add(r)
+	}
+	b := c.Bill(noon, noon.Add(time.Hour), published)
+	near(t, "total", b.Total.TokenUSD, 5.5*usd)
+	if b.Total.CacheWriteTokens != 6*300_000 || b.Total.Unpriced != 1 || len(b.Checks) != 1 {
+		t.Fatalf("total %+v, checks %+v", b.Total, b.Checks)
+	}
+	near(t, "the records", b.Checks[0].RecordsUSD, 5.5*usd)
+	near(t, "the usage", b.Checks[0].UsageUSD, 5.5*usd)
 }
 
 func group(t *testing.T, b *Bill, by Dimension) []Line {

@@ -75,6 +75,7 @@ func shortened(lines []Line) []Line {
 		rest.Requests += l.Requests
 		rest.PromptTokens += l.PromptTokens
 		rest.CachedTokens += l.CachedTokens
+		rest.CacheWriteTokens += l.CacheWriteTokens
 		rest.CompletionTokens += l.CompletionTokens
 		rest.ReasoningTokens += l.ReasoningTokens
 		rest.TokenUSD += l.TokenUSD

@@ -100,8 +100,8 @@ func explorerScript(columns []store.Column) string {
 
 const clickHouseHead = `-- Spillway's records in ClickHouse. Run this script in the database, with
 --   clickhouse client --database D --queries-file records.sql
--- It is generated from the columns of the store (make generate). After an update
--- with new columns, add them with ALTER TABLE requests ADD COLUMN.
+-- It can be run again, as after an update with new columns: it creates what is missing
+-- and keeps the records. It is generated from the columns of the store (make generate).
 -- On a cluster use ENGINE = ReplicatedMergeTree, which deduplicates by itself:
 -- non_replicated_deduplication_window is for a single server.
 `
@@ -112,7 +112,7 @@ var clickHouseTypes = map[string]string{
 
 func clickHouseType(c store.Column) string {
 	switch {
-	case c.Name == "id":
+	case c.Name == "id", c.Name == "upstream_request_id":
 		return "String" // no two are alike
 	case c.Null:
 		return "Nullable(" + clickHouseTypes[c.Type] + ")"
@@ -123,18 +123,22 @@ func clickHouseType(c store.Column) string {
 // clickHouseScript makes the table and the view of attempts.
 func clickHouseScript(columns []store.Column) string {
 	plain, attempts := split(columns)
-	var table, tuple, fields []string
+	var table, added, tuple, fields []string
 	for _, c := range plain {
-		table = append(table, fmt.Sprintf("    `%s` %s", c.Name, clickHouseType(c)))
+		column := fmt.Sprintf("`%s` %s", c.Name, clickHouseType(c))
+		table = append(table, "    "+column)
+		added = append(added, "    ADD COLUMN IF NOT EXISTS "+column)
 	}
 	for _, c := range attempts {
 		tuple = append(tuple, fmt.Sprintf("        `%s` %s", c.Name, clickHouseType(c)))
 		fields = append(fields, fmt.Sprintf("    attempt.%[1]s AS `%[1]s`", c.Name))
 	}
-	table = append(table, "    `attempts` Array(Tuple(\n"+strings.Join(tuple, ",\n")+"))")
+	list := "`attempts` Array(Tuple(\n" + strings.Join(tuple, ",\n") + "))"
+	table, added = append(table, "    "+list), append(added, "    MODIFY COLUMN "+list)
 	return clickHouseHead + "\nCREATE TABLE IF NOT EXISTS requests\n(\n" + strings.Join(table, ",\n") + "\n)\n" +
 		"ENGINE = MergeTree\nPARTITION BY toYYYYMM(time)\nORDER BY (time, id)\nTTL toDateTime(time) + INTERVAL 90 DAY\n" +
 		"SETTINGS non_replicated_deduplication_window = 10000;\n\n" +
-		"CREATE VIEW IF NOT EXISTS attempts AS\nSELECT\n    id AS request_id,\n    time AS request_time,\n    " + strings.Join(attemptsOf, ",\n    ") +
+		"-- Columns that a table of an earlier version lacks.\nALTER TABLE requests\n" + strings.Join(added, ",\n") + ";\n\n" +
+		"CREATE OR REPLACE VIEW attempts AS\nSELECT\n    id AS request_id,\n    time AS request_time,\n    " + strings.Join(attemptsOf, ",\n    ") +
 		",\n    number,\n" + strings.Join(fields, ",\n") + "\nFROM requests\nARRAY JOIN attempts AS attempt, arrayEnumerate(attempts) AS number;\n"
 }

@@ -30,8 +30,10 @@ const (
 	OutputTokens      = "gen_ai.usage.output_tokens"
 	CachedInputTokens = "gen_ai.usage.cache_read.input_tokens"
 	TokenType         = "gen_ai.token.type"
-	ErrorType         = "error.type"
-	StatusCode        = "http.response.status_code"
+	// CacheWriteInputTokens is for prompt tokens that were written to the prompt cache.
+	CacheWriteInputTokens = "gen_ai.usage.cache_creation.input_tokens"
+	ErrorType             = "error.type"
+	StatusCode            = "http.response.status_code"
 )
 
 // The values of ProviderName and TokenType.

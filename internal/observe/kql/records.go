@@ -63,7 +63,8 @@ func requestColumns() []Column {
 		columnsOf(String, "deployment", "region", "kind"),
 		columnsOf(Long, "tier"),
 		columnsOf(Real, "utilization_ratio", "cost_usd"),
-		columnsOf(Long, "attempt_count"),
+		columnsOf(Long, "attempt_count", "cache_write_tokens"),
+		columnsOf(String, "response_service_tier", "error"),
 	)
 }
 
@@ -82,6 +83,8 @@ func attemptColumns() []Column {
 		columnsOf(Long, "grant_tokens", "tokens"),
 		columnsOf(Real, "utilization_ratio", "cost_usd"),
 		columnsOf(Bool, "hedge"),
-		columnsOf(String, "served_by"),
+		columnsOf(String, "served_by", "response_service_tier"),
+		columnsOf(Real, "reset_tokens_ms", "reset_requests_ms"),
+		columnsOf(String, "upstream_request_id", "served_region", "error"),
 	)
 }

@@ -65,6 +65,7 @@ func (a *attributes) request(r *spillway.Record, provider string) {
 	}
 	a.integer(genai.InputTokens, r.Usage.Prompt)
 	a.integer(genai.CachedInputTokens, r.Usage.Cached)
+	a.integer(genai.CacheWriteInputTokens, r.Usage.CacheWrite)
 	a.integer(genai.OutputTokens, r.Usage.Completion)
 	a.str(genai.ErrorType, genai.Error(r.Outcome))
 	a.integer(genai.StatusCode, r.Status)
@@ -106,6 +107,7 @@ func (a *attributes) end(r *spillway.Record) {
 	a.str(own+"truncated", r.Truncated.String())
 	a.str(own+"outcome", r.Outcome.String())
 	a.str(own+"refusal", string(r.Refusal))
+	a.str(own+"error", r.Error())
 	a.ms(own+"queue_ms", r.Queue)
 	a.ms(own+"ttft_ms", r.TTFT)
 	a.add(own+"e2e_ms", attribute.Float64Value(milliseconds(r.E2E)))
@@ -139,6 +141,12 @@ func (a *attributes) attempt(prefix string, t *spillway.Attempt) {
 	}
 	a.flag(prefix+"hedge", t.Hedge)
 	a.str(prefix+"served_by", t.ServedBy)
+	a.str(prefix+"response_service_tier", t.ServiceTier)
+	a.ms(prefix+"reset_tokens_ms", t.ResetTokens)
+	a.ms(prefix+"reset_requests_ms", t.ResetRequests)
+	a.str(prefix+"upstream_request_id", t.UpstreamRequestID)
+	a.str(prefix+"served_region", t.ServedRegion)
+	a.str(prefix+"error", t.Error)
 }
 
 // element is an attempt as the records' lines have it.

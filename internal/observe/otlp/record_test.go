@@ -40,17 +40,19 @@ func whole() *spillway.Record {
 		Refusal: spillway.RefusalDeadline, Status: 200, Queue: 1500 * time.Microsecond,
 		TTFT: 312456 * time.Microsecond, E2E: 20 * time.Second,
 		TBTMean: 9600 * time.Microsecond, TBTMax: 80 * time.Millisecond,
-		Usage: spillway.Usage{Prompt: 400, Cached: 128, Completion: 1955, Reasoning: 64, Known: true, Suspect: true},
+		Usage: spillway.Usage{Prompt: 400, Cached: 128, CacheWrite: 256, Completion: 1955, Reasoning: 64, Known: true, Suspect: true},
 		Attempts: []spillway.Attempt{
 			{
 				Deployment: "ptu-eastus", Region: "eastus", Kind: spillway.Provisioned,
 				Start: time.Millisecond, End: 40 * time.Millisecond, Status: 429, Class: spillway.FailureRefused,
 				RetryAfter: 1250 * time.Millisecond, GrantTokens: 1955, Utilization: 1.02,
+				ResetTokens: time.Minute, ResetRequests: 1500 * time.Millisecond,
+				UpstreamRequestID: "0b8c1f9a-5a5e-4c62-9a0e-53f4f1fd6b7f", ServedRegion: "East US", Error: "429: too many",
 			},
 			{
 				Deployment: "std-sweden", Region: "swedencentral", Tier: 1, Start: 41 * time.Millisecond,
 				End: 20 * time.Second, TTFT: 271 * time.Millisecond, Status: 200, GrantTokens: 1955,
-				Tokens: 1955, Utilization: -1, Hedge: true, ServedBy: "std-native",
+				Tokens: 1955, Utilization: -1, Hedge: true, ServedBy: "std-native", ServiceTier: "default",
 			},
 		},
 	}
@@ -200,7 +202,7 @@ func TestKeeps(t *testing.T) {
 var named = map[string]string{
 	"model": genai.RequestModel, "ask_tokens": genai.RequestMaxTokens, "choices": genai.RequestChoices,
 	"finish": genai.FinishReasons, "status": genai.StatusCode, "usage.prompt_tokens": genai.InputTokens,
-	"usage.cached_tokens": genai.CachedInputTokens, "usage.completion_tokens": genai.OutputTokens,
+	"usage.cached_tokens": genai.CachedInputTokens, "usage.cache_write_tokens": genai.CacheWriteInputTokens, "usage.completion_tokens": genai.OutputTokens,
 	"traceparent": "", // the event's own trace id
 }
 

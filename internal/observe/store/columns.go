@@ -23,7 +23,7 @@ var attemptColumns = attemptTable()
 
 func requestTable() []column[record] {
 	var all []column[record]
-	for _, part := range [][]column[record]{identity(), ask(), decision(), end(), usage(), answeredBy()} {
+	for _, part := range [][]column[record]{identity(), ask(), decision(), end(), usage(), answeredBy(), added()} {
 		all = append(all, part...)
 	}
 	return all
@@ -95,17 +95,18 @@ func end() []column[record] {
 	}
 }
 
-// usage columns are null together, where there was no usage at all.
-func usage() []column[record] {
-	tokens := func(name string, field func(*spillway.Usage) *int) column[record] {
-		return column[record]{
-			name: name, kind: integer, optional: true,
-			number: func(r *record) (int64, bool) {
-				return int64(*field(&r.Usage)), r.Usage != spillway.Usage{}
-			},
-			setNumber: func(r *record, v int64) { *field(&r.Usage) = int(v) },
-		}
+// tokens is a column of a usage. They are null together, where there was no usage at all.
+func tokens(name string, field func(*spillway.Usage) *int) column[record] {
+	return column[record]{
+		name: name, kind: integer, optional: true,
+		number: func(r *record) (int64, bool) {
+			return int64(*field(&r.Usage)), r.Usage != spillway.Usage{}
+		},
+		setNumber: func(r *record, v int64) { *field(&r.Usage) = int(v) },
 	}
+}
+
+func usage() []column[record] {
 	return []column[record]{
 		tokens("prompt_tokens", func(u *spillway.Usage) *int { return &u.Prompt }),
 		tokens("cached_tokens", func(u *spillway.Usage) *int { return &u.Cached }),
@@ -119,18 +120,10 @@ func usage() []column[record] {
 // answeredBy repeats, on the row of the request, what most questions want of
 // the attempt that the client heard of.
 func answeredBy() []column[record] {
-	word := func(name string, of func(*attempt) string) column[record] {
-		return column[record]{name: name, kind: text, words: func(r *record) string {
-			if a := r.Answer(); a != nil {
-				return of(a)
-			}
-			return ""
-		}}
-	}
 	return []column[record]{
-		word("deployment", func(a *attempt) string { return a.Deployment }),
-		word("region", func(a *attempt) string { return a.Region }),
-		word("kind", func(a *attempt) string { return a.Kind.String() }),
+		answered("deployment", func(a *attempt) string { return a.Deployment }),
+		answered("region", func(a *attempt) string { return a.Region }),
+		answered("kind", func(a *attempt) string { return a.Kind.String() }),
 		{name: "tier", kind: integer, optional: true, number: func(r *record) (int64, bool) {
 			if a := r.Answer(); a != nil {
 				return int64(a.Tier), true
@@ -155,6 +148,26 @@ func answeredBy() []column[record] {
 	}
 }
 
+// answered is a column of text of that attempt.
+func answered(name string, of func(*attempt) string) column[record] {
+	return column[record]{name: name, kind: text, words: func(r *record) string {
+		if a := r.Answer(); a != nil {
+			return of(a)
+		}
+		return ""
+	}}
+}
+
+// added are the columns that were added later: tables that were made before have theirs
+// in the order of the file, and get new ones at their end.
+func added() []column[record] {
+	return []column[record]{
+		tokens("cache_write_tokens", func(u *spillway.Usage) *int { return &u.CacheWrite }),
+		answered("response_service_tier", func(a *attempt) string { return a.ServiceTier }),
+		{name: "error", kind: text, words: (*record).Error},
+	}
+}
+
 func attemptTable() []column[attempt] {
 	return []column[attempt]{
 		words("deployment", func(a *attempt) *string { return &a.Deployment }),
@@ -173,5 +186,11 @@ func attemptTable() []column[attempt] {
 		spreads(share("cost_usd", func(a *attempt) *float64 { return &a.CostUSD })),
 		truth("hedge", func(a *attempt) *bool { return &a.Hedge }),
 		words("served_by", func(a *attempt) *string { return &a.ServedBy }),
+		words("response_service_tier", func(a *attempt) *string { return &a.ServiceTier }),
+		spanOrNull("reset_tokens_ms", func(a *attempt) *time.Duration { return &a.ResetTokens }),
+		spanOrNull("reset_requests_ms", func(a *attempt) *time.Duration { return &a.ResetRequests }),
+		spreads(words("upstream_request_id", func(a *attempt) *string { return &a.UpstreamRequestID })),
+		words("served_region", func(a *attempt) *string { return &a.ServedRegion }),
+		words("error", func(a *attempt) *string { return &a.Error }),
 	}
 }

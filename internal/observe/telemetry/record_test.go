@@ -32,17 +32,19 @@ func fullRecord() *spillway.Record {
 		Refusal: spillway.RefusalDeadline, Status: 200, Queue: 1500 * time.Microsecond,
 		TTFT: 312456 * time.Microsecond, E2E: 20*time.Second + 5*time.Microsecond,
 		TBTMean: 9600 * time.Microsecond, TBTMax: 80 * time.Millisecond,
-		Usage: spillway.Usage{Prompt: 400, Cached: 128, Completion: 1955, Reasoning: 64, Known: true, Suspect: true},
+		Usage: spillway.Usage{Prompt: 400, Cached: 128, CacheWrite: 256, Completion: 1955, Reasoning: 64, Known: true, Suspect: true},
 		Attempts: []spillway.Attempt{
 			{
 				Deployment: "ptu-eastus", Region: "eastus", Kind: spillway.Provisioned,
 				Start: time.Millisecond, End: 40 * time.Millisecond, Status: 429, Class: spillway.FailureRefused,
 				RetryAfter: 1250 * time.Millisecond, GrantTokens: 1955, Utilization: 1.02,
+				ResetTokens: time.Minute, ResetRequests: 1500 * time.Millisecond,
+				UpstreamRequestID: "0b8c1f9a-5a5e-4c62-9a0e-53f4f1fd6b7f", ServedRegion: "East US", Error: "429: too many",
 			},
 			{
 				Deployment: "std-sweden", Region: "swedencentral", Tier: 1, Start: 41 * time.Millisecond,
 				End: 20 * time.Second, TTFT: 271 * time.Millisecond, Status: 200, GrantTokens: 1955,
-				Tokens: 1955, Utilization: -1, CostUSD: 0.0012234, Hedge: true, ServedBy: "std-native",
+				Tokens: 1955, Utilization: -1, CostUSD: 0.0012234, Hedge: true, ServedBy: "std-native", ServiceTier: "default",
 			},
 		},
 	}
@@ -79,7 +81,7 @@ func TestAppendRecordLeavesNothingOut(t *testing.T) {
 	if err := json.Unmarshal(AppendRecord(nil, fullRecord()), &members); err != nil {
 		t.Fatal(err)
 	}
-	const derived = 1 // cost_usd is that of the attempts
+	const derived = 2 // cost_usd and error are those of the attempts
 	if got, want := len(members), reflect.TypeFor[spillway.Record]().NumField()+derived; got != want {
 		t.Errorf("got %d members, want %d", got, want)
 	}

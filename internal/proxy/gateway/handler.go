@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"runtime/debug"
@@ -309,11 +310,41 @@ func (f *flight) finish() {
 	if f.undelivered {
 		rec.Outcome, rec.Status = spillway.OutcomeUpstreamError, http.StatusBadGateway
 	}
-	if a := f.deliveredAttempt(); a != nil && a.MaxGap() > 0 {
-		rec.TBTMax = a.MaxGap()
+	f.recordResponses(rec)
+	if a := f.deliveredAttempt(); a != nil {
+		if a.MaxGap() > 0 {
+			rec.TBTMax = a.MaxGap()
+		}
+		if a.WithheldStatus() > 0 {
+			f.ourWords(wire.WithheldResponse(a.WithheldStatus()))
+		}
 	}
 	f.g.deps.Recorder.Record(rec)
 	f.pool.release(f)
+}
+
+// recordResponses adds what the core need not know of the attempts' responses.
+func (f *flight) recordResponses(rec *spillway.Record) {
+	for _, a := range f.attempts {
+		t := &rec.Attempts[a.Number()-1]
+		t.UpstreamRequestID, t.ServedRegion = a.RequestID(), a.Region()
+		if t.Class != spillway.FailureNone {
+			t.Error = cmp.Or(a.ErrorText(), endedBecause(t.Class))
+		}
+	}
+}
+
+// endedBecause is why the gateway itself ended an attempt with that failure.
+func endedBecause(class spillway.FailureClass) string {
+	switch class {
+	case spillway.FailureSlow:
+		return "the gateway ended the attempt: the deployment is too slow"
+	case spillway.FailureOversized:
+		return "the gateway ended the attempt: more output than the time allows"
+	case spillway.FailureCut:
+		return "the gateway ended the attempt: nothing more of the response came"
+	}
+	return ""
 }
 
 // deliveredAttempt returns the attempt whose response the client got, or nil.

@@ -78,7 +78,7 @@ func (f *flight) errorOf(a *upstream.Attempt) wire.Error {
 		return f.interruptedError(a)
 	case a.Response().StatusCode < http.StatusBadRequest:
 		f.undelivered = true
-		return wire.UnreadableResponse()
+		return f.ourWords(wire.UnreadableResponse())
 	}
 	if fault := wire.ScanFault(a.Beginning()); fault != nil && !a.BeginningTruncated() {
 		fault.Status = a.Response().StatusCode

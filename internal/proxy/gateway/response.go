@@ -44,7 +44,7 @@ func (f *flight) writeAttemptResponse(a *upstream.Attempt) {
 		f.writeError(f.interruptedError(a))
 		return
 	case a.Unreadable() && !a.WholeRead():
-		f.writeError(wire.UnreadableResponse())
+		f.writeError(f.ourWords(wire.UnreadableResponse()))
 		return
 	}
 	if how, readable := f.readableError(a); !readable {
@@ -227,6 +227,13 @@ func (f *flight) interruptedError(a *upstream.Attempt) wire.Error {
 		e.Message = "The deployment sent nothing for too long, so the gateway ended the response. Please retry."
 	}
 	e.RequestID = f.call.ID
+	return f.ourWords(e)
+}
+
+// ourWords records the code of an error that the gateway words for an attempt, and
+// returns the error.
+func (f *flight) ourWords(e wire.Error) wire.Error {
+	f.core.Record().Refusal = spillway.RefusalCode(e.Code)
 	return e
 }
 
@@ -252,7 +259,7 @@ func (f *flight) readableError(a *upstream.Attempt) (how string, readable bool) 
 func (f *flight) upstreamError(a *upstream.Attempt, how string) wire.Error {
 	e := wire.UpstreamError(a.Response().StatusCode, how, f.retryAfter(a))
 	e.NoRetry = a.Response().Header.Get(wire.HeaderShouldRetry) == "false"
-	return e
+	return f.ourWords(e)
 }
 
 // setRetryHints sets the headers that say whether and when to retry an error of a
@@ -266,13 +273,17 @@ func (f *flight) setRetryHints(a *upstream.Attempt) {
 }
 
 // retryAfter is how long the client of a deployment's error should wait: what the
-// deployment asks for, within bounds, and a default for a 429. 0 means that there is no
+// deployment asks for, within bounds, and for a 429 else the time until its limit is
+// restored, or a default. 0 means that there is no
 // such hint.
 func (f *flight) retryAfter(a *upstream.Attempt) time.Duration {
 	switch wait, asked := wire.ParseRetryAfter(a.Response().Header, f.g.deps.Now()); {
 	case asked:
 		return min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
 	case a.Response().StatusCode == http.StatusTooManyRequests:
+		if wait := wire.ParseSignals(a.Response().Header).Wait(); wait > 0 {
+			return min(max(wait, spillway.MinRetryAfter), spillway.MaxRetryAfter)
+		}
 		return wire.DefaultRetryAfter
 	}
 	return 0

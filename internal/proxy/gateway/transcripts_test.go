@@ -119,11 +119,15 @@ func checkRecord(t *testing.T, rec spillway.Record, sent streamSummary) {
 	}
 }
 
-// checkStreamed checks that a client that streams reads what the deployment sent.
+// checkStreamed checks that a client that streams reads what the deployment sent, and
+// no usage that it has not asked for.
 func checkStreamed(t *testing.T, rec spillway.Record, sent, client streamSummary) {
 	t.Helper()
 	if !client.done && sent.done || client.finish != rec.Finish || client.tokens != sent.tokens || client.usageOnly || client.failed {
 		t.Errorf("the client read %+v, sent %+v", client, sent)
+	}
+	if rec.API != spillway.APIResponses && client.hasUsage {
+		t.Errorf("the client gets a usage that it has not asked for: %+v", client)
 	}
 }
 
@@ -144,8 +148,8 @@ func checkAssembled(t *testing.T, rec spillway.Record, sent streamSummary, body 
 	if !reflect.DeepEqual(telling(have), telling(expected)) {
 		t.Errorf("the client got\n%s\nwant\n%s", body, want)
 	}
-	usage, _, readable := wire.ScanUsage(rec.API, []byte(body))
-	if !readable || usage.Completion != rec.Usage.Completion || usage.Prompt != rec.Usage.Prompt {
+	sum, readable := wire.Summarize(rec.API, []byte(body))
+	if usage := sum.Usage; !readable || usage.Completion != rec.Usage.Completion || usage.Prompt != rec.Usage.Prompt {
 		t.Errorf("the client sees usage %+v, recorded %+v", usage, rec.Usage)
 	}
 }
@@ -186,6 +190,7 @@ type streamSummary struct {
 	done      bool
 	usageOnly bool // an event was nothing but usage
 	failed    bool // an event was an error
+	hasUsage  bool // an event had a member usage
 }
 
 func readStream(t *testing.T, api spillway.API, script []byte) (all streamSummary) {
@@ -208,6 +213,9 @@ func readStream(t *testing.T, api spillway.API, script []byte) (all streamSummar
 		all.done = all.done || sig.Done
 		all.usageOnly = all.usageOnly || sig.UsageOnly
 		all.failed = all.failed || sig.Err != nil
+		var members map[string]json.RawMessage
+		_ = json.Unmarshal(ev.Data, &members) // [DONE] has none
+		all.hasUsage = all.hasUsage || members["usage"] != nil
 	}
 	scanner.Feed(script)
 	for ev, more := scanner.Next(); more; ev, more = scanner.Next() {

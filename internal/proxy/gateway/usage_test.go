@@ -60,19 +60,20 @@ func TestUsageOutsideChat(t *testing.T) {
 		method, path, ask, kind, body string
 		want                          spillway.Usage
 	}{
-		"image":         {"POST", deployed + "images/generations", `{"prompt":"a"}`, "application/json", `{"created":1,"data":[{"b64_json":"` + strings.Repeat("A", 100_000) + `"}],` + counts + `}`, reported},
-		"image stream":  {"POST", deployed + "images/generations", `{"prompt":"a","stream":true}`, "text/event-stream", "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\"," + counts + "}\n\n", reported},
-		"image without": {"POST", deployed + "images/generations", `{"prompt":"a"}`, "application/json", `{"created":1,"data":[]}`, spillway.Usage{}},
-		"speech":        {"POST", deployed + "audio/speech", `{"input":"a"}`, "audio/mpeg", `{` + counts + `}`, spillway.Usage{}},
-		"transcript":    {"POST", deployed + "audio/transcriptions", `{}`, "application/json; charset=utf-8", `{"text":"a","usage":{"type":"tokens","input_tokens":12,"output_tokens":40}}`, reported},
-		"seconds":       {"POST", deployed + "audio/transcriptions", `{}`, "application/json", `{"text":"a","usage":{"type":"duration","seconds":7}}`, spillway.Usage{}},
-		"absurd":        {"POST", deployed + "images/generations", `{"prompt":"a"}`, "application/json", `{"usage":{"input_tokens":12,"output_tokens":-4}}`, spillway.Usage{Suspect: true}},
-		"compact":       {"POST", "/openai/v1/responses/compact", `{"model":"gpt-4o-mini","input":"a"}`, "application/json", `{"object":"response.compaction","output":[],` + counts + `}`, reported},
-		"poll":          {"GET", "/openai/v1/responses/resp_1", "", "application/json", `{"id":"resp_1","status":"completed","output":[],` + counts + `}`, reported},
-		"poll before":   {"GET", "/openai/v1/responses/resp_1", "", "application/json", `{"id":"resp_1","status":"in_progress","output":[],"usage":null}`, spillway.Usage{}},
-		"begun":         {"POST", responsesPath, `{"model":"gpt-4o-mini","input":"a","background":true}`, "application/json", `{"id":"resp_1","object":"response","status":"queued","output":[],"usage":null}`, spillway.Usage{}},
-		"finished":      {"POST", responsesPath, `{"model":"gpt-4o-mini","input":"a"}`, "application/json", `{"id":"resp_1","object":"response","status":"completed","output":[],` + counts + `}`, reported},
-		"file":          {"GET", "/openai/v1/files/x", "", "application/json", `{"id":"file-1"}`, spillway.Usage{}},
+		"image":          {"POST", deployed + "images/generations", `{"prompt":"a"}`, "application/json", `{"created":1,"data":[{"b64_json":"` + strings.Repeat("A", 100_000) + `"}],` + counts + `}`, reported},
+		"image stream":   {"POST", deployed + "images/generations", `{"prompt":"a","stream":true}`, "text/event-stream", "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\"," + counts + "}\n\n", reported},
+		"image without":  {"POST", deployed + "images/generations", `{"prompt":"a"}`, "application/json", `{"created":1,"data":[]}`, spillway.Usage{}},
+		"speech":         {"POST", deployed + "audio/speech", `{"input":"a"}`, "audio/mpeg", `{` + counts + `}`, spillway.Usage{}},
+		"transcript":     {"POST", deployed + "audio/transcriptions", `{}`, "application/json; charset=utf-8", `{"text":"a","usage":{"type":"tokens","input_tokens":12,"output_tokens":40}}`, reported},
+		"seconds":        {"POST", deployed + "audio/transcriptions", `{}`, "application/json", `{"text":"a","usage":{"type":"duration","seconds":7}}`, spillway.Usage{}},
+		"absurd":         {"POST", deployed + "images/generations", `{"prompt":"a"}`, "application/json", `{"usage":{"input_tokens":12,"output_tokens":-4}}`, spillway.Usage{Suspect: true}},
+		"compact":        {"POST", "/openai/v1/responses/compact", `{"model":"gpt-4o-mini","input":"a"}`, "application/json", `{"object":"response.compaction","output":[],` + counts + `}`, reported},
+		"poll":           {"GET", "/openai/v1/responses/resp_1", "", "application/json", `{"id":"resp_1","status":"completed","output":[],` + counts + `}`, reported},
+		"poll at a tier": {"GET", "/openai/v1/responses/resp_1", "", "application/json", `{"id":"resp_1","status":"completed","service_tier":"flex","output":[],` + counts + `}`, reported},
+		"poll before":    {"GET", "/openai/v1/responses/resp_1", "", "application/json", `{"id":"resp_1","status":"in_progress","output":[],"usage":null}`, spillway.Usage{}},
+		"begun":          {"POST", responsesPath, `{"model":"gpt-4o-mini","input":"a","background":true}`, "application/json", `{"id":"resp_1","object":"response","status":"queued","output":[],"usage":null}`, spillway.Usage{}},
+		"finished":       {"POST", responsesPath, `{"model":"gpt-4o-mini","input":"a"}`, "application/json", `{"id":"resp_1","object":"response","status":"completed","output":[],` + counts + `}`, reported},
+		"file":           {"GET", "/openai/v1/files/x", "", "application/json", `{"id":"file-1"}`, spillway.Usage{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -84,8 +85,12 @@ func TestUsageOutsideChat(t *testing.T) {
 				if w.want(got, 200); got.body != tt.body {
 					t.Errorf("body %.200q", got.body)
 				}
-				if rec := w.record(); rec.Usage != tt.want || rec.Outcome != spillway.OutcomeOK {
+				rec := w.record()
+				if rec.Usage != tt.want || rec.Outcome != spillway.OutcomeOK {
 					t.Errorf("outcome %v, usage %+v; want %+v", rec.Outcome, rec.Usage, tt.want)
+				}
+				if tier := rec.Attempts[0].ServiceTier; (tier == "flex") != strings.Contains(tt.body, "flex") {
+					t.Errorf("service tier %q", tier)
 				}
 				w.idle()
 			})

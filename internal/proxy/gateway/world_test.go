@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -47,6 +48,7 @@ type world struct {
 	client  *http.Client
 	host    string // of the gateway that clients use
 	class   *spillway.Class
+	logger  *slog.Logger // of the gateway; nil for none
 }
 
 // deployment is a quick deployment without chance: 100 ms to the first token,
@@ -91,7 +93,7 @@ func newWorld(t *testing.T, deployments []fleet.Deployment, change func(*world))
 	if change != nil {
 		change(w)
 	}
-	w.gateway, err = New(w.cfg, Deps{Recorder: &w.rec, Dial: w.net.Dial})
+	w.gateway, err = New(w.cfg, Deps{Recorder: &w.rec, Dial: w.net.Dial, Logger: w.logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,6 +88,11 @@ type Attempt struct {
 	reported       int64            // tokens that were reported
 	signals        spillway.Signals // of the response's header
 	servedBy       string           // likewise
+	requestID      string           // likewise: the deployment's own
+	region         string           // likewise
+	serviceTier    string           // of a response that is not a stream
+	errorText      string           // why the attempt failed
+	withheld       int              // the status of an error that is replaced; 0 for none
 	tokenLimit     tokenLimit
 }
 
@@ -131,6 +136,7 @@ func (a *Attempt) run() {
 	}
 	a.resp = resp
 	a.signals, a.servedBy = wire.ParseSignals(resp.Header), wire.ParseServedBy(resp.Header)
+	a.requestID, a.region = wire.ParseRequestID(resp.Header), wire.ParseRegion(resp.Header)
 	a.report(a.readResponse())
 }
 
@@ -167,6 +173,21 @@ func (a *Attempt) ReadAt() time.Time { return a.readAt }
 // Response is the deployment's response, whose body is not for the caller; nil
 // when there was none.
 func (a *Attempt) Response() *http.Response { return a.resp }
+
+// RequestID is the deployment's own id of the request; "" when it named none. This and
+// the two below are known once the call's Wait has returned.
+func (a *Attempt) RequestID() string { return a.requestID }
+
+// Region is the region that the response names; "" for none.
+func (a *Attempt) Region() string { return a.region }
+
+// ErrorText is why the attempt failed, in at most spillway.MaxErrorText bytes; "" when it
+// did not, or when the gateway ended it. It contains no credential.
+func (a *Attempt) ErrorText() string { return a.errorText }
+
+// WithheldStatus is the status of the deployment's error that an error of the gateway
+// replaces, because it repeats the credential that we sent; 0 when there is none.
+func (a *Attempt) WithheldStatus() int { return a.withheld }
 
 // Fault is the error that came in place of the rest of a stream; nil for none.
 func (a *Attempt) Fault() *wire.StreamError { return a.fault }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -22,7 +23,10 @@ func (a *Attempt) event(kind spillway.EventKind) *spillway.Event {
 	}
 	a.addCounts(ev)
 	if a.resp != nil {
-		ev.Status, ev.Signals, ev.ServedBy = a.resp.StatusCode, a.signals, a.servedBy
+		ev.Status, ev.Signals, ev.ServedBy, ev.ServiceTier = a.resp.StatusCode, a.signals, a.servedBy, a.serviceTier
+	}
+	if a.streamReader != nil {
+		ev.ServiceTier = a.stream.ServiceTier()
 	}
 	return ev
 }
@@ -74,7 +78,7 @@ func (a *Attempt) EndEvent(err error) *spillway.Event {
 	case errors.Is(err, io.EOF):
 		return a.event(spillway.EventDone)
 	}
-	ev := a.interruptedEvent()
+	ev := a.interruptedEvent(err)
 	if errors.Is(err, buffer.ErrNoRoom) {
 		ev.Class = spillway.FailureUnreadable
 	}
@@ -108,13 +112,14 @@ func (a *Attempt) unreadableEvent(err error) *spillway.Event {
 
 // interruptedEvent is the event of a response that ended early, or whose encoding cannot
 // be read.
-func (a *Attempt) interruptedEvent() *spillway.Event {
+func (a *Attempt) interruptedEvent(err error) *spillway.Event {
 	if d := a.decoded; d != nil && d.failed != nil {
 		a.headTruncated = true
 		return a.unreadableEvent(d.failed)
 	}
 	ev := a.event(spillway.EventFailed)
 	ev.Class = spillway.FailureCut
+	a.logError(slog.LevelDebug, ErrorText{Text: a.deployment.redact("the response ended early: " + err.Error())})
 	return ev
 }
 
@@ -138,5 +143,6 @@ func (a *Attempt) errorEvent(status int, body []byte) *spillway.Event {
 	if a.call.API != spillway.APIOther && !ev.Missing {
 		ev.Unsupported = wire.OperationUnsupported(status, fault)
 	}
+	a.logError(slog.LevelDebug, ErrorText{Text: a.deployment.redact(describeError(status, fault, body))})
 	return ev
 }

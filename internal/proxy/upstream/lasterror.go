@@ -5,12 +5,17 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	spillway "github.com/spillway-ai/spillway"
+	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
 const (
@@ -60,8 +65,41 @@ func (a *Attempt) logFailure(err error) {
 			level = slog.LevelWarn
 		}
 	}
+	a.logError(level, text)
+}
+
+// logError logs why the attempt failed, and keeps it for ErrorText: once we have ended
+// the attempt ourselves, only if the deployment has answered with an error.
+func (a *Attempt) logError(level slog.Level, text ErrorText) {
+	if a.ctx.Err() == nil || a.answeredError() {
+		a.errorText = bound(text.Text, spillway.MaxErrorText)
+	}
 	a.call.Logger.Log(context.WithoutCancel(a.ctx), level, "attempt failed", "request_id", a.call.ID,
-		"deployment", a.deployment.name, "error", text.Text, "hint", text.Hint)
+		"deployment", a.deployment.name, "upstream_request_id", a.requestID, "served_region", a.region,
+		"error", text.Text, "hint", text.Hint)
+}
+
+// answeredError reports whether the deployment has answered with an error.
+func (a *Attempt) answeredError() bool {
+	return a.fault != nil || a.resp != nil && a.resp.StatusCode >= http.StatusBadRequest
+}
+
+// describeError is the error of a deployment in one line: its code and message, as far
+// as its body says them.
+func describeError(status int, fault *wire.StreamError, body []byte) string {
+	if fault == nil {
+		fault = new(wire.StreamError)
+		fault.Message, _ = wire.ReadErrorBody(body)
+	}
+	switch {
+	case fault.Code == "" && fault.Message == "":
+		return fmt.Sprintf("status %d without a readable error", status)
+	case fault.Code == "":
+		return fault.Message
+	case fault.Message == "":
+		return fault.Code
+	}
+	return fault.Code + ": " + fault.Message
 }
 
 // errorText describes an error. Bytes of the peer that repeat our credential are left
@@ -76,10 +114,16 @@ func (d *Deployment) redact(text string) string {
 	if secret := d.secret(); secret != nil {
 		text = strings.ReplaceAll(text, string(secret), "***")
 	}
-	if len(text) > maxErrorText {
-		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	return bound(text, maxErrorText)
+}
+
+// bound shortens a text to at most so many bytes.
+func bound(text string, most int) string {
+	const omission = "…"
+	if len(text) <= most {
+		return text
 	}
-	return text
+	return strings.ToValidUTF8(text[:most-len(omission)], "") + omission
 }
 
 // errorHint says what an operator should check first.

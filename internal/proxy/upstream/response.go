@@ -109,7 +109,7 @@ func (a *Attempt) readWhole() *spillway.Event {
 	}
 	switch {
 	case err != nil:
-		return a.interruptedEvent()
+		return a.interruptedEvent(err)
 	case !within && a.form == Assembled:
 		a.headTruncated = true
 		return a.unreadableEvent(wire.ErrTooLarge)
@@ -117,7 +117,7 @@ func (a *Attempt) readWhole() *spillway.Event {
 		a.form = Relayed
 		return a.event(spillway.EventFirstToken)
 	}
-	usage, finish, ok := wire.ScanUsage(c.API, a.head.B)
+	sum, ok := wire.Summarize(c.API, a.head.B)
 	if !ok {
 		a.withhold()
 		if len(bytes.TrimSpace(a.head.B)) == 0 {
@@ -125,15 +125,15 @@ func (a *Attempt) readWhole() *spillway.Event {
 		}
 		return a.unreadableEvent(wire.ErrMalformed)
 	}
-	if finish == spillway.FinishUnknown {
-		if ev := a.checkContent(usage); ev != nil {
+	if sum.Finish == spillway.FinishUnknown {
+		if ev := a.checkContent(sum.Usage); ev != nil {
 			return ev
 		}
 	}
 	if c.API.Generates() { // what is reported may be impossible
 		a.tokens.Store(int64(wire.CountOutput(a.head.B)))
 	}
-	a.usage, a.finish = usage, finish
+	a.usage, a.finish, a.serviceTier = sum.Usage, sum.Finish, sum.ServiceTier
 	a.complete.Store(true)
 	return a.event(spillway.EventDone)
 }
@@ -250,7 +250,7 @@ func (a *Attempt) nextBytes() (*buffer.Buffer, error) {
 	a.readAt = a.call.Now()
 	if a.relayedUsage != nil {
 		a.relayedUsage.Scan(room.B[buffer.Headroom:])
-		a.usage = a.relayedUsage.Usage()
+		a.usage, a.serviceTier = a.relayedUsage.Usage(), a.relayedUsage.ServiceTier()
 	}
 	if errors.Is(err, io.EOF) {
 		a.complete.Store(true)

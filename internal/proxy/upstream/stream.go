@@ -40,7 +40,7 @@ func (a *Attempt) openStream() {
 	}
 	a.scanner.MaxEvent = a.call.MaxEventBytes
 	a.stream.Reset(a.call.API)
-	a.stream.OneChoice = a.call.Choices == 1
+	a.stream.OneChoice, a.stream.HideUsage = a.call.Choices == 1, a.asksUsage
 }
 
 // readToFirstToken reads a stream until its first token, which is where the
@@ -69,7 +69,7 @@ func (a *Attempt) readToFirstToken() *spillway.Event {
 		case a.streamEnded(err):
 			return a.streamDone(err)
 		case err != nil:
-			return a.interruptedEvent()
+			return a.interruptedEvent(err)
 		case read > a.call.MaxEventBytes:
 			return a.unreadableEvent(errNoToken)
 		}
@@ -106,7 +106,7 @@ func (a *Attempt) assemble() *spillway.Event {
 		case a.streamEnded(err):
 			return a.streamDone(err)
 		case err != nil:
-			return a.interruptedEvent()
+			return a.interruptedEvent(err)
 		case a.tokens.Load() == 0 && read > a.call.MaxEventBytes:
 			return a.unreadableEvent(errNoToken)
 		}
@@ -146,6 +146,7 @@ func (a *Attempt) nextEvents() (*buffer.Buffer, error) {
 	p := room.B[buffer.Headroom:]
 	a.readAt = a.call.Now()
 	if err == nil && a.countRepeats(a.readAt, p) {
+		room.B = room.B[:buffer.Headroom+len(a.stream.CutUsage(p))]
 		return room, nil
 	}
 	defer room.Release()
@@ -242,11 +243,15 @@ func (a *Attempt) scanEnd(dst *buffer.Buffer) {
 	if err != nil {
 		return
 	}
+	before := 0
+	if dst != nil {
+		before = len(dst.B)
+	}
 	if a.take(ev, sig, dst) != nil {
 		return
 	}
 	a.addTokens(a.call.Now(), sig.Tokens)
-	if dst != nil && bytes.HasSuffix(dst.B, ev.Raw) {
+	if dst != nil && len(dst.B) > before {
 		dst.B = append(bytes.TrimRight(dst.B, "\r\n"), eventEnd...) // clients ignore an event that is open
 	}
 }
@@ -343,7 +348,7 @@ func (a *Attempt) take(ev sse.Event, sig wire.Signal, dst *buffer.Buffer) error 
 	if len(ev.Raw) > buffer.CountedBytes {
 		dst.Grow(len(ev.Raw) + buffer.Tailroom)
 	}
-	dst.B = append(dst.B, ev.Raw...)
+	dst.B = a.stream.AppendEvent(dst.B, ev)
 	return nil
 }
 

@@ -34,7 +34,8 @@ func (a *Attempt) withhold() {
 		a.headTruncated = true
 		return
 	}
-	e := wire.WithheldResponse(a.resp.StatusCode)
+	a.withheld = a.resp.StatusCode
+	e := wire.WithheldResponse(a.withheld)
 	e.RequestID = a.call.ID
 	a.head.B, a.headTruncated = wire.AppendError(a.head.B[:0], e), false
 	a.resp.Header.Del("Content-Encoding")
@@ -49,7 +50,8 @@ func (a *Attempt) withholdFault(raw []byte) bool {
 		return false
 	}
 	a.logWithheld()
-	e := wire.WithheldResponse(a.fault.Status)
+	a.withheld = a.fault.Status
+	e := wire.WithheldResponse(a.withheld)
 	a.fault = &wire.StreamError{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message}
 	return true
 }

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"cmp"
+
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
@@ -10,6 +12,7 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 	choices, isError := 0, false
 	c.Enter('{')
 	for c.More('}') {
+		at := c.Offset()
 		switch string(c.Key()) {
 		case "object":
 			isError = string(c.Text()) == "error"
@@ -26,6 +29,9 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 			if !c.IsNull() {
 				sig.Usage = readUsage(c, s.api)
 			}
+			s.usage.start, s.usage.end = at, c.Offset()
+		case "service_tier":
+			s.serviceTier = cmp.Or(serviceTierOf(c.Text()), s.serviceTier)
 		case "id":
 			keepFirst(&s.id, c.Text())
 		case "model":

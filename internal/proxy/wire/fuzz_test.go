@@ -9,12 +9,12 @@ import (
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
-// FuzzScanUsage holds the quick walk equal to a full decoder.
-func FuzzScanUsage(f *testing.F) {
+// FuzzSummarize holds the quick walk equal to a full decoder.
+func FuzzSummarize(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2],"usage":{"prompt_tokens":3}}`))
 	f.Add([]byte(`{"a":["]",[1],{"b":"}"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, _, ok := ScanUsage(spillway.APIEmbeddings, data)
+		_, ok := Summarize(spillway.APIEmbeddings, data)
 		valid := jsontext.Value(data).IsValid() && jsontext.Value(data).Kind() == '{'
 		if valid && !ok && bytes.Count(data, []byte("{")) < jsonwalk.MaxNesting {
 			t.Fatalf("refused %q", data)
@@ -78,12 +78,15 @@ func FuzzUsageScanner(f *testing.F) {
 		if whole.Usage() != pieces.Usage() {
 			t.Fatalf("%q: %+v at once, %+v in pieces of %d", data, whole.Usage(), pieces.Usage(), int(size)+1)
 		}
+		if whole.ServiceTier() != pieces.ServiceTier() {
+			t.Fatalf("%q: %q at once, %q in pieces of %d", data, whole.ServiceTier(), pieces.ServiceTier(), int(size)+1)
+		}
 		if len(data) > maxUsageBytes || !jsontext.Value(data).IsValid() || bytes.Contains(data, []byte("response")) {
 			return
 		}
-		usage, _, ok := ScanUsage(spillway.APIEmbeddings, data)
-		if ok && whole.Usage() != usage {
-			t.Fatalf("%q: %+v, want %+v", data, whole.Usage(), usage)
+		sum, ok := Summarize(spillway.APIEmbeddings, data)
+		if ok && whole.Usage() != sum.Usage {
+			t.Fatalf("%q: %+v, want %+v", data, whole.Usage(), sum.Usage)
 		}
 	})
 }

@@ -49,6 +49,9 @@ const (
 	HeaderLimitTokens       = "X-Ratelimit-Limit-Tokens"
 	HeaderRemainingTokens   = "X-Ratelimit-Remaining-Tokens"
 	HeaderRemainingRequests = "X-Ratelimit-Remaining-Requests"
+	HeaderResetTokens       = "X-Ratelimit-Reset-Tokens" // "1s", "6m0s", or seconds
+	HeaderResetRequests     = "X-Ratelimit-Reset-Requests"
+	HeaderRegion            = "X-Ms-Region"
 
 	HeaderContentType = "Content-Type"
 
@@ -111,14 +114,16 @@ func LimitRetryAfter(h http.Header, now time.Time, most time.Duration) {
 	}
 }
 
+// maxSpan is the longest time that a header is believed.
+const maxSpan = 100 * 24 * time.Hour
+
 // parseSpan reads a number of units, from 0 to a hundred days.
 func parseSpan(text string, unit time.Duration) (time.Duration, bool) {
-	const most = 100 * 24 * time.Hour
 	if text == "" { // the usual case: spares the error
 		return 0, false
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil || !(n >= 0 && n <= float64(most/unit)) {
+	if err != nil || !(n >= 0 && n <= float64(maxSpan/unit)) {
 		return 0, false
 	}
 	return time.Duration(n * float64(unit)), true
@@ -150,8 +155,57 @@ func ParseSignals(h http.Header) spillway.Signals {
 	s.LimitTokens = signal(h, HeaderLimitTokens)
 	s.RemainingTokens = signal(h, HeaderRemainingTokens)
 	s.RemainingRequests = signal(h, HeaderRemainingRequests)
+	s.ResetTokens = parseReset(get(h, HeaderResetTokens))
+	s.ResetRequests = parseReset(get(h, HeaderResetRequests))
 	return s
 }
+
+// parseReset reads when a limit is restored: a duration as OpenAI writes it, or a number
+// of seconds as Azure does; -1 when it is neither, or not from 0 to a hundred days.
+func parseReset(text string) time.Duration {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return -1
+	}
+	if last := text[len(text)-1]; last < '0' || last > '9' {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 || d > maxSpan {
+			return -1
+		}
+		return d
+	}
+	if d, ok := parseSpan(text, time.Second); ok {
+		return d
+	}
+	return -1
+}
+
+// maxNamed bounds a name that a response's header gives, in bytes.
+const maxNamed = 128
+
+// named returns the value of a header that is a name: bounded, and of visible ASCII and
+// spaces only, so that it can go into logs and records; "" for any other.
+func named(h http.Header, name string) string {
+	text := strings.TrimSpace(get(h, name))
+	if len(text) > maxNamed {
+		return ""
+	}
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return ""
+		}
+	}
+	return text
+}
+
+// ParseRequestID returns the id that the deployment has given the request: Azure's, else
+// OpenAI's; "" for none. Support asks for it.
+func ParseRequestID(h http.Header) string {
+	return cmp.Or(named(h, HeaderAzureRequestID), named(h, HeaderXRequestID))
+}
+
+// ParseRegion returns the region that served a request; "" when the response names none.
+func ParseRegion(h http.Header) string { return named(h, HeaderRegion) }
 
 // signal reads a non-negative integer, -1 when there is none.
 func signal(h http.Header, name string) int {

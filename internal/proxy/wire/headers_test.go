@@ -3,6 +3,7 @@ package wire
 import (
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,13 +48,50 @@ func TestParseRetryAfter(t *testing.T) {
 	}
 }
 
+// TestParseReset reads when a limit is restored, in the forms of OpenAI and Azure.
+func TestParseReset(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"1s": time.Second, "6m0s": 6 * time.Minute, "120ms": 120 * time.Millisecond, "1h2m3s": time.Hour + 2*time.Minute + 3*time.Second,
+		"2m59.56s": 2*time.Minute + 59560*time.Millisecond, "0s": 0, "0": 0, "12": 12 * time.Second, "1.5": 1500 * time.Millisecond,
+		" 3s ": 3 * time.Second, " 4 ": 4 * time.Second, "17us": 17 * time.Microsecond, "2400h": 2400 * time.Hour,
+		"": -1, " ": -1, "-1s": -1, "-5": -1, "NaN": -1, "Inf": -1, "soon": -1, "1d": -1, "s": -1, "1735689600": -1, "9999999h": -1,
+		"99999999999999999999s": -1, "1e300": -1, "2026-01-01T00:00:00Z": -1, "1s,2s": -1,
+	} {
+		got := ParseSignals(headers(HeaderResetTokens, text, HeaderResetRequests, text))
+		if got.ResetTokens != want || got.ResetRequests != want {
+			t.Errorf("%q: %v and %v, want %v", text, got.ResetTokens, got.ResetRequests, want)
+		}
+	}
+}
+
+// TestParseNames reads who answered: the deployment's own request id, and its region.
+func TestParseNames(t *testing.T) {
+	long := strings.Repeat("x", maxNamed)
+	for _, tt := range []struct {
+		h          http.Header
+		id, region string
+	}{
+		{headers(), "", ""},
+		{headers(HeaderAzureRequestID, "a-1", HeaderXRequestID, "b-2", HeaderRegion, "East US"), "a-1", "East US"},
+		{headers(HeaderXRequestID, " req_3 "), "req_3", ""},
+		{headers(HeaderAzureRequestID, long, HeaderRegion, long), long, long},
+		{headers(HeaderAzureRequestID, long+"x", HeaderXRequestID, "b-2"), "b-2", ""},
+		{headers(HeaderAzureRequestID, "a\tb", HeaderRegion, "\x7f"), "", ""},
+		{headers(HeaderAzureRequestID, "\u00e9", HeaderRegion, "Sweden\x00"), "", ""},
+	} {
+		if id, region := ParseRequestID(tt.h), ParseRegion(tt.h); id != tt.id || region != tt.region {
+			t.Errorf("%v: %q, %q; want %q, %q", tt.h, id, region, tt.id, tt.region)
+		}
+	}
+}
+
 func TestParseSignals(t *testing.T) {
 	if got := ParseSignals(headers()); got != spillway.NoSignals() {
 		t.Errorf("no headers: %+v", got)
 	}
 	got := ParseSignals(headers("azure-openai-deployment-utilization", "112.5%", "x-ratelimit-limit-tokens", "150000",
 		"x-ratelimit-remaining-tokens", "0", "x-ratelimit-remaining-requests", "59"))
-	want := spillway.Signals{Utilization: 1.125, LimitTokens: 150000, RemainingTokens: 0, RemainingRequests: 59}
+	want := spillway.Signals{Utilization: 1.125, LimitTokens: 150000, RemainingTokens: 0, RemainingRequests: 59, ResetTokens: -1, ResetRequests: -1}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

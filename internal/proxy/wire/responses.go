@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
@@ -18,7 +19,9 @@ type responseLog struct {
 	hasItems bool   // final has items
 	sequence int    // highest sequence number seen
 	size     int    // bytes kept of items
-	items    []responseItem
+	// serviceTier is the one that a response object has named last.
+	serviceTier string
+	items       []responseItem
 }
 
 // responseItem is one element of a response's output.
@@ -68,7 +71,7 @@ type responseEvent struct {
 func (r *responseLog) reset() {
 	r.shape.reset()
 	r.base, r.final = trim(r.base), trim(r.final)
-	r.finalRaw, r.hasItems, r.sequence, r.size = false, false, 0, 0
+	r.finalRaw, r.hasItems, r.sequence, r.size, r.serviceTier = false, false, 0, 0, ""
 	r.items = r.items[:0]
 }
 
@@ -297,6 +300,7 @@ func (r *responseLog) keepBase(object []byte) error {
 	if len(r.base) > 0 {
 		return nil
 	}
+	r.serviceTier = scanServiceTier(object)
 	return r.growValue(&r.base, object)
 }
 
@@ -319,6 +323,8 @@ func (r *responseLog) readTerminal(object []byte, sig *Signal) error {
 			list := jsonwalk.Lax(c.Value())
 			list.Enter('[')
 			r.hasItems = list.More(']')
+		case "service_tier":
+			r.serviceTier = cmp.Or(serviceTierOf(c.Text()), r.serviceTier)
 		case "incomplete_details":
 			if c.Peek() == '{' {
 				sig.Finish = readReason(&c)

@@ -62,6 +62,9 @@ type Stream struct {
 	// OneChoice says that the request has one prompt and asks for one choice, so that
 	// there is no other, whatever its number. Set it after Reset.
 	OneChoice bool
+	// HideUsage says that the client has not asked for usage: AppendEvent and CutUsage
+	// take it out of chunks. Set it after Reset.
+	HideUsage bool
 
 	api   spillway.API
 	done  bool
@@ -72,6 +75,8 @@ type Stream struct {
 	id, model, created []byte
 	choices            []choiceState
 	usageSeen          bool
+	usage              usageMember
+	serviceTier        string
 	deltaReason        []byte // of the delta that is read
 
 	resp *responseLog // nil except of Responses
@@ -85,7 +90,8 @@ type choiceState struct {
 
 // Reset makes s ready for another stream, keeping moderate buffers.
 func (s *Stream) Reset(api spillway.API) {
-	s.api, s.OneChoice = api, false
+	s.api, s.OneChoice, s.HideUsage, s.serviceTier = api, false, false, ""
+	s.usage.reset()
 	s.shape.reset()
 	s.id, s.model, s.created = trim(s.id), trim(s.model), trim(s.created)
 	s.choices = s.choices[:0]
@@ -125,6 +131,7 @@ func isDone(data []byte) bool {
 // says nothing. Observe allocates nothing after warm-up, errors excepted.
 func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	data := ev.Data
+	s.usage.end = 0
 	switch {
 	case len(data) == 0:
 		return Signal{}, nil
@@ -141,18 +148,20 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 	if s.shape.match(data, &got) {
 		return Signal{Tokens: s.matched(&got)}, nil
 	}
+	s.usage.reset()
 	var sig Signal
 	c := jsonwalk.Lax(data)
 	s.shape.startRecording()
 	s.readChunk(&c, &sig)
 	if !c.Done() {
 		s.shape.spoil()
+		s.usage.reset()
 		return Signal{}, ErrMalformed
 	}
 	if sig.Err == nil && string(ev.Name) == "error" {
 		sig.Err = readError(new(jsonwalk.Lax(data)))
 	}
-	if sig.Usage != (spillway.Usage{}) || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
+	if !s.usage.keep(data) || sig.Usage != (spillway.Usage{}) || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
 		s.shape.spoil()
 	}
 	s.shape.finishRecording(data)
@@ -189,6 +198,14 @@ func cutEvent(p []byte) (data, rest []byte, whole bool) {
 		return nil, nil, false
 	}
 	return bytes.Cut(data, eventEnd)
+}
+
+// ServiceTier returns the service tier that the stream has named last; "" for none.
+func (s *Stream) ServiceTier() string {
+	if s.resp != nil {
+		return s.resp.serviceTier
+	}
+	return s.serviceTier
 }
 
 // Done reports whether the end of the stream was seen.

@@ -7,36 +7,43 @@ import (
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
 )
 
-// ScanUsage finds the usage and the finish of a complete response that was not
-// streamed. It walks the outermost objects and passes over the rest unread, so
-// text inside the response cannot be taken for its fields. It reports false when
-// body is not one JSON object. A response of several choices has the finish of
-// the first that ended for length or filter, else of the last.
-func ScanUsage(api spillway.API, body []byte) (spillway.Usage, spillway.Finish, bool) {
-	var usage spillway.Usage
-	var finish spillway.Finish
+// Summary is what a complete response says besides its content.
+type Summary struct {
+	Usage spillway.Usage
+	// Finish is that of the first choice that ended for length or filter, else of the
+	// last.
+	Finish      spillway.Finish
+	ServiceTier string // "" when the response names none
+}
+
+// Summarize finds the summary of a complete response that was not streamed. It walks
+// the outermost objects and passes over the rest unread, so text inside the response
+// cannot be taken for its fields. It reports false when body is not one JSON object.
+func Summarize(api spillway.API, body []byte) (s Summary, ok bool) {
 	c := jsonwalk.Lax(body)
 	c.Enter('{')
 	for c.More('}') {
 		switch key := c.Key(); {
 		case string(key) == "usage":
-			usage = readUsage(&c, api)
+			s.Usage = readUsage(&c, api)
+		case string(key) == "service_tier":
+			s.ServiceTier = serviceTierOf(c.Text())
 		case string(key) == "choices" && api != spillway.APIEmbeddings && c.Peek() == '[':
-			finish = readFinishes(&c)
+			s.Finish = readFinishes(&c)
 		case string(key) == "status" && api == spillway.APIResponses:
-			if string(c.Text()) == "completed" && finish == spillway.FinishUnknown {
-				finish = spillway.FinishStop
+			if string(c.Text()) == "completed" && s.Finish == spillway.FinishUnknown {
+				s.Finish = spillway.FinishStop
 			}
 		case string(key) == "incomplete_details" && c.Peek() == '{':
-			finish = readReason(&c)
+			s.Finish = readReason(&c)
 		default:
 			c.Value()
 		}
 	}
 	if !c.Done() {
-		return spillway.Usage{}, spillway.FinishUnknown, false
+		return Summary{}, false
 	}
-	return usage, finish, true
+	return s, true
 }
 
 // CountOutput estimates how many output tokens a complete response that was not
@@ -181,7 +188,7 @@ func readUsage(c *jsonwalk.Cursor, api spillway.API) spillway.Usage {
 		return spillway.Usage{Suspect: true}
 	}
 	r := usageReader{c: c}
-	var prompt, completion bool
+	var prompt, completion, written bool
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
@@ -190,9 +197,11 @@ func readUsage(c *jsonwalk.Cursor, api spillway.API) spillway.Usage {
 		case "completion_tokens", "output_tokens":
 			r.Completion = r.count(&completion)
 		case "prompt_tokens_details", "input_tokens_details":
-			r.Cached = r.detail("cached_tokens")
+			r.promptDetails()
+		case "cache_creation_input_tokens": // of Anthropic's endpoints, and of gateways before it
+			r.CacheWrite = max(r.CacheWrite, r.count(&written))
 		case "completion_tokens_details", "output_tokens_details":
-			r.Reasoning = r.detail("reasoning_tokens")
+			r.completionDetails()
 		default:
 			c.Value()
 		}
@@ -221,22 +230,41 @@ func (r *usageReader) count(present *bool) int {
 	return n
 }
 
-// detail reads one count of a details object, 0 when it is absent.
-func (r *usageReader) detail(name string) (n int) {
-	if r.c.Peek() != '{' {
-		r.c.Value()
-		return 0
+// promptDetails reads the parts of the prompt.
+func (r *usageReader) promptDetails() {
+	var present bool
+	for more := r.enter(); more && r.c.More('}'); {
+		switch string(r.c.Key()) {
+		case "cached_tokens":
+			r.Cached = r.count(&present)
+		case "cache_write_tokens", "cache_creation_tokens": // the second is LiteLLM's name
+			r.CacheWrite = max(r.CacheWrite, r.count(&present))
+		default:
+			r.c.Value()
+		}
 	}
-	present := false
-	r.c.Enter('{')
-	for r.c.More('}') {
-		if string(r.c.Key()) == name {
-			n = r.count(&present)
+}
+
+// completionDetails reads the parts of the completion.
+func (r *usageReader) completionDetails() {
+	var present bool
+	for more := r.enter(); more && r.c.More('}'); {
+		if string(r.c.Key()) == "reasoning_tokens" {
+			r.Reasoning = r.count(&present)
 		} else {
 			r.c.Value()
 		}
 	}
-	return n
+}
+
+// enter enters an object, or passes over any other value.
+func (r *usageReader) enter() bool {
+	if r.c.Peek() != '{' {
+		r.c.Value()
+		return false
+	}
+	r.c.Enter('{')
+	return true
 }
 
 // wholeNumber reads a JSON number that is an integer from 0 to 2^31-1. No count of

@@ -14,23 +14,28 @@ const (
 	maxNameBytes = 16
 )
 
-// UsageScanner finds the usage in a response that passes in pieces and is never whole:
-// JSON, or a stream of events whose data is JSON. Usage is a member of the outermost
-// object, or of its member "response". It keeps a few kilobytes at most. The zero value
-// is ready.
+// UsageScanner finds the usage and the service tier in a response that passes in pieces
+// and is never whole: JSON, or a stream of events whose data is JSON. They are members of
+// the outermost object, or of its member "response". It keeps a few kilobytes at most.
+// The zero value is ready.
 type UsageScanner struct {
 	depth    int
 	text     bool   // inside a string
 	escaped  bool   // behind a backslash
 	response bool   // the object at depth 2 is the member "response"
 	name     []byte // the beginning of the last string
-	found    []byte // the value of usage, as far as it has come
+	found    []byte // the value of the member that is found, as far as it has come
 	finding  int    // the depth of the member whose value is kept; 0 for none
+	tierNext bool   // that member is the service tier
 	usage    spillway.Usage
+	tier     string
 }
 
 // Usage returns the last usage that was found.
 func (u *UsageScanner) Usage() spillway.Usage { return u.usage }
+
+// ServiceTier returns the last service tier that was found; "" for none.
+func (u *UsageScanner) ServiceTier() string { return u.tier }
 
 // Scan reads the next piece.
 func (u *UsageScanner) Scan(p []byte) {
@@ -103,13 +108,17 @@ func (u *UsageScanner) scanByte(b byte) {
 			u.end()
 		}
 	case ':':
-		if u.finding == 0 && string(u.name) == "usage" && (u.depth == 1 || u.depth == 2 && u.response) {
-			u.finding, u.found = u.depth, u.found[:0]
+		if u.finding > 0 || u.depth != 1 && (u.depth != 2 || !u.response) {
+			return
+		}
+		switch string(u.name) {
+		case "usage", "service_tier":
+			u.finding, u.found, u.tierNext = u.depth, u.found[:0], string(u.name) != "usage"
 		}
 	}
 }
 
-// keep adds to the value of usage. One that is too long is none.
+// keep adds to the value that is found. One that is too long is none.
 func (u *UsageScanner) keep(p []byte) {
 	if len(u.found)+len(p) > maxUsageBytes {
 		u.finding = 0
@@ -118,10 +127,16 @@ func (u *UsageScanner) keep(p []byte) {
 	u.found = append(u.found, p...)
 }
 
-// end reads the value of usage, which begins with a colon.
+// end reads the value that is found, which begins with a colon.
 func (u *UsageScanner) end() {
 	u.finding = 0
 	c := jsonwalk.Lax(bytes.TrimPrefix(u.found, colon))
+	if u.tierNext {
+		if tier := serviceTierOf(c.Text()); tier != "" && c.Done() {
+			u.tier = tier
+		}
+		return
+	}
 	if usage := readUsage(&c, spillway.APIOther); usage != (spillway.Usage{}) && c.Done() {
 		u.usage = usage
 	}

@@ -50,3 +50,30 @@ func TestUsageScanner(t *testing.T) {
 		}
 	}
 }
+
+// TestScanServiceTier finds the last service tier of a response that passes in pieces.
+func TestScanServiceTier(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"id":"r","service_tier":"priority","usage":{"input_tokens":1,"output_tokens":2}}`:                                                       "priority",
+		`{"usage":{"input_tokens":1,"output_tokens":2},"service_tier" : "flex"}`:                                                                  "flex",
+		`{"service_tier":"auto","service_tier":null}`:                                                                                             "auto",
+		`{"service_tier":"gold"}`:                                                                                                                 "other",
+		`{"service_tier":{"service_tier":"flex"}}`:                                                                                                "",
+		`{"output":{"service_tier":"flex"},"text":"\"service_tier\":\"flex\"","a":"service_tier","b":"flex"}`:                                     "",
+		"data: {\"response\":{\"service_tier\":\"auto\"}}\n\ndata: {\"response\":{\"id\":\"r\",\"service_tier\":\"default\",\"usage\":null}}\n\n": "default",
+		`{}`: "",
+	} {
+		for size := 1; size < 40; size++ {
+			var s UsageScanner
+			for rest := []byte(text); len(rest) > 0; {
+				n := min(size, len(rest))
+				s.Scan(rest[:n])
+				rest = rest[n:]
+			}
+			if s.ServiceTier() != want {
+				t.Errorf("%s in pieces of %d: %q, want %q", text, size, s.ServiceTier(), want)
+				break
+			}
+		}
+	}
+}

@@ -9,7 +9,7 @@ import (
 	spillway "github.com/spillway-ai/spillway"
 )
 
-func TestScanUsage(t *testing.T) {
+func TestSummarize(t *testing.T) {
 	u := spillway.Usage{Prompt: 12, Cached: 8, Completion: 4, Reasoning: 2, Known: true}
 	const usage = `"usage":{"completion_tokens":4,"completion_tokens_details":{"reasoning_tokens":2,"audio_tokens":0},"prompt_tokens":12,"prompt_tokens_details":{"audio_tokens":0,"cached_tokens":8},"total_tokens":16}`
 	tests := []struct {
@@ -40,16 +40,16 @@ func TestScanUsage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			usage, finish, ok := ScanUsage(tt.api, []byte(tt.body))
-			if usage != tt.usage || finish != tt.finish || ok != tt.ok {
-				t.Errorf("ScanUsage = %+v, %v, %v; want %+v, %v, %v", usage, finish, ok, tt.usage, tt.finish, tt.ok)
+			sum, ok := Summarize(tt.api, []byte(tt.body))
+			if sum.Usage != tt.usage || sum.Finish != tt.finish || ok != tt.ok {
+				t.Errorf("Summarize = %+v, %v; want %+v, %v, %v", sum, ok, tt.usage, tt.finish, tt.ok)
 			}
 		})
 	}
 }
 
-// TestScanUsageAgrees reads the assembled responses as if they had come whole.
-func TestScanUsageAgrees(t *testing.T) {
+// TestSummarizeAgrees reads the assembled responses as if they had come whole.
+func TestSummarizeAgrees(t *testing.T) {
 	for _, tr := range transcripts(t) {
 		body, err := os.ReadFile(tr.base + ".json")
 		if err != nil {
@@ -66,8 +66,8 @@ func TestScanUsageAgrees(t *testing.T) {
 				want = sig.Usage
 			}
 		}
-		got, _, ok := ScanUsage(tr.api, body)
-		if !ok || want.Known && got != want {
+		sum, ok := Summarize(tr.api, body)
+		if got := sum.Usage; !ok || want.Known && got != want {
 			t.Errorf("%s: %+v, %v; want %+v", tr.name, got, ok, want)
 		}
 	}
@@ -94,7 +94,7 @@ func TestScanFault(t *testing.T) {
 	}
 }
 
-func BenchmarkScanUsage(b *testing.B) {
+func BenchmarkSummarize(b *testing.B) {
 	const (
 		prose = `It was the best of times, it was the worst of times; \"it\" was the age of wisdom.\n\nIt was the age of foolishness, it was the epoch of belief, of incredulity, of light and of darkness.\n`
 		code  = `{\"name\": \"value\", \"n\": 1},\n`
@@ -111,7 +111,7 @@ func BenchmarkScanUsage(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
-				if _, _, ok := ScanUsage(spillway.APIChat, data); !ok {
+				if _, ok := Summarize(spillway.APIChat, data); !ok {
 					b.Fatal("not read")
 				}
 			}
@@ -172,8 +172,8 @@ func TestMalformedUsage(t *testing.T) {
 			if api == spillway.APIEmbeddings && count == `null` {
 				want.Known = true // they have no output
 			}
-			if got, _, _ := ScanUsage(api, []byte(chat(object))); got != want {
-				t.Errorf("%v, %s: %+v, want %+v", api, count, got, want)
+			if sum, _ := Summarize(api, []byte(chat(object))); sum.Usage != want {
+				t.Errorf("%v, %s: %+v, want %+v", api, count, sum.Usage, want)
 			}
 			event := `data: ` + chat(object) + "\n\n"
 			switch api {
@@ -190,17 +190,17 @@ func TestMalformedUsage(t *testing.T) {
 		}
 	}
 	for _, object := range []string{`[]`, `"5"`, `-5`} {
-		if got, _, _ := ScanUsage(spillway.APIChat, []byte(chat(object))); got != (spillway.Usage{Suspect: true}) {
-			t.Errorf("usage %s: %+v", object, got)
+		if sum, _ := Summarize(spillway.APIChat, []byte(chat(object))); sum.Usage != (spillway.Usage{Suspect: true}) {
+			t.Errorf("usage %s: %+v", object, sum.Usage)
 		}
 	}
 	for _, details := range []string{`"prompt_tokens_details":{"cached_tokens":-1}`, `"completion_tokens_details":{"reasoning_tokens":"2"}`} {
-		if got, _, _ := ScanUsage(spillway.APIChat, []byte(chat(`{"prompt_tokens":5,"completion_tokens":7,`+details+`}`))); got != (spillway.Usage{Suspect: true}) {
-			t.Errorf("%s: %+v", details, got)
+		if sum, _ := Summarize(spillway.APIChat, []byte(chat(`{"prompt_tokens":5,"completion_tokens":7,`+details+`}`))); sum.Usage != (spillway.Usage{Suspect: true}) {
+			t.Errorf("%s: %+v", details, sum.Usage)
 		}
 	}
-	if got, _, _ := ScanUsage(spillway.APIChat, []byte(chat(`{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":null},"completion_tokens_details":null}`))); got != good {
-		t.Errorf("null details: %+v", got)
+	if sum, _ := Summarize(spillway.APIChat, []byte(chat(`{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":null},"completion_tokens_details":null}`))); sum.Usage != good {
+		t.Errorf("null details: %+v", sum.Usage)
 	}
 }
 

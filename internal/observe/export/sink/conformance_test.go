@@ -142,11 +142,13 @@ func sample(n int) *spillway.Record {
 	r := &spillway.Record{
 		ID: fmt.Sprint("req_", n), Time: time.Now().UTC().Truncate(time.Microsecond), Pool: "gpt-4o-mini", Caller: "search", Class: "interactive", Model: "gpt-4o-mini",
 		Stream: n%2 == 0, AskTokens: 100 * n, Status: 200, E2E: time.Duration(n) * 1500 * time.Microsecond,
-		Usage: spillway.Usage{Prompt: 10, Completion: n, Known: true},
+		Usage: spillway.Usage{Prompt: 10, CacheWrite: 2, Completion: n, Known: true},
 	}
 	for i := range n % 3 {
 		r.Attempts = append(r.Attempts, spillway.Attempt{
 			Deployment: fmt.Sprint("deployment-", i), Region: "eastus", Status: 200, End: time.Duration(n) * time.Millisecond, Utilization: 0.5,
+			Class: spillway.FailureRefused, Error: "too many", ServiceTier: "default", ResetTokens: time.Duration(n) * time.Millisecond,
+			UpstreamRequestID: fmt.Sprint("up-", n), ServedRegion: "East US",
 		})
 	}
 	return r
@@ -329,6 +331,40 @@ func TestClickHouse(t *testing.T) {
 	}
 	if got := askClickHouse(t, server, "SELECT request_id, number, deployment, status, end_ms, utilization_ratio FROM attempts WHERE request_id = 'req_5' ORDER BY number"); got != "req_5\t1\tdeployment-0\t200\t5\t0.5\nreq_5\t2\tdeployment-1\t200\t5\t0.5" {
 		t.Errorf("the attempts of 5 are %q", got)
+	}
+}
+
+// TestClickHouseUpgrade sends records to a table of an earlier version, before and after
+// the script that is shipped adds the columns that the table lacks.
+func TestClickHouseUpgrade(t *testing.T) {
+	t.Parallel()
+	server := startClickHouse(t)
+	runScript(t, server, "testdata/clickhouse-before.sql")
+	sender, err := New(export.Target{
+		Kind: export.ClickHouse, URL: newGate(t, through(t, server)).URL, Database: "default", Table: "requests",
+		Auth: export.Auth{User: houseUser, Password: housePassword},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := segments(t, 2)
+	if err := sender.Send(t.Context(), all[0]); err != nil {
+		t.Fatalf("to the table of before: %v", err)
+	}
+	for range 2 { // once more changes nothing
+		makeTables(t, server)
+	}
+	if err := sender.Send(t.Context(), all[1]); err != nil {
+		t.Fatalf("to the table of now: %v", err)
+	}
+	const query = "SELECT request_id, deployment, response_service_tier, upstream_request_id, served_region, error, reset_tokens_ms FROM attempts WHERE number = 1 ORDER BY request_id"
+	want := "req_1\tdeployment-0\t\t\t\t\t\\N\n" + "req_2\tdeployment-0\t\t\t\t\t\\N\n" +
+		"req_4\tdeployment-0\tdefault\tup-4\tEast US\ttoo many\t4\n" + "req_5\tdeployment-0\tdefault\tup-5\tEast US\ttoo many\t5"
+	if got := askClickHouse(t, server, query); got != want {
+		t.Errorf("the attempts are\n%q, want\n%q", got, want)
+	}
+	if got := askClickHouse(t, server, "SELECT id, cache_write_tokens, response_service_tier, error FROM requests WHERE id IN ('req_1', 'req_4') ORDER BY id"); got != "req_1\t\\N\t\t\nreq_4\t2\tdefault\ttoo many" {
+		t.Errorf("the requests are %q", got)
 	}
 }
 

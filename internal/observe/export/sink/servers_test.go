@@ -156,7 +156,13 @@ func askClickHouse(t *testing.T, url, query string) string {
 // makeTables runs the script that is shipped.
 func makeTables(t *testing.T, url string) {
 	t.Helper()
-	script, err := os.ReadFile("../../../../deploy/clickhouse/records.sql")
+	runScript(t, url, "../../../../deploy/clickhouse/records.sql")
+}
+
+// runScript runs the statements of a file.
+func runScript(t *testing.T, url, path string) {
+	t.Helper()
+	script, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
