@@ -178,3 +178,40 @@ func TestErrorInEvent(t *testing.T) {
 		}
 	}
 }
+
+// TestFlatErrorEvent reads an error whose members stand in the event itself, before the
+// response has begun.
+func TestFlatErrorEvent(t *testing.T) {
+	const members = `"code":"invalid_prompt","message":"no such item","param":"input[0]"`
+	const want = `"error":{"code":"invalid_prompt","message":"no such item","type":null,"param":"input[0]"`
+	for name, event := range map[string]string{
+		"typed":           `data: {"type":"error","sequence_number":0,` + members + "}\n\n",
+		"named":           "event: error\ndata: {" + members + "}\n\n",
+		"typed and named": `event: error` + "\n" + `data: {"type":"error",` + members + "}\n\n",
+	} {
+		for path, body := range map[string]string{
+			chatPath:      `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hi"}]`,
+			responsesPath: `{"model":"gpt-4o-mini","input":"hi"`,
+		} {
+			if name == "typed" && path == chatPath {
+				continue // only events of the Responses API have types
+			}
+			for form, more := range map[string]string{"streamed": `,"stream":true}`, "synchronous": "}"} {
+				t.Run(name+" "+path+" "+form, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := playing(t, func(rw http.ResponseWriter, _ *http.Request) {
+							rw.Header().Set("Content-Type", "text/event-stream")
+							io.WriteString(rw, event)
+						}, nil)
+						got := w.do("POST", path, body+more)
+						w.want(got, 400)
+						if !strings.Contains(got.body, want) {
+							t.Errorf("%s, want %s", got.body, want)
+						}
+						w.idle()
+					})
+				})
+			}
+		}
+	}
+}
