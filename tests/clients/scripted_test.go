@@ -11,7 +11,7 @@ import (
 
 // A test can write answers itself: it puts them at /scripts/{mark} and sends its
 // requests with the header x-script: {mark}, which the gateway forwards; each request to
-// the model "scripted" takes the next answer. The response to the PUT names another
+// the model "scripted" takes the next answer, or the last one again. The response to the PUT names another
 // model, which only this test has: one that refuses requests pauses for all of them.
 // GET /scripts/{mark} returns the number of requests.
 type scripts struct {
@@ -86,7 +86,9 @@ func (s *scripts) take(mark string) (script, bool) {
 	if len(answers) == 0 {
 		return script{}, false
 	}
-	s.next[mark] = answers[1:]
+	if len(answers) > 1 {
+		s.next[mark] = answers[1:]
+	}
 	return answers[0], true
 }
 
@@ -94,7 +96,7 @@ func (s *scripts) answer(w http.ResponseWriter, r *http.Request) {
 	mark := r.Header.Get("x-script")
 	answer, ok := s.take(mark)
 	if !ok {
-		refuse(w, http.StatusBadRequest, "no_script", fmt.Sprintf("no answer is left for the mark %q", mark))
+		refuse(w, http.StatusBadRequest, "unknown_mark", fmt.Sprintf("no answer for the mark %q", mark))
 		return
 	}
 	_, _ = io.Copy(io.Discard, r.Body)

@@ -175,7 +175,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 // nobody waits for a deployment that asks for a minute.
 func faultyConfig(url string) string {
 	var b strings.Builder
-	b.WriteString("server: {heartbeat: 1s}\ndeployments:\n")
+	b.WriteString("server: {heartbeat: 1s, first_heartbeat: 1m}\ndeployments:\n")
 	for _, name := range faults {
 		fmt.Fprintf(&b, "  - {name: %s, endpoint: %q, style: azure, model: gpt-4o-mini, deployment: %s, auth: {api_key: any}}\n", name, url, name)
 	}

@@ -4,8 +4,9 @@ import { Agent, OpenAIProvider, Runner, setTracingDisabled, tool } from '@openai
 import OpenAI, { AzureOpenAI } from 'openai';
 import { z } from 'zod';
 
-import { apiVersion, bases, key, model, respond, say } from './gateway.mjs';
+import { apiVersion, bases, key, model } from './gateway.mjs';
 import { matrix } from './matrix.mjs';
+import { respond, say } from './transcripts.mjs';
 
 setTracingDisabled(true); // traces go to OpenAI
 

@@ -6,8 +6,9 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, embedMany, generateText, Output, RetryError, streamText, tool } from 'ai';
 import { z } from 'zod';
 
-import { apiVersion, bases, embedding, key, model, respond } from './gateway.mjs';
+import { apiVersion, bases, embedding, key, model } from './gateway.mjs';
 import { matrix } from './matrix.mjs';
+import { respond } from './transcripts.mjs';
 
 const inputSchema = z.object({ city: z.string() });
 const tools = Object.fromEntries(['get_weather', 'get_time'].map((name) => [name, tool({ description: name, inputSchema })]));

@@ -17,7 +17,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { faultyURL, model, refusal, say, script, url } from './gateway.mjs';
+import { faultyURL, model, script, url } from './gateway.mjs';
+import { refusal, say } from './transcripts.mjs';
 
 const long = 'Write a long report. [[tokens=6000]]';
 const both = 'Weather and time in Oslo? [[tool=get_weather,get_time]][[tokens=10]]';

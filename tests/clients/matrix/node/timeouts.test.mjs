@@ -13,7 +13,8 @@ import { Agent, OpenAIProvider, Runner, setTracingDisabled } from '@openai/agent
 import { generateText } from 'ai';
 import OpenAI, { AzureOpenAI } from 'openai';
 
-import { answer, apiVersion } from './gateway.mjs';
+import { apiVersion } from './gateway.mjs';
+import { answer } from './transcripts.mjs';
 
 setTracingDisabled(true);
 
