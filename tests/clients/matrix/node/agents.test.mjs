@@ -31,7 +31,7 @@ const connect = (useResponses) => (family, { base, headers, retries, fetch }) =>
       pieces++;
     }
     await result.completed;
-    return { text, pieces, tokens: tokens(result) };
+    return { text, pieces, tokens: tokens(result), output: result.finalOutput };
   }
   // withTools runs the tools that the model calls, and returns their calls.
   async function withTools(run) {
@@ -53,6 +53,7 @@ const connect = (useResponses) => (family, { base, headers, retries, fetch }) =>
     tools: (prompt) => withTools((agent) => runner.run(agent, prompt)),
     toolsInAStream: (prompt) => withTools((agent) => stream(agent, prompt)),
     structured: async (prompt) => (await runner.run(agent(model, { outputType: Invoice }), prompt)).finalOutput,
+    structuredInAStream: async (prompt) => (await stream(agent(model, { outputType: Invoice }), prompt)).output,
     respond: useResponses && (async (prompt, previousResponseId) => {
       const result = await runner.run(agent(model), prompt, { previousResponseId });
       return { text: result.finalOutput, id: result.lastResponseId };

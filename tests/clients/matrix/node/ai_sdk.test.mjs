@@ -39,6 +39,8 @@ function operations(provider, maxRetries) {
     toolsInAStream: async (prompt) => calls(await streamText({ model: provider.chat(model), prompt, tools, maxRetries }).toolCalls),
     structured: async (prompt) =>
       (await generateText({ model: provider.chat(model), prompt, output: Output.object({ schema: Invoice }), maxRetries })).output,
+    structuredInAStream: async (prompt) =>
+      streamText({ model: provider.chat(model), prompt, output: Output.object({ schema: Invoice }), maxRetries }).output,
     embed: async (values) => (await embedMany({ model: provider.embeddings(embedding), values, maxRetries })).embeddings,
     respond: provider.responses && (async (prompt, previousResponseId) => {
       const { text, response } = await generateText({
@@ -80,8 +82,8 @@ matrix('@ai-sdk/openai, all by the Responses API', {
   families: ['azure-v1', 'openai'],
   connect(family, options) {
     const provider = openai(family, options);
-    const { chat, stream, tools, toolsInAStream, structured } = operations({ chat: provider.responses }, options.retries);
-    return { chat, stream, tools, toolsInAStream, structured };
+    const { embed, respond, ...operated } = operations({ chat: provider.responses }, options.retries);
+    return operated;
   },
 });
 
@@ -90,11 +92,7 @@ matrix('@ai-sdk/azure', {
   families: ['azure', 'azure-v1'],
   connect(family, options) {
     const provider = azure(family, options);
-    return operations({
-      chat: provider.chat, embeddings: provider.embedding,
-      // Azure has no deployment in the paths of its Responses API, and the provider adds one.
-      responses: family === 'azure' ? undefined : provider.responses,
-    }, options.retries);
+    return operations({ chat: provider.chat, responses: provider.responses, embeddings: provider.embedding }, options.retries);
   },
 });
 

@@ -51,6 +51,11 @@ function connect(family, { base, headers, retries, fetch }) {
       return calls(whole);
     },
     structured: (prompt) => chat(model).withStructuredOutput(Invoice, { method: 'jsonSchema' }).invoke(prompt),
+    async structuredInAStream(prompt) {
+      let last;
+      for await (const part of await chat(model).withStructuredOutput(Invoice, { method: 'jsonSchema' }).stream(prompt)) last = part;
+      return last;
+    },
     embed: (texts) =>
       (family === 'azure'
         // This class reads no endpoint.

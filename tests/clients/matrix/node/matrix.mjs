@@ -5,7 +5,7 @@
 //   stream(model, prompt)    {text, pieces, tokens}; tokens are undefined when no usage came
 //   streamBare(model, prompt)  the same, without asking for usage
 //   tools(prompt), toolsInAStream(prompt)  the calls of get_weather and get_time, [{name, arguments}]
-//   structured(prompt)       an invoice, as the library parses it
+//   structured(prompt), structuredInAStream(prompt)  an invoice, as the library parses it
 //   embed(texts)             vectors
 //   respond(prompt, previous)  {text, id}, with the Responses API
 //
@@ -81,11 +81,13 @@ export function matrix(name, { families, connect, status, retriesTimeouts, refus
     }, 'stream without usage');
     check('tools', async () => checkCalls(await healthy.tools(both)));
     check('toolsInAStream', async () => checkCalls(await healthy.toolsInAStream(both)), 'tools in a stream');
-    check('structured', async () => {
-      const invoice = await healthy.structured('Extract the invoice.');
-      assert.equal(typeof invoice?.number, 'string');
-      assert.equal(typeof invoice?.total, 'number');
-    });
+    for (const operation of ['structured', 'structuredInAStream']) {
+      check(operation, async () => {
+        const invoice = await healthy[operation]('Extract the invoice.');
+        assert.equal(typeof invoice?.number, 'string');
+        assert.equal(typeof invoice?.total, 'number');
+      });
+    }
     check('embed', async () => {
       const vectors = await healthy.embed(['a lock', 'a weir']);
       assert.equal(vectors.length, 2);
