@@ -7,7 +7,7 @@ import (
 
 // readChunk reads a chunk of a chat or completions stream.
 func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
-	choices := 0
+	choices, isError := 0, false
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
@@ -38,9 +38,14 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 			if !c.IsNull() {
 				sig.Err = readError(c)
 			}
+		case "object", "type":
+			isError = string(c.Text()) == eventError || isError
 		default:
 			c.Value()
 		}
+	}
+	if isError && choices == 0 && sig.Err == nil {
+		sig.Err = readError(new(jsonwalk.Lax(c.Whole())))
 	}
 	hasUsage := sig.Usage != (spillway.Usage{})
 	s.usageSeen = s.usageSeen || hasUsage

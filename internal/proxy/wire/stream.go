@@ -290,6 +290,21 @@ func isErrorEvent(ev sse.Event) bool { return string(ev.Name) == eventError }
 // error's own members stand beside the type of the event.
 const eventError = "error"
 
+// NestsError reports whether an event has an error in its member "error", which is
+// where the SDKs of chat and completions look. Others have its members in the event.
+func NestsError(data []byte) bool {
+	c := jsonwalk.Lax(data)
+	c.Enter('{')
+	for c.More('}') {
+		if string(c.Key()) != eventError {
+			c.Value()
+		} else if !c.IsNull() {
+			return true
+		}
+	}
+	return false
+}
+
 // readError reads an error object, or an object that has one.
 func readError(c *jsonwalk.Cursor) *StreamError {
 	if c.Peek() != '{' {

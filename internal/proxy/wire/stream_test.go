@@ -214,6 +214,8 @@ func TestObserveErrors(t *testing.T) {
 		{chat, "", `{"error":{"code":null,"param":"messages.0","message":"m"}}`, StreamError{500, "", "", "m", "messages.0"}},
 		{chat, "error", `{"message":"m","type":"overloaded_error"}`, StreamError{503, "", "overloaded_error", "m", ""}},
 		{chat, "error", `{"error":{"message":"m","code":null}}`, StreamError{500, "", "", "m", ""}},
+		{chat, "", `{"type":"error","code":"c","message":"m","param":"p"}`, flat},
+		{chat, "", `{"object":"error","message":"m","type":"BadRequestError","param":"p","code":400}`, StreamError{400, "400", "BadRequestError", "m", "p"}},
 		{chat, "error", `{"type":"error","code":"c","message":"m","param":"p"}`, flat},
 		{chat, "error", `{"type":"error","error":{"code":"c","message":"m","param":"p"}}`, flat},
 		{responses, "", `{"type":"error","sequence_number":1,"code":"c","message":"m","param":"p"}`, flat},

@@ -220,6 +220,7 @@ describe('chat', { concurrency: true }, () => {
   const failure = { code: 'server_error', message: 'The model failed.', type: 'server_error', param: null };
   for (const [name, event] of Object.entries({
     'an error': `data: ${JSON.stringify({ error: failure })}\n\n`,
+    'an error without a frame': `data: ${JSON.stringify({ object: 'error', ...failure })}\n\n`,
     'a named error': `event: error\ndata: ${JSON.stringify(failure)}\n\n`,
   })) {
     test(`${name} after output`, async () => {
