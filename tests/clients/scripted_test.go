@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// A test can write answers itself: it puts them at /scripts/{mark} and sends its
-// requests with the header x-script: {mark}, which the gateway forwards; each request to
-// the model "scripted" takes the next answer, or the last one again. The response to the PUT names another
-// model, which only this test has: one that refuses requests pauses for all of them.
-// GET /scripts/{mark} returns the number of requests.
+// A test can write answers itself: it puts them at /scripts/{mark}, and the response
+// names a model, which no other test has: one that refuses requests pauses for all of
+// them. Its requests to that model have the header x-script: {mark}, which the gateway
+// forwards. Each takes the next answer, or the last one again. GET /scripts/{mark}
+// returns the number of requests.
 type scripts struct {
 	mu    sync.Mutex
 	next  map[string][]script
@@ -21,16 +21,17 @@ type scripts struct {
 	put   int
 }
 
-// ownModels is how many models there are for tests that need one for themselves.
+// ownModels is how many models there are, more than tests that put answers and are
+// refused.
 const ownModels = 64
 
 func ownModel(i int) string { return fmt.Sprintf("own-%d", i%ownModels) }
 
 // scriptedModels are the models that scripts answer.
 func scriptedModels() []string {
-	names := []string{"scripted"}
-	for i := range ownModels {
-		names = append(names, ownModel(i))
+	names := make([]string, ownModels)
+	for i := range names {
+		names[i] = ownModel(i)
 	}
 	return names
 }
@@ -42,8 +43,6 @@ type script struct {
 	Body    string            `json:"body"`
 	// SplitAt are offsets in the body, each of which begins a network packet.
 	SplitAt []int `json:"split_at"`
-	// Cut closes the connection after the body, as a crashed server does.
-	Cut bool `json:"cut"`
 }
 
 // packetDelay keeps packets apart.
@@ -118,8 +117,5 @@ func (s *scripts) answer(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		}
-	}
-	if answer.Cut {
-		panic(http.ErrAbortHandler)
 	}
 }

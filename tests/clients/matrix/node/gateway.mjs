@@ -1,4 +1,4 @@
-// What the tests of all libraries share: the gateways' addresses, prompts, and answers that a test writes itself.
+// What the tests of all libraries share: the gateways' addresses, and answers that a test writes itself.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -25,8 +25,8 @@ export const bases = {
   openai: (base) => `${base}/v1`,
 };
 
-// script puts answers at the upstream, for requests with the headers that it returns to the model "scripted", or to the
-// model that it returns, which no other test has. count() is the number of requests.
+// script puts answers at the upstream, for requests with the headers and the model that it returns, which no other test
+// has. count() is the number of requests.
 export async function script(...answers) {
   const mark = randomUUID();
   const at = `${upstreamURL}/scripts/${mark}`;

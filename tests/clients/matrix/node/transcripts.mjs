@@ -32,7 +32,6 @@ export const chunk = (delta, finish_reason = null, more = {}) => ({
 export const say = () =>
   stream(chunk({ role: 'assistant', content: '' }), chunk({ content: 'All ' }), chunk({ content: 'well.' }), chunk({}, 'stop'), '[DONE]');
 
-
 // message and outputText are an item of the Responses API and its part.
 export const message = (content) => ({
   type: 'message', id: 'msg_1', role: 'assistant', status: 'completed', content,
