@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,44 @@ func TestClientTimeoutIsTheDeadline(t *testing.T) {
 			t.Errorf("got=%s, want=length", got)
 		}
 	})
+}
+
+// TestSaysItsTimeout reads what the SDK says of timeouts. A context's deadline is not among
+// it.
+func TestSaysItsTimeout(t *testing.T) {
+	t.Parallel()
+	seven := option.WithRequestTimeout(7 * time.Second)
+	for name, tt := range map[string]struct {
+		client, request []option.RequestOption
+		deadline        bool
+		want            string
+	}{
+		"none":       {nil, nil, false, ""},
+		"of client":  {[]option.RequestOption{seven}, nil, false, "7"},
+		"of request": {nil, []option.RequestOption{seven}, false, "7"},
+		"of context": {nil, nil, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				got = r.Header.Get("x-stainless-timeout")
+				refuse(w, http.StatusBadRequest, "any", "Any.")
+			}))
+			defer server.Close()
+			ctx := t.Context()
+			if tt.deadline {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, suiteTimeout)
+				defer cancel()
+			}
+			c := openai.NewClient(append(tt.client, option.WithBaseURL(server.URL), option.WithAPIKey(key), option.WithMaxRetries(0))...)
+			_, err := c.Chat.Completions.New(ctx, chat(model, "Hi."), tt.request...)
+			wantStatus(t, err, http.StatusBadRequest)
+			if got != tt.want {
+				t.Errorf("x-stainless-timeout: got=%q, want=%q", got, tt.want)
+			}
+		})
+	}
 }
 
 func TestNoTokenInTime(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +27,10 @@ func newUpstream() http.Handler {
 	u := &upstream{seen: map[string]int{}, left: map[string]chan struct{}{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /openai/deployments/{deployment}/chat/completions", u.chat)
+	mux.HandleFunc("POST /openai/v1/responses", u.responses)
+	mux.HandleFunc("POST /openai/responses", u.responses)
 	mux.HandleFunc("GET /left/{mark}", u.waitLeft)
+	newScripts().register(mux)
 	return mux
 }
 
@@ -44,14 +48,10 @@ func (u *upstream) chat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	mark := ask.Messages[len(ask.Messages)-1].Content
+	if refused(w, r.PathValue("deployment")) {
+		return
+	}
 	switch r.PathValue("deployment") {
-	case "throttled":
-		w.Header().Set("retry-after", "60")
-		refuse(w, http.StatusTooManyRequests, "429", "Rate limit is exceeded. Try again in 60 seconds.")
-	case "broken":
-		refuse(w, http.StatusInternalServerError, "server_error", "The server had an error.")
-	case "filtered":
-		refuse(w, http.StatusBadRequest, "content_filter", "The prompt was filtered.")
 	case "recovers":
 		if u.firstAsk(mark) {
 			w.Header().Set("retry-after-ms", "200")
@@ -74,6 +74,22 @@ func (u *upstream) chat(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusNotFound, "DeploymentNotFound", "The API deployment for this resource does not exist.")
 	}
+}
+
+// refused reports whether the deployment refuses everything, and does.
+func refused(w http.ResponseWriter, deployment string) bool {
+	switch deployment {
+	case "throttled":
+		w.Header().Set("retry-after", "60")
+		refuse(w, http.StatusTooManyRequests, "429", "Rate limit is exceeded. Try again in 60 seconds.")
+	case "broken":
+		refuse(w, http.StatusInternalServerError, "server_error", "The server had an error.")
+	case "filtered":
+		refuse(w, http.StatusBadRequest, "content_filter", "The prompt was filtered.")
+	default:
+		return false
+	}
+	return true
 }
 
 // waitLeft answers when the ask with this mark has lost its client.
@@ -156,15 +172,19 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 
 // faultyConfig is a gateway with one pool for each deployment of the upstream.
 // Its breaker stays closed, so that every test meets the fault itself, and
-// nobody waits for a deployment that asks for a minute.
+// nobody waits for a deployment that asks for a minute. A stream has a status until its
+// first event, however long a busy machine takes.
 func faultyConfig(url string) string {
 	var b strings.Builder
-	b.WriteString("server: {heartbeat: 1s}\ndeployments:\n")
+	b.WriteString("server: {heartbeat: 1s, first_heartbeat: 0s}\ndeployments:\n")
 	for _, name := range faults {
 		fmt.Fprintf(&b, "  - {name: %s, endpoint: %q, style: azure, model: gpt-4o-mini, deployment: %s, auth: {api_key: any}}\n", name, url, name)
 	}
+	for _, name := range scriptedModels() {
+		fmt.Fprintf(&b, "  - {name: %s, endpoint: %q, style: openai, model: gpt-4o-mini, deployment: %s, auth: {api_key: any}}\n", name, url, name)
+	}
 	b.WriteString("pools:\n")
-	for _, name := range faults {
+	for _, name := range slices.Concat(faults, scriptedModels()) {
 		fmt.Fprintf(&b, "  - {name: %s, tiers: [[%s]]}\n", name, name)
 	}
 	fmt.Fprintf(&b, `classes:

@@ -178,3 +178,78 @@ func TestErrorInEvent(t *testing.T) {
 		}
 	}
 }
+
+// TestFlatErrorEvent reads an error whose members stand in the event itself, before the
+// response has begun.
+func TestFlatErrorEvent(t *testing.T) {
+	const members = `"code":"invalid_prompt","message":"no such item","param":"input[0]"`
+	const want = `"error":{"code":"invalid_prompt","message":"no such item","type":null,"param":"input[0]"`
+	for name, event := range map[string]string{
+		"typed":           `data: {"type":"error","sequence_number":0,` + members + "}\n\n",
+		"named":           "event: error\ndata: {" + members + "}\n\n",
+		"typed and named": `event: error` + "\n" + `data: {"type":"error",` + members + "}\n\n",
+	} {
+		for path, body := range map[string]string{
+			chatPath:      `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hi"}]`,
+			responsesPath: `{"model":"gpt-4o-mini","input":"hi"`,
+		} {
+			for form, more := range map[string]string{"streamed": `,"stream":true}`, "synchronous": "}"} {
+				t.Run(name+" "+path+" "+form, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := playing(t, func(rw http.ResponseWriter, _ *http.Request) {
+							rw.Header().Set("Content-Type", "text/event-stream")
+							io.WriteString(rw, event)
+						}, nil)
+						got := w.do("POST", path, body+more)
+						w.want(got, 400)
+						if !strings.Contains(got.body, want) {
+							t.Errorf("%s, want %s", got.body, want)
+						}
+						w.idle()
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestFlatErrorAfterOutput streams an error whose members stand in the event itself. SDKs
+// for chat look into "error"; those for the Responses API know events of type error.
+func TestFlatErrorAfterOutput(t *testing.T) {
+	const members = `"code":"server_error","message":"broken","param":"n"`
+	const begun = `data: {"choices":[{"index":0,"delta":{"content":"a"}}]}` + "\n\n"
+	const nested = `data: {"error":{"code":"server_error","message":"broken","type":null,"param":"n","request_id":"`
+	const created = `data: {"type":"response.created","response":{"id":"r","status":"in_progress"}}` + "\n\n" +
+		`data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"a"}` + "\n\n"
+	const typed = `data: {"type":"error",` + members + "}\n\n"
+	for name, tt := range map[string]struct{ path, body, begun, event, want string }{
+		"typed":     {chatPath, chat("5", `,"stream":true`), begun, typed, nested},
+		"named":     {chatPath, chat("5", `,"stream":true`), begun, "event: error\ndata: {" + members + "}\n\n", nested},
+		"object":    {chatPath, chat("5", `,"stream":true`), begun, `data: {"object":"error",` + members + "}\n\n", nested},
+		"null":      {chatPath, chat("5", `,"stream":true`), begun, `data: {"error":null,"type":"error",` + members + "}\n\n", nested},
+		"nested":    {chatPath, chat("5", `,"stream":true`), begun, "data: {\"error\":{" + members + "}}\n\n", "data: {\"error\":{" + members + "}}\n\n"},
+		"responses": {responsesPath, `{"model":"gpt-4o-mini","input":"hi","stream":true}`, created, typed, typed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := playing(t, func(rw http.ResponseWriter, _ *http.Request) {
+					rw.Header().Set("Content-Type", "text/event-stream")
+					io.WriteString(rw, tt.begun)
+					http.NewResponseController(rw).Flush()
+					time.Sleep(time.Second)
+					io.WriteString(rw, tt.event)
+				}, nil)
+				got := w.do("POST", tt.path, tt.body)
+				w.want(got, 200)
+				begun, _, found := strings.Cut(got.body, tt.want)
+				if !found || !strings.Contains(begun, `"a"`) || strings.Count(got.body, "broken") != 1 {
+					t.Errorf("%q, want %s after the output", got.body, tt.want)
+				}
+				if rec := w.record(); rec.Outcome != spillway.OutcomePartial {
+					t.Errorf("outcome %v", rec.Outcome)
+				}
+				w.idle()
+			})
+		})
+	}
+}

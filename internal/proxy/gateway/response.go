@@ -291,7 +291,7 @@ func (f *flight) retryAfter(a *upstream.Attempt) time.Duration {
 
 // faultError is the response to an error that came inside a stream.
 func faultError(e *wire.StreamError) wire.Error {
-	out := wire.Error{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message}
+	out := wire.Error{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message, Param: e.Param}
 	if e.Status == http.StatusTooManyRequests {
 		out.RetryAfter = wire.DefaultRetryAfter
 	}

@@ -332,9 +332,11 @@ func (a *Attempt) take(ev sse.Event, sig wire.Signal, dst *buffer.Buffer) error 
 		}
 	}
 	if sig.Err != nil {
-		if a.fault = sig.Err; a.withholdFault(ev.Raw) && dst != nil {
+		a.fault = sig.Err
+		own := a.withholdFault(ev.Raw) || a.call.API != spillway.APIResponses && !wire.NestsError(ev.Data)
+		if own && dst != nil {
 			dst.B = wire.AppendStreamError(dst.B, a.call.API, wire.Error{
-				Code: a.fault.Code, Type: a.fault.Type, Message: a.fault.Message, RequestID: a.call.ID,
+				Code: a.fault.Code, Type: a.fault.Type, Message: a.fault.Message, Param: a.fault.Param, RequestID: a.call.ID,
 			})
 			return nil
 		}

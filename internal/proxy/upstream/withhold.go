@@ -46,13 +46,14 @@ func (a *Attempt) withhold() {
 // credential that we sent, and reports whether it did. raw is how it came.
 func (a *Attempt) withholdFault(raw []byte) bool {
 	secret := a.secret()
-	if secret == nil || !bytes.Contains(raw, secret) && !strings.Contains(a.fault.Message, string(secret)) {
+	e := a.fault
+	if secret == nil || !bytes.Contains(raw, secret) && !strings.Contains(e.Code+"\n"+e.Type+"\n"+e.Message+"\n"+e.Param, string(secret)) {
 		return false
 	}
 	a.logWithheld()
-	a.withheld = a.fault.Status
-	e := wire.WithheldResponse(a.withheld)
-	a.fault = &wire.StreamError{Status: e.Status, Code: e.Code, Type: e.Type, Message: e.Message}
+	a.withheld = e.Status
+	own := wire.WithheldResponse(a.withheld)
+	a.fault = &wire.StreamError{Status: own.Status, Code: own.Code, Type: own.Type, Message: own.Message}
 	return true
 }
 

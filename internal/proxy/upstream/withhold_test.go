@@ -33,6 +33,14 @@ func TestWithhold(t *testing.T) {
 		"page":              {APIKey(key), "", false, raw("200 OK", "text/html", "<pre>Api-Key: "+key), 200, false},
 		"error with 200":    {APIKey(key), "", false, raw("200 OK", "application/json", `{"error":{"code":"401","message":"bad `+key+`"}}`), 401, false},
 		"assembled stream":  {APIKey(key), "", true, raw("200 OK", "text/event-stream", `data: {"error":{"code":"401","message":"bad `+key+`"}}`+"\n\n"), 401, false},
+		"escaped parameter": {
+			APIKey(key), "", true,
+			raw("200 OK", "text/event-stream", `data: {"error":{"code":"401","message":"bad","param":"0\u0031`+key[2:]+`"}}`+"\n\n"), 401, false,
+		},
+		"escaped type": {
+			APIKey(key), "", true,
+			raw("200 OK", "text/event-stream", `data: {"error":{"code":"401","message":"bad","type":"0\u0031`+key[2:]+`"}}`+"\n\n"), 401, false,
+		},
 		"begun stream": {
 			APIKey(key), `,"stream":true`, false,
 			raw("200 OK", "text/event-stream", delta("a")+`data: {"error":{"code":"401","message":"bad `+key+`"}}`+"\n\n"), 401, false,
@@ -72,7 +80,7 @@ func TestWithhold(t *testing.T) {
 					t.Errorf("event %+v, want status %d", ev, tt.status)
 				}
 				if f := a.Fault(); f != nil && !tt.commit {
-					text = f.Message + f.Code // all that the client gets
+					text = f.Message + f.Code + f.Type + f.Param // all that the client gets
 				}
 				for _, values := range a.Response().Header {
 					if a.Fault() == nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
+	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
 // ResponseOptions says how an assembled response ends.
@@ -62,7 +63,7 @@ func (a *Assembler) Add(data []byte) error {
 		return nil
 	}
 	if a.api == spillway.APIResponses {
-		_, err := a.resp.read(data)
+		_, err := a.resp.read(sse.Event{Data: data})
 		return err
 	}
 	if len(a.tree.nodes) == 0 {

@@ -14,8 +14,6 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 	for c.More('}') {
 		at := c.Offset()
 		switch string(c.Key()) {
-		case "object":
-			isError = string(c.Text()) == "error"
 		case "choices":
 			if c.IsNull() {
 				continue
@@ -46,11 +44,13 @@ func (s *Stream) readChunk(c *jsonwalk.Cursor, sig *Signal) {
 			if !c.IsNull() {
 				sig.Err = readError(c)
 			}
+		case "object", "type":
+			isError = string(c.Text()) == eventError || isError
 		default:
 			c.Value()
 		}
 	}
-	if isError && sig.Err == nil { // the chunk is the error
+	if isError && choices == 0 && sig.Err == nil {
 		sig.Err = readError(new(jsonwalk.Lax(c.Whole())))
 	}
 	hasUsage := sig.Usage != (spillway.Usage{})

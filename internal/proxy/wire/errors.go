@@ -58,7 +58,7 @@ func (e *BadRequest) ErrorResponse() Error {
 type Error struct {
 	Status  int
 	Code    string // "" is null
-	Type    string // "" gives Azure's short shape: code and message alone
+	Type    string // "" without a Param gives Azure's short shape: code and message alone
 	Message string
 	Param   string // "" is null
 	// RequestID, when set, is repeated in the body.
@@ -82,9 +82,9 @@ func appendErrorObject(dst []byte, e Error) []byte {
 	dst = appendNullable(dst, e.Code)
 	dst = append(dst, `,"message":`...)
 	dst = appendString(dst, e.Message)
-	if e.Type != "" {
+	if e.Type != "" || e.Param != "" {
 		dst = append(dst, `,"type":`...)
-		dst = appendString(dst, e.Type)
+		dst = appendNullable(dst, e.Type)
 		dst = append(dst, `,"param":`...)
 		dst = appendNullable(dst, e.Param)
 	}

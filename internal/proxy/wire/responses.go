@@ -6,6 +6,7 @@ import (
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/jsonwalk"
+	"github.com/spillway-ai/spillway/internal/proxy/wire/sse"
 )
 
 // responseLog follows a stream of the Responses API. It keeps the response as
@@ -81,8 +82,8 @@ func (r *responseLog) held() int {
 }
 
 // observeResponse is Observe for the Responses API.
-func (s *Stream) observeResponse(data []byte) (Signal, error) {
-	sig, err := s.resp.read(data)
+func (s *Stream) observeResponse(ev sse.Event) (Signal, error) {
+	sig, err := s.resp.read(ev)
 	s.done = s.done || sig.Done
 	return sig, err
 }
@@ -95,7 +96,8 @@ const (
 )
 
 // read takes in one event.
-func (r *responseLog) read(data []byte) (Signal, error) {
+func (r *responseLog) read(raw sse.Event) (Signal, error) {
+	data := raw.Data
 	var got [maxHoles][]byte
 	if r.shape.match(data, &got) {
 		return r.matched(&got)
@@ -107,6 +109,9 @@ func (r *responseLog) read(data []byte) (Signal, error) {
 	if !c.Done() {
 		r.shape.spoil()
 		return Signal{}, ErrMalformed
+	}
+	if ev.err == nil && (string(ev.kind) == eventError || isErrorEvent(raw)) {
+		ev.err = readError(new(jsonwalk.Lax(data)))
 	}
 	r.sequence = max(r.sequence, ev.sequence)
 	var sig Signal
@@ -170,7 +175,6 @@ func (r *responseLog) growValue(text *[]byte, raw []byte) error {
 
 // read reads the members that matter, whatever the kind of the event.
 func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
-	var code, message []byte
 	c.Enter('{')
 	for c.More('}') {
 		switch string(c.Key()) {
@@ -200,17 +204,9 @@ func (ev *responseEvent) read(c *jsonwalk.Cursor, sh *shape) {
 			if !c.IsNull() {
 				ev.err = readError(c)
 			}
-		case "code":
-			code = c.Text()
-		case "message":
-			message = c.Text()
 		default:
 			c.Value()
 		}
-	}
-	if ev.err == nil && string(ev.kind) == "error" {
-		ev.err = &StreamError{Code: unescape(code), Message: unescape(message)}
-		ev.err.Status = statusOf(ev.err.Code, "")
 	}
 }
 

@@ -44,6 +44,7 @@ type StreamError struct {
 	Code    string
 	Type    string
 	Message string
+	Param   string // the member of the request that it is about
 }
 
 // Error returns the code and message as upstream gave them.
@@ -142,7 +143,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 		s.done = true
 		return Signal{Done: true}, nil
 	case s.api == spillway.APIResponses:
-		return s.observeResponse(data)
+		return s.observeResponse(ev)
 	}
 	var got [maxHoles][]byte
 	if s.shape.match(data, &got) {
@@ -158,7 +159,7 @@ func (s *Stream) Observe(ev sse.Event) (Signal, error) {
 		s.usage.reset()
 		return Signal{}, ErrMalformed
 	}
-	if sig.Err == nil && string(ev.Name) == "error" {
+	if sig.Err == nil && isErrorEvent(ev) {
 		sig.Err = readError(new(jsonwalk.Lax(data)))
 	}
 	if !s.usage.keep(data) || sig.Usage != (spillway.Usage{}) || sig.Finish != spillway.FinishUnknown || sig.Err != nil {
@@ -306,6 +307,28 @@ func finishOf(reason []byte) spillway.Finish {
 	return spillway.FinishOther
 }
 
+// isErrorEvent reports whether the name of an event says that its data is an error.
+func isErrorEvent(ev sse.Event) bool { return string(ev.Name) == eventError }
+
+// eventError is the name of error events, and the type of those that are flat: the
+// error's own members stand beside the type of the event.
+const eventError = "error"
+
+// NestsError reports whether an event has an error in its member "error", which is
+// where the SDKs of chat and completions look. Others have its members in the event.
+func NestsError(data []byte) bool {
+	c := jsonwalk.Lax(data)
+	c.Enter('{')
+	for c.More('}') {
+		if string(c.Key()) != eventError {
+			c.Value()
+		} else if !c.IsNull() {
+			return true
+		}
+	}
+	return false
+}
+
 // readError reads an error object, or an object that has one.
 func readError(c *jsonwalk.Cursor) *StreamError {
 	if c.Peek() != '{' {
@@ -319,7 +342,11 @@ func readError(c *jsonwalk.Cursor) *StreamError {
 		case "message":
 			e.Message = unescape(c.Text())
 		case "type":
-			e.Type = unescape(c.Text())
+			if e.Type = unescape(c.Text()); e.Type == eventError {
+				e.Type = ""
+			}
+		case "param":
+			e.Param = unescape(c.Text())
 		case "code":
 			raw := c.Value()
 			status = max(status, jsonwalk.Atoi(bytes.Trim(raw, `"`)))

@@ -199,24 +199,38 @@ func TestObserveMalformed(t *testing.T) {
 }
 
 func TestObserveErrors(t *testing.T) {
+	const chat, responses = spillway.APIChat, spillway.APIResponses
+	flat := StreamError{500, "c", "", "m", "p"}
 	tests := []struct {
+		api        spillway.API
 		name, data string
 		want       StreamError
 	}{
-		{"", `{"error":{"code":"429","message":"slow \"down\""}}`, StreamError{429, "429", "", `slow "down"`}},
-		{"", `{"error":{"code":429,"message":"m"}}`, StreamError{429, "429", "", "m"}},
-		{"", `{"error":{"code":"content_filter","message":"m","status":400}}`, StreamError{400, "content_filter", "", "m"}},
-		{"", `{"error":"broken"}`, StreamError{500, "", "", "broken"}},
-		{"", `{"error":{"code":"x","type":"rate_limit_error","inner":{"a":[1,{}]}}}`, StreamError{429, "x", "rate_limit_error", ""}},
-		{"", `{"object":"error","message":"m","type":"BadRequestError","param":null,"code":400}`, StreamError{400, "400", "BadRequestError", "m"}},
-		{"", `{"object":"error","message":"m","code":null,"error":null}`, StreamError{500, "", "", "m"}},
-		{"error", `{"message":"m","type":"overloaded_error"}`, StreamError{503, "", "overloaded_error", "m"}},
-		{"error", `{"error":{"message":"m","code":null}}`, StreamError{500, "", "", "m"}},
+		{chat, "", `{"error":{"code":"429","message":"slow \"down\""}}`, StreamError{429, "429", "", `slow "down"`, ""}},
+		{chat, "", `{"error":{"code":429,"message":"m"}}`, StreamError{429, "429", "", "m", ""}},
+		{chat, "", `{"error":{"code":"content_filter","message":"m","status":400}}`, StreamError{400, "content_filter", "", "m", ""}},
+		{chat, "", `{"error":"broken"}`, StreamError{500, "", "", "broken", ""}},
+		{chat, "", `{"error":{"code":"x","type":"rate_limit_error","inner":{"a":[1,{}]}}}`, StreamError{429, "x", "rate_limit_error", "", ""}},
+		{chat, "", `{"error":{"code":null,"param":"messages.0","message":"m"}}`, StreamError{500, "", "", "m", "messages.0"}},
+		{chat, "error", `{"message":"m","type":"overloaded_error"}`, StreamError{503, "", "overloaded_error", "m", ""}},
+		{chat, "error", `{"error":{"message":"m","code":null}}`, StreamError{500, "", "", "m", ""}},
+		{chat, "", `{"type":"error","code":"c","message":"m","param":"p"}`, flat},
+		{chat, "", `{"object":"error","message":"m","type":"BadRequestError","param":"p","code":400}`, StreamError{400, "400", "BadRequestError", "m", "p"}},
+		{chat, "error", `{"type":"error","code":"c","message":"m","param":"p"}`, flat},
+		{chat, "error", `{"type":"error","error":{"code":"c","message":"m","param":"p"}}`, flat},
+		{responses, "", `{"type":"error","sequence_number":1,"code":"c","message":"m","param":"p"}`, flat},
+		{responses, "error", `{"type":"error","code":"c","message":"m","param":"p"}`, flat},
+		{responses, "error", `{"code":"c","message":"m","param":"p"}`, flat},
+		{responses, "error", `{"code":"c","message":"m","param":"p","type":"server_error"}`, StreamError{500, "c", "server_error", "m", "p"}},
+		{responses, "error", `{"type":"error","error":{"code":"c","message":"m","param":"p"}}`, flat},
+		{responses, "", `{"type":"error","code":"rate_limit_exceeded","message":"m","param":null}`, StreamError{429, "rate_limit_exceeded", "", "m", ""}},
+		{responses, "", `{"type":"error","code":429,"message":"m"}`, StreamError{429, "429", "", "m", ""}},
+		{chat, "", `{"object":"error","message":"m","code":null,"error":null}`, StreamError{500, "", "", "m", ""}},
 	}
 	for _, tt := range tests {
-		sig, err := newStream(spillway.APIChat).Observe(sse.Event{Name: []byte(tt.name), Data: []byte(tt.data)})
+		sig, err := newStream(tt.api).Observe(sse.Event{Name: []byte(tt.name), Data: []byte(tt.data)})
 		if err != nil || sig.Err == nil || *sig.Err != tt.want {
-			t.Errorf("%s: %+v, %v; want %+v", tt.data, sig.Err, err, tt.want)
+			t.Errorf("%v %q %s: %+v, %v; want %+v", tt.api, tt.name, tt.data, sig.Err, err, tt.want)
 		}
 	}
 }
