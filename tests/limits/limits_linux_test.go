@@ -149,6 +149,42 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestIdleConnections opens more connections than may be open, and sends no key on them.
+// Clients with requests get theirs.
+func TestIdleConnections(t *testing.T) {
+	up, release := holding(t)
+	defer release()
+	p := start(t, up, launch{shell: "ulimit -n 256;"})
+	for i := range 300 {
+		c := p.dial()
+		switch i % 3 {
+		case 1:
+			_, _ = io.WriteString(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Slow: ") // it may be closed
+		case 2:
+			_, _ = io.WriteString(c, "GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+	}
+	var begun []*client
+	for len(begun) < 60 {
+		p.await("a client with a request", func() bool {
+			c := p.dial()
+			c.post(short)
+			resp, err := c.head()
+			if err != nil || resp.StatusCode != http.StatusOK {
+				return false
+			}
+			begun = append(begun, c)
+			return true
+		})
+	}
+	p.healthy()
+	if log := p.log.String(); !strings.Contains(log, "closing idle connections") {
+		t.Error("no connection gave way")
+	}
+	release()
+	p.finish(begun)
+}
+
 // TestFilesHTTP2 sends more streams on a few connections than there are descriptors
 // for connections to the deployment. The deployment is not blamed.
 func TestFilesHTTP2(t *testing.T) {

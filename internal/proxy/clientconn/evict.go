@@ -10,6 +10,9 @@ import (
 )
 
 const (
+	// settling is how long a new connection has to send a key before another may take its
+	// place: within a burst of new connections, those that came first are served.
+	settling = 250 * time.Millisecond
 	// keptIdle is how long a connection whose client has sent a valid key may be idle
 	// while the listener is at its limit.
 	keptIdle = 10 * time.Second
@@ -23,9 +26,10 @@ const (
 // closed at its limit:
 //
 //  1. Those whose clients have sent no valid key. The address with the most of them
-//     comes first, so that one that floods closes its own, and then the oldest. What
-//     such a client sends does not make its connection younger: neither silent nor slow
-//     clients keep others out.
+//     comes first, so that one that floods closes its own, and then the oldest. One that
+//     is still settling is closed only for an address that has fewer. What such a client
+//     sends does not make its connection younger: neither silent nor slow clients keep
+//     others out.
 //  2. Those with a key that have been idle for keptIdle.
 //
 // A connection is never closed while a request is under way on it that is served with a
@@ -60,6 +64,7 @@ func (e *evictable) add(c *limitedConn) {
 	defer e.mu.Unlock()
 	e.opened++
 	c.number = e.opened
+	c.openedAt = time.Now()
 	addr := clientPrefix(c.RemoteAddr())
 	a := e.byAddr[addr]
 	if a == nil {
@@ -107,9 +112,10 @@ func (e *evictable) removeKeyless(c *limitedConn) bool {
 	return true
 }
 
-// evict closes connections so that another one has room, and returns how many.
-func (e *evictable) evict(now time.Time) int {
-	closing := e.choose(now)
+// evict closes connections so that another one, of the client at an address, has room,
+// and returns how many.
+func (e *evictable) evict(client net.Addr, now time.Time) int {
+	closing := e.choose(clientPrefix(client), now)
 	for _, c := range closing {
 		c.Close()
 	}
@@ -117,14 +123,21 @@ func (e *evictable) evict(now time.Time) int {
 }
 
 // choose returns the connections to close: one without a key, or else every idle one.
-func (e *evictable) choose(now time.Time) []*limitedConn {
+func (e *evictable) choose(client netip.Prefix, now time.Time) []*limitedConn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	looks := 0
+	looks, would := 0, 1 // connections that the client would have
+	if a := e.byAddr[client]; a != nil {
+		would += a.conns.Len()
+	}
 	for _, a := range e.keyless { // the first has the most connections
 		for at := a.conns.Front(); at != nil && looks < maxLooks; at = at.Next() {
 			looks++
-			if c := at.Value.(*limitedConn); c.requests.Load() == 0 {
+			c := at.Value.(*limitedConn)
+			if now.Sub(c.openedAt) < settling && would >= a.conns.Len() {
+				break // those that follow are younger
+			}
+			if c.requests.Load() == 0 {
 				return []*limitedConn{c}
 			}
 		}

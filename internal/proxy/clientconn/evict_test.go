@@ -24,11 +24,13 @@ func (c *fakeConn) Close() error { return nil }
 func limited(most int) (*limitedListener, func(from string) *limitedConn) {
 	l := Limit(nil, LimitOptions{Max: most}).(*limitedListener)
 	return l, func(from string) *limitedConn {
-		if !l.enter() {
+		conn := &fakeConn{from: from}
+		if !l.enter(conn.RemoteAddr()) {
 			return nil
 		}
-		c := &limitedConn{Conn: &fakeConn{from: from}, listener: l}
+		c := &limitedConn{Conn: conn, listener: l}
 		c.attach()
+		c.openedAt = time.Now().Add(-settling)
 		return c
 	}
 }
@@ -95,6 +97,19 @@ func TestEvict(t *testing.T) {
 				}
 			}, -1,
 		},
+		"not settling ones, for an address that has as many": {
+			[]string{"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"}, settle, -1,
+		},
+		"nor for one that would have as many": {
+			[]string{"10.9.9.9:8", "10.0.0.2:1", "10.0.0.2:2"}, settle, -1,
+		},
+		"a settling one, for an address that has fewer": {
+			[]string{"10.0.0.1:1", "10.0.0.2:1", "10.0.0.2:2"}, settle, 1,
+		},
+		"a settling one, because the older has a request": {
+			[]string{"10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1"},
+			func(conns []*limitedConn) { conns[0].beginRequest(); settle(conns[1:]) }, 1,
+		},
 		"one that was closed": {
 			[]string{"10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3"},
 			func(conns []*limitedConn) { conns[1].Close(); conns[1].authenticated() }, 1,
@@ -119,6 +134,13 @@ func TestEvict(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// settle has connections be new.
+func settle(conns []*limitedConn) {
+	for _, c := range conns {
+		c.openedAt = time.Now().Add(time.Minute) // however slow the test is
 	}
 }
 

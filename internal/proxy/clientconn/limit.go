@@ -16,11 +16,9 @@ import (
 const (
 	// refusalWait is how long a connection beyond the limit waits while as many as may
 	// be are being answered. Then it is closed without a response: those clients are
-	// silent.
+	// silent. For a second after that none waits, because further clients in the queue of
+	// the listener would wait for the sum.
 	refusalWait = 250 * time.Millisecond
-	// shortRefusalWait is that wait for a second after one has been in vain: further
-	// clients in the queue of the listener would wait for the sum.
-	shortRefusalWait = 10 * time.Millisecond
 	// refusalTimeout is how long a refused client has to send its request and to read
 	// the response.
 	refusalTimeout = 500 * time.Millisecond
@@ -77,7 +75,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.enter() {
+		if l.enter(conn.RemoteAddr()) {
 			limited := &limitedConn{Conn: conn, listener: l, budget: l.options.Headers}
 			limited.header.Store(noHeader) // until the server has attached it
 			return limited, nil
@@ -87,7 +85,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		wait := refusalWait
 		if time.Since(l.closedAt) < time.Second {
-			wait = shortRefusalWait
+			wait = 0
 		}
 		select {
 		case l.refusing <- struct{}{}:
@@ -99,13 +97,14 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// enter counts a connection, for which it may close others, unless there is no room.
-func (l *limitedListener) enter() bool {
+// enter counts a connection of a client, for which it may close others, unless there is
+// no room.
+func (l *limitedListener) enter(client net.Addr) bool {
 	most := int64(l.options.Max)
 	if l.open.Add(1) <= most {
 		return true
 	}
-	if n := l.evictable.evict(time.Now()); n > 0 && l.options.Evicted != nil {
+	if n := l.evictable.evict(client, time.Now()); n > 0 && l.options.Evicted != nil {
 		l.options.Evicted(n)
 	}
 	if l.open.Load() <= most { // a connection may have closed meanwhile
@@ -168,6 +167,7 @@ type limitedConn struct {
 	keyed     atomic.Bool  // the client has sent a valid key
 
 	number    uint64        // in the order in which connections were opened; constant
+	openedAt  time.Time     // constant
 	address   *addressConns // where evictable has it, and nil for one with a key; guarded by evictable.mu
 	inAddress *list.Element
 }
