@@ -118,7 +118,7 @@ func ObjectNotFound(status int, e *StreamError, stored bool) bool {
 	if e != nil {
 		message = strings.ToLower(e.Code + " " + e.Message)
 	}
-	for _, phrase := range &notFoundPhrases {
+	for _, phrase := range notFoundPhrases {
 		if strings.Contains(message, phrase) {
 			return true
 		}
