@@ -100,8 +100,8 @@ func namesHost(name string) bool {
 
 // withheldFamily reports whether a name begins as those of a family that is withheld.
 func withheldFamily(name string) bool {
-	family, rest, _ := strings.Cut(name, "-")
-	if family == "X" {
+	family, rest, more := strings.Cut(name, "-")
+	if family == "X" && more {
 		second, _, _ := strings.Cut(rest, "-")
 		family = name[:len("X-")+len(second)]
 	}
