@@ -19,7 +19,7 @@ func TestAnnouncedFrame(t *testing.T) {
 		}
 		defer conn.Close()
 		const settings, frame = "\x00\x00\x00\x04\x00\x00\x00\x00\x00", "\x01\x00\x00\x01\x00\x00\x00\x00\x01" // HEADERS of 64 KiB
-		go func() { // the connection holds nothing, so both sides must read
+		go func() {                                                                                            // the connection holds nothing, so both sides must read
 			_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+settings+frame+"x") // seen in what the server sends
 		}()
 		began := time.Now()
