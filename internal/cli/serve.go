@@ -24,6 +24,7 @@ func (c *serveCommand) Run(w *world) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	log := slog.New(slog.NewTextHandler(w.stderr, nil))
+	redirectLibraryLog(log)
 	a, err := app.Start(app.Options{
 		Version:    version(),
 		ConfigPath: c.Config, Listen: c.Listen, Admin: c.Admin, Store: c.Store, Stdout: w.stdout, Log: log, Reload: hangup,

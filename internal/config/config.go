@@ -60,7 +60,7 @@ type Server struct {
 	MaxErrorBytes  Bytes         `yaml:"max_error_bytes" min:"1KiB" doc:"Largest error body read from a deployment."`
 	MaxEventBytes  Bytes         `yaml:"max_event_bytes" min:"1KiB" max:"1GiB" doc:"Largest event of a deployment's stream."`
 	MaxInFlight    int           `yaml:"max_in_flight" min:"1" doc:"Maximum requests in flight; further ones get 503."`
-	MaxConnections int           `yaml:"max_connections" min:"0" doc:"Maximum client connections; further ones get 503. 0 derives it from the limits of file descriptors and memory."`
+	MaxConnections int           `yaml:"max_connections" min:"0" doc:"Maximum client connections. At the limit, connections without a valid key are closed, oldest first; then further ones get 503. 0 derives it from the limits of file descriptors and memory."`
 	MemoryLimit    Bytes         `yaml:"memory_limit" min:"0" doc:"Memory that the process may use; near it, new requests get 503. 0 selects the limit of the container, or the machine's memory. Where the environment sets GOMEMLIMIT, 0 follows that."`
 	BufferLimit    Bytes         `yaml:"buffer_limit" min:"0" doc:"Memory for large request bodies and buffered responses; a request whose body does not fit gets 503. 0 selects 40% of memory_limit."`
 	HeaderTimeout  time.Duration `yaml:"header_timeout" min:"1ms" doc:"Time to read a request's header."`

@@ -38,6 +38,8 @@ type Conn struct {
 	socket  *socket     // nil once detached, and where the server is not attached
 	frames  *frameGuard // nil except for HTTP/2 through Conns.Serve
 
+	accepted *limitedConn // counts the request since Accepted; nil before, and without a limit
+
 	cancel     context.CancelCauseFunc // of the context of PrepareDetach; else nil
 	stopServer func() bool             // keeps the server from cancelling that context; else nil
 
@@ -72,11 +74,10 @@ func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
 		*c.deadlineSetAt = time.Time{} // the server ends the deadline after every request
 	} else {
 		c.deadlineSetAt, c.ownDeadline = new(time.Time), true
-		if c.socket != nil {
-			c.socket.limited.endHeader()
-		}
 		if c.socket != nil && c.socket.frames.protocol == protocolHTTP2 {
 			c.frames = &c.socket.frames
+		} else if c.socket != nil {
+			c.socket.limited.endHeader() // the server reads from the connection itself
 		}
 	}
 	if r.ProtoMajor == 1 && r.Header["Expect"] != nil {
@@ -84,10 +85,22 @@ func (c *Conn) Init(w http.ResponseWriter, r *http.Request, opts Options) {
 	}
 }
 
-// Authenticated says that the caller of the request is known. headerBytes is the
-// size of its header. It entitles an HTTP/2 client to further control frames.
+// Accepted says that the request is not refused for want of a key. Its connection is not
+// closed for new ones until EndResponse.
+func (c *Conn) Accepted() {
+	if c.socket != nil && c.accepted == nil {
+		c.accepted = c.socket.limited
+		c.accepted.beginRequest()
+	}
+}
+
+// Authenticated says that the caller of the request is known, after Accepted. headerBytes
+// is the size of its header. It entitles an HTTP/2 client to further control frames, and
+// keeps the connection from being closed for new ones until it has been idle for some
+// time.
 func (c *Conn) Authenticated(headerBytes int) {
 	c.frames.credit(creditAuthenticated + headerBytes/creditHeaderBytes)
+	c.accepted.authenticated()
 }
 
 // Header returns the headers of the response; once it has begun, its trailers,

@@ -44,11 +44,14 @@ func (c *Conn) Detach() bool {
 // sees as an error: a detached connection is closed; otherwise EndResponse panics with
 // http.ErrAbortHandler, as the server wants it.
 func (c *Conn) EndResponse(whole bool) {
-	c.extendWriteDeadline(c.now()) // for what is still buffered, here or in the server
+	now := c.now()
+	c.extendWriteDeadline(now) // for what is still buffered, here or in the server
 	if c.hijacked != nil {
 		c.hijacked.endResponse(whole && !c.gone)
+		c.accepted.endRequest(now)
 		return
 	}
+	c.accepted.endRequest(now)
 	switch {
 	case c.frames != nil:
 		if c.r.Context().Err() == nil {

@@ -31,7 +31,13 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 const (
 	frameHeaderBytes = 9
-	frameData        = 0 // the type of DATA frames
+
+	// The types of frames.
+	frameData         = 0x0
+	frameHeaders      = 0x1
+	frameContinuation = 0x9
+
+	flagEndHeaders = 0x4 // of HEADERS and CONTINUATION
 )
 
 // protocol is what a client speaks.
@@ -54,6 +60,8 @@ type frameGuard struct {
 	got      uint8 // bytes of header
 	header   [frameHeaderBytes]byte
 	payload  int // bytes of the frame under way that are still to come
+
+	headerBytes int // of a request's header that is not complete
 }
 
 // read takes what the client has sent next. It returns false once the client has
@@ -81,7 +89,14 @@ func (g *frameGuard) read(p []byte, now func() time.Time) bool {
 		}
 		g.got = 0
 		g.payload = int(g.header[0])<<16 | int(g.header[1])<<8 | int(g.header[2])
-		cost += frameCost(g.header[3], g.payload)
+		kind, flags := g.header[3], g.header[4]
+		cost += frameCost(kind, g.payload)
+		if kind == frameHeaders || kind == frameContinuation {
+			g.headerBytes += g.payload
+			if flags&flagEndHeaders != 0 {
+				g.headerBytes = 0
+			}
+		}
 	}
 	return cost == 0 || g.spend(int64(cost), now)
 }

@@ -1,6 +1,7 @@
 package clientconn
 
 import (
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -15,11 +16,9 @@ import (
 const (
 	// refusalWait is how long a connection beyond the limit waits while as many as may
 	// be are being answered. Then it is closed without a response: those clients are
-	// silent.
+	// silent. For a second after that none waits, because further clients in the queue of
+	// the listener would wait for the sum.
 	refusalWait = 250 * time.Millisecond
-	// shortRefusalWait is that wait for a second after one has been in vain: further
-	// clients in the queue of the listener would wait for the sum.
-	shortRefusalWait = 10 * time.Millisecond
 	// refusalTimeout is how long a refused client has to send its request and to read
 	// the response.
 	refusalTimeout = 500 * time.Millisecond
@@ -37,28 +36,36 @@ type LimitOptions struct {
 	// Headers counts the headers that clients of an attached server have begun and not
 	// completed; it may be nil. A connection for which there is no room is closed.
 	Headers *buffer.Budget
-	// Refused is called for each such connection, in one goroutine; nil is not called.
+	// Refused is called for each connection beyond Max, and Evicted with the number of
+	// those that were closed to make room for one, in one goroutine. A nil one is not
+	// called.
 	Refused func()
+	Evicted func(conns int)
 }
 
 // Limit returns a listener that accepts every connection of l and returns at most
-// options.Max at one time. It answers further ones itself and closes them, so that
-// they do not wait in the queue of the listener. A connection counts until it is closed, whoever holds it.
+// options.Max at one time. For a further one it closes connections of an attached
+// server that are idle, first those whose clients have sent no valid key. Where there is
+// none, it answers the further one itself and closes it, so that it does not wait in the
+// queue of the listener. A connection counts until it is closed, whoever holds it.
 func Limit(l net.Listener, options LimitOptions) net.Listener {
 	if options.TLS != nil {
 		options.TLS = options.TLS.Clone()
 		options.TLS.NextProtos = []string{"http/1.1"} // which Refusal is
 	}
-	return &limitedListener{Listener: l, options: options, refusing: make(chan struct{}, options.Refusals)}
+	return &limitedListener{
+		Listener: l, options: options, evictable: newEvictable(), refusing: make(chan struct{}, options.Refusals),
+	}
 }
 
 // limitedListener is the listener of Limit.
 type limitedListener struct {
 	net.Listener
-	options  LimitOptions
-	open     atomic.Int64  // connections that were returned
-	refusing chan struct{} // one for each that is being answered
-	closedAt time.Time     // when a connection was last closed without a response; of Accept
+	options   LimitOptions
+	open      atomic.Int64 // connections that were returned
+	evictable *evictable
+	refusing  chan struct{} // one for each that is being answered
+	closedAt  time.Time     // when a connection was last closed without a response; of Accept
 }
 
 // Accept returns the next connection within the limit.
@@ -68,18 +75,17 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= int64(l.options.Max) {
-			limited := &limitedConn{Conn: conn, open: &l.open, budget: l.options.Headers}
+		if l.enter(conn.RemoteAddr()) {
+			limited := &limitedConn{Conn: conn, listener: l, budget: l.options.Headers}
 			limited.header.Store(noHeader) // until the server has attached it
 			return limited, nil
 		}
-		l.open.Add(-1)
 		if l.options.Refused != nil {
 			l.options.Refused()
 		}
 		wait := refusalWait
 		if time.Since(l.closedAt) < time.Second {
-			wait = shortRefusalWait
+			wait = 0
 		}
 		select {
 		case l.refusing <- struct{}{}:
@@ -89,6 +95,23 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			l.closedAt = time.Now()
 		}
 	}
+}
+
+// enter counts a connection of a client, for which it may close others, unless there is
+// no room.
+func (l *limitedListener) enter(client net.Addr) bool {
+	most := int64(l.options.Max)
+	if l.open.Add(1) <= most {
+		return true
+	}
+	if n := l.evictable.evict(client, time.Now()); n > 0 && l.options.Evicted != nil {
+		l.options.Evicted(n)
+	}
+	if l.open.Load() <= most { // a connection may have closed meanwhile
+		return true
+	}
+	l.open.Add(-1)
+	return false
 }
 
 // refuse answers the first request of conn and closes it.
@@ -130,12 +153,23 @@ const noHeader = -1
 // times its limit.
 type limitedConn struct {
 	net.Conn
-	open   *atomic.Int64
-	budget *buffer.Budget // nil does not count headers
-	once   sync.Once
+	listener *limitedListener
+	budget   *buffer.Budget // nil does not count headers
+	once     sync.Once
 
 	header  atomic.Int64 // bytes of the header that is being read, or noHeader
-	counted atomic.Int64 // of those, what the budget counts
+	countMu sync.Mutex
+	counted atomic.Int64 // what the budget counts; changes with countMu held
+	closed  bool         // guarded by countMu
+
+	requests  atomic.Int64 // under way, and not to be refused for want of a key
+	idleSince atomic.Int64 // when the last request has ended, as Unix time in nanoseconds
+	keyed     atomic.Bool  // the client has sent a valid key
+
+	number    uint64        // in the order in which connections were opened; constant
+	openedAt  time.Time     // constant
+	address   *addressConns // where evictable has it, and nil for one with a key; guarded by evictable.mu
+	inAddress *list.Element
 }
 
 // limitedConnOf returns the limitedConn below conn, or nil.
@@ -150,19 +184,75 @@ func limitedConnOf(conn net.Conn) *limitedConn {
 // Read reads from the connection.
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if have := c.header.Load(); have != noHeader && c.budget != nil {
+	if have := c.header.Load(); have != noHeader {
 		have += int64(n)
 		c.header.Store(have)
-		if have > freeHeaderBytes {
-			if !c.budget.Reserve(int64(n)) {
-				// The server closes the connection without a response, as it does after
-				// errors of the network; others it takes for a malformed request.
-				return 0, &net.OpError{Op: "read", Net: "tcp", Addr: c.RemoteAddr(), Err: buffer.ErrNoRoom}
-			}
-			c.counted.Add(int64(n))
+		if !c.holdHeader(have) {
+			return 0, noRoom(c.RemoteAddr())
 		}
 	}
 	return n, err
+}
+
+// holdHeader says how many bytes of a header have come that is not complete, and
+// reports whether there is room for them. c may be nil.
+func (c *limitedConn) holdHeader(n int64) bool {
+	if c == nil || c.budget == nil {
+		return true
+	}
+	n = max(n-freeHeaderBytes, 0)
+	if n == c.counted.Load() { // the usual case
+		return true
+	}
+	c.countMu.Lock()
+	defer c.countMu.Unlock()
+	more := n - c.counted.Load()
+	switch {
+	case more <= 0:
+		c.budget.Add(more)
+	case c.closed || !c.budget.Reserve(more):
+		return false
+	}
+	c.counted.Store(n)
+	return true
+}
+
+// noRoom is the error of reading a header for which there is no room. The server closes
+// the connection without a response, as it does after errors of the network; others it
+// takes for a malformed request.
+func noRoom(client net.Addr) error {
+	return &net.OpError{Op: "read", Net: "tcp", Addr: client, Err: buffer.ErrNoRoom}
+}
+
+// attach says that an attached server has the connection: it may be closed to make room
+// from now on, and its next bytes are those of a header. c may be nil.
+func (c *limitedConn) attach() {
+	if c != nil {
+		c.header.Store(0)
+		c.listener.evictable.add(c)
+	}
+}
+
+// beginRequest says that a request has come which is served. c may be nil.
+func (c *limitedConn) beginRequest() {
+	if c != nil {
+		c.requests.Add(1)
+	}
+}
+
+// authenticated says that the client has sent a valid key. c may be nil.
+func (c *limitedConn) authenticated() {
+	if c != nil && !c.keyed.Load() && c.keyed.CompareAndSwap(false, true) {
+		c.listener.evictable.authenticated(c)
+	}
+}
+
+// endRequest says that the response to a request has ended. c may be nil.
+func (c *limitedConn) endRequest(now time.Time) {
+	if c != nil {
+		c.idleSince.Store(now.UnixNano())
+		c.requests.Add(-1)
+	}
 }
 
 // beginHeader says that the next bytes are those of a header. c may be nil.
@@ -172,14 +262,12 @@ func (c *limitedConn) beginHeader() {
 	}
 }
 
-// endHeader says that the header has been read. c may be nil.
+// endHeader says that the header has been read, and that Read is to count none. c may
+// be nil.
 func (c *limitedConn) endHeader() {
-	if c == nil {
-		return
-	}
-	c.header.Store(noHeader)
-	if c.counted.Load() != 0 {
-		c.budget.Add(-c.counted.Swap(0))
+	if c != nil {
+		c.header.Store(noHeader)
+		c.holdHeader(0)
 	}
 }
 
@@ -187,8 +275,12 @@ func (c *limitedConn) endHeader() {
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(func() {
+		c.countMu.Lock()
+		c.closed = true
+		c.countMu.Unlock()
 		c.endHeader()
-		c.open.Add(-1)
+		c.listener.evictable.remove(c)
+		c.listener.open.Add(-1)
 	})
 	return err
 }

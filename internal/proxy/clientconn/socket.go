@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -58,7 +59,7 @@ func newSocket(conn net.Conn, conns *Conns) *socket {
 		s.raw, _ = known.SyscallConn() // nil when the connection is closed already
 	}
 	s.limited = limitedConnOf(conn)
-	s.limited.beginHeader()
+	s.limited.attach()
 	return s
 }
 
@@ -80,7 +81,29 @@ func (s *socket) Read(p []byte) (int, error) {
 		s.conns.flooded(s.RemoteAddr())
 		return 0, errControlFlood
 	}
+	if s.frames.protocol == protocolHTTP2 && !s.holdHTTP2Header() {
+		return 0, noRoom(s.RemoteAddr())
+	}
 	return n, err
+}
+
+// holdHTTP2Header counts what an HTTP/2 client has sent of a header that is not complete,
+// instead of all that it sends. It reports whether there is room for it.
+func (s *socket) holdHTTP2Header() bool {
+	if s.limited == nil {
+		return true
+	}
+	s.limited.header.Store(noHeader)
+	return s.limited.holdHeader(int64(s.frames.headerBytes))
+}
+
+// HeaderRead says that the header of a request has been read that is answered without a
+// Conn.
+func HeaderRead(r *http.Request) {
+	if s := socketOf(r); s != nil && r.ProtoMajor == 1 {
+		s.limited.endHeader()
+		s.limited.beginHeader()
+	}
 }
 
 // onReadError logs a failed TLS handshake, which is part of the first Read, and

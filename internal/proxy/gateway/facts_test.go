@@ -183,7 +183,8 @@ func TestErrorRecorded(t *testing.T) {
 		"long":              {fails(400, "application/json", `{"error":{"message":"`+long+`"}}`), "é", ""},
 		"credential":        {fails(401, "application/json", `{"error":{"code":"401","message":"bad key `+secret+`."}}`), "401: bad key ***.", "401"},
 		"error with 200":    {fails(200, "application/json", `{"error":{"code":"429","message":"Busy."}}`), "429: Busy.", ""},
-		"unreadable":        {fails(200, "application/json", `{"choices":`), "malformed JSON", ""}, // passed on as it is
+		"unreadable":        {fails(200, "application/json", `{"choices":}`), "malformed JSON", ""}, // passed on as it is
+		"JSON cut early":    {fails(200, "application/json", `{"choices":`), "malformed JSON", "upstream_unavailable"},
 		"error in a stream": {fails(200, "text/event-stream", `data: {"error":{"code":"server_error","message":"Broken."}}`+"\n\n"), "server_error: Broken.", ""},
 		"stream cut early":  {fails(200, "text/event-stream", ": hello\n\n"), "the response ended early", "upstream_unavailable"},
 		"stream cut":        {fails(200, "text/event-stream", firstEvent), "the response ended early", "upstream_unavailable"},

@@ -162,6 +162,7 @@ func (f *flight) identify() (identity, *wire.Error) {
 		return identity{}, new(wire.Unauthorized(f.call.Path.Family))
 	}
 	f.req.Caller, f.req.Class = who.name, who.class
+	f.out.Accepted()
 	if who.name != anonymousName {
 		f.out.Authenticated(size)
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/spillway-ai/spillway/internal/proxy/clientconn"
 	"github.com/spillway-ai/spillway/internal/proxy/wire"
 )
 
@@ -25,6 +26,7 @@ func (g *Gateway) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 {
 		return false // the server would wait for a body
 	}
+	clientconn.HeaderRead(r)
 	w.Header()[wire.HeaderContentType] = []string{"application/json"}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body) // an error means that the client is gone

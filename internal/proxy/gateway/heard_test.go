@@ -104,8 +104,9 @@ func TestOnlyPool(t *testing.T) {
 		if got := *asked; len(got) != 1 || got[0].uri != "/openai/batches?api-version=2024-10-21" || got[0].body != batch {
 			t.Errorf("asked %q", got)
 		}
+		w.want(w.do(http.MethodPost, "/v1/batches", batch), 200) // by the file, whose pool is known now
 		for _, key := range []string{"demo", "shut out"} {
-			got := w.do(http.MethodPost, "/v1/batches", batch, "api-key", key)
+			got := w.do(http.MethodPost, "/v1/batches", strings.Replace(batch, "file-1", "file-2", 1), "api-key", key)
 			w.want(got, 400)
 			if e := w.completion(got.body).Error; e.Code != "missing_required_parameter" {
 				t.Errorf("%s: %s", key, got.body)

@@ -3,7 +3,6 @@ package gateway
 import (
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
@@ -25,7 +24,6 @@ type pins struct {
 	mu               sync.Mutex
 	recent, previous map[string]location
 	version          uint64 // changes with every entry
-	any              atomic.Bool
 }
 
 // location is where a stored object lives.
@@ -41,7 +39,6 @@ func (p *pins) remember(id string, at location) {
 	if p.recent[id] == at {
 		return
 	}
-	p.any.Store(true)
 	p.version++
 	p.store(id, at)
 }
@@ -69,9 +66,6 @@ func (p *pins) store(id string, at location) {
 	}
 	p.recent[strings.Clone(id)] = at // id may be a part of a whole request
 }
-
-// known reports whether any object is remembered: then it is worth looking for.
-func (p *pins) known() bool { return p.any.Load() }
 
 const (
 	// maxIDsPerResponse bounds the objects of one response that are remembered: lists
@@ -110,7 +104,7 @@ func (f *flight) findHolder() (at location) {
 			return at
 		}
 	}
-	if f.body == nil || !f.g.pins.known() {
+	if f.body == nil {
 		return at
 	}
 	body := f.body.B

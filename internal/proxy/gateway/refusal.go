@@ -58,7 +58,7 @@ func slowBody() wire.Error {
 func cutBody() wire.Error {
 	return wire.Error{
 		Status: http.StatusBadRequest, Code: "incomplete_body", Type: "invalid_request_error",
-		Message: "The request body is shorter than its Content-Length. Please send the request again.",
+		Message: "The request body ended before its Content-Length, or its chunks are malformed. Please send the request again.",
 	}
 }
 

@@ -18,8 +18,9 @@ import (
 // and what is beyond the server's own.
 const headerLimitFactor = 4
 
-// refusedLogEvery is how often the log may say that connections are refused.
-const refusedLogEvery = 10 * time.Second
+// limitLogEvery is how often the log may say that connections are refused, or closed, at
+// their limit.
+const limitLogEvery = 10 * time.Second
 
 // connectionRefusal is the HTTP/1.1 response to a connection beyond the limit.
 func (g *Gateway) connectionRefusal() []byte {
@@ -38,19 +39,35 @@ func (g *Gateway) connectionRefusal() []byte {
 }
 
 // LimitConns returns a listener for Server's server that has at most so many
-// connections of l open at one time. Further ones get a 503, up to refusals of them at
-// one time. tlsConfig is that of the server.
+// connections of l open at one time. A further one takes the place of an idle one whose
+// client has sent no valid key, where there is one. Otherwise it gets a 503, up to
+// refusals of them at one time. tlsConfig is that of the server.
 func (g *Gateway) LimitConns(l net.Listener, most, refusals int, tlsConfig *tls.Config) net.Listener {
-	var logged time.Time
+	var refused, evicted occasionalLog
 	return clientconn.Limit(l, clientconn.LimitOptions{
 		Max: most, Refusals: refusals, Refusal: g.connectionRefusal, TLS: tlsConfig, Headers: &g.buffers.Budget,
 		Refused: func() {
-			if now := g.deps.Now(); now.Sub(logged) >= refusedLogEvery {
-				logged = now
-				g.deps.Logger.Warn("connection limit reached, refusing new connections", "address", l.Addr(), "limit", most)
-			}
+			refused.warn(g, "connection limit reached, refusing new connections", 1, "address", l.Addr(), "limit", most)
+		},
+		Evicted: func(n int) {
+			evicted.warn(g, "connection limit reached, closing idle connections", n, "address", l.Addr(), "limit", most)
 		},
 	})
+}
+
+// occasionalLog logs an event at most every limitLogEvery. One goroutine uses it.
+type occasionalLog struct {
+	at    time.Time
+	total int
+}
+
+// warn counts n events, and logs a message with the total if the last is long enough ago.
+func (o *occasionalLog) warn(g *Gateway, message string, n int, attributes ...any) {
+	o.total += n
+	if now := g.deps.Now(); now.Sub(o.at) >= limitLogEvery {
+		o.at = now
+		g.deps.Logger.Warn(message, append(attributes, "total", o.total)...)
+	}
 }
 
 // Server returns an http.Server for Serve: HTTP/1.1 and HTTP/2, over TLS with
@@ -72,7 +89,7 @@ func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
 		MaxHeaderBytes:    limits.MaxHeaderBytes * headerLimitFactor,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000,
-			MaxReadFrameSize:     1 << 20,
+			MaxReadFrameSize:     16 << 10, // the server makes room for a frame once it is announced
 		},
 		DisableGeneralOptionsHandler: true, // OPTIONS is refused like other methods
 		ErrorLog:                     slog.NewLogLogger(g.deps.Logger.Handler(), slog.LevelDebug),

@@ -44,7 +44,7 @@ func shelf(name string) http.HandlerFunc {
 		case strings.Contains(path, "/files/") && own("file-"), strings.Contains(path, "/responses/") && own("resp_"):
 			fmt.Fprintf(rw, `{"id":"x","object":"found"}`)
 		case strings.HasSuffix(path, "/batches") && own("file-"):
-			fmt.Fprintf(rw, `{"id":"batch_%s","input_file_id":"file-%s"}`, name, name)
+			fmt.Fprintf(rw, `{"id":"batch_1%s","input_file_id":"file-%s"}`, name, name)
 		case strings.HasSuffix(path, "/batches"):
 			fail(400, "invalid_request", "No such File object")
 		default:
@@ -107,6 +107,21 @@ func TestStoredElsewhere(t *testing.T) {
 	}
 }
 
+// TestStoredWords uses words of the API that begin like identifiers: they are no objects,
+// which would tie further requests to the deployment that has served one.
+func TestStoredWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, east, west := shelves(t)
+		const tools = `"tools":[{"type":"file_search"},{"type":"mcp","file_id":null,"run_id":null}],"tool_choice":{"type":"file_search"}`
+		w.want(w.do("POST", "/openai/v1/responses", `{"model":"gpt-4o-mini","input":"hi","previous_response_id":"resp_west",`+tools+`}`), 200)
+		w.want(w.do("POST", "/openai/v1/responses", `{"model":"gpt-4o-mini","input":"hi",`+tools+`}`), 200)
+		if east.count() != 2 || west.count() != 1 {
+			t.Errorf("east was asked %d times, west %d times", east.count(), west.count())
+		}
+		w.idle()
+	})
+}
+
 // TestStoredNowhere passes the error on when no deployment has the object.
 func TestStoredNowhere(t *testing.T) {
 	for _, tt := range []struct {
@@ -153,7 +168,7 @@ func TestStoredRemembered(t *testing.T) {
 			ids = append(ids, o.ID)
 		}
 		slices.Sort(ids)
-		if want := []string{"batch_east", "file-east", "resp_east", "rs_east"}; !slices.Equal(ids, want) {
+		if want := []string{"batch_1east", "file-east", "resp_east", "rs_east"}; !slices.Equal(ids, want) {
 			t.Errorf("remembered %q, want %q", ids, want)
 		}
 		if again, same := w.gateway.StoredObjects(version); again != nil || same != version {

@@ -17,6 +17,7 @@ import (
 // all of it was read, and otherwise as an error.
 func TestUnreadable(t *testing.T) {
 	const page, brokenStream = "<html>Maintenance</html>", "data: {\n\n"
+	const cutJSON = `{"object":"chat.completion","choices":[{"index":0,"message":{"content":"hi"},"fin`
 	for name, tt := range map[string]struct {
 		more, contentType, body string
 		status                  int
@@ -24,6 +25,9 @@ func TestUnreadable(t *testing.T) {
 	}{
 		"page":                     {"", "text/html", page, 200, page},
 		"page for a stream":        {`,"stream":true`, "text/html", page, 200, page},
+		"cut JSON":                 {"", "application/json", cutJSON, 502, "could not read"},
+		"cut JSON for a stream":    {`,"stream":true`, "application/json", cutJSON, 502, "could not read"},
+		"cut JSON, mislabeled":     {"", "text/plain", " [" + cutJSON, 502, "could not read"},
 		"broken stream":            {`,"stream":true`, "text/event-stream", brokenStream, 502, "could not read"},
 		"broken stream, assembled": {"", "text/event-stream", brokenStream, 502, "could not read"},
 	} {

@@ -64,6 +64,25 @@ func judge(p []byte) content {
 	return contentUnknown
 }
 
+// unfinished reports whether JSON ends before its objects, arrays and strings do.
+func unfinished(json []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(json); i++ {
+		switch c := json[i]; {
+		case quoted && c == '\\':
+			i++ // what is escaped
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			depth++
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return quoted || depth > 0
+}
+
 // judgeContent decides whether the response is a stream of events. Servers and
 // proxies mislabel both kinds, so the first bytes overrule the header, which is
 // corrected for the client. It reads no further than it needs to tell.

@@ -26,6 +26,17 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestUnfinished(t *testing.T) {
+	for json, want := range map[string]bool{
+		`{}`: false, `[1,{"a":"}"}]`: false, `{"a":"\"}"}`: false, `{"a":"\\"}`: false, `{"a":NaN}`: false, `{}}`: false,
+		`{`: true, `{"a":[1]`: true, `{"a":"}`: true, `{"a":"x\`: true, `["a`: true,
+	} {
+		if got := unfinished([]byte(json)); got != want {
+			t.Errorf("%s: %v", json, got)
+		}
+	}
+}
+
 func TestIsEventStream(t *testing.T) {
 	for value, want := range map[string]bool{
 		"text/event-stream": true, "Text/Event-Stream": true, "text/event-stream;charset=UTF-8": true,

@@ -120,8 +120,8 @@ func (a *Attempt) readWhole() *spillway.Event {
 	sum, ok := wire.Summarize(c.API, a.head.B)
 	if !ok {
 		a.withhold()
-		if len(bytes.TrimSpace(a.head.B)) == 0 {
-			a.headTruncated = true // there is nothing to pass on
+		if len(bytes.TrimSpace(a.head.B)) == 0 || judge(a.head.B) == contentJSON && unfinished(a.head.B) {
+			a.headTruncated = true // there is nothing to pass on, or what no client can read
 		}
 		return a.unreadableEvent(wire.ErrMalformed)
 	}
