@@ -76,7 +76,7 @@ func (o *Options) hidden() *strings.Replacer {
 	const shortest = 8
 	var secrets []string
 	hide := func(text string) {
-		for _, part := range strings.Fields(text) {
+		for part := range strings.FieldsSeq(text) {
 			if len(part) >= shortest {
 				secrets = append(secrets, part)
 			}
