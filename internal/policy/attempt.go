@@ -48,7 +48,8 @@ type attempt struct {
 	complete  bool    // the whole response was read
 
 	endedAt  time.Time     // of an attempt that failed
-	retryAt  time.Time     // of an attempt that was refused: when the wait ends that upstream asks for
+	checkAt  time.Time     // of an attempt that was refused: when the request may check whether it still is
+	retryAt  time.Time     // likewise, when the wait ends that upstream asks for
 	patience time.Duration // longest silence before the first output
 	stallAt  time.Time     // when another deployment is tried because of silence; zero means never
 }

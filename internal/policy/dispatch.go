@@ -130,7 +130,7 @@ func (f *Flight) pick(now time.Time) route.Choice {
 			c.Blocked = spillway.SpillUtilization
 		case f.unfit.has(i), f.liveAt(d):
 			c.Blocked = spillway.SpillSlow
-		case final(class), tried && f.refusedUntil(d).After(now):
+		case final(class), tried && f.refusedUntil(now, d).After(now):
 			c.Blocked = c.Failed
 		default:
 			c.Blocked = f.blocked(now, d)

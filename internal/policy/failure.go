@@ -35,8 +35,7 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	f.recordFailure(a, ev)
 	f.calibrate(now, a, ev)
 	wait := a.deployment.refusedFor(ev.RetryAfter)
-	a.retryAt = now.Add(wait)
-	a.meter.Refused(now, wait, a.reservation)
+	f.mayRetryFrom(now, a, a.meter.Refused(now, wait, a.reservation), now.Add(wait))
 	elsewhere := false
 	for i := range f.n {
 		if other := f.attempt(i); other.failed == spillway.FailureRefused && other.meter != a.meter {
@@ -49,6 +48,21 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	}
 	f.end(now, a, nil)
 	f.next(now, a, ev)
+}
+
+// mayRetryFrom sets when the request may be sent again to a deployment that has refused
+// it until an instant, and lets others check at an earlier one. It may check as well if
+// it can wait that long, or was a check itself: then it waits on like those that it
+// checked for. Its last attempt is kept for the end.
+func (f *Flight) mayRetryFrom(now time.Time, a *attempt, checkAt, until time.Time) {
+	switch {
+	case f.mayWait(now, a.deployment, until):
+	case a.reservation.Probes():
+		until = earlier(until, f.waitLimit(now))
+	default:
+		checkAt = until
+	}
+	a.checkAt, a.retryAt = checkAt, until
 }
 
 // onFailed records what the failure says about the deployment and decides what to

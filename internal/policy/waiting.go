@@ -107,19 +107,26 @@ func (f *Flight) waitLimit(now time.Time) time.Time {
 // readyAtFor returns when d is expected to accept an attempt of this request.
 func (f *Flight) readyAtFor(now time.Time, d *deployment) time.Time {
 	at := d.readyAt(now, f.demand(now, d))
-	if until := f.refusedUntil(d); until.After(at) {
+	if until := f.refusedUntil(now, d); until.After(at) {
 		return until
 	}
 	return at
 }
 
-// refusedUntil is when the wait ends that d asked for when it refused this request;
-// zero if it did not.
-func (f *Flight) refusedUntil(d *deployment) time.Time {
+// refusedUntil is when d may be tried again that has refused this request: when others
+// check whether it still refuses such requests, and the last time after the wait that
+// it asked for; at once when it has served another one like it. Zero if it has not refused
+// this one.
+func (f *Flight) refusedUntil(now time.Time, d *deployment) time.Time {
 	var until time.Time
 	for i := range f.n {
-		if a := f.attempt(i); a.deployment == d && a.retryAt.After(until) {
-			until = a.retryAt
+		a := f.attempt(i)
+		at := a.checkAt
+		if f.n+1 >= f.maxAttempts() {
+			at = a.retryAt
+		}
+		if a.deployment == d && at.After(until) && !a.meter.ServedSince(now, a.reservation) {
+			until = at
 		}
 	}
 	return until

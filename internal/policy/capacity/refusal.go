@@ -10,11 +10,14 @@ import (
 // refused nor served keeps others from probing.
 const probeAfter = time.Second
 
-// A wait beyond longWait is not kept to its end without a check: equalProbeAfter after
-// a refusal, a request of the same size may probe.
+// A wait is checked before it ends, since services tend to ask for more than it takes: one
+// request of the same size may try after firstCheck. Each refusal of such a check
+// doubles the time until the next one, up to maxCheck. Checks that would come when more than
+// one part in checkShare of the wait is over are left out.
 const (
-	longWait        = 20 * time.Second
-	equalProbeAfter = 5 * time.Second
+	firstCheck = time.Second
+	maxCheck   = 5 * time.Second
+	checkShare = 4
 )
 
 // maxTiers bounds the service tiers with refusals that a meter remembers. The first
@@ -47,6 +50,7 @@ type refusals struct {
 	probe        uint64    // number of the probe under way; 0 means none
 	probeStarted time.Time
 	smaller      bool // smaller requests are served
+	checks       int  // of requests of the same size that were refused in a row
 
 	by, by2 uint64 // who was refused; the same where it was one caller
 	mixed   bool   // a third caller was, too
@@ -81,9 +85,10 @@ type pause struct {
 // Refused records a 429 that answered the attempt of r. Requests of its service
 // tier that cost as much pause for retryAfter, which must be positive; smaller ones
 // for one second at most, after which one of them may probe, and those of other callers
-// not at all, while one or two have been refused: one of them may probe at once. Call it after
-// Calibrate with the same response; the reservation is released separately.
-func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) {
+// not at all, while one or two have been refused: one of them may probe at once. It
+// returns when a request of the same size may check whether the pause has ended. Call it
+// after Calibrate with the same response; the reservation is released separately.
+func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) (checkAt time.Time) {
 	m.nearUntil = now.Add(nearMemory)
 	if m.provisionedKind() {
 		m.provisioned.learnDepth(now, retryAfter)
@@ -97,13 +102,16 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 	}
 	if r.probe != 0 && r.probe == at.probe {
 		at.probe = 0
+		if at.small.size != 0 && r.size >= at.small.size {
+			at.checks++
+		}
 	}
-	p := newPause(now, retryAfter, r.size)
+	p := newPause(now, retryAfter, r.size, at.checks)
 	m.pausedUntil = later(m.pausedUntil, p.until)
 	if d := &at.doubt; d.inForce(now) {
 		if d.by == r.by {
 			d.again(now, retryAfter, r)
-			return
+			return p.checkAt
 		}
 		if d.size != 0 { // confirmed
 			at.by, at.by2, at.smaller = d.by, d.by, true
@@ -125,13 +133,14 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 		at.mixed = true
 	}
 	at.add(p)
+	return p.checkAt
 }
 
-// newPause is the pause that a refusal causes.
-func newPause(now time.Time, wait time.Duration, size int64) pause {
+// newPause is the pause that a refusal causes, after so many checks.
+func newPause(now time.Time, wait time.Duration, size int64, checks int) pause {
 	p := pause{size: size, until: now.Add(wait), checkAt: now.Add(wait)}
-	if wait > longWait {
-		p.checkAt = now.Add(equalProbeAfter)
+	if next := min(firstCheck<<min(checks, 8), maxCheck); wait >= checkShare*next {
+		p.checkAt = now.Add(next)
 	}
 	return p
 }
@@ -243,7 +252,7 @@ func (at *refusals) pausedUntil(now time.Time, size int64, by uint64) time.Time 
 	case !at.mixed && by != at.by && by != at.by2:
 		return at.turn(now, now)
 	case size < at.small.size:
-		return at.turn(now, at.probeAt)
+		return at.turn(now, earlier(at.probeAt, at.small.checkAt))
 	case at.large.size != 0 && size >= at.large.size:
 		return at.turn(now, later(at.large.checkAt, at.small.checkAt))
 	}
@@ -288,6 +297,13 @@ func (m *Meter) Accepted(now time.Time, r Reservation) {
 	if at.small.size != 0 && !m.clearlySmaller(r.size, at.small.size) {
 		at.suspect(now, 0)
 	}
+}
+
+// ServedSince reports whether the deployment has served a request of that size since it
+// refused the attempt of r.
+func (m *Meter) ServedSince(now time.Time, r Reservation) bool {
+	at := m.find(now, r.tier)
+	return at != nil && at.small.size == 0 && at.doubt.size == 0 && at.doubt.at.After(r.started)
 }
 
 // suspect turns the pauses into a doubt about the caller that was refused. size is the
@@ -342,6 +358,9 @@ func (m *Meter) waiting(refused int64) int {
 	tokens := m.tokens(refused)
 	return max(min(int(math.Ceil(smallerShare*float64(tokens))), tokens-smallerTokens+1), 0)
 }
+
+// Probes reports whether the attempt is sent in spite of a refusal.
+func (r *Reservation) Probes() bool { return r.probe != 0 }
 
 // startProbe marks an attempt that is sent in spite of a refusal.
 func (m *Meter) startProbe(now time.Time, r *Reservation) {
