@@ -28,6 +28,8 @@ type deployment struct {
 	speed    *speed.Model
 	breaker  *breaker.Breaker
 	inFlight int
+	silence  silence
+	sentAt   time.Time // when it got the last attempt
 
 	speedConfig   speed.Config
 	breakerConfig breaker.Config

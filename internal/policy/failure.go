@@ -71,6 +71,9 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 	if ev.Class == spillway.FailureNone {
 		ev.Class = retry.Classify(ev.Status)
 	}
+	if ev.Status > 0 {
+		a.deployment.silence.broken()
+	}
 	switch {
 	case ev.Class != spillway.FailureRefused:
 	case a.firstAt.IsZero():
@@ -111,7 +114,7 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	f.last = a
 	switch {
-	case f.live > 0:
+	case f.live > 0 && !f.leaveHung(now):
 	case f.committed:
 		f.recordPartial(a)
 		f.settle(now, ending{attempt: a.number, outcome: spillway.OutcomePartial, status: 200})
