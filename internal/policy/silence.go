@@ -269,6 +269,14 @@ func (s *silence) lasts(now time.Time, d *deployment) bool {
 	return s.n >= silentRequests && now.Sub(s.since) >= max(minSilence, d.speed.TTFT(now, d.meter.Level(now), 0.99))
 }
 
+// status is what is reported of a silence.
+func (s *silence) status(now time.Time, d *deployment) Silence {
+	if !s.lasts(now, d) {
+		return Silence{}
+	}
+	return Silence{s.since, s.n}
+}
+
 // avoided reports whether requests go to another deployment, if there is one: d has been
 // silent for longer than usual, or has never answered and has several requests under
 // way, while another one has answered. Once in a while it gets one all the same, to find out.

@@ -319,8 +319,9 @@ func (m *Meter) Paused(now time.Time) bool { return now.Before(m.pausedUntil) }
 
 // Pause is a refusal in force.
 type Pause struct {
-	Tier  string // service tier; "" is the default one
-	Until time.Time
+	Tier    string // service tier; "" is the default one
+	Until   time.Time
+	CheckAt time.Time // when one of them may find out whether it has ended before
 	// Tokens is the cost from which requests wait, in input-token equivalents where
 	// the deployment is provisioned; 0 means all of them.
 	Tokens int
@@ -338,15 +339,15 @@ func (m *Meter) Pauses(now time.Time, dst []Pause) []Pause {
 			continue
 		}
 		if d := &at.doubt; d.inForce(now) && d.twice != 0 {
-			dst = append(dst, Pause{Tier: at.tier, Until: d.until, Tokens: m.tokens(d.twice), Smaller: true, OneCaller: true})
+			dst = append(dst, Pause{Tier: at.tier, Until: d.until, CheckAt: d.probeAt, Tokens: m.tokens(d.twice), Smaller: true, OneCaller: true})
 		}
 		if at.small.size == 0 {
 			continue
 		}
 		smaller := at.smaller || !at.probing(now) && !now.Before(at.probeAt)
-		dst = append(dst, Pause{Tier: at.tier, Until: at.small.until, Tokens: m.waiting(at.small.size), Smaller: smaller})
+		dst = append(dst, Pause{Tier: at.tier, Until: at.small.until, CheckAt: at.small.checkAt, Tokens: m.waiting(at.small.size), Smaller: smaller})
 		if at.large.size != 0 {
-			dst = append(dst, Pause{Tier: at.tier, Until: at.large.until, Tokens: m.tokens(at.large.size), Smaller: true})
+			dst = append(dst, Pause{Tier: at.tier, Until: at.large.until, CheckAt: at.large.checkAt, Tokens: m.tokens(at.large.size), Smaller: true})
 		}
 	}
 	return dst

@@ -72,7 +72,7 @@ func TestRefusalIsAboutTheSize(t *testing.T) {
 			{unchecked, 1000, -1, true},
 		} {
 			paused(t, m, at(tc.after), request{tc.tokens, ""}, tc.until)
-			want := []Pause{{Until: at(unchecked), Tokens: 750, Smaller: tc.smallerPassed}}
+			want := []Pause{{Until: at(unchecked), CheckAt: at(unchecked), Tokens: 750, Smaller: tc.smallerPassed}}
 			if tc.after == unchecked {
 				want = nil
 			}
