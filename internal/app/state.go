@@ -109,7 +109,7 @@ func (a *App) serveState(w http.ResponseWriter, _ *http.Request) {
 func deploymentState(now time.Time, d *policy.DeploymentStatus) DeploymentState {
 	e := &d.Evidence
 	s := DeploymentState{
-		Name: d.Name, Region: d.Region, Kind: d.Kind.String(), Tier: d.Tier, State: d.State, Reason: reason(now, d),
+		Name: d.Name, Region: d.Region, Kind: d.Kind.String(), Tier: d.Tier, State: d.State, Reason: d.Reason(now),
 		Utilization: d.Utilization, InFlight: d.InFlight, OutstandingTokens: d.OutstandingTokens,
 		Evidence: EvidenceState{
 			WindowSeconds: e.Limits.Window.Seconds(), Requests: e.Requests, Failures: e.Failures,

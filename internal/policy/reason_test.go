@@ -1,11 +1,10 @@
-package app
+package policy
 
 import (
 	"testing"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/capacity"
 )
@@ -39,72 +38,72 @@ func health(requests string) breaker.Evidence {
 
 // TestReason compares the reasons with what breakers, and the reports of the others, say.
 func TestReason(t *testing.T) {
-	broken := policy.Failure{Class: spillway.FailureBroken, Status: 503, At: evening}
+	broken := Failure{Class: spillway.FailureBroken, Status: 503, At: evening}
 	for _, tt := range []struct {
 		name string
-		d    policy.DeploymentStatus
+		d    DeploymentStatus
 		want string
 	}{
-		{"healthy", policy.DeploymentStatus{Evidence: health("abc")}, "gets requests"},
-		{"second tier", policy.DeploymentStatus{Tier: 1}, "gets requests that tier 1 cannot serve"},
-		{"full", policy.DeploymentStatus{Utilization: 1.02}, "full: utilization 102%, spills at 97%"},
+		{"healthy", DeploymentStatus{Evidence: health("abc")}, "gets requests"},
+		{"second tier", DeploymentStatus{Tier: 1}, "gets requests that tier 1 cannot serve"},
+		{"full", DeploymentStatus{Utilization: 1.02}, "full: utilization 102%, spills at 97%"},
 		{
 			"full, and fails",
-			policy.DeploymentStatus{Utilization: 1.02, Evidence: health("abB"), LastFailure: broken},
+			DeploymentStatus{Utilization: 1.02, Evidence: health("abB"), LastFailure: broken},
 			"full: utilization 102%, spills at 97%; 1 of 3 requests failed in the last 30s (33%), from 1 of 2 callers, the last with status 503 (broken); " +
 				"not open: opens at 5 failures in a row, or 50% of at least 10 requests",
 		},
 		{
 			"few requests",
-			policy.DeploymentStatus{Evidence: health("aAB"), LastFailure: broken},
+			DeploymentStatus{Evidence: health("aAB"), LastFailure: broken},
 			"gets requests: 2 of 3 requests failed in the last 30s (67%), 2 in a row, from 2 of 2 callers, the last with status 503 (broken); " +
 				"not open: opens at 5 failures in a row, or 50% of at least 10 requests",
 		},
 		{
 			"some fail",
-			policy.DeploymentStatus{Evidence: health("abcdabcDabcCaBcabc"), LastFailure: broken},
+			DeploymentStatus{Evidence: health("abcdabcDabcCaBcabc"), LastFailure: broken},
 			"gets requests: 3 of 18 requests failed in the last 30s (17%), from 3 of 4 callers, the last with status 503 (broken); " +
 				"not open: opens at 50%, or 5 failures in a row",
 		},
 		{
 			"one caller's fail",
-			policy.DeploymentStatus{Evidence: health("AbAcAAbAAcAAbA"), LastFailure: broken},
+			DeploymentStatus{Evidence: health("AbAcAAbAAcAAbA"), LastFailure: broken},
 			"gets requests: 9 of 14 requests failed in the last 30s (64%), from 1 of 3 callers, the last with status 503 (broken); " +
 				"not open, because one caller has the most failures and the requests of others succeed; opens when theirs fail too",
 		},
 		{
 			"at once",
-			policy.DeploymentStatus{Evidence: health("!!!!!!")},
+			DeploymentStatus{Evidence: health("!!!!!!")},
 			"gets requests: 6 of 6 requests failed in the last 30s (100%), 6 in a row, from 1 of 1 caller; " +
 				"not open yet; opens at the next failure, unless all have come within a second",
 		},
 		{
 			"requests that fail everywhere",
-			policy.DeploymentStatus{Evidence: health("???")},
+			DeploymentStatus{Evidence: health("???")},
 			"gets requests; 3 requests that failed at other deployments too: not counted, " +
 				"but 5 in a row of different callers, or 20 of one over 10s, open the breaker",
 		},
 		{
 			"open",
-			policy.DeploymentStatus{State: "open", Evidence: health("aabABABA"), LastFailure: broken},
+			DeploymentStatus{State: "open", Evidence: health("aabABABA"), LastFailure: broken},
 			"open for 0s, used only when no other deployment is left: 5 of 8 requests failed within 30s before that (63%), 5 in a row, " +
 				"from 2 of 2 callers, the last with status 503 (broken); next probe in 5s",
 		},
 		{
 			"open for a while",
-			policy.DeploymentStatus{State: "half_open", Evidence: health("AAAAA"), LastFailure: policy.Failure{Class: spillway.FailureUnreachable, At: evening, Error: "no such host"}},
+			DeploymentStatus{State: "half_open", Evidence: health("AAAAA"), LastFailure: Failure{Class: spillway.FailureUnreachable, At: evening, Error: "no such host"}},
 			"open for 0s, gets 1 probe at a time: 5 of 5 requests failed within 30s before that (100%), 5 in a row, " +
 				"from 1 of 1 caller, the last was unreachable (no such host); next probe in 5s",
 		},
 		{
 			"open, although the requests failed elsewhere too",
-			policy.DeploymentStatus{State: "half_open", LastFailure: broken, Evidence: breaker.Evidence{Doubtful: 5, OpenedAt: evening.Add(-7 * time.Second)}},
+			DeploymentStatus{State: "half_open", LastFailure: broken, Evidence: breaker.Evidence{Doubtful: 5, OpenedAt: evening.Add(-7 * time.Second)}},
 			"open for 7s, gets 1 probe at a time: 5 requests failed in a row, most of them elsewhere too, the last with status 503 (broken)",
 		},
 		{
 			"ejected",
-			policy.DeploymentStatus{
-				State: "open", LastFailure: policy.Failure{Class: spillway.FailureInvalid, Status: 401, At: evening},
+			DeploymentStatus{
+				State: "open", LastFailure: Failure{Class: spillway.FailureInvalid, Status: 401, At: evening},
 				Evidence: breaker.Evidence{Ejected: true, Excluded: 1, OpenedAt: evening.Add(-10 * time.Second), Until: evening.Add(20 * time.Second)},
 			},
 			"ejected for 10s, used only when no other deployment is left: it refused different requests that other deployments served, " +
@@ -112,12 +111,12 @@ func TestReason(t *testing.T) {
 		},
 		{
 			"silent",
-			policy.DeploymentStatus{Silence: policy.Silence{Since: evening.Add(-3 * time.Second), Requests: 12}},
+			DeploymentStatus{Silence: Silence{Since: evening.Add(-3 * time.Second), Requests: 12}},
 			"gets requests; silent: 12 requests under way, none answered for 3s; while others can serve them, one request per second is sent here",
 		},
 		{
 			"paused",
-			policy.DeploymentStatus{State: "paused", Pauses: []capacity.Pause{
+			DeploymentStatus{State: "paused", Pauses: []capacity.Pause{
 				{Tokens: 40000, Until: evening.Add(time.Minute), CheckAt: evening.Add(4 * time.Second), Smaller: true},
 				{Until: evening.Add(time.Minute), CheckAt: evening},
 				{Tokens: 200, Tier: "flex", Until: evening.Add(1500 * time.Millisecond), CheckAt: evening.Add(1500 * time.Millisecond)},
@@ -134,7 +133,7 @@ func TestReason(t *testing.T) {
 			if tt.d.State == "" {
 				tt.d.State = "closed"
 			}
-			if got := reason(evening, &tt.d); got != tt.want {
+			if got := tt.d.Reason(evening); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})

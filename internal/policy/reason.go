@@ -1,4 +1,4 @@
-package app
+package policy
 
 import (
 	"fmt"
@@ -7,14 +7,13 @@ import (
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
-	"github.com/spillway-ai/spillway/internal/policy"
 	"github.com/spillway-ai/spillway/internal/policy/breaker"
 	"github.com/spillway-ai/spillway/internal/policy/capacity"
 )
 
-// reason says why a deployment gets requests or not, what that rests on, and what would
-// change it.
-func reason(now time.Time, d *policy.DeploymentStatus) string {
+// Reason says, as a sentence, why a deployment gets requests or not, what that rests on,
+// and what would change it.
+func (d *DeploymentStatus) Reason(now time.Time) string {
 	e := &d.Evidence
 	parts := []string{mainReason(now, d)}
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
@@ -28,12 +27,12 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 		}
 		if e.Doubtful > 0 {
 			add("%s that failed at other deployments too: not counted, but %d in a row of different callers, or %d of one over %v, open the breaker",
-				count(e.Doubtful, "request"), e.Limits.ConsecutiveFailures, breaker.ManyDoubts, breaker.DoubtPeriod)
+				counted(e.Doubtful, "request"), e.Limits.ConsecutiveFailures, breaker.ManyDoubts, breaker.DoubtPeriod)
 		}
 	}
 	if q := d.Silence; q.Requests > 0 {
 		add("silent: %s under way, none answered for %v; while others can serve them, one request per second is sent here",
-			count(q.Requests, "request"), tenths(now.Sub(q.Since)))
+			counted(q.Requests, "request"), tenths(now.Sub(q.Since)))
 	}
 	if e.Excluded > 0 {
 		add("kinds of requests that only others serve and are sent there: %d", e.Excluded)
@@ -47,7 +46,7 @@ func reason(now time.Time, d *policy.DeploymentStatus) string {
 const lately = "in the last %v"
 
 // mainReason is the first part of a reason.
-func mainReason(now time.Time, d *policy.DeploymentStatus) string {
+func mainReason(now time.Time, d *DeploymentStatus) string {
 	e := &d.Evidence
 	since := ""
 	if !e.OpenedAt.IsZero() {
@@ -59,7 +58,7 @@ func mainReason(now time.Time, d *policy.DeploymentStatus) string {
 	case d.State == "open":
 		return fmt.Sprintf("open%s, used only when no other deployment is left: %s", since, opened(d))
 	case d.State == "half_open":
-		return fmt.Sprintf("open%s, gets %s at a time: %s", since, count(max(e.Limits.Probes, 1), "probe"), opened(d))
+		return fmt.Sprintf("open%s, gets %s at a time: %s", since, counted(max(e.Limits.Probes, 1), "probe"), opened(d))
 	case d.Utilization >= d.SpillAt:
 		text := fmt.Sprintf("full: utilization %.0f%%, spills at %.0f%%", 100*d.Utilization, 100*d.SpillAt)
 		if e.Failures > 0 {
@@ -75,24 +74,24 @@ func mainReason(now time.Time, d *policy.DeploymentStatus) string {
 }
 
 // opened says what opened a breaker.
-func opened(d *policy.DeploymentStatus) string {
+func opened(d *DeploymentStatus) string {
 	e := &d.Evidence
 	if e.Doubtful > e.Failures {
-		return fmt.Sprintf("%s failed in a row, most of them elsewhere too%s", count(e.Doubtful+e.Failures, "request"), lastFailure(d))
+		return fmt.Sprintf("%s failed in a row, most of them elsewhere too%s", counted(e.Doubtful+e.Failures, "request"), lastFailure(d))
 	}
 	return failed(d, "within %v before that")
 }
 
 // failed says how many requests failed, when, of whom, and how.
-func failed(d *policy.DeploymentStatus, when string) string {
+func failed(d *DeploymentStatus, when string) string {
 	e := &d.Evidence
 	requests := max(e.Requests, e.Failures)
-	text := fmt.Sprintf("%d of %s failed "+when+" (%.0f%%)", e.Failures, count(requests, "request"), e.Limits.Window, percent(e.Failures, requests))
+	text := fmt.Sprintf("%d of %s failed "+when+" (%.0f%%)", e.Failures, counted(requests, "request"), e.Limits.Window, percent(e.Failures, requests))
 	if e.Consecutive > 1 {
 		text += fmt.Sprintf(", %d in a row", e.Consecutive)
 	}
 	if e.AllCallers > 0 {
-		callers := count(e.AllCallers, "caller")
+		callers := counted(e.AllCallers, "caller")
 		if e.AllCallers >= breaker.MaxCallers {
 			callers = fmt.Sprintf("%d callers or more", e.AllCallers)
 		}
@@ -154,7 +153,7 @@ func pauseReason(now time.Time, p *capacity.Pause) string {
 }
 
 // lastFailure describes the last failure, for the middle of a sentence.
-func lastFailure(d *policy.DeploymentStatus) string {
+func lastFailure(d *DeploymentStatus) string {
 	f := d.LastFailure
 	switch {
 	case f.Class == spillway.FailureNone:
@@ -168,8 +167,8 @@ func lastFailure(d *policy.DeploymentStatus) string {
 	return fmt.Sprintf(", the last was %s", f.Class)
 }
 
-// count writes a number of things.
-func count(n int, thing string) string {
+// counted writes a number of things.
+func counted(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
