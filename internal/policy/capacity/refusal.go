@@ -230,11 +230,13 @@ func (m *Meter) PausedUntil(now time.Time, d Demand) time.Time {
 	return later(at.pausedUntil(now, size, d.By), at.doubtedUntil(now, size, d.By))
 }
 
-// rounded raises a size that is not clearly smaller than the refused one to that. A
+// rounded raises a size that is not clearly smaller than a refused one to that. A
 // doubt is weak evidence and concerns no smaller size.
 func (m *Meter) rounded(at *refusals, size int64) int64 {
-	if refused := at.small.size; size < refused && !m.clearlySmaller(size, refused) {
-		return refused
+	for _, refused := range [...]int64{at.large.size, at.small.size} {
+		if size < refused && !m.clearlySmaller(size, refused) {
+			return refused
+		}
 	}
 	return size
 }

@@ -279,7 +279,7 @@ func TestRefusedElsewhere(t *testing.T) {
 
 		refuse(30, guilty, 1000, true)
 		refuse(31, other, 1200, true) // a different one: the deployment is full
-		want(31, guilty, 1000, 33.9)
+		want(31, guilty, 1000, 34.9) // not clearly smaller than 1200
 		want(31, other, 1200, 34.9)
 		want(31, 3, 1200, -1) // a third caller finds out
 		refuse(31, 3, 1000, true)
@@ -485,6 +485,22 @@ func TestChecks(t *testing.T) {
 		m.Refused(at(2*time.Second), time.Minute, m.Reserve(at(2*time.Second), Demand{Cost: Cost{Prompt: 1000}}))
 		if m.ServedSince(at(2*time.Second), first) {
 			t.Error("served although a later request was refused")
+		}
+	})
+}
+
+// Costs are estimates that drift. A request that is hardly smaller than a refused check
+// is one of the same size, also when a smaller one was refused first.
+func TestChecksOfDriftingSize(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		refused(m, epoch, request{100, ""}, time.Minute)
+		for i, s := range []int{1, 3, 7, 12} {
+			now := at(time.Duration(s) * time.Second)
+			paused(t, m, now, request{1000 - 10*i, ""}, -1)
+			r := m.Reserve(now, Demand{Cost: Cost{Prompt: 1000 - 10*i}})
+			next := m.Refused(now, time.Minute, r)
+			m.Release(now, r)
+			paused(t, m, now.Add(time.Millisecond), request{990 - 10*i, ""}, next.Sub(epoch))
 		}
 	})
 }
