@@ -279,7 +279,7 @@ func TestRefusedElsewhere(t *testing.T) {
 
 		refuse(30, guilty, 1000, true)
 		refuse(31, other, 1200, true) // a different one: the deployment is full
-		want(31, guilty, 1000, 34.9) // not clearly smaller than 1200
+		want(31, guilty, 1000, 34.9)  // not clearly smaller than 1200
 		want(31, other, 1200, 34.9)
 		want(31, 3, 1200, -1) // a third caller finds out
 		refuse(31, 3, 1000, true)
