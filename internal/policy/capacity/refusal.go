@@ -302,8 +302,11 @@ func (m *Meter) Accepted(now time.Time, r Reservation) {
 }
 
 // ServedSince reports whether the deployment has served a request of that size since it
-// refused the attempt of r.
+// refused the attempt of r, or its pauses were ended.
 func (m *Meter) ServedSince(now time.Time, r Reservation) bool {
+	if r.resumed != m.resumed {
+		return true
+	}
 	at := m.find(now, r.tier)
 	return at != nil && at.small.size == 0 && at.doubt.size == 0 && at.doubt.at.After(r.started)
 }
@@ -314,6 +317,12 @@ func (at *refusals) suspect(now time.Time, size int64) {
 	until := later(at.small.until, at.large.until)
 	at.doubt = doubt{pause: pause{size, until, until}, by: at.by, at: now}
 	at.small, at.large = pause{}, pause{}
+}
+
+// Resume ends every pause. Probes under way end without a verdict.
+func (m *Meter) Resume() {
+	m.refused, m.pausedUntil = [maxTiers]refusals{}, time.Time{}
+	m.resumed++
 }
 
 // Paused reports whether any refusal is in force.

@@ -504,3 +504,23 @@ func TestChecksOfDriftingSize(t *testing.T) {
 		}
 	})
 }
+
+func TestResume(t *testing.T) {
+	both(t, func(t *testing.T, m *Meter) {
+		r := refused(m, epoch, request{1000, ""}, time.Minute)
+		flex := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 1000}, Tier: "flex"})
+		m.Refused(epoch, time.Minute, flex)
+		m.Resume()
+		if m.Paused(epoch) || len(m.Pauses(epoch, nil)) > 0 || !m.ServedSince(epoch, r) {
+			t.Error("still paused")
+		}
+		paused(t, m, epoch, request{1000, ""}, -1)
+		paused(t, m, epoch, request{1000, "flex"}, -1)
+		m.Release(epoch, flex)
+		again := refused(m, at(time.Second), request{1000, ""}, 2*time.Second)
+		paused(t, m, at(time.Second), request{1000, ""}, 3*time.Second)
+		if m.ServedSince(at(time.Second), again) {
+			t.Error("served, although it was refused last")
+		}
+	})
+}
