@@ -75,6 +75,8 @@ type PauseState struct {
 type SilenceState struct {
 	Since    time.Time `json:"since"`
 	Requests int       `json:"requests"` // under way without an answer
+	// OneCaller says that all are of one caller, so that others' requests are sent.
+	OneCaller bool `json:"one_caller"`
 }
 
 // FailureState is the last failure.
@@ -121,7 +123,7 @@ func deploymentState(now time.Time, d *policy.DeploymentStatus) DeploymentState 
 		TBT:  LatencyState{millis(d.TBTP50), millis(d.TBTP99)},
 	}
 	if q := d.Silence; q.Requests > 0 {
-		s.Silence = &SilenceState{q.Since.UTC(), q.Requests}
+		s.Silence = &SilenceState{q.Since.UTC(), q.Requests, q.OneCaller}
 	}
 	for _, p := range d.Pauses {
 		s.Pauses = append(s.Pauses, PauseState{p.Tier, p.Tokens, p.Until.UTC(), p.CheckAt.UTC(), p.Smaller, p.OneCaller})

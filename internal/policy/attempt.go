@@ -84,7 +84,7 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 		a.patience = f.firstTokenPatience(now, d)
 		a.stallAt = now.Add(f.reliefAfter(now, a))
 		if !f.reasons(d) {
-			a.silence = d.silence.sent(now)
+			a.silence = d.silence.sent(now, f.who.Caller)
 		}
 	}
 	d.sentAt = now

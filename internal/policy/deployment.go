@@ -149,6 +149,8 @@ type DeploymentStatus struct {
 type Silence struct {
 	Since    time.Time // when the first request was sent that it has not answered
 	Requests int       // sent since then and under way
+	// OneCaller says that all are of one caller, so that others' requests are sent.
+	OneCaller bool
 }
 
 // Failure is the last failure of a deployment; the zero value means that there was

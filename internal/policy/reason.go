@@ -31,8 +31,12 @@ func (d *DeploymentStatus) Reason(now time.Time) string {
 		}
 	}
 	if q := d.Silence; q.Requests > 0 {
-		add("silent: %s under way, none answered for %v; while others can serve them, one request per second is sent here",
-			counted(q.Requests, "request"), tenths(now.Sub(q.Since)))
+		whose, who := "", "one request"
+		if q.OneCaller {
+			whose, who = " of one caller", "one request of that caller"
+		}
+		add("silent: %s%s under way, none answered for %v; while other deployments can serve them, %s per second is sent here",
+			counted(q.Requests, "request"), whose, tenths(now.Sub(q.Since)), who)
 	}
 	if e.Excluded > 0 {
 		add("kinds of requests that only others serve and are sent there: %d", e.Excluded)

@@ -112,7 +112,13 @@ func TestReason(t *testing.T) {
 		{
 			"silent",
 			DeploymentStatus{Silence: Silence{Since: evening.Add(-3 * time.Second), Requests: 12}},
-			"gets requests; silent: 12 requests under way, none answered for 3s; while others can serve them, one request per second is sent here",
+			"gets requests; silent: 12 requests under way, none answered for 3s; while other deployments can serve them, one request per second is sent here",
+		},
+		{
+			"silent to one caller",
+			DeploymentStatus{Silence: Silence{Since: evening.Add(-3 * time.Second), Requests: 3, OneCaller: true}},
+			"gets requests; silent: 3 requests of one caller under way, none answered for 3s; " +
+				"while other deployments can serve them, one request of that caller per second is sent here",
 		},
 		{
 			"paused",

@@ -227,6 +227,8 @@ type silence struct {
 	since time.Time // start of the first of them; zero when there is none
 	n     int       // of them, those under way
 	count uint64    // of silences, to tell their requests apart
+	by    uint64    // caller of the first one
+	other time.Time // start of the first one of another caller; zero when there is none
 }
 
 const (
@@ -240,12 +242,15 @@ const (
 	silentEvery = time.Second
 )
 
-// sent counts a request that is sent, and returns the number of the silence that it
-// belongs to.
-func (s *silence) sent(now time.Time) uint64 {
+// sent counts a request that is sent for a caller, and returns the number of the silence
+// that it belongs to.
+func (s *silence) sent(now time.Time, by uint64) uint64 {
 	if s.since.IsZero() {
-		s.since = now
+		s.since, s.by, s.other = now, by, time.Time{}
 		s.count++
+	}
+	if by != s.by && s.other.IsZero() {
+		s.other = now
 	}
 	s.n++
 	return s.count
@@ -266,7 +271,18 @@ func (s *silence) broken() { s.since, s.n = time.Time{}, 0 }
 
 // lasts reports whether the silence is longer than is usual for the deployment.
 func (s *silence) lasts(now time.Time, d *deployment) bool {
-	return s.n >= silentRequests && now.Sub(s.since) >= max(minSilence, d.speed.TTFT(now, d.meter.Level(now), 0.99))
+	return s.n >= silentRequests && now.Sub(s.since) >= d.usualSilence(now)
+}
+
+// usualSilence is how long hardly any request waits for its answer.
+func (d *deployment) usualSilence(now time.Time) time.Duration {
+	return max(minSilence, d.speed.TTFT(now, d.meter.Level(now), 0.99))
+}
+
+// ofOneCaller reports whether only requests of one caller have waited for too long. They
+// may be the cause.
+func (s *silence) ofOneCaller(now time.Time, d *deployment) bool {
+	return s.other.IsZero() || now.Sub(s.other) < d.usualSilence(now)
 }
 
 // status is what is reported of a silence.
@@ -274,18 +290,22 @@ func (s *silence) status(now time.Time, d *deployment) Silence {
 	if !s.lasts(now, d) {
 		return Silence{}
 	}
-	return Silence{s.since, s.n}
+	return Silence{s.since, s.n, s.ofOneCaller(now, d)}
 }
 
 // avoided reports whether requests go to another deployment, if there is one: d has been
 // silent for longer than usual, or has never answered and has several requests under
-// way, while another one has answered. Once in a while it gets one all the same, to find out.
+// way, while another one has answered. Once in a while it gets one all the same, to find
+// out. While all that wait are of one caller, those of others are sent.
 func (f *Flight) avoided(now time.Time, d *deployment) bool {
 	s := &d.silence
-	if s.since.IsZero() || now.Sub(d.sentAt) >= silentEvery {
+	switch {
+	case s.since.IsZero(), now.Sub(d.sentAt) >= silentEvery:
 		return false
+	case s.lasts(now, d) && (s.by == f.who.Caller || !s.ofOneCaller(now, d)):
+		return true
 	}
-	return s.lasts(now, d) || s.n >= unheardRequests && !d.speed.Known(now) && f.engine.knowsSpeed(now)
+	return s.n >= unheardRequests && (s.by == f.who.Caller || !s.other.IsZero()) && !d.speed.Known(now) && f.engine.knowsSpeed(now)
 }
 
 // knowsSpeed reports whether a deployment has answered.
