@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"time"
 
 	spillway "github.com/spillway-ai/spillway"
@@ -50,9 +49,13 @@ type attempt struct {
 	complete  bool    // the whole response was read
 
 	endedAt  time.Time     // of an attempt that failed
-	retryAt  time.Time     // of an attempt that was refused: when the wait ends that upstream asks for
+	checkAt  time.Time     // of an attempt that was refused: when the request may check whether it still is
+	retryAt  time.Time     // likewise, when the wait ends that upstream asks for
 	patience time.Duration // longest silence before the first output
 	stallAt  time.Time     // when another deployment is tried because of silence; zero means never
+	overdue  bool          // stallAt has passed
+	relieved bool          // and another one is tried as well
+	silence  uint64        // number of the deployment's silence that it is part of; 0 means none
 }
 
 // monitored reports whether silence of an attempt can be judged: its output is
@@ -81,8 +84,12 @@ func (f *Flight) send(now time.Time, d *deployment, p plan) {
 	f.live++
 	if f.monitored(a) {
 		a.patience = f.firstTokenPatience(now, d)
-		a.stallAt = now.Add(f.boundedPatience(now, a))
+		a.stallAt = now.Add(f.reliefAfter(now, a))
+		if !f.reasons(d) {
+			a.silence = d.silence.sent(now, f.who.Caller)
+		}
 	}
+	d.sentAt = now
 	f.recordSend(now, a)
 	f.emit(spillway.Action{
 		Kind: spillway.ActionSend, Attempt: f.n, Deployment: d.Name, Grant: p.send, Stream: a.assembled,
@@ -107,6 +114,7 @@ func (f *Flight) onUnstreamed(a *attempt) {
 func (f *Flight) end(now time.Time, a *attempt, used *capacity.Cost) {
 	a.live = false
 	a.deployment.inFlight--
+	a.deployment.silence.ended(a.silence)
 	f.live--
 	switch {
 	case used == nil:
@@ -184,28 +192,6 @@ func (f *Flight) learnFailure(now time.Time, a *attempt) {
 	}
 }
 
-// hung reports whether an attempt has been silent for far longer than its
-// deployment usually is.
-func (f *Flight) hung(now time.Time, a *attempt) bool {
-	switch {
-	case !f.monitored(a):
-		return false
-	case a.firstAt.IsZero():
-		return now.Sub(a.start) >= f.hungAfter(now, a)
-	}
-	return now.Sub(a.lastAt)-a.held >= f.tokenPatience(now, a)
-}
-
-// hungAfter is the silence before the first output from which a deployment hangs. It
-// can be shorter than the patience, which has a lower bound so that requests do not
-// move without need.
-func (f *Flight) hungAfter(now time.Time, a *attempt) time.Duration {
-	if f.reasons(a.deployment) {
-		return a.patience
-	}
-	return min(max(ttftPatience*a.deployment.speed.TTFT(now, a.load, 0.99), minSilence), a.patience)
-}
-
 // learnPace learns the mean time between the tokens of one response. Responses that
 // were cut count too: without the slow ones, the deployment would look fast.
 func (f *Flight) learnPace(now time.Time, a *attempt) {
@@ -276,85 +262,4 @@ func (f *Flight) attempt(i int) *attempt {
 		return &f.first
 	}
 	return f.others[i-1]
-}
-
-// How long an attempt may be silent: before the first token a multiple of the
-// learned TTFT, after it the time of a number of tokens at the learned TBT, within
-// bounds. A response in batches is silent while the next batch fills, so it is also
-// a multiple of the time of as many tokens as the first delta had.
-const (
-	ttftPatience    = 3
-	minTTFTPatience = 5 * time.Second
-	maxTTFTPatience = time.Minute
-	tbtPatience     = 50
-	minTBTPatience  = 15 * time.Second
-	maxTBTPatience  = time.Minute
-	batchPatience   = 3
-	// reasoningPatience is the least for reasoning requests, for which minutes
-	// without output are normal.
-	reasoningPatience = 2 * time.Minute
-	// silencePatience is for requests without a deadline, and the most for batches.
-	silencePatience = time.Minute
-)
-
-// DefaultSilenceTimeout is the longest silence within a committed response of a class
-// that sets none.
-const DefaultSilenceTimeout = time.Minute
-
-func (f *Flight) firstTokenPatience(now time.Time, d *deployment) time.Duration {
-	q := ttftPatience * d.speed.TTFT(now, d.meter.Level(now), 0.99)
-	if f.reasons(d) {
-		return max(q, reasoningPatience)
-	}
-	return min(max(q, minTTFTPatience), maxTTFTPatience)
-}
-
-// boundedPatience is the patience before the first output of an attempt that starts
-// now, bounded by the time that another deployment needs to serve the request before
-// the deadline; at most half of the time left is for the others.
-func (f *Flight) boundedPatience(now time.Time, a *attempt) time.Duration {
-	if f.cutAt.IsZero() || f.reasons(a.deployment) {
-		return a.patience
-	}
-	need, any := time.Duration(0), false
-	for _, d := range f.engine.deployments {
-		if tried, _ := f.tried(d); tried || d == a.deployment || f.excluded(d) || !d.breaker.Ready(now) {
-			continue
-		}
-		level := d.meter.Level(now)
-		_, tbt := d.speed.Typical(now, level)
-		n := d.speed.TTFT(now, level, 0.95) + time.Duration(f.expectedTokens())*tbt
-		if !any || n < need {
-			need, any = n, true
-		}
-	}
-	left := f.cutAt.Sub(now)
-	if !any || left <= 0 {
-		return a.patience
-	}
-	return min(a.patience, max(left-need, left/2))
-}
-
-// expectedTokens is the usual length of a response to this request, per choice.
-func (f *Flight) expectedTokens() int {
-	if !f.req.API.Generates() {
-		return 0
-	}
-	n := defaultCharge
-	if learned := f.lengths.Quantile(0.5); learned.Answers > 0 {
-		n = learned.Tokens
-	}
-	if f.req.AskTokens > 0 {
-		n = min(n, f.req.AskTokens)
-	}
-	return n
-}
-
-func (f *Flight) tokenPatience(now time.Time, a *attempt) time.Duration {
-	if f.committed {
-		return cmp.Or(f.req.Class.SilenceTimeout, DefaultSilenceTimeout)
-	}
-	q := a.deployment.speed.TBT(now, a.load, 0.99)
-	patience := min(max(tbtPatience*q, minTBTPatience), maxTBTPatience)
-	return max(patience, min(batchPatience*time.Duration(a.firstRead)*q, silencePatience))
 }

@@ -28,6 +28,8 @@ type deployment struct {
 	speed    *speed.Model
 	breaker  *breaker.Breaker
 	inFlight int
+	silence  silence
+	sentAt   time.Time // when it got the last attempt
 
 	speedConfig   speed.Config
 	breakerConfig breaker.Config
@@ -131,6 +133,7 @@ type DeploymentStatus struct {
 	Tier               int
 	State              string // closed, open, half_open or paused
 	Evidence           breaker.Evidence
+	Silence            Silence
 	Pauses             []capacity.Pause // for lack of capacity
 	LastFailure        Failure
 	Utilization        float64 // by our meter; 1 is full
@@ -139,6 +142,15 @@ type DeploymentStatus struct {
 	OutstandingTokens  float64
 	TTFTP50, TTFTP99   time.Duration
 	TBTP50, TBTP99     time.Duration
+}
+
+// Silence says that a deployment has not answered for longer than is usual, and gets
+// fewer requests while others can serve them; the zero value means that it has.
+type Silence struct {
+	Since    time.Time // when the first request was sent that it has not answered
+	Requests int       // sent since then and under way
+	// OneCaller says that all are of one caller, so that others' requests are sent.
+	OneCaller bool
 }
 
 // Failure is the last failure of a deployment; the zero value means that there was
@@ -184,7 +196,7 @@ func (e *Engine) Status(now time.Time, dst []DeploymentStatus) []DeploymentStatu
 		}
 		dst = append(dst, DeploymentStatus{
 			Pool: e.cfg.Pool.Name, Name: d.Name, Region: d.Region, Kind: d.Kind, Tier: d.tier,
-			State: state, Evidence: d.breaker.Evidence(now), Pauses: pauses,
+			State: state, Evidence: d.breaker.Evidence(now), Silence: d.silence.status(now, d), Pauses: pauses,
 			LastFailure: Failure{Class: d.lastFailed, Status: d.lastStatus, At: d.failedAt},
 			Utilization: level, SpillAt: cmp.Or(e.cfg.Pool.SpillAt, route.DefaultSpillAt),
 			InFlight: d.inFlight, OutstandingTokens: d.meter.Outstanding(),

@@ -41,7 +41,7 @@ const minOutput = 16
 // that meet the objectives and the budget come first; when there is none, those
 // that could finish in time at their fastest.
 func (f *Flight) dispatch(now time.Time) {
-	best, rejected := f.choose(now, true)
+	best, rejected := f.chooseHeard(now)
 	switch {
 	case best.ok:
 	case rejected.Reject:
@@ -75,13 +75,24 @@ type choice struct {
 	ok         bool
 }
 
+// chooseHeard is a strict choice among the deployments that are not silent, or else all.
+func (f *Flight) chooseHeard(now time.Time) (choice, budget.Grant) {
+	best, rejected := f.choose(now, true)
+	if !best.ok && f.avoids {
+		f.trusting = true
+		best, rejected = f.choose(now, true)
+		f.trusting = false
+	}
+	return best, rejected
+}
+
 // choose picks a deployment that accepts an attempt now and can serve it in time:
 // when strict, within the objectives and the budget's quantile, else at its
 // fastest. When deployments would have to reject the request, it also returns the
 // largest budget among them.
 func (f *Flight) choose(now time.Time, strict bool) (choice, budget.Grant) {
 	var rejected budget.Grant
-	f.tooSlow, f.unfit, f.misfit = false, 0, 0
+	f.tooSlow, f.avoids, f.unfit, f.misfit = false, false, 0, 0
 	for {
 		picked := f.pick(now)
 		if !picked.OK {
@@ -130,10 +141,13 @@ func (f *Flight) pick(now time.Time) route.Choice {
 			c.Blocked = spillway.SpillUtilization
 		case f.unfit.has(i), f.liveAt(d):
 			c.Blocked = spillway.SpillSlow
-		case final(class), tried && f.refusedUntil(d).After(now):
+		case final(class), tried && f.refusedUntil(now, d).After(now):
 			c.Blocked = c.Failed
 		default:
 			c.Blocked = f.blocked(now, d)
+			if c.Blocked == spillway.SpillNone && !f.trusting && f.avoided(now, d) {
+				c.Blocked, f.avoids = spillway.SpillSlow, true
+			}
 		}
 		e.candidates = append(e.candidates, c)
 	}

@@ -63,11 +63,13 @@ func (e *Engine) Apply(cfg Config) error {
 	return nil
 }
 
-// Forgive resets a deployment's breaker, because its address or credential has
-// changed.
+// Forgive forgets a deployment's failures, refusals and silence, because its address or
+// credential has changed.
 func (e *Engine) Forgive(name string) {
 	if d := e.find(name); d != nil {
 		d.breaker = breaker.New(e.cfg.Breaker)
+		d.meter.Resume()
+		d.silence.broken()
 		e.wakeQueue()
 	}
 }

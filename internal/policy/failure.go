@@ -39,8 +39,7 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 		wait = ev.Signals.Wait()
 	}
 	wait = a.deployment.refusedFor(wait)
-	a.retryAt = now.Add(wait)
-	a.meter.Refused(now, wait, a.reservation)
+	f.mayRetryFrom(now, a, a.meter.Refused(now, wait, a.reservation), now.Add(wait))
 	elsewhere := false
 	for i := range f.n {
 		if other := f.attempt(i); other.failed == spillway.FailureRefused && other.meter != a.meter {
@@ -55,11 +54,29 @@ func (f *Flight) onRefused(now time.Time, a *attempt, ev *spillway.Event) {
 	f.next(now, a, ev)
 }
 
+// mayRetryFrom sets when the request may be sent again to a deployment that has refused
+// it until an instant, and lets others check at an earlier one. It may check as well if
+// it can wait that long, or was a check itself: then it waits on like those that it
+// checked for. Its last attempt is kept for the end.
+func (f *Flight) mayRetryFrom(now time.Time, a *attempt, checkAt, until time.Time) {
+	switch {
+	case f.mayWait(now, a.deployment, until):
+	case a.reservation.Probes():
+		until = earlier(until, f.waitLimit(now))
+	default:
+		checkAt = until
+	}
+	a.checkAt, a.retryAt = checkAt, until
+}
+
 // onFailed records what the failure says about the deployment and decides what to
 // do next.
 func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 	if ev.Class == spillway.FailureNone {
 		ev.Class = retry.Classify(ev.Status)
+	}
+	if ev.Status > 0 {
+		a.deployment.silence.broken()
 	}
 	switch {
 	case ev.Class != spillway.FailureRefused:
@@ -101,7 +118,7 @@ func (f *Flight) onFailed(now time.Time, a *attempt, ev *spillway.Event) {
 func (f *Flight) next(now time.Time, a *attempt, ev *spillway.Event) {
 	f.last = a
 	switch {
-	case f.live > 0:
+	case f.live > 0 && !f.leaveHung(now):
 	case f.committed:
 		f.recordPartial(a)
 		f.settle(now, ending{attempt: a.number, outcome: spillway.OutcomePartial, status: 200})

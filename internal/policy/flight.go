@@ -30,6 +30,8 @@ type Flight struct {
 	tooSlow    bool // a deployment had capacity, but is too slow
 	probed     bool // waits for a probe, since every deployment is broken
 	lastResort bool // also choose deployments whose breaker is open
+	avoids     bool // leaves out deployments that are silent
+	trusting   bool // also choose those
 	held       bool // waits because requests like it were refused
 	paid       bool // for a retry, which pays back if it succeeds
 	blamed     bool // one of its failures counts against a deployment
@@ -251,6 +253,7 @@ func (f *Flight) served(now time.Time, a *attempt) {
 		a.meter.Accepted(now, a.reservation)
 	}
 	a.deployment.refusals = 0
+	a.deployment.silence.broken()
 }
 
 // servedAsAsked reports whether a's response has the service tier that the request asks
@@ -273,7 +276,11 @@ func (f *Flight) calibrate(now time.Time, a *attempt, ev *spillway.Event) {
 func (f *Flight) cancelOthers(now time.Time, a *attempt) {
 	for i := range f.n {
 		if other := f.attempt(i); other.live && other != a {
-			f.cancel(now, other, spillway.FailureNone)
+			class := spillway.FailureNone
+			if other.relieved {
+				class = spillway.FailureSlow
+			}
+			f.cancel(now, other, class)
 		}
 	}
 }

@@ -107,19 +107,26 @@ func (f *Flight) waitLimit(now time.Time) time.Time {
 // readyAtFor returns when d is expected to accept an attempt of this request.
 func (f *Flight) readyAtFor(now time.Time, d *deployment) time.Time {
 	at := d.readyAt(now, f.demand(now, d))
-	if until := f.refusedUntil(d); until.After(at) {
+	if until := f.refusedUntil(now, d); until.After(at) {
 		return until
 	}
 	return at
 }
 
-// refusedUntil is when the wait ends that d asked for when it refused this request;
-// zero if it did not.
-func (f *Flight) refusedUntil(d *deployment) time.Time {
+// refusedUntil is when d may be tried again that has refused this request: when others
+// check whether it still refuses such requests, and the last time after the wait that
+// it asked for; at once when it has served another one like it. Zero if it has not refused
+// this one.
+func (f *Flight) refusedUntil(now time.Time, d *deployment) time.Time {
 	var until time.Time
 	for i := range f.n {
-		if a := f.attempt(i); a.deployment == d && a.retryAt.After(until) {
-			until = a.retryAt
+		a := f.attempt(i)
+		at := a.checkAt
+		if f.n+1 >= f.maxAttempts() {
+			at = a.retryAt
+		}
+		if a.deployment == d && at.After(until) && !a.meter.ServedSince(now, a.reservation) {
+			until = at
 		}
 	}
 	return until
@@ -302,71 +309,12 @@ func (f *Flight) onQueueWake(now time.Time) {
 	f.dispatch(now)
 }
 
-// onSilence handles attempts that have been silent for too long. A committed one is
-// ended, since its request cannot move to another deployment. Others are ended
-// only when another attempt can replace them, or when no deadline would.
-func (f *Flight) onSilence(now time.Time) {
-	for i := range f.n {
-		a := f.attempt(i)
-		if !a.live || a.stallAt.IsZero() || now.Before(a.stallAt) {
-			continue
-		}
-		switch {
-		case f.committed:
-			f.recordPartial(a)
-			f.cancel(now, a, spillway.FailureCut)
-			f.settle(now, ending{attempt: i + 1, outcome: spillway.OutcomePartial, status: a.status})
-			return
-		case f.live > 1:
-			f.cancel(now, a, spillway.FailureSlow)
-		case f.takeOver(now, a):
-			return
-		case f.cutAt.IsZero() && now.Sub(a.start) >= max(silencePatience, a.patience):
-			f.cancel(now, a, spillway.FailureSlow)
-			f.refuse(now, spillway.OutcomeTimeout, spillway.Refusal{Code: spillway.RefusalDeadline})
-			return
-		default:
-			a.stallAt = now.Add(f.recheckAfter(now))
-		}
-	}
-}
-
-// recheckAfter is when a silent attempt that nothing could replace is checked again.
-func (f *Flight) recheckAfter(now time.Time) time.Duration {
-	if f.cutAt.IsZero() {
-		return minTTFTPatience
-	}
-	return min(max(f.cutAt.Sub(now)/4, minRecheck), minTTFTPatience)
-}
-
-const minRecheck = 250 * time.Millisecond
-
-// takeOver moves the request from a silent attempt to another deployment, if one
-// can generate more than the silent one already has, within the retry budget.
-func (f *Flight) takeOver(now time.Time, a *attempt) bool {
-	other, ok := f.otherChoice(now)
-	if !ok || other.plan.grant > 0 && other.plan.grant*max(f.req.Choices, 1) <= a.tokens {
-		return false
-	}
-	// Leaving a deployment that is known to be broken costs nothing: no further
-	// request goes there.
-	if a.breaker.Ready(now) && !f.afford(now, spillway.FailureSlow) {
-		return false
-	}
-	f.cancel(now, a, spillway.FailureSlow)
-	if other.plan.spill == spillway.SpillNone && other.deployment.tier > 0 {
-		other.plan.spill = spillway.SpillSlow
-	}
-	f.send(now, other.deployment, other.plan)
-	return true
-}
-
 // otherChoice returns another deployment that could serve the request now.
 func (f *Flight) otherChoice(now time.Time) (choice, bool) {
 	if f.n >= f.maxAttempts() {
 		return choice{}, false
 	}
-	other, _ := f.choose(now, true)
+	other, _ := f.chooseHeard(now)
 	return other, other.ok
 }
 

@@ -31,7 +31,7 @@ var deploymentRows = []row{
 		run:  testRetryAfter,
 	},
 	{
-		id: "U3-long", fault: "429 with `Retry-After: 86400`, watched for a minute", want: "the deployment is used again after 60 s",
+		id: "U3-long", fault: "429 with `Retry-After: 86400`, three times", want: "checked after 1, 3 and 7 s, and used again as soon as it serves",
 		long: true, run: testRetryAfterDay,
 	},
 	{
@@ -171,17 +171,20 @@ func testRetryAfter(t *testing.T, w *world) {
 }
 
 func testRetryAfterDay(t *testing.T, w *world) {
-	a, b := w.peer(inTurn(throttled("Retry-After: 86400\r\n"), good())), w.peer(good())
+	full := throttled("Retry-After: 86400\r\n")
+	a, b := w.peer(inTurn(full, full, full, good())), w.peer(good())
 	w.lanes(setup{}, a, b)
-	began := time.Now()
 	w.wantServed(w.do(ask{tokens: 10}), "b")
-	eventually(t, 75*time.Second, "a is used again", func() bool { // larger than the refused one: none of them is a probe
+	eventually(t, patience, "a is used again", func() bool { // larger than the refused one: none of them probes for smaller ones
 		w.wantOK("meanwhile", []*reply{w.do(ask{tokens: 1000})}, 1)
-		wait(200 * time.Millisecond)
-		return a.count() > 1
+		wait(50 * time.Millisecond)
+		return a.count() > 4
 	})
-	if took := time.Since(began); took < 50*time.Second {
-		t.Errorf("a was used again after %v", took)
+	seen := a.seen()
+	for i, least := range []time.Duration{time.Second, 3 * time.Second, 7 * time.Second} {
+		if after := seen[i+1].at.Sub(seen[0].at); after < least-100*time.Millisecond {
+			t.Errorf("check %d came %v after the first refusal, want %v", i+1, after, least)
+		}
 	}
 }
 

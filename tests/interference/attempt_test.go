@@ -16,6 +16,8 @@ type peer struct {
 	saysLimit bool    // a refusal names the limit in its headers
 	isSick    bool
 	sick      reply // while isSick, every response
+	// heals is when it says that it serves again, by a retry-after; 0 leaves that of sick.
+	heals time.Duration
 
 	// refuses is the share of attempts that get a 503, as draw decides.
 	refuses float64
@@ -166,6 +168,8 @@ func (a *attempt) decide(limit int) reply {
 		a.charge = charge
 	}
 	switch {
+	case p.isSick && p.heals > 0:
+		return with(p.sick, func(r *reply) { r.retryAfter = p.heals - w.now })
 	case p.isSick:
 		return p.sick
 	case p.refuses > 0 && p.draw.Float64() < p.refuses:

@@ -59,6 +59,15 @@ func hurried(c *call) {
 // long is a response that does not end within its window.
 func long(c *call) { c.req.AskTokens, c.tokens = 1<<14, 1<<14 }
 
+// embeds asks for embeddings, which come all at once.
+func embeds(c *call) {
+	unstreamed(c)
+	c.req.API, c.req.Route, c.req.AskTokens, c.tokens = spillway.APIEmbeddings, "azure/embeddings", 0, 0
+}
+
+// choices asks for eight choices.
+func choices(c *call) { c.req.Choices = 8 }
+
 // absurd asks for more than any model has.
 func absurd(c *call) {
 	c.req.AskTokens, c.req.Choices = 1_000_000_000, 1_000_000_000
@@ -182,6 +191,12 @@ func kinds() []kind {
 		{name: "silence, client leaves after 10 s", ask: both(streamed, leaves(10*time.Second)), answer: always(silent())},
 		{name: "first token after 45 s", ask: unstreamed, answer: changed(func(r *reply) { r.ttft = 45 * time.Second })},
 		{name: "one token in 2 s", ask: streamed, answer: changed(func(r *reply) { r.tbt, r.tokens = 2*time.Second, 20 })},
+
+		{name: "500 for embeddings", ask: embeds, answer: always(status(500, later))},
+		{name: "404 for embeddings", ask: embeds, answer: always(with(status(404, soon), unsupported))},
+		{name: "silence, embeddings", ask: embeds, answer: always(silent())},
+		{name: "500 for 8 choices", ask: choices, answer: always(status(500, later))},
+		{name: "silence, 8 choices", ask: choices, answer: always(silent())},
 
 		{name: "client timeout 1 s", ask: hurried},
 		{name: "client leaves at once", ask: leaves(5 * time.Millisecond)},

@@ -26,7 +26,7 @@ type rawPeer struct {
 	sickRequests atomic.Int64 // those that came while it was sick
 
 	mu     sync.Mutex
-	conns  map[net.Conn]bool
+	conns  map[net.Conn]bool // open ones, and whether a request is being answered
 	closed bool
 }
 
@@ -80,9 +80,31 @@ func (p *rawPeer) add(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
-		p.conns[conn] = true
+		p.conns[conn] = false
 	}
 	return !p.closed
+}
+
+// setBusy notes whether a request is being answered. It reports false when the peer is closed.
+func (p *rawPeer) setBusy(conn net.Conn, busy bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[conn] = busy
+	return !p.closed
+}
+
+// refuse has the peer refuse connections from now on. Requests under way are still answered:
+// nobody could repair a stream that breaks off.
+func (p *rawPeer) refuse() {
+	p.listener.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for conn, busy := range p.conns {
+		if !busy {
+			conn.Close()
+		}
+	}
 }
 
 func (p *rawPeer) close() {
@@ -118,7 +140,8 @@ func (p *rawPeer) serve(conn net.Conn) {
 		_, rest, _ := strings.Cut(x.path, "/deployments/")
 		x.deployment, _, _ = strings.Cut(rest, "/")
 		x.stream = bytes.Contains(body, []byte(`"stream":true`))
-		if !p.answer(x) {
+		p.setBusy(conn, true)
+		if keep := p.answer(x); !p.setBusy(conn, false) || !keep {
 			return
 		}
 	}

@@ -62,7 +62,7 @@ func (s *socketSickness) check(t *testing.T, l layout, callers int) {
 		switch {
 		case n != sickAfter:
 		case s.script == nil:
-			sick.close()
+			sick.refuse()
 		default:
 			sick.sick.Store(true)
 		}

@@ -75,7 +75,17 @@ func crowds() []crowd {
 		{"1 caller", []string{"amber"}, "guilty", true, usual},
 		{"anonymous", []string{"anonymous"}, "anonymous", false, usual},
 		{"5 callers with objectives", five, "guilty", false, strict},
+		{"120 callers", many(120), "guilty", false, usual},
 	}
+}
+
+// many returns callers.
+func many(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint("caller ", i)
+	}
+	return names
 }
 
 // pattern is when the guilty caller's requests come. All have the rate of 5% of

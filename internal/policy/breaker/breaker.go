@@ -52,6 +52,14 @@ func (c Config) openFor() time.Duration    { return or(c.OpenFor, Defaults().Ope
 func (c Config) maxOpenFor() time.Duration { return or(c.MaxOpenFor, Defaults().MaxOpenFor) }
 func (c Config) probes() int               { return or(c.Probes, Defaults().Probes) }
 
+// resolved is c with the defaults for what is not set.
+func (c Config) resolved() Config {
+	return Config{
+		Window: c.window(), MinRequests: c.minRequests(), ErrorRate: c.errorRate(), ConsecutiveFailures: c.consecutiveFailures(),
+		OpenFor: c.openFor(), MaxOpenFor: c.maxOpenFor(), Probes: c.probes(),
+	}
+}
+
 // or is v, or the default where v is not positive.
 func or[T int | float64 | time.Duration](v, byDefault T) T {
 	if v <= 0 {
@@ -110,6 +118,7 @@ type Breaker struct {
 	callers, shapes    *groups
 	refused            Suspect // the first of the requests that were refused since the last success
 
+	openedAt  time.Time // when it left the closed state
 	openUntil time.Time
 	closedAt  time.Time // zero before the first time that it opened
 	streak    int       // times opened without a quiet Window in between
@@ -313,7 +322,7 @@ func (b *Breaker) open(now time.Time, in phase) {
 		b.streak = 0
 	}
 	if b.state == Closed {
-		b.cause = b.counts(now)
+		b.cause, b.openedAt = b.counts(now), now
 	}
 	b.streak++
 	ceiling := b.cfg.maxOpenFor()

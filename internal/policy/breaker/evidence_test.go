@@ -271,7 +271,8 @@ func TestDoubtIsNoFailure(t *testing.T) {
 
 func TestEvidence(t *testing.T) {
 	b := breaker.New(breaker.Config{})
-	if got := b.Evidence(at(0)); got != (breaker.Evidence{}) {
+	limits := breaker.Defaults()
+	if got := b.Evidence(at(0)); got != (breaker.Evidence{Limits: limits}) {
 		t.Errorf("before the first request: %+v", got)
 	}
 	suspect := func(c, s uint64) breaker.Suspect { return breaker.Suspect{Caller: c, Shape: s} }
@@ -288,9 +289,10 @@ func TestEvidence(t *testing.T) {
 	}
 	want := breaker.Evidence{
 		Requests: 6, Failures: 4, Consecutive: 1, Doubtful: 1,
+		FailedCallers: 3, AllCallers: 3,
 		Callers: 2, Shapes: 2, // 1 and 2, of which 3 has succeeded since; 2 and 3
 		Excluded:    2, // one of the suspects, and the operation
-		SucceededAt: at(4),
+		SucceededAt: at(4), Limits: limits,
 	}
 	if got := b.Evidence(at(8)); got != want {
 		t.Errorf("closed: %+v\nwant %+v", got, want)
@@ -299,7 +301,7 @@ func TestEvidence(t *testing.T) {
 		answerTo(b, at(8+float64(i)*0.1), suspect(2, 3), false)
 	}
 	want.Requests, want.Failures, want.Consecutive = 10, 8, 5
-	want.Until = at(8.3).Add(5 * at(1).Sub(epoch))
+	want.Until, want.OpenedAt = at(8.3).Add(5*at(1).Sub(epoch)), at(8.3)
 	if got := b.Evidence(at(9)); got != want {
 		t.Errorf("open: %+v\nwant %+v", got, want)
 	}
@@ -309,7 +311,7 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("half-open: %+v\nwant %+v", got, want)
 	}
 	b.Succeed(at(15), probe)
-	if got, want := b.Evidence(at(15)), (breaker.Evidence{Excluded: 2, SucceededAt: at(15)}); got != want {
+	if got, want := b.Evidence(at(15)), (breaker.Evidence{Excluded: 2, SucceededAt: at(15), Limits: limits}); got != want {
 		t.Errorf("closed again: %+v\nwant %+v", got, want)
 	}
 	if got := b.Evidence(at(40)); got.Excluded != 0 {
@@ -328,5 +330,66 @@ func TestEvidenceIsForgotten(t *testing.T) {
 	}
 	if got := b.Evidence(at(34)); got.Requests != 0 || got.Failures != 0 || got.Callers != 0 || got.Shapes != 0 {
 		t.Errorf("after the window: %+v", got)
+	}
+}
+
+// A closed breaker says why many failures have not opened it.
+func TestSpared(t *testing.T) {
+	type request struct {
+		at            float64
+		caller, shape uint64
+		ok            bool
+	}
+	for _, tc := range []struct {
+		name     string
+		requests []request
+		presume  bool
+		want     breaker.Spared
+	}{
+		{"few failures", []request{{0, 1, 1, false}, {0, 1, 1, true}}, false, breaker.SparedNot},
+		{"of one caller", []request{
+			{0, 1, 1, false},
+			{0, 2, 1, true},
+			{1, 1, 1, false},
+			{1, 2, 1, true},
+			{2, 1, 1, false},
+			{2, 2, 1, true},
+			{2, 1, 1, false},
+			{2, 1, 1, false},
+			{2, 1, 1, false},
+			{2, 1, 1, false},
+		}, false, breaker.SparedByCaller},
+		{"of one shape", []request{
+			{0, 1, 1, false},
+			{0, 1, 2, true},
+			{1, 1, 1, false},
+			{1, 1, 2, true},
+			{2, 1, 1, false},
+			{2, 1, 2, true},
+			{2, 1, 1, false},
+			{2, 1, 1, false},
+			{2, 1, 1, false},
+			{2, 1, 1, false},
+		}, false, breaker.SparedByShape},
+		{"at once", []request{{0, 1, 1, false}, {0, 2, 2, false}, {0, 3, 3, false}, {0, 4, 4, false}, {0, 5, 5, false}}, true, breaker.SparedByBurst},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := breaker.New(breaker.Config{})
+			for _, r := range tc.requests {
+				p := b.Acquire(at(r.at), half, breaker.Suspect{Caller: r.caller, Shape: r.shape}, chat)
+				switch {
+				case r.ok:
+					b.Succeed(at(r.at), p)
+				case tc.presume:
+					b.Presume(at(r.at), p)
+				default:
+					b.Fail(at(r.at), p)
+				}
+			}
+			last := tc.requests[len(tc.requests)-1].at
+			if got := b.Evidence(at(last)); b.State(at(last)) != breaker.Closed || got.Spared != tc.want {
+				t.Errorf("%v, spared %v, want closed, %v: %+v", b.State(at(last)), got.Spared, tc.want, got)
+			}
+		})
 	}
 }

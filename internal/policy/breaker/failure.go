@@ -141,7 +141,7 @@ func (b *Breaker) Doubt(now time.Time, p Permit) {
 	}
 	r.doubts++
 	r.doubters = r.doubters || r.doubtOf != p.who.Caller
-	many := r.doubts >= manyDoubts && now.Sub(r.doubtAt) >= doubtPeriod
+	many := r.doubts >= ManyDoubts && now.Sub(r.doubtAt) >= DoubtPeriod
 	if r.doubts >= b.cfg.consecutiveFailures() && (r.doubters || many) {
 		b.open(now, in)
 	}
@@ -150,8 +150,8 @@ func (b *Breaker) Doubt(now time.Time, p Permit) {
 // Failures of one caller's requests that failed elsewhere too are this many, over
 // this time, before they open the breaker.
 const (
-	manyDoubts  = 20
-	doubtPeriod = 10 * time.Second
+	ManyDoubts  = 20
+	DoubtPeriod = 10 * time.Second
 )
 
 // Refuse ends a permit with a refusal of a request that another deployment served.
@@ -187,7 +187,7 @@ const ejectFor = 30 * time.Second
 
 func (b *Breaker) eject(now time.Time) {
 	if b.state == Closed {
-		b.cause = b.counts(now)
+		b.cause, b.openedAt = b.counts(now), now
 	}
 	until := now.Add(ejectFor)
 	if b.state == Open {

@@ -167,3 +167,17 @@ func (g *groups) failing(now time.Time) int {
 	}
 	return n
 }
+
+// count returns how many groups had a failure in the last window, and how many a request.
+func (g *groups) count(now time.Time) (failed, all int) {
+	for i := range g.all[:g.n] {
+		at := &g.all[i]
+		if at.failures.Sum(now) > 0 {
+			failed++
+		}
+		if at.failures.Sum(now) > 0 || at.requests.Sum(now) > 0 {
+			all++
+		}
+	}
+	return failed, all
+}

@@ -42,6 +42,7 @@ type Reservation struct {
 	by    uint64
 	probe uint64 // number of the probe that the attempt is; 0 means none
 
+	resumed uint64 // of the meter, then
 	started time.Time
 }
 
@@ -57,6 +58,7 @@ type Meter struct {
 	refused     [maxTiers]refusals
 	pausedUntil time.Time // the last of their ends
 	probes      uint64    // number of the last probe
+	resumed     uint64    // how often all pauses were ended
 }
 
 // NewMeter returns the meter of an idle deployment. models.Fill replaces zero
@@ -92,7 +94,7 @@ func (m *Meter) Reserve(now time.Time, d Demand) Reservation {
 	} else {
 		r = m.standard.reserve(now, size)
 	}
-	r.size, r.tier, r.by, r.started = max(size, 1), d.Tier, d.By, now
+	r.size, r.tier, r.by, r.started, r.resumed = max(size, 1), d.Tier, d.By, now, m.resumed
 	m.startProbe(now, &r)
 	m.held += r.units
 	m.noticeNear(now)

@@ -116,7 +116,7 @@ func (b *bucket) readyAt(now time.Time, limit float64) time.Time {
 	target := max(int64(math.Ceil(limit*b.full()))-1, 0)
 	if above := b.units - target; b.rate > 0 && above > 0 {
 		wait := math.Ceil(float64(above) / b.rate * float64(time.Second))
-		ready = now.Add(time.Duration(wait) + 1)
+		ready = later(now, b.at).Add(time.Duration(wait) + 1)
 	}
 	return ready
 }

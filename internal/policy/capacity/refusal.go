@@ -10,11 +10,14 @@ import (
 // refused nor served keeps others from probing.
 const probeAfter = time.Second
 
-// A wait beyond longWait is not kept to its end without a check: equalProbeAfter after
-// a refusal, a request of the same size may probe.
+// A wait is checked before it ends, since services tend to ask for more than it takes: one
+// request of the same size may try after firstCheck. Each refusal of such a check
+// doubles the time until the next one, up to maxCheck. Checks that would come when more than
+// one part in checkShare of the wait is over are left out.
 const (
-	longWait        = 20 * time.Second
-	equalProbeAfter = 5 * time.Second
+	firstCheck = time.Second
+	maxCheck   = 5 * time.Second
+	checkShare = 4
 )
 
 // maxTiers bounds the service tiers with refusals that a meter remembers. The first
@@ -47,6 +50,7 @@ type refusals struct {
 	probe        uint64    // number of the probe under way; 0 means none
 	probeStarted time.Time
 	smaller      bool // smaller requests are served
+	checks       int  // of requests of the same size that were refused in a row
 
 	by, by2 uint64 // who was refused; the same where it was one caller
 	mixed   bool   // a third caller was, too
@@ -81,9 +85,10 @@ type pause struct {
 // Refused records a 429 that answered the attempt of r. Requests of its service
 // tier that cost as much pause for retryAfter, which must be positive; smaller ones
 // for one second at most, after which one of them may probe, and those of other callers
-// not at all, while one or two have been refused: one of them may probe at once. Call it after
-// Calibrate with the same response; the reservation is released separately.
-func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) {
+// not at all, while one or two have been refused: one of them may probe at once. It
+// returns when a request of the same size may check whether the pause has ended. Call it
+// after Calibrate with the same response; the reservation is released separately.
+func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) (checkAt time.Time) {
 	m.nearUntil = now.Add(nearMemory)
 	if m.provisionedKind() {
 		m.provisioned.learnDepth(now, retryAfter)
@@ -97,13 +102,16 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 	}
 	if r.probe != 0 && r.probe == at.probe {
 		at.probe = 0
+		if at.small.size != 0 && r.size >= at.small.size {
+			at.checks++
+		}
 	}
-	p := newPause(now, retryAfter, r.size)
+	p := newPause(now, retryAfter, r.size, at.checks)
 	m.pausedUntil = later(m.pausedUntil, p.until)
 	if d := &at.doubt; d.inForce(now) {
 		if d.by == r.by {
 			d.again(now, retryAfter, r)
-			return
+			return p.checkAt
 		}
 		if d.size != 0 { // confirmed
 			at.by, at.by2, at.smaller = d.by, d.by, true
@@ -125,13 +133,14 @@ func (m *Meter) Refused(now time.Time, retryAfter time.Duration, r Reservation) 
 		at.mixed = true
 	}
 	at.add(p)
+	return p.checkAt
 }
 
-// newPause is the pause that a refusal causes.
-func newPause(now time.Time, wait time.Duration, size int64) pause {
+// newPause is the pause that a refusal causes, after so many checks.
+func newPause(now time.Time, wait time.Duration, size int64, checks int) pause {
 	p := pause{size: size, until: now.Add(wait), checkAt: now.Add(wait)}
-	if wait > longWait {
-		p.checkAt = now.Add(equalProbeAfter)
+	if next := min(firstCheck<<min(checks, 8), maxCheck); wait >= checkShare*next {
+		p.checkAt = now.Add(next)
 	}
 	return p
 }
@@ -221,11 +230,13 @@ func (m *Meter) PausedUntil(now time.Time, d Demand) time.Time {
 	return later(at.pausedUntil(now, size, d.By), at.doubtedUntil(now, size, d.By))
 }
 
-// rounded raises a size that is not clearly smaller than the refused one to that. A
+// rounded raises a size that is not clearly smaller than a refused one to that. A
 // doubt is weak evidence and concerns no smaller size.
 func (m *Meter) rounded(at *refusals, size int64) int64 {
-	if refused := at.small.size; size < refused && !m.clearlySmaller(size, refused) {
-		return refused
+	for _, refused := range [...]int64{at.large.size, at.small.size} {
+		if size < refused && !m.clearlySmaller(size, refused) {
+			return refused
+		}
 	}
 	return size
 }
@@ -243,7 +254,7 @@ func (at *refusals) pausedUntil(now time.Time, size int64, by uint64) time.Time 
 	case !at.mixed && by != at.by && by != at.by2:
 		return at.turn(now, now)
 	case size < at.small.size:
-		return at.turn(now, at.probeAt)
+		return at.turn(now, earlier(at.probeAt, at.small.checkAt))
 	case at.large.size != 0 && size >= at.large.size:
 		return at.turn(now, later(at.large.checkAt, at.small.checkAt))
 	}
@@ -290,6 +301,16 @@ func (m *Meter) Accepted(now time.Time, r Reservation) {
 	}
 }
 
+// ServedSince reports whether the deployment has served a request of that size since it
+// refused the attempt of r, or its pauses were ended.
+func (m *Meter) ServedSince(now time.Time, r Reservation) bool {
+	if r.resumed != m.resumed {
+		return true
+	}
+	at := m.find(now, r.tier)
+	return at != nil && at.small.size == 0 && at.doubt.size == 0 && at.doubt.at.After(r.started)
+}
+
 // suspect turns the pauses into a doubt about the caller that was refused. size is the
 // smallest that was, or 0 when one was served since.
 func (at *refusals) suspect(now time.Time, size int64) {
@@ -298,13 +319,20 @@ func (at *refusals) suspect(now time.Time, size int64) {
 	at.small, at.large = pause{}, pause{}
 }
 
+// Resume ends every pause. Probes under way end without a verdict.
+func (m *Meter) Resume() {
+	m.refused, m.pausedUntil = [maxTiers]refusals{}, time.Time{}
+	m.resumed++
+}
+
 // Paused reports whether any refusal is in force.
 func (m *Meter) Paused(now time.Time) bool { return now.Before(m.pausedUntil) }
 
 // Pause is a refusal in force.
 type Pause struct {
-	Tier  string // service tier; "" is the default one
-	Until time.Time
+	Tier    string // service tier; "" is the default one
+	Until   time.Time
+	CheckAt time.Time // when one of them may find out whether it has ended before
 	// Tokens is the cost from which requests wait, in input-token equivalents where
 	// the deployment is provisioned; 0 means all of them.
 	Tokens int
@@ -322,15 +350,15 @@ func (m *Meter) Pauses(now time.Time, dst []Pause) []Pause {
 			continue
 		}
 		if d := &at.doubt; d.inForce(now) && d.twice != 0 {
-			dst = append(dst, Pause{Tier: at.tier, Until: d.until, Tokens: m.tokens(d.twice), Smaller: true, OneCaller: true})
+			dst = append(dst, Pause{Tier: at.tier, Until: d.until, CheckAt: d.probeAt, Tokens: m.tokens(d.twice), Smaller: true, OneCaller: true})
 		}
 		if at.small.size == 0 {
 			continue
 		}
 		smaller := at.smaller || !at.probing(now) && !now.Before(at.probeAt)
-		dst = append(dst, Pause{Tier: at.tier, Until: at.small.until, Tokens: m.waiting(at.small.size), Smaller: smaller})
+		dst = append(dst, Pause{Tier: at.tier, Until: at.small.until, CheckAt: at.small.checkAt, Tokens: m.waiting(at.small.size), Smaller: smaller})
 		if at.large.size != 0 {
-			dst = append(dst, Pause{Tier: at.tier, Until: at.large.until, Tokens: m.tokens(at.large.size), Smaller: true})
+			dst = append(dst, Pause{Tier: at.tier, Until: at.large.until, CheckAt: at.large.checkAt, Tokens: m.tokens(at.large.size), Smaller: true})
 		}
 	}
 	return dst
@@ -342,6 +370,9 @@ func (m *Meter) waiting(refused int64) int {
 	tokens := m.tokens(refused)
 	return max(min(int(math.Ceil(smallerShare*float64(tokens))), tokens-smallerTokens+1), 0)
 }
+
+// Probes reports whether the attempt is sent in spite of a refusal.
+func (r *Reservation) Probes() bool { return r.probe != 0 }
 
 // startProbe marks an attempt that is sent in spite of a refusal.
 func (m *Meter) startProbe(now time.Time, r *Reservation) {

@@ -44,33 +44,36 @@ func paused(t *testing.T, m *Meter, now time.Time, r request, until time.Duratio
 	}
 }
 
+// unchecked is a wait that no request of the refused size may check before it ends.
+const unchecked = checkShare*firstCheck - 100*time.Millisecond
+
 // A refusal pauses requests that cost as much, until the service's wait has passed.
 // A smaller one may be sent after a second.
 func TestRefusalIsAboutTheSize(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
 		paused(t, m, epoch, request{1000, ""}, -1)
-		refused(m, epoch, request{1000, ""}, 20*time.Second)
+		refused(m, epoch, request{1000, ""}, unchecked)
 		for _, tc := range []struct {
 			after         time.Duration
 			tokens        int
 			until         time.Duration
 			smallerPassed bool
 		}{
-			{0, 1001, 20 * time.Second, false},
-			{0, 1000, 20 * time.Second, false},
-			{0, 750, 20 * time.Second, false},
+			{0, 1001, unchecked, false},
+			{0, 1000, unchecked, false},
+			{0, 750, unchecked, false},
 			{0, 749, time.Second, false},
 			{0, 0, time.Second, false},
 			{time.Second - 1, 749, time.Second, false},
 			{time.Second, 749, -1, true},
-			{time.Second, 1000, 20 * time.Second, true},
-			{20*time.Second - 1, 1000, 20 * time.Second, true},
-			{20*time.Second - 1, 749, -1, true},
-			{20 * time.Second, 1000, -1, true},
+			{time.Second, 1000, unchecked, true},
+			{unchecked - 1, 1000, unchecked, true},
+			{unchecked - 1, 749, -1, true},
+			{unchecked, 1000, -1, true},
 		} {
 			paused(t, m, at(tc.after), request{tc.tokens, ""}, tc.until)
-			want := []Pause{{Until: at(20 * time.Second), Tokens: 750, Smaller: tc.smallerPassed}}
-			if tc.after == 20*time.Second {
+			want := []Pause{{Until: at(unchecked), CheckAt: at(unchecked), Tokens: 750, Smaller: tc.smallerPassed}}
+			if tc.after == unchecked {
 				want = nil
 			}
 			if got := m.Pauses(at(tc.after), nil); fmt.Sprint(got) != fmt.Sprint(want) || m.Paused(at(tc.after)) != (want != nil) {
@@ -102,8 +105,8 @@ func TestRefusalComparesTheWholeCost(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := NewMeter(tc.d)
 			r := m.Reserve(epoch, Demand{Cost: tc.refused, Tier: ""})
-			m.Refused(epoch, 20*time.Second, r)
-			if got := m.PausedUntil(at(time.Second), Demand{Cost: tc.paused, Tier: ""}).Equal(at(20 * time.Second)); got != tc.want {
+			m.Refused(epoch, unchecked, r)
+			if got := m.PausedUntil(at(time.Second), Demand{Cost: tc.paused, Tier: ""}).Equal(at(unchecked)); got != tc.want {
 				t.Errorf("paused %v, want %v", got, tc.want)
 			}
 		})
@@ -121,7 +124,7 @@ func TestShortWaitsAreKept(t *testing.T) {
 
 // One smaller request at a time finds out what the deployment serves.
 func TestProbes(t *testing.T) {
-	const end = 20 * time.Second
+	const end = unchecked
 	const free = 2500 * time.Millisecond // a second after the probe started
 	probe := func(m *Meter) Reservation {
 		return m.Reserve(at(1500*time.Millisecond), Demand{Cost: Cost{Prompt: 400}, Tier: ""})
@@ -145,17 +148,17 @@ func TestProbes(t *testing.T) {
 		{"is canceled", func(m *Meter, r Reservation) { m.Release(at(2*time.Second), r) }, -1, -1},
 		{"ends without a response", func(m *Meter, r Reservation) { m.Settle(at(2*time.Second), r, Cost{}) }, -1, -1},
 		{"is refused too", func(m *Meter, r Reservation) {
-			m.Refused(at(2*time.Second), 10*time.Second, r)
+			m.Refused(at(2*time.Second), 1500*time.Millisecond, r)
 			m.Release(at(2*time.Second), r)
-		}, 12 * time.Second, 3 * time.Second},
+		}, 3500 * time.Millisecond, 3 * time.Second},
 		{"is refused for longer", func(m *Meter, r Reservation) {
-			m.Refused(at(2*time.Second), 19*time.Second, r)
+			m.Refused(at(2*time.Second), 3*time.Second, r)
 			m.Release(at(2*time.Second), r)
-		}, 21 * time.Second, 3 * time.Second},
+		}, 5 * time.Second, 3 * time.Second},
 		{"is served, and the next is refused", func(m *Meter, r Reservation) {
 			m.Accepted(at(2*time.Second), r)
-			refused(m, at(2*time.Second), request{100, ""}, 10*time.Second)
-		}, 12 * time.Second, 3 * time.Second},
+			refused(m, at(2*time.Second), request{100, ""}, 1500*time.Millisecond)
+		}, 3500 * time.Millisecond, 3 * time.Second},
 		{"another request is served that is no probe", func(m *Meter, _ Reservation) {
 			m.Accepted(at(2*time.Second), Reservation{})
 		}, free, free},
@@ -189,7 +192,7 @@ func TestOldProbesAreVoid(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
 		refused(m, epoch, request{1000, ""}, 2*time.Second)
 		old := m.Reserve(at(time.Second), Demand{Cost: Cost{Prompt: 500}, Tier: ""})
-		refused(m, at(10*time.Second), request{1000, ""}, 20*time.Second)
+		refused(m, at(10*time.Second), request{1000, ""}, unchecked)
 		m.Accepted(at(10*time.Second), old)
 		paused(t, m, at(10*time.Second), request{500, ""}, 11*time.Second)
 		m.Reserve(at(11500*time.Millisecond), Demand{Cost: Cost{Prompt: 500}, Tier: ""})
@@ -203,12 +206,12 @@ func TestOldProbesAreVoid(t *testing.T) {
 func TestOnlyProbesProbe(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
 		before := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 500}, Tier: ""})
-		refused(m, epoch, request{1000, ""}, 20*time.Second)
+		refused(m, epoch, request{1000, ""}, unchecked)
 		large := m.Reserve(epoch, Demand{Cost: Cost{Prompt: 2000}, Tier: ""})
 		for _, r := range []Reservation{before, large} {
 			m.Accepted(epoch, r)
 			paused(t, m, epoch, request{500, ""}, time.Second)
-			paused(t, m, epoch, request{1000, ""}, 20*time.Second)
+			paused(t, m, epoch, request{1000, ""}, unchecked)
 		}
 		paused(t, m, at(time.Second), request{500, ""}, -1) // neither holds the probe's place
 		m.Reserve(at(time.Second), Demand{Cost: Cost{Prompt: 500}, Tier: ""})
@@ -227,7 +230,7 @@ func TestRefusedElsewhere(t *testing.T) {
 		refuse := func(s float64, by uint64, tokens int, elsewhere bool) {
 			now := at(time.Duration(s * float64(time.Second)))
 			r := m.Reserve(now, demand(by, tokens))
-			m.Refused(now, 20*time.Second, r)
+			m.Refused(now, unchecked, r)
 			m.Release(now, r)
 			if elsewhere {
 				m.RefusedElsewhere(now, r)
@@ -250,7 +253,7 @@ func TestRefusedElsewhere(t *testing.T) {
 		together := m.Reserve(epoch, demand(guilty, 800))
 		refuse(0, guilty, 1000, true)
 		want(0, guilty, 1000, -1)
-		m.Refused(epoch, 20*time.Second, together) // sent with the first: one cause in common
+		m.Refused(epoch, unchecked, together) // sent with the first: one cause in common
 		m.Release(epoch, together)
 		want(0, guilty, 1000, -1)
 		refuse(1, guilty, 1500, true) // a later one
@@ -276,12 +279,12 @@ func TestRefusedElsewhere(t *testing.T) {
 
 		refuse(30, guilty, 1000, true)
 		refuse(31, other, 1200, true) // a different one: the deployment is full
-		want(31, guilty, 1000, 50)
-		want(31, other, 1200, 51)
+		want(31, guilty, 1000, 34.9)  // not clearly smaller than 1200
+		want(31, other, 1200, 34.9)
 		want(31, 3, 1200, -1) // a third caller finds out
 		refuse(31, 3, 1000, true)
-		want(31, 4, 1000, 51)
-		want(31, 4, 1200, 51)
+		want(31, 4, 1000, 34.9)
+		want(31, 4, 1200, 34.9)
 		want(31, 4, 749, -1) // all were refused elsewhere: their size is the cause
 		if got := m.Pauses(at(31*time.Second), nil); len(got) != 2 || !got[0].Smaller {
 			t.Errorf("pauses %v, want two that let smaller requests pass", got)
@@ -298,15 +301,15 @@ func TestOthersProbe(t *testing.T) {
 		do                       func(m *Meter, probe Reservation)
 		guilty, other, twoOthers time.Duration // until when they wait; -1 means that they do not
 	}{
-		{"is under way", func(*Meter, Reservation) {}, 20 * time.Second, time.Second, time.Second},
+		{"is under way", func(*Meter, Reservation) {}, unchecked, time.Second, time.Second},
 		{"is served", func(m *Meter, r Reservation) { m.Accepted(epoch, r) }, -1, -1, -1},
-		{"is refused", func(m *Meter, r Reservation) { m.Refused(epoch, 10*time.Second, r) }, 20 * time.Second, 20 * time.Second, -1},
-		{"is canceled", func(m *Meter, r Reservation) { m.Release(epoch, r) }, 20 * time.Second, -1, -1},
+		{"is refused", func(m *Meter, r Reservation) { m.Refused(epoch, 2*time.Second, r) }, unchecked, unchecked, -1},
+		{"is canceled", func(m *Meter, r Reservation) { m.Release(epoch, r) }, unchecked, -1, -1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			both(t, func(t *testing.T, m *Meter) {
 				r := m.Reserve(epoch, demand(1, 1000))
-				m.Refused(epoch, 20*time.Second, r)
+				m.Refused(epoch, unchecked, r)
 				m.Release(epoch, r)
 				tc.do(m, m.Reserve(epoch, demand(2, 1000)))
 				for by, want := range map[uint64]time.Duration{1: tc.guilty, 2: tc.other, 3: tc.twoOthers} {
@@ -323,15 +326,15 @@ func TestOthersProbe(t *testing.T) {
 // The service's tiers have capacity of their own.
 func TestTiersPauseByThemselves(t *testing.T) {
 	both(t, func(t *testing.T, m *Meter) {
-		refused(m, epoch, request{1000, "flex"}, 20*time.Second)
+		refused(m, epoch, request{1000, "flex"}, unchecked)
 		paused(t, m, epoch, request{1000, ""}, -1)
 		paused(t, m, epoch, request{1000, "priority"}, -1)
-		paused(t, m, epoch, request{1000, "flex"}, 20*time.Second)
-		refused(m, epoch, request{10, ""}, 5*time.Second)
-		paused(t, m, epoch, request{1000, ""}, 5*time.Second)
+		paused(t, m, epoch, request{1000, "flex"}, unchecked)
+		refused(m, epoch, request{10, ""}, 3*time.Second)
+		paused(t, m, epoch, request{1000, ""}, 3*time.Second)
 		paused(t, m, epoch, request{10, "flex"}, time.Second)
-		paused(t, m, at(5*time.Second), request{1000, ""}, -1)
-		paused(t, m, at(5*time.Second), request{1000, "flex"}, 20*time.Second)
+		paused(t, m, at(3*time.Second), request{1000, ""}, -1)
+		paused(t, m, at(3*time.Second), request{1000, "flex"}, unchecked)
 	})
 }
 
@@ -340,7 +343,7 @@ func TestMoreTiersThanAreRemembered(t *testing.T) {
 	const others = maxTiers - 1 // than the default tier
 	both(t, func(t *testing.T, m *Meter) {
 		for i := range 2 * others {
-			tier, wait := fmt.Sprint("tier ", i), time.Duration(10+i)*time.Second
+			tier, wait := fmt.Sprint("tier ", i), 3*time.Second+time.Duration(i)*100*time.Millisecond
 			refused(m, epoch, request{1000, tier}, wait)
 			paused(t, m, epoch, request{1000, tier}, wait)
 		}
@@ -350,13 +353,13 @@ func TestMoreTiersThanAreRemembered(t *testing.T) {
 		for i := range 2 * others {
 			until := time.Duration(-1)
 			if i >= others {
-				until = time.Duration(10+i) * time.Second
+				until = 3*time.Second + time.Duration(i)*100*time.Millisecond
 			}
 			paused(t, m, epoch, request{1000, fmt.Sprint("tier ", i)}, until)
 		}
 		refused(m, epoch, request{1000, "short"}, 2*time.Second) // shorter than the one whose place it gets
 		paused(t, m, epoch, request{1000, "short"}, 2*time.Second)
-		if end := at(time.Duration(10+2*others-1) * time.Second); !m.Paused(end.Add(-1)) || m.Paused(end) {
+		if end := at(3*time.Second + time.Duration(2*others-1)*100*time.Millisecond); !m.Paused(end.Add(-1)) || m.Paused(end) {
 			t.Error("paused until another time than the last one")
 		}
 		refused(m, at(time.Minute), request{1000, "another"}, time.Second)
@@ -416,22 +419,5 @@ func TestPausesEnd(t *testing.T) {
 				t.Fatalf("paused %v with %d pauses; the last wait ends in %v", m.Paused(now), len(m.Pauses(now, nil)), latest.Sub(now))
 			}
 		}
-	})
-}
-
-// A wait beyond 20 s is checked: five seconds after each refusal, one request of the same
-// size may try, and its success ends the wait.
-func TestLongWaitsAreChecked(t *testing.T) {
-	both(t, func(t *testing.T, m *Meter) {
-		refused(m, epoch, request{1000, ""}, time.Minute)
-		paused(t, m, at(4*time.Second), request{1000, ""}, 5*time.Second)
-		paused(t, m, at(5*time.Second), request{1000, ""}, -1)
-		r := refused(m, at(5*time.Second), request{1000, ""}, time.Minute)
-		m.Release(at(5*time.Second), r)
-		paused(t, m, at(9*time.Second), request{1000, ""}, 10*time.Second)
-		probe := m.Reserve(at(10*time.Second), Demand{Cost: Cost{Prompt: 1000}})
-		paused(t, m, at(10*time.Second), request{1000, ""}, 11*time.Second) // one at a time
-		m.Accepted(at(10500*time.Millisecond), probe)
-		paused(t, m, at(10500*time.Millisecond), request{1000, ""}, -1)
 	})
 }

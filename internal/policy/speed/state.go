@@ -46,6 +46,9 @@ func (m *Model) Restore(now time.Time, age time.Duration, st *State) (ok bool) {
 // alone.
 func (m *Model) Measured(now time.Time) bool { return m.tbt.all.Count(now) >= m.minSamples }
 
+// Known reports whether the deployment has answered as long as that is remembered.
+func (m *Model) Known(now time.Time) bool { return m.ttft.all.Count(now) > 0 }
+
 func (b *bands) state(now time.Time) BandsState {
 	st := BandsState{All: b.all.State(now)}
 	for i := range b.band {
