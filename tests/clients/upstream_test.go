@@ -156,10 +156,11 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 
 // faultyConfig is a gateway with one pool for each deployment of the upstream.
 // Its breaker stays closed, so that every test meets the fault itself, and
-// nobody waits for a deployment that asks for a minute.
+// nobody waits for a deployment that asks for a minute. A stream has a status until its
+// first event, however long a busy machine takes.
 func faultyConfig(url string) string {
 	var b strings.Builder
-	b.WriteString("server: {heartbeat: 1s}\ndeployments:\n")
+	b.WriteString("server: {heartbeat: 1s, first_heartbeat: 0s}\ndeployments:\n")
 	for _, name := range faults {
 		fmt.Fprintf(&b, "  - {name: %s, endpoint: %q, style: azure, model: gpt-4o-mini, deployment: %s, auth: {api_key: any}}\n", name, url, name)
 	}
