@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from azure.ai.inference import ChatCompletionsClient, EmbeddingsClient
 from azure.ai.inference.models import (
     ChatCompletionsToolDefinition,
@@ -82,9 +81,3 @@ class TestAzureAIInference(Checks, UsageChecks, EmbeddingChecks):
         """It drops the error event, so that a stream that broke off only lacks its finish reason."""
         target.url, target.model = FAULTY_URL, "cut"
         assert "word" in self.stream(target, "Hi.", True).text
-
-    def test_heartbeats(self, target):
-        """It rejects comments: set server.heartbeat and server.first_heartbeat to 0s."""
-        target.url, target.model = FAULTY_URL, "pauses"
-        with pytest.raises(ValueError, match="keep-alive"):
-            self.stream(target, "Hi.", True)
