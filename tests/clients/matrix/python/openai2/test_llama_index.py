@@ -96,7 +96,7 @@ class TestLlamaIndexResponses(ResponsesChecks):
     families = ("azure-v1", "openai")
 
     def respond(self, target, prompt, previous):
-        answer = responses(target, previous_response_id=previous).chat(said(prompt))
+        answer = responses(target, store=True, previous_response_id=previous).chat(said(prompt))
         return answer.message.content, answer.raw.id
 
     def respond_stream(self, target, prompt):
