@@ -109,6 +109,12 @@ race: ## run the Go tests, with the race detector where goroutines share memory
 clients: build ## run the tests with openai-python, openai-node and openai-go
 	cd tests/clients && $(go_test) -count 1 -parallel 16 ./...
 
+.PHONY: matrix
+matrix: build ## run the tests with frameworks of several languages, and openai-python's own; takes minutes
+	@scripts/setup.sh
+	@scripts/matrix.sh
+	cd tests/clients && $(go_test) -count 1 -run Matrix -v . -matrix
+
 .PHONY: telemetry
 telemetry: build ## run the tests with an OpenTelemetry collector and Prometheus
 	cd tests/telemetry && $(go_test) -count 1 ./...

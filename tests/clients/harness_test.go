@@ -93,13 +93,19 @@ type gateway struct {
 
 // start runs the program on free ports and waits until it is ready.
 func start(args ...string) (*gateway, error) {
-	bin := cmp.Or(os.Getenv("SPILLWAY_BIN"), filepath.Join("..", "..", "bin", "spillway"))
 	data, admin, err := freeAddresses()
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{url: "http://" + data, log: &safeBuffer{}, done: make(chan struct{})}
-	g.cmd = exec.Command(bin, append([]string{"serve", "--listen", data, "--admin", admin}, args...)...)
+	return startProgram("http://"+data, "http://"+admin+"/readyz",
+		append([]string{"serve", "--listen", data, "--admin", admin}, args...)...)
+}
+
+// startProgram runs the program and waits until it is ready.
+func startProgram(url, readyURL string, args ...string) (*gateway, error) {
+	bin := cmp.Or(os.Getenv("SPILLWAY_BIN"), filepath.Join("..", "..", "bin", "spillway"))
+	g := &gateway{url: url, log: &safeBuffer{}, done: make(chan struct{})}
+	g.cmd = exec.Command(bin, args...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
 	if err := g.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start (build it with make build): %w", err)
@@ -108,7 +114,7 @@ func start(args ...string) (*gateway, error) {
 		g.err = g.cmd.Wait()
 		close(g.done)
 	}()
-	if err := g.ready("http://" + admin + "/readyz"); err != nil {
+	if err := g.ready(readyURL); err != nil {
 		return nil, errors.Join(err, g.stop(true))
 	}
 	return g, nil

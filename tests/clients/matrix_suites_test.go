@@ -17,10 +17,30 @@ func TestMatrixJava(t *testing.T) {
 	matrixSuite(t, "java", "mvn", "--offline", "--batch-mode", "test")
 }
 
+// TestMatrixPython runs the tests of Python frameworks, in two environments because not
+// all of them work with the same openai-python, and openai-python's own.
+func TestMatrixPython(t *testing.T) {
+	needMatrix(t)
+	startSecure(t)
+	for _, run := range []struct{ dir, environment, command string }{
+		{"openai3", "openai3", "-mpytest"},
+		{"openai2", "openai2", "-mpytest"},
+		{"own", "openai3", "run.py"},
+	} {
+		t.Run(run.dir, func(t *testing.T) {
+			suite(t, "matrix/python/"+run.dir, ".cache/matrix/python/"+run.environment+"/bin/python", run.command)
+		})
+	}
+}
+
 // matrixSuite runs a suite with a program that scripts/matrix.sh installed.
 func matrixSuite(t *testing.T, dir, program string, args ...string) {
+	needMatrix(t)
+	suite(t, "matrix/"+dir, ".cache/matrix/bin/"+program, args...)
+}
+
+func needMatrix(t *testing.T) {
 	if !*matrix {
 		t.Skip("takes minutes with its installation; run it with make matrix")
 	}
-	suite(t, "matrix/"+dir, ".cache/matrix/bin/"+program, args...)
 }

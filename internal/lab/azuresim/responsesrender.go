@@ -295,6 +295,7 @@ func (r *responses) object(b []byte, status string, u *spillway.Usage) []byte {
 		b = strconv.AppendInt(b, int64(u.Prompt), 10)
 		b = append(b, `,"input_tokens_details":{"cached_tokens":`...)
 		b = strconv.AppendInt(b, int64(u.Cached), 10)
+		b = appendField(b, "cache_write_tokens", u.CacheWrite)
 		b = append(b, '}')
 		b = appendField(b, "output_tokens", u.Completion)
 		b = append(b, `,"output_tokens_details":{"reasoning_tokens":`...)

@@ -48,6 +48,7 @@ type flight struct {
 	// come; zero means never.
 	earlyBeatAt time.Time
 	begunEarly  bool // the response of a stream has begun, with heartbeats alone
+	blankBeats  bool // its client rejects comments
 	undelivered bool // the client did not get a response that the core takes for complete
 
 	forwarded     *upstream.Attempt // the committed attempt

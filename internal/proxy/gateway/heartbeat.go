@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/proxy/upstream"
@@ -13,14 +14,32 @@ import (
 // between it and the gateway: load balancers end connections on which nothing is sent.
 // Clients ignore comments. The blank line is for clients that look for blank lines
 // before they look for comments. It is left out of a stream whose events have ids:
-// openai-python takes it for the end of an event there.
+// openai-python takes it for the end of an event there. azure-ai-inference for Python
+// rejects comments and ignores blank lines: it gets a blank line alone.
 const (
-	heartbeat     = ": keep-alive\n\n"
-	bareHeartbeat = ": keep-alive\n"
+	heartbeat      = ": keep-alive\n\n"
+	bareHeartbeat  = ": keep-alive\n"
+	blankHeartbeat = "\n"
 )
 
-// allowEarlyHeartbeats lets the client of a stream get heartbeats before its first event.
+// rejectsComments is in the User-Agent of clients that get blank lines.
+const rejectsComments = "azsdk-python-ai-inference/"
+
+// heartbeat is what this client ignores.
+func (f *flight) heartbeat() []byte {
+	switch {
+	case f.blankBeats:
+		return []byte(blankHeartbeat)
+	case f.eventIDs:
+		return []byte(bareHeartbeat)
+	}
+	return []byte(heartbeat)
+}
+
+// allowEarlyHeartbeats lets the client of a stream get heartbeats before its first event,
+// and notes which its client ignores.
 func (f *flight) allowEarlyHeartbeats() {
+	f.blankBeats = strings.Contains(f.r.UserAgent(), rejectsComments)
 	if after := f.snap.limits.FirstHeartbeat; f.req.Stream && after > 0 {
 		f.earlyBeatAt = f.accepted.Add(after)
 	}
@@ -40,7 +59,7 @@ func (f *flight) sendEarlyHeartbeat(now time.Time) error {
 	if !f.begunEarly {
 		f.beginEarly()
 	}
-	_, err := f.out.Write([]byte(heartbeat))
+	_, err := f.out.Write(f.heartbeat())
 	if err == nil {
 		err = f.out.Flush()
 	}
@@ -117,11 +136,7 @@ func (f *flight) claimHeartbeat(now time.Time) (next time.Time, due bool) {
 // the client is gone.
 func (f *flight) sendHeartbeat() error {
 	defer f.sending.Unlock()
-	beat := heartbeat
-	if f.eventIDs {
-		beat = bareHeartbeat
-	}
-	_, err := f.out.Write([]byte(beat))
+	_, err := f.out.Write(f.heartbeat())
 	if err == nil {
 		err = f.out.Flush()
 	}

@@ -290,6 +290,35 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// TestHeartbeatWithoutComment has a stream pause whose client rejects comments: it gets
+// blank lines, before the first event too.
+func TestHeartbeatWithoutComment(t *testing.T) {
+	for agent, beat := range map[string]string{
+		"azsdk-python-ai-inference/1.0.0b9 Python/3.11.7":      "\n",
+		"ours azsdk-python-ai-inference/1.0.0b9 Python/3.11.7": "\n",
+		"azsdk-js-ai-inference-rest/1.0.0":                     heartbeat,
+	} {
+		t.Run(agent, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := playing(t, func(rw http.ResponseWriter, r *http.Request) {
+					rw.Header().Set("Content-Type", "text/event-stream")
+					pause(r, 12*time.Second)
+					send(rw, firstEvent)
+					pause(r, 20*time.Second)
+					send(rw, finalEvent+doneEvent)
+				}, func(w *world) { w.class.SilenceTimeout = time.Hour })
+				w.class.Window = 0
+				got := w.post(chat("5", `,"stream":true`), "User-Agent", agent)
+				w.want(got, 200)
+				if want := beat + firstEvent + beat + finalEvent + doneEvent; got.body != want {
+					t.Errorf("got\n%q\nwant\n%q", got.body, want)
+				}
+				w.idle()
+			})
+		})
+	}
+}
+
 // TestHeartbeatOverHTTP2 has a stream to an HTTP/2 client pause.
 func TestHeartbeatOverHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

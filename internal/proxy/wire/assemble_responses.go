@@ -364,6 +364,9 @@ func appendUsage(dst []byte, api spillway.API, u spillway.Usage) []byte {
 	field(`,"`, completion, `":`, u.Completion)
 	field(`,"`, "total_tokens", `":`, u.Prompt+u.Completion)
 	field(`,"`, prompt, `_details":{"cached_tokens":`, u.Cached)
+	if api == spillway.APIResponses || u.CacheWrite > 0 { // OpenAI's SDKs require it in Responses
+		field(`,"`, "cache_write_tokens", `":`, u.CacheWrite)
+	}
 	field(`},"`, completion, `_details":{"reasoning_tokens":`, u.Reasoning)
 	return append(dst, '}', '}')
 }

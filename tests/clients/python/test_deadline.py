@@ -57,6 +57,19 @@ def test_response_cut_at_the_deadline(client):
     assert answer.output_text
 
 
+def test_response_stream_cut_at_the_deadline(client):
+    """The SDK's helper delivers the end of a response that is too short. It is an error only to get_final_response."""
+
+    def stream(**request):
+        with client.responses.stream(**request) as events:
+            return list(events)
+
+    events = cut(stream, model=MODEL, input=LONG[0]["content"])
+    assert events[-1].type == "response.incomplete"
+    assert events[-1].response.incomplete_details.reason == "max_output_tokens"
+    assert events[-1].response.output_text == "".join(e.delta for e in events if e.type == "response.output_text.delta")
+
+
 def test_client_timeout_is_the_deadline(client):
     """The SDK says how long it waits, so the answer comes before it gives up.
 
