@@ -66,7 +66,7 @@ func (f *form) next() (content span, isModel, ok bool) {
 		return span{}, false, false
 	}
 	header, _, found := bytes.Cut(rest[lineEnd:], []byte("\r\n\r\n"))
-	if !found {
+	if !found || bytes.Count(header, []byte("\n")) != bytes.Count(header, []byte("\r\n")) { // a bare line break could end the header for other readers
 		return span{}, false, false
 	}
 	content.start = f.pos + lineEnd + len(header) + len("\r\n\r\n")

@@ -72,6 +72,7 @@ func TestReadForm(t *testing.T) {
 func FuzzReadForm(f *testing.F) {
 	f.Add("--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--\r\n")
 	f.Add("--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n--b")
+	f.Add("--b\r\nContent-Disposition:form-data;name=\"model\" \n\r\n\r\n--b")
 	f.Add("x\r\n--b  \r\n\r\n\r\n--b\r\nA: model\r\n\r\n--b--")
 	const contentType = "multipart/form-data; boundary=b"
 	models := func(body []byte) (list []string, err error) {
