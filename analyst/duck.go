@@ -18,6 +18,7 @@ import (
 
 type options struct {
 	tables  tables
+	dirs    dirs
 	views   views
 	memory  string
 	threads int
@@ -65,6 +66,12 @@ func (o options) statements() []string {
 			}
 			dirs = append(dirs, quote(fixed(t.globs[i])))
 		}
+	}
+	for _, dir := range o.dirs {
+		if full, err := filepath.Abs(dir); err == nil {
+			dir = full
+		}
+		dirs = append(dirs, quote(dir+"/"))
 	}
 	all = append(all, "SET allowed_directories = ["+strings.Join(dirs, ", ")+"]", "SET enable_external_access = false")
 	for _, t := range o.tables {
@@ -170,6 +177,10 @@ func plain(v any) any {
 	case []any:
 		for i := range v {
 			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = plain(v[name])
 		}
 	}
 	return v

@@ -175,7 +175,12 @@ func diagnosticsColumns() []azureColumn {
 		{"event_s", String, "'ShoeboxCallResult'"},
 		{"properties_s", String, `CAST(json_object('modelDeploymentName', "deployment", 'modelName', "model", 'objectId', "caller", 'generatedTokens', "tokens") AS VARCHAR)`},
 		{"_ResourceId", String, `concat('/spillway/', "deployment")`},
-		{"TenantId", String, ""}, {"SourceSystem", String, "'Azure'"}, {"Type", String, "'AzureDiagnostics'"},
+		{"TenantId", String, ""},
+		{"SourceSystem", String, "'Azure'"},
+		{"Type", String, "'AzureDiagnostics'"},
+		{"_BilledSize", Real, ""},
+		{"_IsBillable", String, ""},
+		{"_SubscriptionId", String, ""},
 		{"isRequestSuccess_b", Bool, ""},
 	}
 	for _, name := range strings.Fields("method_s url_s apiId_s apiRevision_s operationId_s productId_s userId_s apimSubscriptionId_s backendId_s backendUrl_s backendMethod_s " +
@@ -206,7 +211,12 @@ func metricColumns() []azureColumn {
 		{"ResourceGroup", String, ""},
 		{"SubscriptionId", String, ""},
 		{"_ResourceId", String, `concat('/spillway/', "deployment")`},
-		{"TenantId", String, ""}, {"SourceSystem", String, "'Azure'"}, {"Type", String, "'AzureMetrics'"},
+		{"TenantId", String, ""},
+		{"SourceSystem", String, "'Azure'"},
+		{"Type", String, "'AzureMetrics'"},
+		{"_BilledSize", Real, ""},
+		{"_IsBillable", String, ""},
+		{"_SubscriptionId", String, ""},
 	}
 }
 

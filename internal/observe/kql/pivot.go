@@ -53,7 +53,7 @@ func (o *pivotOp) apply(c *compiler, in relation) relation {
 		v := c.nameValue(by, scope{columns: in.columns, bare: true})
 		keys = append(keys, Column{v.name, v.typ})
 	}
-	if o.by == nil {
+	if len(o.by) == 0 {
 		keys = slices.DeleteFunc(slices.Clone(in.columns), func(col Column) bool { return used[col.Name] })
 	}
 	for _, col := range keys {
