@@ -50,7 +50,7 @@ func Translate(now time.Time, query string, tables []Table, found ...[]Name) (re
 	for _, name := range p.render.YColumns {
 		if col, ok := out.column(name); !ok {
 			c.fail(p.drawn, "unknown column %q%s", name, suggest(name, out.names()))
-		} else if !col.Type.numeric() {
+		} else if !col.Type.numeric() && col.Type != Dynamic {
 			c.fail(p.drawn, "column %q is a %s, which is not drawn", name, col.Type)
 		}
 	}
