@@ -105,8 +105,8 @@ type column struct {
 	Type string `json:"type"` // DuckDB's
 }
 
-// answer writes the columns and rows of a query that reads.
-func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) error {
+// answerSQL writes the columns and rows of a query that reads.
+func answerSQL(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) error {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return because(ctx, err)

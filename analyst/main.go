@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	}
 	defer db.Close()
 	w := bufio.NewWriterSize(out, 1<<16)
-	if err := answer(ctx, db, string(query), w); err != nil {
+	if err := answerSQL(ctx, db, string(query), w); err != nil {
 		return err
 	}
 	return w.Flush()
