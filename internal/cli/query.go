@@ -35,6 +35,11 @@ type queryCommand struct {
 // analystName is the program that runs queries.
 const analystName = "spillway-analyst"
 
+// findAnalyst is the path of the program that runs queries.
+func findAnalyst() (string, error) {
+	return app.FindProgram(analystName, "make analyst (it needs a C compiler)")
+}
+
 // Run translates the query, has it answered, and shows the answer. A query
 // that is wrong is a "no".
 func (c *queryCommand) Run(w *world) error {
@@ -87,16 +92,16 @@ func (c *queryCommand) answer(w *world, text string) ([]byte, kql.Query, error) 
 	now, tables := time.Now(), slices.Concat(kql.Records(), kql.Azure())
 	ask := c.ask
 	if len(c.Import) > 0 {
+		program, err := findAnalyst() // before the files, which may take long
+		if err != nil {
+			return nil, kql.Query{}, err
+		}
 		im, err := readImports(w.ctx, dir, c.Import)
 		if err != nil {
 			return nil, kql.Query{}, err
 		}
 		tables = im.tables
 		ask = func(w *world, q kql.Query, _ string) ([]byte, error) {
-			program, err := app.FindProgram(analystName, "make analyst")
-			if err != nil {
-				return nil, err
-			}
 			return c.run(w.ctx, program, cmp.Or(q.SQL, q.Names), im.args())
 		}
 	}
@@ -149,7 +154,7 @@ const tries = 3
 // ask runs the query in a process of its own and returns what it printed. The
 // newest records go to dir.
 func (c *queryCommand) ask(w *world, q kql.Query, dir string) ([]byte, error) {
-	program, err := app.FindProgram(analystName, "make analyst")
+	program, err := findAnalyst()
 	if err != nil {
 		return nil, err
 	}
