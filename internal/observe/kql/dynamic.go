@@ -52,9 +52,17 @@ func scalar(v value, t Type) value {
 }
 
 // items is the list of an array's elements in SQL; empty for what is no array.
-func items(sql string) string { return "coalesce(json_extract(" + sql + ", '$[*]'), [])" }
+// A constant NULL would have another type.
+func items(sql string) string {
+	return "json_extract(coalesce(" + sql + ", CAST('[]' AS JSON)), '$[*]')"
+}
 
-// strings are the elements of an array as a list of texts.
+// keys is the list of the names of a bag's members; empty for what is no bag.
+func keys(sql string) string {
+	return "coalesce(json_keys(coalesce(" + sql + ", CAST('{}' AS JSON))), [])"
+}
+
+// texts are the elements of an array as a list of texts.
 func texts(sql string) string {
 	return "list_transform(" + items(sql) + ", lambda x: json_extract_string(x, '$'))"
 }
@@ -125,7 +133,7 @@ func (c *compiler) index(e *expr, s scope) value {
 		}
 		return value{sql: noNull("json_extract(" + v.sql + ", '" + path + "')"), typ: Dynamic, name: joined(v.name, i.literal.text)}
 	}
-	path := "CASE WHEN " + i.sql + " < 0 THEN concat('$[#', " + i.sql + ", ']') ELSE concat('$[', " + i.sql + ", ']') END"
+	path := "CASE WHEN " + i.sql + " < 0 THEN '$[#' ELSE '$[' END || CAST(" + i.sql + " AS VARCHAR) || ']'"
 	return value{sql: noNull("json_extract(" + v.sql + ", " + path + ")"), typ: Dynamic}
 }
 

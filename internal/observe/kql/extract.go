@@ -48,14 +48,15 @@ func (o *parseOp) apply(c *compiler, in relation) relation {
 	}
 	for _, col := range in.columns {
 		v := value{sql: ident(col.Name), typ: col.Type}
-		if i := slices.Index(names, col.Name); i >= 0 {
+		if i := slices.Index(names, col.Name); i >= 0 && values[i].typ == col.Type {
 			v = values[i]
 		}
 		out.add(col.Name, v, true)
 	}
-	for i, name := range names {
-		if _, there := in.column(name); !there {
-			out.add(name, values[i], true)
+	for i, name := range names { // one that has a column's name and another type is numbered
+		if col, there := in.column(name); !there || col.Type != values[i].typ {
+			values[i].name = name
+			out.add("", values[i], false)
 		}
 	}
 	return out.from(in)
@@ -70,6 +71,8 @@ func (o *parseOp) pattern(c *compiler) (string, []int) {
 	for i, part := range o.parts {
 		last := i == len(o.parts)-1
 		switch {
+		case part.text == "" && part.column == "" && i > 0 && o.parts[i-1].column != "" && o.parts[i-1].typ == String && o.kind != "regex":
+			c.fail(part.span, "where the column %q ends is not known: put the text that follows it before *", o.parts[i-1].column)
 		case part.column != "":
 			count++
 			groups[i] = count

@@ -83,7 +83,7 @@ var functions = map[string]function{
 	"monthofyear":     {params: "t", result: Long, sql: "month($1)"},
 	"getmonth":        {params: "t", result: Long, sql: "month($1)"},
 	"getyear":         {params: "t", result: Long, sql: "year($1)"},
-	"format_timespan": {params: "ds", build: buildFormatTimespan},
+	"format_timespan": {params: "ds", build: buildFormatTimespan, keep: true},
 	"totimespan":      {params: "a", build: buildToTimespan, keep: true},
 	"hourofday":       {params: "t", result: Long, sql: "hour($1)"},
 	"dayofweek":       {params: "t", result: Timespan, sql: "(dayofweek($1) * 86400000000)"},

@@ -112,7 +112,7 @@ func buildSetHas(k *called) value {
 }
 
 func buildBagHasKey(k *called) value {
-	return value{sql: "coalesce(list_contains(json_keys(" + k.args[0].sql + "), " + k.args[1].sql + "), false)", typ: Bool}
+	return value{sql: "coalesce(list_contains(" + keys(k.args[0].sql) + ", " + k.args[1].sql + "), false)", typ: Bool}
 }
 
 func buildBagPack(k *called) value {

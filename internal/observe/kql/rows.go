@@ -88,7 +88,7 @@ func (o *invokeOp) apply(c *compiler, in relation) relation {
 // apply makes a row of each element of arrays and bags. Arrays beside each
 // other are read in step.
 func (o *expandOp) apply(c *compiler, in relation) relation {
-	lists, lengths := make([]string, len(o.list)), make([]string, len(o.list))
+	values, lists, lengths := make([]string, len(o.list)), make([]string, len(o.list)), make([]string, len(o.list))
 	names := make([]string, len(o.list))
 	for i, one := range o.list {
 		c.oneName(one.named)
@@ -102,7 +102,9 @@ func (o *expandOp) apply(c *compiler, in relation) relation {
 			}
 		}
 		list := "list^^" + itoa(i)
-		lists[i] = o.elements(v.sql) + " AS " + quote(list)
+		item := quote("value^^" + itoa(i))
+		values[i] = v.sql + " AS " + item
+		lists[i] = o.elements(item) + " AS " + quote(list)
 		lengths[i] = "len(" + quote(list) + ")"
 	}
 	length := lengths[0]
@@ -112,7 +114,8 @@ func (o *expandOp) apply(c *compiler, in relation) relation {
 	if o.limit != nil {
 		length = "least(" + length + ", " + c.rows(o.limit) + ")"
 	}
-	all := c.step(in.columns, "SELECT *, "+strings.Join(lists, ", ")+" FROM "+in.from)
+	all := c.step(in.columns, "SELECT *, "+strings.Join(values, ", ")+" FROM "+in.from)
+	all = c.step(in.columns, "SELECT *, "+strings.Join(lists, ", ")+" FROM "+all.from)
 	all = c.step(in.columns, "SELECT *, unnest(range(0, "+length+")) AS "+quote("item^^")+" FROM "+all.from)
 	out := &output{c: c}
 	element := func(i int) value {
@@ -145,5 +148,5 @@ func (o *expandOp) elements(sql string) string {
 	if o.pairs {
 		pair = "CAST(json_array(k, " + member + ") AS JSON)"
 	}
-	return "CASE json_type(" + sql + ") WHEN 'ARRAY' THEN json_extract(" + sql + ", '$[*]') WHEN 'OBJECT' THEN list_transform(json_keys(" + sql + "), lambda k: " + pair + ") ELSE [" + sql + "] END"
+	return "CASE json_type(" + sql + ") WHEN 'ARRAY' THEN " + items(sql) + " WHEN 'OBJECT' THEN list_transform(" + keys(sql) + ", lambda k: " + pair + ") ELSE [" + sql + "] END"
 }

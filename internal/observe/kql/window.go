@@ -90,6 +90,9 @@ func (c *compiler) window(e *expr, s scope) value {
 
 // neighbor is a value of a row before or after.
 func (c *compiler) neighbor(e *expr, args []value) string {
+	if e.args[0].kind != exprName {
+		c.fail(args[0].at, "%s needs the name of a column: extend it before", e.text)
+	}
 	name := map[string]string{"prev": "lag", "next": "lead"}[e.text]
 	offset, missing := "1", ""
 	if len(args) > 1 {
