@@ -161,8 +161,10 @@ func joins(rows []gatewayRow, tokens []tokenRow, service []serviceRow, byID map[
 		one{"AzureDiagnostics | join kind=rightanti ApiManagementGatewayLlmLog on CorrelationId | count", [][]any{{len(where(tokens, func(t tokenRow) bool { return !logged[t.id] }))}}},
 		one{"AzureDiagnostics | join kind=rightsemi ApiManagementGatewayLlmLog on CorrelationId | count", [][]any{{len(where(tokens, func(t tokenRow) bool { return logged[t.id] }))}}},
 		one{"AzureDiagnostics | join kind=rightouter ApiManagementGatewayLlmLog on CorrelationId | summarize count(), countif(isempty(CorrelationId))", [][]any{{len(tokens), len(where(tokens, func(t tokenRow) bool { return !logged[t.id] }))}}},
-		one{"AzureDiagnostics | join kind=fullouter ApiManagementGatewayLlmLog on CorrelationId | summarize count(), countif(isempty(CorrelationId)), countif(isempty(CorrelationId1))",
-			[][]any{{len(service) + len(where(tokens, func(t tokenRow) bool { return !logged[t.id] })), len(where(tokens, func(t tokenRow) bool { return !logged[t.id] })), len(where(service, func(s serviceRow) bool { return !has[s.id] }))}}},
+		one{
+			"AzureDiagnostics | join kind=fullouter ApiManagementGatewayLlmLog on CorrelationId | summarize count(), countif(isempty(CorrelationId)), countif(isempty(CorrelationId1))",
+			[][]any{{len(service) + len(where(tokens, func(t tokenRow) bool { return !logged[t.id] })), len(where(tokens, func(t tokenRow) bool { return !logged[t.id] })), len(where(service, func(s serviceRow) bool { return !has[s.id] }))}},
+		},
 		// innerunique takes one row of the left for each key; inner takes all
 		one{"ApiManagementGatewayLogs | project ApiId | join (ApiManagementGatewayLogs | where ResponseCode == 429 | project ApiId) on ApiId | count", [][]any{{len(where(rows, throttled))}}},
 		one{"ApiManagementGatewayLogs | project ApiId | join kind=inner (ApiManagementGatewayLogs | distinct ApiId) on ApiId | count", [][]any{{len(rows)}}},
@@ -239,8 +241,10 @@ func alongTime(rows []gatewayRow) []struct {
 	for _, k := range keys {
 		last += len(calls[k])
 	}
-	out = append(out, one{"ApiManagementGatewayLogs | sort by ApimSubscriptionId asc, TimeGenerated asc | extend n = row_number(1, ApimSubscriptionId != prev(ApimSubscriptionId)) | summarize sum(n), countif(n == 1)",
-		[][]any{{total(keys, func(k string) int { return len(calls[k]) * (len(calls[k]) + 1) / 2 }), len(keys)}}})
+	out = append(out, one{
+		"ApiManagementGatewayLogs | sort by ApimSubscriptionId asc, TimeGenerated asc | extend n = row_number(1, ApimSubscriptionId != prev(ApimSubscriptionId)) | summarize sum(n), countif(n == 1)",
+		[][]any{{total(keys, func(k string) int { return len(calls[k]) * (len(calls[k]) + 1) / 2 }), len(keys)}},
+	})
 	return out
 }
 
@@ -275,8 +279,10 @@ func insideValues(rows []gatewayRow) []struct {
 		waits = append(waits, []any{b, mean(refused[b], func(r gatewayRow) int { return r.size % 50 })})
 	}
 	return []one{
-		{"ApiManagementGatewayLogs | mv-expand t = TraceRecords | where tostring(t.source) == 'attempt' | summarize count(), countif(toint(t.metadata.code) == 429)",
-			[][]any{{attempts, total(where(rows, throttled), func(r gatewayRow) int { return r.attempts })}}},
+		{
+			"ApiManagementGatewayLogs | mv-expand t = TraceRecords | where tostring(t.source) == 'attempt' | summarize count(), countif(toint(t.metadata.code) == 429)",
+			[][]any{{attempts, total(where(rows, throttled), func(r gatewayRow) int { return r.attempts })}},
+		},
 		{"ApiManagementGatewayLogs | extend n = countof(tostring(TraceRecords), '\"attempt\":') | summarize sum(n), countif(n > 1)", [][]any{{attempts, len(where(rows, func(r gatewayRow) bool { return r.attempts > 1 }))}}},
 		{"ApiManagementGatewayLogs | summarize count() by Host = tostring(parse_url(BackendUrl).Host) | where Host != '' | order by Host asc", byHost},
 		{"ApiManagementGatewayLogs | summarize count() by v = tostring(parse_url(Url)['Query Parameters']['api-version']) | order by v asc", byVersion},
@@ -311,6 +317,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s", tt.query, got, want)
 		}
 	}
+
 	if len(expected()) < 30 {
 		t.Errorf("%d answers are computed", len(expected()))
 	}

@@ -65,8 +65,13 @@ func azureTables() []azureTable {
 // every table of Azure Monitor has these.
 func monitored(table string) []azureColumn {
 	return []azureColumn{
-		{"TenantId", String, ""}, {"SourceSystem", String, "'Azure'"}, {"Type", String, quoteString(table)}, {"_ResourceId", String, `concat('/spillway/', "pool")`},
-		{"_SubscriptionId", String, ""}, {"_BilledSize", Real, ""}, {"_IsBillable", String, ""},
+		{"TenantId", String, ""},
+		{"SourceSystem", String, "'Azure'"},
+		{"Type", String, quoteString(table)},
+		{"_ResourceId", String, `concat('/spillway/', "pool")`},
+		{"_SubscriptionId", String, ""},
+		{"_BilledSize", Real, ""},
+		{"_IsBillable", String, ""},
 	}
 }
 

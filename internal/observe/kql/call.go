@@ -20,6 +20,9 @@ func (c *compiler) define(s statement) {
 // with binds the arguments of a call of a let's function, and runs body with
 // the names that the function knows.
 func (c *compiler) with(e *expr, f *userFunction, s scope, first *relation, body func(last statement)) {
+	if c.calls++; c.calls > maxCalls {
+		c.fail(e.span, "the query calls its functions more than %d times", maxCalls)
+	}
 	args := e.args
 	lets := maps.Clone(f.lets)
 	params := f.params

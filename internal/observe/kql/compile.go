@@ -15,6 +15,7 @@ const (
 	maxAll     = 4 << 20   // of all, in bytes
 	maxColumns = 500       // of a step
 	maxSteps   = 300
+	maxCalls   = 2000
 	maxReads   = 64 // of tables, by one step and those that it reads
 )
 
@@ -86,6 +87,7 @@ type compiler struct {
 	found         [][]Name // answers to what is unknown, in the order of the query
 	windowed      bool     // the query has window functions
 	hiddenColumns int      // made for them so far
+	calls         int      // of the query's own functions
 }
 
 // binding is what a let names: a value, a relation or a function.

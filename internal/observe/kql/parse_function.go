@@ -137,6 +137,13 @@ func (p *parser) argument() *expr {
 // tabularArgument reports whether a query begins here rather than a value: a
 // pipe comes before the end of the argument.
 func (p *parser) tabularArgument() bool {
+	at := p.at
+	for p.tokens[at].is("(") {
+		at++
+	}
+	if t, after := p.tokens[at], p.tokens[min(at+1, len(p.tokens)-1)]; t.is("datatable") && after.is("(") || (t.is("range") || t.is("union")) && after.kind == tokenName {
+		return true
+	}
 	depth := 0
 	for _, t := range p.tokens[p.at:] {
 		switch {

@@ -26,19 +26,23 @@ func TestColumnsAreSorted(t *testing.T) {
 		want    string
 	}{
 		{
-			"times", []kql.Column{{Name: "t", Type: kql.Datetime}, {Name: "n", Type: kql.Long}},
+			"times",
+			[]kql.Column{{Name: "t", Type: kql.Datetime}, {Name: "n", Type: kql.Long}},
 			`["2026-11-22T11:10:00Z",3]["2026-11-22T11:00:00Z",1]["2026-11-22T11:05:00Z",2]`, "1 2 3",
 		},
 		{
-			"times and texts", []kql.Column{{Name: "t", Type: kql.Datetime}, {Name: "who", Type: kql.String}, {Name: "n", Type: kql.Long}},
+			"times and texts",
+			[]kql.Column{{Name: "t", Type: kql.Datetime}, {Name: "who", Type: kql.String}, {Name: "n", Type: kql.Long}},
 			`["2026-11-22T11:10:00Z","a",3]["2026-11-22T11:00:00Z","b",2]["2026-11-22T11:00:00Z","a",1]`, "1 2 3",
 		},
 		{
-			"numbers", []kql.Column{{Name: "bin", Type: kql.Real}, {Name: "n", Type: kql.Long}},
+			"numbers",
+			[]kql.Column{{Name: "bin", Type: kql.Real}, {Name: "n", Type: kql.Long}},
 			`[1000,3][20,1][100,2]`, "1 2 3",
 		},
 		{
-			"texts stay", []kql.Column{{Name: "who", Type: kql.String}, {Name: "n", Type: kql.Long}},
+			"texts stay",
+			[]kql.Column{{Name: "who", Type: kql.String}, {Name: "n", Type: kql.Long}},
 			`["c",1]["a",2]["b",3]`, "1 2 3",
 		},
 	} {
