@@ -241,6 +241,9 @@ func TestAsThere(t *testing.T) {
 		{"let v = view () { range a from 1 to 3 step 1 }; union v, (print a = 9) | summarize sum(a)", "[15]"},
 		{"print bin_at(6.5, 2.5, 7), bin_at(datetime(2026-11-22 10:05), 1h, datetime(2026-11-22 00:30)), make_timespan(1, 12, 30, 55.5) / 1s, make_datetime(2026, 11, 22), unixtime_seconds_todatetime(1546300800)", `[4.5,"2026-11-22T09:30:00Z",131455.5,"2026-11-22T00:00:00Z","2019-01-01T00:00:00Z"]`},
 		{"print 5 == '5', '5' != 6, true == 1, 'true' == true", "[true,true,true,true]"},
+		{"let n = toint('3'); requests | sort by e2e_ms asc | take n | summarize make_list(id, n - 1)", `[["req_0","req_1"]]`},
+		{"let n = toscalar(requests | where status == 429 | count); requests | top n by e2e_ms asc | count", "[3]"},
+		{"let n = 1 + 1; requests | sample n | count", "[2]"},
 		{"print round(7), ceiling(7), round(2.5), abs(-1h) / 1m, sign(-3)", "[7,7,3,60,-1]"},
 	} {
 		if got := ask(t, glob, tt.query); got != tt.want {

@@ -222,9 +222,12 @@ func (o *sortOp) apply(c *compiler, in relation) relation {
 	return r
 }
 
-// rows is a number of rows: a constant.
+// rows is a number of rows: a literal, or SQL that depends on no row.
 func (c *compiler) rows(e *expr) string {
-	v := c.expr(e, scope{})
+	v := scalar(c.expr(e, scope{}), Long)
+	if v.typ == Long && v.literal == nil {
+		return "(" + v.sql + ")"
+	}
 	if v.typ != Long || v.literal == nil || v.literal.null || strings.HasPrefix(v.literal.text, "-") {
 		c.fail(e.span, "expected a number of rows")
 	}

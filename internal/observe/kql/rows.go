@@ -10,7 +10,11 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // apply takes rows at random.
 func (o *sampleOp) apply(c *compiler, in relation) relation {
-	return c.step(in.columns, "SELECT * FROM "+in.from+" USING SAMPLE reservoir("+c.rows(o.n)+" ROWS)")
+	n := c.rows(o.n)
+	if strings.HasPrefix(n, "(") { // SAMPLE takes no expression
+		return c.step(in.columns, "SELECT * FROM "+in.from+" ORDER BY random() LIMIT "+n)
+	}
+	return c.step(in.columns, "SELECT * FROM "+in.from+" USING SAMPLE reservoir("+n+" ROWS)")
 }
 
 // apply takes so many of the values of a column.
