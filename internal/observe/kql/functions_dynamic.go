@@ -14,8 +14,8 @@ var dynamicFunctions = map[string]function{
 	"pack_array":       {params: "a*", build: buildPackArray},
 	"array_concat":     {params: "x*", build: buildArrayConcat},
 	"array_slice":      {params: "xll", build: buildArraySlice},
-	"array_sort_asc":   {params: "x", build: buildArraySort(" ASC", "sort")},
-	"array_sort_desc":  {params: "x", build: buildArraySort(" DESC", "reverse_sort")},
+	"array_sort_asc":   {params: "x", build: buildArraySort("sort")},
+	"array_sort_desc":  {params: "x", build: buildArraySort("reverse_sort")},
 	"array_reverse":    {params: "x", build: ofItems("to_json(list_reverse(#1))")},
 	"array_sum":        {params: "x", result: Real, build: ofNumbers("coalesce(list_sum(#1), 0.0)")},
 	"array_index_of":   {params: "xa", build: buildArrayIndexOf},
@@ -45,8 +45,6 @@ var dynamicFunctions = map[string]function{
 func buildParseJSON(k *called) value {
 	if v := k.args[0]; v.typ != String {
 		return toDynamic(v)
-	} else if v.literal != nil {
-		return value{sql: jsonOf(v.sql), typ: Dynamic}
 	}
 	return value{sql: jsonOf(k.args[0].sql), typ: Dynamic}
 }
@@ -95,8 +93,9 @@ func buildArraySlice(k *called) value {
 	return value{sql: "to_json(list_slice(" + list + ", greatest(" + place(1) + ", 0) + 1, " + place(2) + " + 1))", typ: Dynamic}
 }
 
-func buildArraySort(_, how string) func(k *called) value {
-	return func(k *called) value { // numbers by size, texts by their letters
+// buildArraySort sorts numbers by size, and texts by their letters.
+func buildArraySort(how string) func(k *called) value {
+	return func(k *called) value {
 		list := items(k.args[0].sql)
 		number, text := numbers(k.args[0].sql), texts(k.args[0].sql)
 		return value{sql: "CASE WHEN len(list_filter(" + list + ", lambda x: json_type(x) NOT IN ('DOUBLE', 'BIGINT', 'UBIGINT'))) = 0 THEN to_json(list_" + how + "(" + number + ")) ELSE to_json(list_" + how + "(" + text + ")) END", typ: Dynamic}

@@ -1,7 +1,5 @@
 package kql
 
-import "slices"
-
 // typeOf are the types that names of types stand for.
 var typeOf = map[string]Type{
 	"bool": Bool, "boolean": Bool, "int": Long, "long": Long, "real": Real, "double": Real, "decimal": Real,
@@ -80,22 +78,15 @@ func (p *parser) opensFunction() bool {
 	return false
 }
 
-// bodyStatement reads a let, a query or a value.
+// bodyStatement reads a let, a query or a value. A name alone is a table or a
+// value: the compiler knows which.
 func (p *parser) bodyStatement() statement {
 	start := p.peek().start
 	if p.peek().is("let") {
 		return p.statement()
 	}
-	if t := p.peek(); p.tabular() || t.kind == tokenName && (p.peekAfter().is("}") || p.peekAfter().is(";")) {
-		// A name alone is a table or a value: the compiler knows which.
-		if t.kind == tokenName && !p.tabular() && !slices.Contains([]string{"true", "false"}, t.text) {
-			p.next()
-			e := &expr{kind: exprName, text: t.text, span: t.span}
-			return statement{value: e, span: t.span}
-		}
-		if p.tabular() {
-			return statement{query: p.pipeline(), span: p.since(start)}
-		}
+	if p.tabular() {
+		return statement{query: p.pipeline(), span: p.since(start)}
 	}
 	return statement{value: p.expression(), span: p.since(start)}
 }

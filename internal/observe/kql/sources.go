@@ -22,15 +22,15 @@ func (o *rangeOp) apply(c *compiler, _ relation) relation {
 	default:
 		c.fail(o.span, "range cannot step from a %s to a %s by a %s", from.typ, to.typ, step.typ)
 	}
-	return c.step([]Column{{o.name, typ}}, sql).numberedBy(c, "")
+	return c.step([]Column{{o.name, typ}}, sql).numberedIn(c)
 }
 
-// numberedBy adds the hidden number of the rows when the query needs it.
-func (r relation) numberedBy(c *compiler, order string) relation {
+// numberedIn adds the hidden number of the rows when the query needs it.
+func (r relation) numberedIn(c *compiler) relation {
 	if !c.windowed || r.numbered {
 		return r
 	}
-	n := c.step(r.columns, "SELECT *, row_number() OVER ("+order+") AS "+rowName+" FROM "+r.from)
+	n := c.step(r.columns, "SELECT *, row_number() OVER () AS "+rowName+" FROM "+r.from)
 	n.order, n.numbered = r.order, true
 	return n
 }
