@@ -18,6 +18,7 @@ import (
 
 type options struct {
 	tables  tables
+	dirs    dirs
 	views   views
 	memory  string
 	threads int
@@ -66,6 +67,12 @@ func (o options) statements() []string {
 			dirs = append(dirs, quote(fixed(t.globs[i])))
 		}
 	}
+	for _, dir := range o.dirs {
+		if full, err := filepath.Abs(dir); err == nil {
+			dir = full
+		}
+		dirs = append(dirs, quote(dir+"/"))
+	}
 	all = append(all, "SET allowed_directories = ["+strings.Join(dirs, ", ")+"]", "SET enable_external_access = false")
 	for _, t := range o.tables {
 		globs := make([]string, len(t.globs))
@@ -98,8 +105,8 @@ type column struct {
 	Type string `json:"type"` // DuckDB's
 }
 
-// answer writes the columns and rows of a query that reads.
-func answer(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) error {
+// answerSQL writes the columns and rows of a query that reads.
+func answerSQL(ctx context.Context, db *sql.DB, query string, w *bufio.Writer) error {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return because(ctx, err)
@@ -170,6 +177,10 @@ func plain(v any) any {
 	case []any:
 		for i := range v {
 			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = plain(v[name])
 		}
 	}
 	return v

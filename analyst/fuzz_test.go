@@ -41,7 +41,7 @@ func TestGenerated(t *testing.T) {
 		}
 		var out bytes.Buffer
 		w := bufio.NewWriter(&out)
-		if err := answer(t.Context(), db, q.SQL, w); err != nil {
+		if err := answerSQL(t.Context(), db, q.SQL, w); err != nil {
 			failed++
 			if !readable(err) {
 				t.Errorf("query %d: %s\n%v\n%s", i, query, err, q.SQL)

@@ -94,7 +94,7 @@ func (g *generator) list(n int, one func() string) string {
 func (g *generator) assigned() string { return g.name() + " = " + g.expr(g.scalarType(), 3) }
 
 func (g *generator) operator() string {
-	switch g.random.IntN(13) {
+	switch g.random.IntN(18) {
 	case 0, 1:
 		return "where " + g.expr(kql.Bool, 3)
 	case 2:
@@ -118,11 +118,48 @@ func (g *generator) operator() string {
 		return g.pick("distinct *", "count", "distinct "+g.any(), "project-away "+g.any(), "project-rename "+g.name()+" = "+g.any(), "project-keep "+g.any()+", t*")
 	case 11:
 		key := g.any()
-		return "join kind=" + g.pick("inner", "leftouter") + " (requests | summarize arg_max(e2e_ms, *) by " + g.pick("id", "stream, status", "deployment") + ") on " +
+		return g.pick("join ", "join kind=innerunique ", "join kind=inner ", "join kind=leftouter ", "join kind=rightouter ", "join kind=fullouter ", "join kind=leftsemi ", "join kind=rightsemi ", "join kind=leftanti ", "join kind=rightanti ", "lookup ") + "(requests | summarize arg_max(e2e_ms, *) by " + g.pick("id", "stream, status", "deployment") + ") on " +
 			g.pick("id", "status", "$left."+key+" == $right."+g.pick("id", "status", "stream", "['time']"))
+	case 12:
+		return "mv-expand " + g.pick("", "with_itemindex=i"+g.name()+" ") + g.name() + " = " + g.dynamic(2) + g.pick("", " to typeof(string)", " to typeof(long)") + g.pick("", " limit 3")
+	case 13:
+		return "make-series " + g.name() + " = " + g.pick("count()", "avg("+g.expr(kql.Real, 1)+")", "max("+g.expr(kql.Long, 1)+")") + g.pick("", " default = 0") +
+			" on " + g.pick("bin(datetime(2026-11-22 11:05), 1m)", g.expr(kql.Datetime, 0)) + g.pick(" from ago(1h) to now()", " from datetime(2026-11-22 11:00) to now()") + " step 7m" + g.pick("", " by "+g.name()+" = "+g.expr(g.scalarType(), 1))
+	case 14:
+		return "sort by " + g.key() + " | extend " + g.name() + " = " + g.pick("row_number()", "prev("+g.any()+")", "next("+g.any()+", 2)", "row_cumsum("+g.expr(kql.Long, 1)+")", "row_number(1, "+g.expr(kql.Bool, 1)+")", "row_cumsum("+g.expr(kql.Real, 1)+", "+g.expr(kql.Bool, 1)+")")
+	case 15:
+		return "extend " + g.name() + " = " + g.dynamic(2)
+	case 16:
+		return g.pick("parse ", "parse-where ") + g.expr(kql.String, 1) + " with * " + g.pick("'-'", "'_'", "'a'") + " " + g.name() + g.pick("", ": long *", ": real *", ": long")
 	default:
 		return "union " + g.pick("requests", "(attempts | project status, deployment)", "withsource="+g.name()+" requests, attempts")
 	}
+}
+
+// dynamic is an array, a bag, or a part of one. Microsoft's parser knows arrays
+// from bags where it can.
+func (g *generator) dynamic(depth int) string {
+	if c := g.column(kql.Dynamic); c != "" && g.chance(2) {
+		return c
+	}
+	return g.pick(g.array(depth), g.bag(depth), "dynamic(null)", g.array(depth)+"[0]", g.array(depth)+"[-1]", g.bag(depth)+".a", g.bag(depth)+"['b']",
+		"parse_json("+g.expr(kql.String, 1)+")", "parse_json("+g.expr(kql.String, 1)+").x[0]", "parse_url("+g.expr(kql.String, 1)+")")
+}
+
+func (g *generator) array(depth int) string {
+	if depth <= 0 {
+		return "dynamic([1, 'a', null, {\"b\": 2.5}])"
+	}
+	a, e := func() string { return g.array(depth - 1) }, func() string { return g.expr(g.scalarType(), 1) }
+	return g.pick("pack_array("+e()+", "+e()+")", "split("+g.expr(kql.String, 1)+", '-')", "array_concat("+a()+", "+a()+")", "array_slice("+a()+", 0, 1)", "bag_keys("+g.bag(depth-1)+")",
+		"set_union("+a()+", "+a()+")", "array_sort_asc("+a()+")", "extract_all('([a-z]+)', "+g.expr(kql.String, 1)+")", "series_fill_forward("+a()+")", "array_reverse("+a()+")")
+}
+
+func (g *generator) bag(depth int) string {
+	if depth <= 0 {
+		return "dynamic({\"a\": [1, 2], \"it's\": true})"
+	}
+	return g.pick("bag_pack('a', "+g.expr(g.scalarType(), 1)+", 'b\"c', "+g.array(depth-1)+")", "bag_merge("+g.bag(depth-1)+", "+g.bag(depth-1)+")", g.bag(depth-1))
 }
 
 func (g *generator) key() string {
@@ -204,6 +241,9 @@ func (g *generator) condition(e func(kql.Type) string) string {
 	case 6:
 		return "(" + e(kql.Bool) + g.pick(" and ", " or ") + e(kql.Bool) + ")"
 	case 7:
+		if g.chance(3) {
+			return g.pick("("+s+" in ("+g.dynamic(1)+"))", "("+g.dynamic(1)+" == "+s+")", "(tostring("+g.dynamic(1)+") has 'a')", "("+s+" has_any (dynamic(['a', 'b'])))", "set_has_element("+g.array(1)+", "+s+")", "isempty("+g.dynamic(1)+")", "(toint("+g.dynamic(1)+") > 1)")
+		}
 		return g.pick("not("+e(kql.Bool)+")", "isnull("+e(t)+")", "isnotnull("+e(t)+")", "isempty("+e(t)+")", "isnotempty("+s+")", "isnan("+e(kql.Real)+")", "isfinite("+e(kql.Real)+")", "tobool("+s+")", "("+s+" matches regex '^(a|b).*[0-9]+$')")
 	default:
 		return g.pick("("+s+" in (requests | where stream | project id))", "("+e(kql.Real)+" > toscalar(requests | summarize avg(e2e_ms)))", "("+s+" !in~ ((requests | distinct id)))")

@@ -4,7 +4,7 @@
 //
 // It reads a query from its standard input and writes lines of JSON: first
 // {"columns": [{"name", "type"}]}, then an array for each row. What the query
-// can read is the directories of the given files; it can write nothing, load nothing, and reach
+// can read is the directories of the given files, and those given; it can write nothing, load nothing, and reach
 // no network.
 package main
 
@@ -39,6 +39,18 @@ func (v *views) Set(s string) error {
 		return fmt.Errorf("want NAME=SQL")
 	}
 	*v = append(*v, view{name, sql})
+	return nil
+}
+
+// dirs are the -dir flags.
+type dirs []string
+
+// String implements flag.Value.
+func (d *dirs) String() string { return "" }
+
+// Set implements flag.Value.
+func (d *dirs) Set(s string) error {
+	*d = append(*d, s)
 	return nil
 }
 
@@ -81,6 +93,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags := flag.NewFlagSet("spillway-analyst", flag.ContinueOnError)
 	flags.Var(&o.tables, "table", "NAME=GLOB of the Parquet files of a table; may be repeated")
 	flags.Var(&o.views, "view", "NAME=SQL of a view over the tables; may be repeated")
+	flags.Var(&o.dirs, "dir", "directory that views may read; may be repeated")
 	flags.StringVar(&o.memory, "memory", "1GB", "maximum memory of a query")
 	flags.IntVar(&o.threads, "threads", 0, "threads; 0 is one for each core")
 	if err := flags.Parse(args); err != nil {
@@ -96,7 +109,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	}
 	defer db.Close()
 	w := bufio.NewWriterSize(out, 1<<16)
-	if err := answer(ctx, db, string(query), w); err != nil {
+	if err := answerSQL(ctx, db, string(query), w); err != nil {
 		return err
 	}
 	return w.Flush()

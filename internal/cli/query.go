@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,15 +24,21 @@ import (
 )
 
 type queryCommand struct {
-	Query  string `arg:"" optional:"" help:"The query in KQL: 'requests | where status == 429 | count'."`
-	File   string `short:"f" type:"path" help:"Read the query from this file; - is standard input." placeholder:"FILE"`
-	Store  string `default:"." type:"path" help:"Directory of the record store. Default: the working directory." placeholder:"DIR"`
-	Format string `default:"text" enum:"text,json,csv,html" help:"Output format: text, json, csv or html."`
-	Memory string `default:"1GB" help:"Maximum memory of the query. Default: 1GB." placeholder:"SIZE"`
+	Query  string   `arg:"" optional:"" help:"The query in KQL: 'requests | where status == 429 | count'."`
+	File   string   `short:"f" type:"path" help:"Read the query from this file; - is standard input." placeholder:"FILE"`
+	Store  []string `sep:"none" type:"path" help:"Directory of a record store; may be repeated, to read several as one. Default: the working directory." placeholder:"DIR"`
+	Import []string `sep:"none" help:"Exported Azure logs instead of a store: ApiManagementGatewayLogs and -LlmLog, AzureDiagnostics, Azure Monitor metrics; may be repeated." placeholder:"FILE"`
+	Format string   `default:"text" enum:"text,json,csv,html" help:"Output format: text, json, csv or html."`
+	Memory string   `default:"1GB" help:"Maximum memory of the query. Default: 1GB." placeholder:"SIZE"`
 }
 
 // analystName is the program that runs queries.
 const analystName = "spillway-analyst"
+
+// findAnalyst is the path of the program that runs queries.
+func findAnalyst() (string, error) {
+	return app.FindProgram(analystName, "make analyst (it needs a C compiler)")
+}
 
 // Run translates the query, has it answered, and shows the answer. A query
 // that is wrong is a "no".
@@ -40,18 +47,11 @@ func (c *queryCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	q, err := kql.Translate(time.Now(), text, kql.Records())
+	lines, q, err := c.answer(w, text)
 	if wrong, ok := errors.AsType[*kql.Error](err); ok {
 		fmt.Fprintln(w.stderr, wrong)
 		return errNo
 	}
-	if err != nil {
-		return err
-	}
-	if !memorySize.MatchString(c.Memory) {
-		return fmt.Errorf("--memory: must be a size such as 512MB or 2GB, got %q", c.Memory)
-	}
-	lines, err := c.ask(w, q)
 	if err != nil {
 		return err
 	}
@@ -69,6 +69,57 @@ func (c *queryCommand) Run(w *world) error {
 		return a.WriteHTML(w.stdout)
 	}
 	return a.WriteText(w.stdout, terminalWidth(w.stdout))
+}
+
+// maxFound bounds how often a query is translated anew with what rows say of
+// its columns.
+const maxFound = 8
+
+// answer translates the query and has it answered. A query that is wrong is a
+// *kql.Error.
+func (c *queryCommand) answer(w *world, text string) ([]byte, kql.Query, error) {
+	if len(c.Import) > 0 && len(c.Store) > 0 {
+		return nil, kql.Query{}, errors.New("--import and --store exclude each other")
+	}
+	if !memorySize.MatchString(c.Memory) {
+		return nil, kql.Query{}, fmt.Errorf("--memory: must be a size such as 512MB or 2GB, got %q", c.Memory)
+	}
+	dir, err := os.MkdirTemp("", "spillway-query-")
+	if err != nil {
+		return nil, kql.Query{}, fmt.Errorf("create a temporary directory for the records: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // the system clears what stays
+	now, tables := time.Now(), slices.Concat(kql.Records(), kql.Azure())
+	ask := c.ask
+	if len(c.Import) > 0 {
+		program, err := findAnalyst() // before the files, which may take long
+		if err != nil {
+			return nil, kql.Query{}, err
+		}
+		im, err := readImports(w.ctx, dir, c.Import)
+		if err != nil {
+			return nil, kql.Query{}, err
+		}
+		tables = im.tables
+		ask = func(w *world, q kql.Query, _ string) ([]byte, error) {
+			return c.run(w.ctx, program, cmp.Or(q.SQL, q.Names), im.args())
+		}
+	}
+	var found [][]kql.Name
+	for {
+		q, err := kql.Translate(now, text, tables, found...)
+		if err != nil {
+			return nil, q, err
+		}
+		lines, err := ask(w, q, dir)
+		if err != nil || q.Names == "" {
+			return lines, q, err
+		}
+		names, err := answer.ReadNames(bytes.NewReader(lines))
+		if found = append(found, names); err != nil || len(found) > maxFound {
+			return nil, q, errors.Join(err, errors.New("the query has too many evaluate operators"))
+		}
+	}
 }
 
 // memorySize is what the analyst takes as one.
@@ -100,21 +151,17 @@ func (c *queryCommand) text() (string, error) {
 // read was replaced meanwhile.
 const tries = 3
 
-// ask runs the query in a process of its own and returns what it printed.
-func (c *queryCommand) ask(w *world, q kql.Query) ([]byte, error) {
-	program, err := app.FindProgram(analystName, "make analyst")
+// ask runs the query in a process of its own and returns what it printed. The
+// newest records go to dir.
+func (c *queryCommand) ask(w *world, q kql.Query, dir string) ([]byte, error) {
+	program, err := findAnalyst()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "spillway-query-")
-	if err != nil {
-		return nil, fmt.Errorf("create a temporary directory for the newest records: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // the system clears what stays
 	for try := 1; ; try++ {
 		var paths []string
 		if len(q.Tables) > 0 {
-			if paths, err = c.files(q, filepath.Join(dir, "unsealed.parquet")); err != nil {
+			if paths, err = c.files(q, dir); err != nil {
 				return nil, err
 			}
 		}
@@ -123,26 +170,44 @@ func (c *queryCommand) ask(w *world, q kql.Query) ([]byte, error) {
 				return nil, err
 			}
 		}
-		out, err := c.run(w.ctx, program, q, paths)
+		out, err := c.run(w.ctx, program, cmp.Or(q.SQL, q.Names), storeArgs(paths))
 		if err == nil || try == tries || !gone(paths) {
 			return out, err
 		}
 	}
 }
 
-// nothingThen says that the store has no records of the times that the query
-// asks for, and of which it has. A store without any is an error.
+// stores are the directories to read.
+func (c *queryCommand) stores() []string {
+	if len(c.Store) == 0 {
+		return []string{"."}
+	}
+	return c.Store
+}
+
+// nothingThen says that the stores have no records of the times that the query
+// asks for, and of which they have. Stores without any are an error.
 func (c *queryCommand) nothingThen(w io.Writer, q kql.Query) error {
-	records, err := store.Open(c.Store)
-	if err != nil {
-		return err
+	var from, to time.Time
+	for _, dir := range c.stores() {
+		records, err := store.Open(dir)
+		if err != nil {
+			return err
+		}
+		first, last, err := records.Span()
+		if err != nil {
+			return fmt.Errorf("read the store: %w", err)
+		}
+		if !first.IsZero() && (from.IsZero() || first.Before(from)) {
+			from = first
+		}
+		if last.After(to) {
+			to = last
+		}
 	}
-	from, to, err := records.Span()
-	if err != nil {
-		return fmt.Errorf("read the store: %w", err)
-	}
+	named := strings.Join(c.stores(), ", ")
 	if from.IsZero() {
-		return fmt.Errorf("no records in %s: set --store to the directory of the record store", c.Store)
+		return fmt.Errorf("no records in %s: set --store to the directory of the record store", named)
 	}
 	asked := ""
 	if !q.From.IsZero() {
@@ -151,14 +216,26 @@ func (c *queryCommand) nothingThen(w io.Writer, q kql.Query) error {
 	if !q.To.IsZero() {
 		asked += " to " + q.To.Add(-time.Microsecond).Format(time.RFC3339)
 	}
-	_, err = fmt.Fprintf(w, "no records%s: %s has records from %s to %s\n", asked, c.Store, from.Format(time.RFC3339), to.Format(time.RFC3339))
+	_, err := fmt.Fprintf(w, "no records%s: %s has records from %s to %s\n", asked, named, from.Format(time.RFC3339), to.Format(time.RFC3339))
 	return err
 }
 
-// files are those of the store that the query may want, and the records that
-// are in none yet as one more.
-func (c *queryCommand) files(q kql.Query, unsealed string) ([]string, error) {
-	records, err := store.Open(c.Store)
+// files are those of the stores that the query may want, and of each the
+// records that are in none yet as one more, written to temporary.
+func (c *queryCommand) files(q kql.Query, temporary string) ([]string, error) {
+	var all []string
+	for i, dir := range c.stores() {
+		paths, err := storeFiles(dir, q, filepath.Join(temporary, fmt.Sprintf("unsealed-%d.parquet", i)))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, paths...)
+	}
+	return all, nil
+}
+
+func storeFiles(dir string, q kql.Query, unsealed string) ([]string, error) {
+	records, err := store.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -184,23 +261,32 @@ func gone(paths []string) bool {
 	})
 }
 
-// run starts the program once.
-func (c *queryCommand) run(ctx context.Context, program string, q kql.Query, paths []string) ([]byte, error) {
-	args := []string{"-memory", c.Memory}
+// storeArgs are the arguments by which the analyst reads the files of stores.
+func storeArgs(paths []string) []string {
+	var args []string
 	for _, p := range paths {
 		args = append(args, "-table", "requests="+p)
 	}
 	if len(paths) > 0 {
 		args = append(args, "-view", "attempts="+kql.AttemptsView)
-	} else {
-		for _, t := range kql.Records() {
-			args = append(args, "-view", t.Name+"="+t.EmptyView())
+		for _, t := range kql.Azure() {
+			args = append(args, "-view", t.Name+"="+kql.AzureView(t.Name))
 		}
+		return args
 	}
+	for _, t := range slices.Concat(kql.Records(), kql.Azure()) {
+		args = append(args, "-view", t.Name+"="+t.EmptyView())
+	}
+	return args
+}
+
+// run starts the program once.
+func (c *queryCommand) run(ctx context.Context, program, sql string, tables []string) ([]byte, error) {
+	args := append([]string{"-memory", c.Memory}, tables...)
 	var out answerBuffer
 	var complaint bytes.Buffer
 	command := exec.CommandContext(ctx, program, args...)
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(q.SQL), &out, &complaint
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(sql), &out, &complaint
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
 	command.WaitDelay = 5 * time.Second
 	err := command.Run()

@@ -30,8 +30,8 @@ func TestNothingThen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := queryCommand{Store: dir}
-	if paths, err := c.files(q, dir+"/unsealed"); err != nil || len(paths) > 0 {
+	c := queryCommand{Store: []string{dir}}
+	if paths, err := c.files(q, t.TempDir()); err != nil || len(paths) > 0 {
 		t.Fatalf("%v, %v: there are no such records", paths, err)
 	}
 	var said bytes.Buffer
@@ -43,7 +43,7 @@ func TestNothingThen(t *testing.T) {
 			t.Errorf("it says %q, not %q", said.String(), want)
 		}
 	}
-	empty := queryCommand{Store: t.TempDir()}
+	empty := queryCommand{Store: []string{t.TempDir()}}
 	if err := empty.nothingThen(&said, q); err == nil || !strings.Contains(err.Error(), "no records in") {
 		t.Errorf("of an empty store: %v", err)
 	}

@@ -39,6 +39,7 @@ type row struct {
 	values [colCount]string
 	ranks  [colCount]uint8 // of the names that the values had, from 1
 	cells  []string        // of a CSV: all
+	object []byte          // of JSON: the object
 }
 
 // set takes the value of a column, if it has no better name's already.

@@ -79,7 +79,7 @@ func (f *file) readRecords(in *bufio.Reader, each func(*row, error) error) error
 
 // object takes a row's values from a JSON object.
 func (f *file) object(one *row, object []byte) error {
-	*one = row{}
+	*one = row{object: object}
 	return members(object, func(name, value []byte) { f.member(one, "", name, value) })
 }
 

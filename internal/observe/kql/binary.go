@@ -3,16 +3,21 @@ package kql
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
 func (c *compiler) binary(e *expr, s scope) value {
+	if e.args[0].kind == exprStar {
+		return c.anyColumn(e, s)
+	}
 	left := c.expr(e.args[0], s)
 	c.wantsQuotes(left, e.args[1], s)
 	right := c.expr(e.args[1], s)
 	switch e.text {
 	case "and", "or":
+		left, right = scalar(left, Bool), scalar(right, Bool)
 		for _, v := range []value{left, right} {
 			if v.typ != Bool {
 				c.fail(v.at, "%s needs a bool on either side, not a %s", e.text, v.typ)
@@ -20,11 +25,21 @@ func (c *compiler) binary(e *expr, s scope) value {
 		}
 		return value{sql: "(" + left.sql + " " + strings.ToUpper(e.text) + " " + right.sql + ")", typ: Bool}
 	case "+", "-", "*", "/", "%":
+		left, right = alike(left, right)
+		if left.typ == Dynamic {
+			left, right = scalar(left, Real), scalar(right, Real)
+		}
 		return c.arithmetic(e, left, right)
 	case "==", "!=", "<>", "<", "<=", ">", ">=":
+		if left, right = alike(left, right); e.text == "==" || e.text == "!=" || e.text == "<>" {
+			left, right = equalTypes(left, right)
+		}
 		c.comparable(e, left, right)
 		return value{sql: compare(e.text, left, right), typ: Bool}
+	case ":":
+		c.fail(e.span, ": belongs in search; use == or has here")
 	}
+	left, right = scalar(left, String), scalar(right, String)
 	if left.typ != String || right.typ != String {
 		c.fail(e.span, "%s needs strings, not a %s and a %s", e.text, left.typ, right.typ)
 	}
@@ -48,10 +63,64 @@ func (c *compiler) wantsQuotes(left value, right *expr, s scope) {
 	c.fail(right.span, "unknown column %q%s Put a string in quotes: %q", right.text, hint, right.text)
 }
 
+// alike are two values of which a dynamic one has the type of the other.
+func alike(left, right value) (value, value) {
+	return scalar(left, right.typ), scalar(right, left.typ)
+}
+
+// equalTypes are two values that == can compare: of a string and a number, or
+// of one of them and a bool, the string is read and the bool is 0 or 1.
+func equalTypes(left, right value) (value, value) {
+	left, right = alike(left, right)
+	convert := func(v, to value) value {
+		switch {
+		case v.typ == String && to.typ.numeric():
+			if v.literal != nil {
+				if n, err := strconv.ParseInt(v.literal.text, 10, 64); err == nil {
+					return literalValue(literal{typ: Long, text: strconv.FormatInt(n, 10)})
+				}
+			}
+			return value{sql: "TRY_CAST(" + v.sql + " AS DOUBLE)", typ: Real, at: v.at}
+		case v.typ == String && to.typ == Bool:
+			return value{sql: "TRY_CAST(" + v.sql + " AS BOOLEAN)", typ: Bool, at: v.at}
+		case v.typ == Bool && to.typ.numeric():
+			return value{sql: "CAST(" + v.sql + " AS BIGINT)", typ: Long, at: v.at}
+		}
+		return v
+	}
+	return convert(left, right), convert(right, left)
+}
+
+// anyColumn is a comparison that any column of text may fulfill, of * or in a
+// search.
+func (c *compiler) anyColumn(e *expr, s scope) value {
+	var all []string
+	for _, col := range s.columns {
+		if col.Type != String && col.Type != Dynamic && strings.Trim(e.text, "!=~<>") == "" {
+			continue
+		}
+		one := *e
+		name := &expr{kind: exprName, text: col.Name, span: e.args[0].span}
+		if col.Type != String {
+			name = &expr{kind: exprCall, text: "tostring", args: []*expr{name}, span: e.args[0].span}
+		}
+		one.args = []*expr{name, e.args[1]}
+		all = append(all, c.expr(&one, s).sql)
+	}
+	how := " OR "
+	if strings.HasPrefix(e.text, "!") {
+		how = " AND "
+	}
+	if len(all) == 0 {
+		return value{sql: "false", typ: Bool}
+	}
+	return value{sql: "(" + strings.Join(all, how) + ")", typ: Bool}
+}
+
 // comparable fails unless the values' types can be compared.
 func (c *compiler) comparable(e *expr, left, right value) {
-	if left.typ == Dynamic || right.typ == Dynamic {
-		c.fail(e.span, "%s does not compare arrays: use an element", e.text)
+	if left.typ == Dynamic && right.typ == Dynamic && strings.Trim(e.text, "!=<>") == "" && !strings.ContainsAny(e.text, "!=") {
+		c.fail(e.span, "%s does not order dynamic values: use tolong(…) or tostring(…)", e.text)
 	}
 	if left.typ == right.typ || left.typ.numeric() && right.typ.numeric() {
 		return

@@ -7,8 +7,8 @@ import (
 )
 
 func buildIff(k *called) value {
-	t, elem := k.unify(k.args[1], k.args[2])
-	return value{sql: fill("CASE WHEN $1 THEN $2 ELSE $3 END", k.args), typ: t, elem: elem}
+	t := k.unify(1, 2)
+	return value{sql: fill("CASE WHEN $1 THEN $2 ELSE $3 END", k.args), typ: t}
 }
 
 func buildCase(k *called) value {
@@ -16,24 +16,26 @@ func buildCase(k *called) value {
 	if n%2 == 0 {
 		k.c.fail(k.e.span, "case needs pairs of condition and value, and a last value for the rest")
 	}
-	results := []value{k.args[n-1]}
+	results := []int{n - 1}
+	for i := 1; i < n; i += 2 {
+		results = append(results, i)
+	}
+	t := k.unify(results...)
 	var b strings.Builder
 	b.WriteString("CASE")
 	for i := 0; i+1 < n; i += 2 {
-		if k.args[i].typ != Bool {
+		if k.args[i] = scalar(k.args[i], Bool); k.args[i].typ != Bool {
 			k.fail(i, "case needs a condition here, not a %s", k.args[i].typ)
 		}
 		b.WriteString(" WHEN " + k.args[i].sql + " THEN " + k.args[i+1].sql)
-		results = append(results, k.args[i+1])
 	}
-	t, elem := k.unify(results...)
-	return value{sql: b.String() + " ELSE " + k.args[n-1].sql + " END", typ: t, elem: elem}
+	return value{sql: b.String() + " ELSE " + k.args[n-1].sql + " END", typ: t}
 }
 
 func buildCoalesce(k *called) value {
-	t, elem := k.unify(k.args...)
+	t := k.unify(every(k.args)...)
 	if t != String {
-		return value{sql: "coalesce(" + join(k.args) + ")", typ: t, elem: elem}
+		return value{sql: "coalesce(" + join(k.args) + ")", typ: t}
 	}
 	var all []string
 	for _, v := range k.args {
@@ -59,34 +61,24 @@ func isEmpty(v value, ofString, test string) value {
 	if v.typ == String {
 		return value{sql: "(" + v.sql + ofString + ")", typ: Bool}
 	}
+	if v.typ == Dynamic {
+		return value{sql: "(" + textOf(v) + ofString + ")", typ: Bool}
+	}
 	return value{sql: "(" + v.sql + test + ")", typ: Bool}
 }
 
 func buildLeast(k *called) value {
-	t, _ := k.unify(k.args...)
+	t := k.unify(every(k.args)...)
 	return value{sql: "least(" + join(k.args) + ")", typ: t}
 }
 
 func buildGreatest(k *called) value {
-	t, _ := k.unify(k.args...)
+	t := k.unify(every(k.args)...)
 	return value{sql: "greatest(" + join(k.args) + ")", typ: t}
 }
 
-// text is a value as a string, never null.
-func (k *called) text(i int) string {
-	v := k.args[i]
-	switch v.typ {
-	case String:
-		return v.sql
-	case Datetime:
-		return "coalesce(strftime(" + v.sql + ", '%Y-%m-%dT%H:%M:%S.%f0Z'), '')"
-	case Timespan:
-		return "coalesce(" + timespanText(v.sql) + ", '')"
-	case Dynamic:
-		return "coalesce(CAST(to_json(" + v.sql + ") AS VARCHAR), '')"
-	}
-	return "coalesce(CAST(" + v.sql + " AS VARCHAR), '')"
-}
+// text is an argument as a string, never null.
+func (k *called) text(i int) string { return textOf(k.args[i]) }
 
 func buildToString(k *called) value { return value{sql: k.text(0), typ: String} }
 
@@ -101,8 +93,10 @@ func buildStrcat(k *called) value {
 func buildToLong(k *called) value {
 	v := k.args[0]
 	switch v.typ {
-	case Datetime, Timespan, Dynamic:
+	case Datetime, Timespan:
 		k.fail(0, "%s does not accept a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
+	case Dynamic:
+		return scalar(v, Long)
 	case Real:
 		return value{sql: "TRY_CAST(trunc(" + v.sql + ") AS BIGINT)", typ: Long}
 	}
@@ -110,8 +104,8 @@ func buildToLong(k *called) value {
 }
 
 func buildToDouble(k *called) value {
-	v := k.args[0]
-	if v.typ == Datetime || v.typ == Timespan || v.typ == Dynamic {
+	v := scalar(k.args[0], Real)
+	if v.typ == Datetime || v.typ == Timespan {
 		k.fail(0, "%s does not accept a %s; divide a timespan by 1ms for a number", k.e.text, v.typ)
 	}
 	return value{sql: "TRY_CAST(" + v.sql + " AS DOUBLE)", typ: Real}
@@ -121,6 +115,8 @@ func buildToDatetime(k *called) value {
 	switch v := k.args[0]; v.typ {
 	case Datetime:
 		return v
+	case Dynamic:
+		return scalar(v, Datetime)
 	case String:
 		return value{sql: "CAST(TRY_CAST(" + v.sql + " AS TIMESTAMPTZ) AS TIMESTAMP)", typ: Datetime}
 	default:
@@ -130,8 +126,8 @@ func buildToDatetime(k *called) value {
 }
 
 func buildToBool(k *called) value {
-	v := k.args[0]
-	if v.typ == Datetime || v.typ == Timespan || v.typ == Dynamic {
+	v := scalar(k.args[0], Bool)
+	if v.typ == Datetime || v.typ == Timespan {
 		k.fail(0, "tobool does not accept a %s", v.typ)
 	}
 	return value{sql: "TRY_CAST(" + v.sql + " AS BOOLEAN)", typ: Bool}
@@ -146,8 +142,37 @@ func buildSubstring(k *called) value {
 	return value{sql: "coalesce(" + fill(sql, k.args) + ", '')", typ: String}
 }
 
+// count is an argument that spells out a number, not a negative one.
+func (k *called) count(i int) string {
+	l := k.args[i].literal
+	if l == nil || l.null || l.typ != Long || strings.HasPrefix(l.text, "-") {
+		k.fail(i, "this must be a literal number")
+	}
+	return l.text
+}
+
+// buildIndexOf finds the n-th occurrence from a place, within so many letters.
+func buildIndexOf(k *called) value {
+	if len(k.args) == 2 {
+		return value{sql: fill("(instr($1, $2) - 1)", k.args), typ: Long}
+	}
+	text, offset, nth := "substring($1, $3 + 1)", "$3", "1"
+	if len(k.args) > 3 {
+		text = "substring($1, $3 + 1, CASE WHEN $4 < 0 THEN length($1) ELSE $4 END)"
+	}
+	if len(k.args) > 4 {
+		nth = k.count(4)
+	}
+	places := "list_filter(range(1, length(" + text + ") + 1), lambda i: starts_with(substring(" + text + ", CAST(i AS BIGINT)), $2))"
+	return value{sql: fill("coalesce("+places+"["+nth+"] - 1 + "+offset+", -1)", k.args), typ: Long}
+}
+
 func buildSplit(k *called) value {
-	return value{sql: fill("string_split($1, $2)", k.args), typ: Dynamic, elem: String}
+	list := "string_split($1, $2)"
+	if len(k.args) == 3 {
+		list = "[" + list + "[greatest(CAST($3 AS BIGINT), -1) + 1]]"
+	}
+	return value{sql: fill("to_json("+list+")", k.args), typ: Dynamic}
 }
 
 func buildExtract(k *called) value {
@@ -159,7 +184,14 @@ func buildExtract(k *called) value {
 	if n, err := strconv.Atoi(group.text); err != nil || n < 0 || n > regexp.MustCompile(k.args[0].literal.text).NumSubexp() {
 		k.fail(1, "the pattern has no group %s", group.text)
 	}
-	return value{sql: fill("coalesce(regexp_extract($3, $1, "+group.text+"), '')", k.args), typ: String}
+	sql := fill("regexp_extract($3, $1, "+group.text+")", k.args)
+	if len(k.args) < 4 {
+		return value{sql: "coalesce(" + sql + ", '')", typ: String}
+	}
+	if k.args[3].name != "typeof" {
+		k.fail(3, "extract needs a type here, such as typeof(long)")
+	}
+	return scalar(value{sql: "to_json(" + sql + ")", typ: Dynamic}, k.args[3].typ)
 }
 
 func buildAbs(k *called) value {

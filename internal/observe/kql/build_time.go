@@ -176,16 +176,23 @@ func buildToTimespan(k *called) value {
 	switch v := k.args[0]; v.typ {
 	case Timespan:
 		return v
+	case Dynamic:
+		return scalar(v, Timespan)
 	case String:
-		part := func(group, micros string) string {
-			return "coalesce(TRY_CAST(nullif(regexp_extract($1, '" + timespanPattern + "', " + group + "), '') AS DOUBLE), 0) * " + micros
-		}
-		return value{sql: fill("CASE WHEN regexp_matches($1, '"+timespanPattern+"') THEN TRY_CAST(round((CASE WHEN starts_with($1, '-') THEN -1 ELSE 1 END) * ("+
-			part("1", "864e8")+" + "+part("2", "36e8")+" + "+part("3", "6e7")+" + "+part("4", "1e6")+")) AS BIGINT) END", k.args), typ: Timespan}
+		return value{sql: parsedTimespan(v.sql), typ: Timespan}
 	default:
 		k.fail(0, "totimespan needs a string, not a %s", v.typ)
 	}
 	return value{}
+}
+
+// parsedTimespan reads a text as a timespan.
+func parsedTimespan(text string) string {
+	part := func(group, micros string) string {
+		return "coalesce(TRY_CAST(nullif(regexp_extract(" + text + ", '" + timespanPattern + "', " + group + "), '') AS DOUBLE), 0) * " + micros
+	}
+	return "CASE WHEN regexp_matches(" + text + ", '" + timespanPattern + "') THEN TRY_CAST(round((CASE WHEN starts_with(" + text + ", '-') THEN -1 ELSE 1 END) * (" +
+		part("1", "864e8") + " + " + part("2", "36e8") + " + " + part("3", "6e7") + " + " + part("4", "1e6") + ")) AS BIGINT) END"
 }
 
 // timespanPattern has no dollar, which stands for an argument.

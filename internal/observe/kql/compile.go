@@ -15,23 +15,34 @@ const (
 	maxAll     = 4 << 20   // of all, in bytes
 	maxColumns = 500       // of a step
 	maxSteps   = 300
+	maxCalls   = 2000
 	maxReads   = 64 // of tables, by one step and those that it reads
 )
 
 // Translate turns a query into SQL that reads the tables. now is what now()
 // and ago() mean. The error is an *Error.
-func Translate(now time.Time, query string, tables []Table) (result Query, err error) {
+//
+// Where the columns of the answer depend on the rows, as of evaluate pivot, the
+// result has only Names, the SQL that finds the names of columns: translate
+// the query again with its answer behind those found before.
+func Translate(now time.Time, query string, tables []Table, found ...[]Name) (result Query, err error) {
+	var c *compiler
 	defer func() {
-		if r := recover(); r != nil {
-			problem, ok := r.(*Error)
-			if !ok {
-				panic(r)
+		switch r := recover().(type) {
+		case nil:
+		case *Error:
+			err = r
+		case unknown:
+			result, err = Query{Names: r.sql, Tables: c.read}, nil
+			if c.wanted != nil {
+				result.From, result.To = c.wanted.times()
 			}
-			err = problem
+		default:
+			panic(r)
 		}
 	}()
 	statements, p := parse(query)
-	c := &compiler{src: query, now: now, tables: tables, lets: map[string]binding{}}
+	c = &compiler{src: query, now: now, tables: tables, lets: map[string]binding{}, found: found, windowed: windowed(p.tokens)}
 	last := len(statements) - 1
 	for _, s := range statements[:last] {
 		c.let(s)
@@ -40,7 +51,7 @@ func Translate(now time.Time, query string, tables []Table) (result Query, err e
 	for _, name := range p.render.YColumns {
 		if col, ok := out.column(name); !ok {
 			c.fail(p.drawn, "unknown column %q%s", name, suggest(name, out.names()))
-		} else if !col.Type.numeric() {
+		} else if !col.Type.numeric() && col.Type != Dynamic {
 			c.fail(p.drawn, "column %q is a %s, which is not drawn", name, col.Type)
 		}
 	}
@@ -49,6 +60,9 @@ func Translate(now time.Time, query string, tables []Table) (result Query, err e
 		names[i] = ident(col.Name)
 	}
 	sql := "WITH " + strings.Join(c.steps, ",\n") + "\nSELECT " + strings.Join(names, ", ") + " FROM " + out.from
+	if out.numbered {
+		sql += " ORDER BY " + rowName
+	}
 	result = Query{SQL: sql, Columns: out.columns, Tables: c.read, Render: p.render}
 	if c.wanted != nil {
 		result.From, result.To = c.wanted.times()
@@ -69,12 +83,18 @@ type compiler struct {
 	read   []string
 	wanted *bounds // of all that is read; nil while nothing is
 	depth  int
+
+	found         [][]Name // answers to what is unknown, in the order of the query
+	windowed      bool     // the query has window functions
+	hiddenColumns int      // made for them so far
+	calls         int      // of the query's own functions
 }
 
-// binding is what a let names: a value or a relation.
+// binding is what a let names: a value, a relation or a function.
 type binding struct {
 	value    *value
 	relation *relation
+	function *userFunction
 }
 
 // relation is a step's name, quoted, and its columns.
@@ -82,15 +102,12 @@ type relation struct {
 	from    string
 	columns []Column
 	order   []sortedBy // of the rows; none when nothing is known of it
+	// numbered is set where the hidden column rowName has the rows' order.
+	numbered bool
 }
 
 // sortedBy is a column that rows are sorted by, and how SQL says so.
 type sortedBy struct{ column, how string }
-
-func (r relation) sorted(by []sortedBy) relation {
-	r.order = by
-	return r
-}
 
 func (r relation) column(name string) (Column, bool) {
 	for _, col := range r.columns {
@@ -151,8 +168,12 @@ func (c *compiler) readsOf(sql string) int {
 }
 
 func (c *compiler) let(s statement) {
-	if slices.ContainsFunc(c.tables, func(t Table) bool { return t.Name == s.name }) {
-		c.fail(s.span, "%q is a table: use another name for let", s.name)
+	if s.function != nil {
+		c.define(s)
+		return
+	}
+	if s.query == nil && s.value.kind == exprCall && c.lets[s.value.text].function != nil && c.givesTable(c.lets[s.value.text].function) {
+		s.query = &pipeline{call: s.value, span: s.value.span}
 	}
 	if s.query == nil && s.value.kind == exprName && c.isRelation(s.value.text) {
 		s.query = &pipeline{source: s.value.text, span: s.value.span}
@@ -176,6 +197,8 @@ func (c *compiler) pipeline(q *pipeline) relation {
 	switch {
 	case q.inner != nil:
 		r = c.pipeline(q.inner)
+	case q.call != nil:
+		r = c.tabular(q.call, nil)
 	case q.source != "":
 		r = c.source(q)
 	}
@@ -189,6 +212,9 @@ func (c *compiler) pipeline(q *pipeline) relation {
 // in the types of the language.
 func (c *compiler) source(q *pipeline) relation {
 	if b, ok := c.lets[q.source]; ok {
+		if b.function != nil { // a view
+			return c.tabular(&expr{kind: exprCall, text: q.source, span: q.span}, nil)
+		}
 		if b.relation == nil {
 			c.fail(q.span, "%q is a value, not a table", q.source)
 		}
@@ -219,7 +245,7 @@ func (c *compiler) source(q *pipeline) relation {
 }
 
 // sqlTypes are the types of SQL that hold those of the language.
-var sqlTypes = [...]string{"VARCHAR", "BOOLEAN", "BIGINT", "DOUBLE", "VARCHAR", "TIMESTAMP", "BIGINT", "VARCHAR[]"}
+var sqlTypes = [...]string{"VARCHAR", "BOOLEAN", "BIGINT", "DOUBLE", "VARCHAR", "TIMESTAMP", "BIGINT", "JSON"}
 
 func readColumns(columns []Column) string {
 	all := make([]string, len(columns))
@@ -227,6 +253,7 @@ func readColumns(columns []Column) string {
 		name := quote(col.Name)
 		switch col.Type {
 		case Dynamic:
+			name = jsonOf("CAST(" + name + " AS VARCHAR)")
 		case String:
 			name = "coalesce(CAST(" + name + " AS VARCHAR), '')"
 		case Datetime: // a cast from a time with a zone looks the zone up for every row

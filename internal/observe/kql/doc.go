@@ -8,5 +8,5 @@
 //
 // SQL types of the Kusto types: long is BIGINT, real DOUBLE, string VARCHAR that
 // is never null, datetime TIMESTAMP in UTC, timespan BIGINT of microseconds,
-// dynamic a LIST.
+// dynamic JSON.
 package kql

@@ -1,12 +1,15 @@
 package kql
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // function is a scalar function. params has a letter for each argument: s
-// string, l long, n number, t datetime, d timespan, b bool, x array, a any.
+// string, l long, n number, t datetime, d timespan, b bool, x dynamic, a any. A
+// dynamic argument is converted.
 // Those behind a ? may be left away; a final * repeats the one before it. In
 // sql $1, $2 … stand for the arguments.
 type function struct {
@@ -19,9 +22,10 @@ type function struct {
 
 // called is one call of a function.
 type called struct {
-	c    *compiler
-	e    *expr
-	args []value
+	c     *compiler
+	e     *expr
+	args  []value
+	scope scope
 }
 
 func (k *called) fail(i int, format string, args ...any) { k.c.fail(k.args[i].at, format, args...) }
@@ -46,12 +50,10 @@ var functions = map[string]function{
 	"tolower":        {params: "s", result: String, sql: "lower($1)"},
 	"toupper":        {params: "s", result: String, sql: "upper($1)"},
 	"substring":      {params: "sl?l", build: buildSubstring},
-	"indexof":        {params: "ss", result: Long, sql: "(instr($1, $2) - 1)"},
+	"indexof":        {params: "ss?lll", build: buildIndexOf},
 	"replace_string": {params: "sss", result: String, sql: "replace($1, $2, $3)"},
-	"split":          {params: "ss", build: buildSplit, keep: true},
-	"extract":        {params: "sls", build: buildExtract},
-	"array_length":   {params: "x", result: Long, sql: "len($1)"},
-	"strcat_array":   {params: "xs", result: String, sql: "coalesce(array_to_string($1, $2), '')"},
+	"split":          {params: "ss?l", build: buildSplit, keep: true},
+	"extract":        {params: "sls?a", build: buildExtract},
 
 	"abs": {params: "a", build: buildAbs, keep: true}, "sign": {params: "n", result: Real, sql: "CAST(sign($1) AS DOUBLE)"},
 	"round": {params: "n?l", build: buildRound, keep: true}, "ceiling": {params: "n", build: buildCeiling, keep: true},
@@ -81,7 +83,7 @@ var functions = map[string]function{
 	"monthofyear":     {params: "t", result: Long, sql: "month($1)"},
 	"getmonth":        {params: "t", result: Long, sql: "month($1)"},
 	"getyear":         {params: "t", result: Long, sql: "year($1)"},
-	"format_timespan": {params: "ds", build: buildFormatTimespan},
+	"format_timespan": {params: "ds", build: buildFormatTimespan, keep: true},
 	"totimespan":      {params: "a", build: buildToTimespan, keep: true},
 	"hourofday":       {params: "t", result: Long, sql: "hour($1)"},
 	"dayofweek":       {params: "t", result: Timespan, sql: "(dayofweek($1) * 86400000000)"},
@@ -111,6 +113,14 @@ func admits(letter byte, t Type) bool {
 	return true
 }
 
+// accepted is a dynamic argument in the type that a letter of params admits.
+func (c *compiler) accepted(letter byte, v value) value {
+	if t, ok := map[byte]Type{'s': String, 'l': Long, 'n': Real, 't': Datetime, 'd': Timespan, 'b': Bool}[letter]; ok {
+		return scalar(v, t)
+	}
+	return v
+}
+
 // paramName names what a letter of params admits.
 func paramName(letter byte) string {
 	switch letter {
@@ -127,7 +137,7 @@ func paramName(letter byte) string {
 	case 'b':
 		return "a bool"
 	case 'x':
-		return "an array"
+		return "a dynamic value"
 	}
 	return "a value"
 }
@@ -137,23 +147,29 @@ func (c *compiler) call(e *expr, s scope) value {
 	if a, ok := aggregates[e.text]; ok {
 		return c.aggregate(e, a, s)
 	}
-	f, ok := functions[e.text]
+	if b := c.lets[e.text]; b.function != nil {
+		return c.userScalar(e, b.function, s)
+	}
+	if slices.Contains(windowNames, e.text) {
+		return c.window(e, s)
+	}
+	f, ok := functionOf(e.text)
 	if !ok {
-		names := make([]string, 0, len(functions)+len(aggregates))
-		for name := range functions {
-			names = append(names, name)
+		if hint, known := unsupported[e.text]; known {
+			c.fail(e.span, "%s is not supported: %s", e.text, hint)
 		}
-		for name := range aggregates {
-			names = append(names, name)
-		}
-		c.fail(e.span, "unknown function %q%s", e.text, suggest(e.text, names))
+		c.fail(e.span, "unknown function %q%s", e.text, suggest(e.text, c.functionNames()))
 	}
 	args := make([]value, len(e.args))
 	for i, a := range e.args {
+		if typ := typeArgument(a); typ != 0 {
+			args[i] = value{typ: typ, at: a.span, name: "typeof"}
+			continue
+		}
 		args[i] = c.expr(a, s)
 	}
 	c.checkArguments(e, f.params, args)
-	k := &called{c, e, args}
+	k := &called{c, e, args, s}
 	v := value{typ: f.result}
 	if f.build != nil {
 		v = f.build(k)
@@ -163,17 +179,73 @@ func (c *compiler) call(e *expr, s scope) value {
 	if v.typ != Datetime { // of which now and ago make one that is spelt out
 		v.literal = nil
 	}
-	switch v.name = ""; {
+	switch named := v.name; {
+	case e.text == "column_ifexists" || e.text == "columnifexists":
+		v.name = named
+
 	case f.keep:
 		v.name = args[0].name
 	case e.text == "strlen" && args[0].name != "":
 		v.name = "strlen_" + args[0].name
+	default:
+		v.name = ""
 	}
 	return v
 }
 
+// functionOf finds a scalar function.
+func functionOf(name string) (function, bool) {
+	for _, table := range []map[string]function{functions, dynamicFunctions, textFunctions} {
+		if f, ok := table[name]; ok {
+			return f, true
+		}
+	}
+	return function{}, false
+}
+
+// functionNames are all functions that a query can call.
+func (c *compiler) functionNames() []string {
+	names := slices.Clone(windowNames)
+	for _, table := range []map[string]function{functions, dynamicFunctions, textFunctions} {
+		names = slices.AppendSeq(names, maps.Keys(table))
+	}
+	for name, b := range c.lets {
+		if b.function != nil {
+			names = append(names, name)
+		}
+	}
+	return slices.AppendSeq(names, maps.Keys(aggregates))
+}
+
+// typeArgument is the type that typeof(…) names, or 0.
+func typeArgument(e *expr) Type {
+	if e.kind == exprCall && e.text == "typeof" && len(e.args) == 1 {
+		return typeOf[e.args[0].text]
+	}
+	return 0
+}
+
+// unsupported are functions of the language that have no equivalent here, and
+// what to do instead.
+var unsupported = map[string]string{
+	"series_decompose_anomalies": "compare each value with series_stats_dynamic(…), or draw the series with render timechart",
+	"series_decompose":           "draw the series with render timechart",
+	"series_decompose_forecast":  "spillway plan predicts load",
+	"series_periods_detect":      "group by hourofday(…) or dayofweek(…)",
+	"row_window_session":         "start a session where the time since prev(…) is long, and count the starts with row_cumsum(…)",
+	"geo_info_from_ip_address":   "there is no database of addresses here",
+	"hll":                        "dcount(…) is exact here",
+	"tdigest":                    "percentile(…) is exact here",
+	"current_principal":          "there are no principals here",
+}
+
+func isAggregate(name string) bool {
+	_, ok := aggregates[name]
+	return ok
+}
+
 func isFunction(name string) bool {
-	_, scalar := functions[name]
+	_, scalar := functionOf(name)
 	_, aggregate := aggregates[name]
 	return scalar || aggregate
 }
@@ -194,6 +266,8 @@ func (c *compiler) checkArguments(e *expr, params string, args []value) {
 	}
 	for i, v := range args {
 		letter := letters[min(i, len(letters)-1)]
+		v = c.accepted(letter, v)
+		args[i] = v
 		if !admits(letter, v.typ) {
 			c.fail(v.at, "%s needs %s here, not a %s", e.text, paramName(letter), v.typ)
 		}
@@ -214,19 +288,43 @@ func fill(sql string, args []value) string {
 	return b.String()
 }
 
-// unify finds the type that holds all values from the i-th on, every step-th.
-func (k *called) unify(values ...value) (t, elem Type) {
-	t, elem = values[0].typ, values[0].elem
-	for _, v := range values[1:] {
-		switch {
-		case v.typ == t:
+// unify finds the type that holds the arguments with those numbers, and makes
+// them be of it: a dynamic one takes the type of the others, and others that
+// differ become dynamic where the function may give that.
+func (k *called) unify(of ...int) Type {
+	var t Type
+	for _, i := range of {
+		switch v := k.args[i]; {
+		case v.typ == t || v.typ == Dynamic:
+		case t == 0:
+			t = v.typ
 		case v.typ.numeric() && t.numeric():
 			t = Real
+		case k.e.text == "iff" || k.e.text == "iif" || k.e.text == "case":
+			for _, i := range of {
+				k.args[i] = toDynamic(k.args[i])
+			}
+			return Dynamic
 		default:
 			k.c.fail(v.at, "%s has both a %s and a %s: all its values need one type", k.e.text, t, v.typ)
 		}
 	}
-	return t, elem
+	if t == 0 {
+		return Dynamic
+	}
+	for _, i := range of {
+		k.args[i] = scalar(k.args[i], t)
+	}
+	return t
+}
+
+// every counts the values.
+func every(values []value) []int {
+	all := make([]int, len(values))
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 func join(values []value) string {

@@ -2,7 +2,9 @@ package kql
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -17,6 +19,7 @@ const (
 	tokenPunctuation
 	tokenDatetimeText // what stands in datetime(…)
 	tokenTimespanText // what stands in timespan(…) or time(…)
+	tokenGUIDText     // what stands in guid(…)
 )
 
 // token is one word of a query. The text of a string is its value; of all
@@ -80,6 +83,12 @@ func (l *lexer) skip() {
 		switch {
 		case strings.IndexByte(" \t\r\n", l.src[l.at]) >= 0:
 			l.at++
+		case l.src[l.at] >= utf8.RuneSelf:
+			r, size := utf8.DecodeRuneInString(l.src[l.at:])
+			if !unicode.IsSpace(r) && r != '\u200b' && r != '\ufeff' { // pages have such spaces
+				return
+			}
+			l.at += size
 		case strings.HasPrefix(l.src[l.at:], "//"):
 			if i := strings.IndexByte(l.src[l.at:], '\n'); i >= 0 {
 				l.at += i
@@ -99,6 +108,11 @@ func (l *lexer) add(kind tokenKind, from int, text string) {
 func (l *lexer) next() {
 	from, c := l.at, l.src[l.at]
 	switch {
+	case l.hidden(c):
+		l.at++
+		l.str(l.at)
+	case strings.HasPrefix(l.src[from:], "```"), strings.HasPrefix(l.src[from:], "~~~"):
+		l.lines(from)
 	case isLetter(c) || c == '$' && from+1 < len(l.src) && isLetter(l.src[from+1]):
 		l.at++
 		l.name(from)
@@ -147,6 +161,8 @@ func (l *lexer) name(from int) {
 	case "datetime", "date":
 	case "timespan", "time":
 		kind = tokenTimespanText
+	case "guid":
+		kind = tokenGUIDText
 	default:
 		l.add(tokenName, from, text)
 		return
@@ -167,9 +183,16 @@ func (l *lexer) word() {
 	}
 }
 
-// number reads a number; with a unit behind it, a timespan.
+// number reads a number; with a unit behind it, a timespan. A word that begins
+// with a digit and is neither is a name, such as 90th_percentile.
 func (l *lexer) number(from int) {
 	l.digits()
+	if rest := l.src[from:]; strings.HasPrefix(rest, "0x") || strings.HasPrefix(rest, "0X") {
+		if l.word(); l.at > from+2 {
+			l.add(tokenNumber, from, l.src[from:l.at])
+			return
+		}
+	}
 	if strings.HasPrefix(l.src[l.at:], ".") && l.at+1 < len(l.src) && isDigit(l.src[l.at+1]) {
 		l.at++
 		l.digits()
@@ -192,10 +215,39 @@ func (l *lexer) number(from int) {
 		l.add(tokenNumber, from, l.src[from:end])
 		return
 	}
-	if _, ok := units[l.src[end:l.at]]; !ok {
-		l.fail(from, "%q is neither a number nor a timespan: units are d, h, m, s, ms and microsecond", l.src[from:l.at])
+	if _, ok := units[l.src[end:l.at]]; ok {
+		l.add(tokenTimespan, from, l.src[from:l.at])
+		return
 	}
-	l.add(tokenTimespan, from, l.src[from:l.at])
+	if strings.Contains(l.src[from:end], ".") {
+		l.fail(from, "%q is neither a number nor a timespan: units are %s", l.src[from:l.at], unitNames)
+	}
+	l.add(tokenName, from, l.src[from:l.at])
+}
+
+// unitNames are the units that messages name.
+const unitNames = "d, h, m, s, ms and microsecond"
+
+// hidden reports whether a string begins here that logs would not show.
+func (l *lexer) hidden(c byte) bool {
+	rest := l.src[l.at+1:]
+	return (c == 'h' || c == 'H') && (strings.HasPrefix(rest, `"`) || strings.HasPrefix(rest, "'") || strings.HasPrefix(rest, `@"`) || strings.HasPrefix(rest, "@'"))
+}
+
+// lines reads a string of several lines, as it stands.
+func (l *lexer) lines(from int) {
+	fence := l.src[from : from+3]
+	end := strings.Index(l.src[from+3:], fence)
+	if end < 0 {
+		l.at += 3
+		l.fail(from, "the string that starts here does not end: close it with %s", fence)
+	}
+	text := l.src[from+3 : from+3+end]
+	l.at = from + 6 + end
+	if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+		l.fail(from, "the string is not valid UTF-8")
+	}
+	l.add(tokenString, from, text)
 }
 
 func (l *lexer) digits() {
@@ -255,10 +307,25 @@ func (l *lexer) escape(b *strings.Builder) {
 		b.WriteByte('\t')
 	case 'r':
 		b.WriteByte('\r')
-	case '\\', '"', '\'':
+	case '\\', '"', '\'', '/':
 		b.WriteByte(c)
+	case 'b':
+		b.WriteByte('\b')
+	case 'f':
+		b.WriteByte('\f')
+	case 'v':
+		b.WriteByte('\v')
+	case 'a':
+		b.WriteByte('\a')
+	case 'u':
+		code, err := strconv.ParseUint(l.src[l.at:min(l.at+4, len(l.src))], 16, 16)
+		if err != nil || l.at+4 > len(l.src) {
+			l.fail(from, `\u needs four hexadecimal digits`)
+		}
+		l.at += 4
+		b.WriteRune(rune(code))
 	default:
-		l.fail(from, `the escapes are \n \t \r \\ \" and \'; write @"…" for a string without escapes`)
+		l.fail(from, `the escapes are \n \t \r \\ \" \' and \uXXXX; write @"…" for a string without escapes`)
 	}
 }
 

@@ -8,11 +8,12 @@ import (
 )
 
 func (o *whereOp) apply(c *compiler, in relation) relation {
-	v := c.expr(o.pred, scope{columns: in.columns})
+	w := &windows{in}
+	v := scalar(c.expr(o.pred, scope{columns: in.columns, windows: w}), Bool)
 	if v.typ != Bool {
 		c.fail(v.at, "where needs a condition, not a %s", v.typ)
 	}
-	return c.step(in.columns, "SELECT * FROM "+in.from+" WHERE "+v.sql).sorted(in.order)
+	return c.step(in.columns, "SELECT * FROM "+w.in.from+" WHERE "+v.sql).as(in)
 }
 
 // output gathers the columns of a step.
@@ -37,7 +38,7 @@ func (o *output) add(name string, v value, own bool) {
 		}
 		name = fresh(name, 1, taken)
 	}
-	o.columns = append(o.columns, Column{name, v.typ, v.elem})
+	o.columns = append(o.columns, Column{name, v.typ})
 	o.sql = append(o.sql, v.sql+" AS "+ident(name))
 }
 
@@ -56,22 +57,27 @@ func (o *output) step(behind string) relation {
 
 // from is a step that changes the columns and not the rows of in.
 func (o *output) from(in relation) relation {
+	if in.numbered {
+		o.sql = append(o.sql, rowName)
+	}
 	r := o.step(" FROM " + in.from)
+	r.numbered = in.numbered
 	for _, k := range in.order {
 		if !slices.Contains(o.sql, ident(k.column)+" AS "+ident(k.column)) {
 			return r
 		}
 	}
-	return r.sorted(in.order)
+	r.order = in.order
+	return r
 }
 
 func (o *projectOp) apply(c *compiler, in relation) relation {
-	out := &output{c: c}
+	out, w := &output{c: c}, &windows{in}
 	for _, n := range o.list {
 		c.oneName(n)
-		out.add(n.name, c.expr(n.expr, scope{columns: in.columns}), n.chosen())
+		out.add(n.name, c.expr(n.expr, scope{columns: in.columns, windows: w}), n.chosen())
 	}
-	return out.from(in)
+	return out.from(w.in)
 }
 
 func (o *printOp) apply(c *compiler, _ relation) relation {
@@ -88,9 +94,10 @@ func (o *printOp) apply(c *compiler, _ relation) relation {
 func (o *extendOp) apply(c *compiler, in relation) relation {
 	var values []value
 	var names []string
+	w := &windows{in}
 	for _, n := range o.list {
 		c.oneName(n)
-		v := c.expr(n.expr, scope{columns: in.columns})
+		v := c.expr(n.expr, scope{columns: in.columns, windows: w})
 		name := n.name
 		if name == "" {
 			if name = v.name; name == "" {
@@ -104,7 +111,7 @@ func (o *extendOp) apply(c *compiler, in relation) relation {
 	}
 	out := &output{c: c}
 	for _, col := range in.columns {
-		v := value{sql: ident(col.Name), typ: col.Type, elem: col.Elem}
+		v := value{sql: ident(col.Name), typ: col.Type}
 		if i := slices.Index(names, col.Name); i >= 0 {
 			v = values[i]
 			names[i] = ""
@@ -116,7 +123,7 @@ func (o *extendOp) apply(c *compiler, in relation) relation {
 			out.add(name, values[i], true)
 		}
 	}
-	return out.from(in)
+	return out.from(w.in)
 }
 
 func (o *dropOp) apply(c *compiler, in relation) relation {
@@ -138,7 +145,7 @@ func (o *dropOp) apply(c *compiler, in relation) relation {
 	out := &output{c: c}
 	for i, col := range in.columns {
 		if named[i] == o.keep {
-			out.add(col.Name, value{sql: ident(col.Name), typ: col.Type, elem: col.Elem}, true)
+			out.add(col.Name, value{sql: ident(col.Name), typ: col.Type}, true)
 		}
 	}
 	if len(out.columns) == 0 {
@@ -162,7 +169,7 @@ func (o *renameOp) apply(c *compiler, in relation) relation {
 		if renamed, ok := to[name]; ok {
 			name = renamed
 		}
-		out.add(name, value{sql: ident(col.Name), typ: col.Type, elem: col.Elem, at: o.list[0].span}, true)
+		out.add(name, value{sql: ident(col.Name), typ: col.Type, at: o.list[0].span}, true)
 	}
 	return out.from(in)
 }
@@ -173,7 +180,7 @@ func (o *sortOp) apply(c *compiler, in relation) relation {
 	for _, k := range o.keys {
 		v := c.expr(k.expr, scope{columns: in.columns})
 		if v.typ == Dynamic {
-			c.fail(v.at, "arrays cannot be sorted")
+			c.fail(v.at, "a dynamic value cannot be sorted by: use tostring(…) or tolong(…)")
 		}
 		if v.literal != nil {
 			c.fail(v.at, "a constant is not a sort order")
@@ -196,16 +203,31 @@ func (o *sortOp) apply(c *compiler, in relation) relation {
 	if len(sorted) < len(keys) {
 		sorted = nil
 	}
-	sql := "SELECT * FROM " + in.from + " ORDER BY " + strings.Join(keys, ", ")
+	by := "ORDER BY " + strings.Join(keys, ", ")
+	if in.numbered { // equal rows stay in their order
+		by += ", " + rowName
+	}
+	sql := "SELECT * FROM " + in.from + " " + by
+	switch {
+	case in.numbered:
+		sql = "SELECT * REPLACE (row_number() OVER (" + by + ") AS " + rowName + ") FROM " + in.from + " " + by
+	case c.windowed:
+		sql = "SELECT *, row_number() OVER (" + by + ") AS " + rowName + " FROM " + in.from + " " + by
+	}
 	if o.limit != nil {
 		sql += " LIMIT " + c.rows(o.limit)
 	}
-	return c.step(in.columns, sql).sorted(sorted)
+	r := c.step(in.columns, sql)
+	r.order, r.numbered = sorted, c.windowed
+	return r
 }
 
-// rows is a number of rows: a constant.
+// rows is a number of rows: a literal, or SQL that depends on no row.
 func (c *compiler) rows(e *expr) string {
-	v := c.expr(e, scope{})
+	v := scalar(c.expr(e, scope{}), Long)
+	if v.typ == Long && v.literal == nil {
+		return "(" + v.sql + ")"
+	}
 	if v.typ != Long || v.literal == nil || v.literal.null || strings.HasPrefix(v.literal.text, "-") {
 		c.fail(e.span, "expected a number of rows")
 	}
@@ -213,58 +235,37 @@ func (c *compiler) rows(e *expr) string {
 }
 
 func (o *takeOp) apply(c *compiler, in relation) relation {
-	return c.step(in.columns, "SELECT * FROM "+in.from+" LIMIT "+c.rows(o.n)).sorted(in.order)
+	by := ""
+	if in.numbered {
+		by = " ORDER BY " + rowName
+	}
+	return c.step(in.columns, "SELECT * FROM "+in.from+by+" LIMIT "+c.rows(o.n)).as(in)
 }
 
 func (o *distinctOp) apply(c *compiler, in relation) relation {
 	if o.list == nil {
 		for _, col := range in.columns {
 			if col.Type == Dynamic {
-				c.fail(o.span, "column %q is an array, and arrays cannot be compared: name the other columns", col.Name)
+				c.fail(o.span, "column %q is dynamic, and dynamic values cannot be compared: name the other columns", col.Name)
 			}
 		}
-		return c.step(in.columns, "SELECT DISTINCT * FROM "+in.from)
+		return c.step(in.columns, "SELECT DISTINCT "+columnList(in.columns)+" FROM "+in.from)
 	}
 	out := &output{c: c}
 	for _, n := range o.list {
 		c.oneName(n)
-		out.add(n.name, c.expr(n.expr, scope{columns: in.columns}), n.chosen())
+		v := c.expr(n.expr, scope{columns: in.columns})
+		if v.typ == Dynamic {
+			c.fail(v.at, "dynamic values cannot be compared: use tostring(…) or tolong(…)")
+		}
+		out.add(n.name, v, n.chosen())
 	}
 	out.sql[0] = "DISTINCT " + out.sql[0]
 	return out.step(" FROM " + in.from)
 }
 
 func (o *countOp) apply(c *compiler, in relation) relation {
-	return c.step([]Column{{Name: "Count", Type: Long}}, "SELECT count(*) AS "+ident("Count")+" FROM "+in.from)
-}
-
-func (o *joinOp) apply(c *compiler, in relation) relation {
-	right := c.pipeline(o.right)
-	var on []string
-	for _, k := range o.on {
-		l := c.nameValue(&expr{text: k.left, span: k.span}, scope{columns: in.columns, bare: true})
-		r := c.nameValue(&expr{text: k.right, span: k.span}, scope{columns: right.columns, bare: true})
-		if c.comparable(&expr{text: "join", span: k.span}, l, r); l.typ != r.typ {
-			c.fail(k.span, "join cannot compare a %s with a %s: convert one with todouble or tolong", l.typ, r.typ)
-		}
-		on = append(on, "l."+l.sql+" = r."+r.sql)
-	}
-	out := &output{c: c}
-	for _, col := range in.columns {
-		out.add(col.Name, value{sql: "l." + ident(col.Name), typ: col.Type, elem: col.Elem}, true)
-	}
-	for _, col := range right.columns {
-		sql := "r." + ident(col.Name)
-		if o.outer {
-			sql = notNull(sql, col.Type)
-		}
-		out.add("", value{sql: sql, typ: col.Type, elem: col.Elem, name: col.Name}, false)
-	}
-	kind := " INNER JOIN "
-	if o.outer {
-		kind = " LEFT JOIN "
-	}
-	return out.step(" FROM " + in.from + " AS l" + kind + right.from + " AS r ON " + strings.Join(on, " AND "))
+	return c.step([]Column{{Name: o.name, Type: Long}}, "SELECT count(*) AS "+ident(o.name)+" FROM "+in.from)
 }
 
 // apply puts relations one behind the other, matching columns by name.
@@ -275,6 +276,9 @@ func (o *unionOp) apply(c *compiler, in relation) relation {
 		parts, sources = append(parts, in), append(sources, "union_arg0")
 	}
 	for _, q := range o.with {
+		if o.fuzzy && q.source != "" && !c.isRelation(q.source) {
+			continue
+		}
 		source := q.source
 		if source == "" || len(q.operators) > 0 {
 			source = fmt.Sprintf("union_arg%d", len(parts))

@@ -17,7 +17,7 @@ var binaryLevels = [...][]string{
 		"has", "!has", "has_cs", "!has_cs", "hasprefix", "!hasprefix", "hasprefix_cs", "!hasprefix_cs", "hassuffix", "!hassuffix", "hassuffix_cs", "!hassuffix_cs",
 		"contains", "!contains", "contains_cs", "!contains_cs",
 		"startswith", "!startswith", "startswith_cs", "!startswith_cs", "endswith", "!endswith", "endswith_cs", "!endswith_cs",
-		"in", "!in", "in~", "!in~", "has_any", "has_all", "between", "!between",
+		"in", "!in", "in~", "!in~", "has_any", "has_all", "between", "!between", ":",
 	},
 	{"+", "-"},
 	{"*", "/", "%"},
@@ -74,6 +74,10 @@ func isOperator(t token, level int) bool {
 // membership reads the list or query behind in.
 func (p *parser) membership(left *expr, op token) *expr {
 	e := &expr{kind: exprIn, text: op.text, args: []*expr{left}, span: op.span}
+	if !p.peek().is("(") && p.peek().kind == tokenName { // a let, or dynamic(…)
+		e.args = append(e.args, p.postfix())
+		return e
+	}
 	p.expect("(", "after "+op.text)
 	if p.tabular() {
 		e.query = p.pipeline()
@@ -115,16 +119,26 @@ func (p *parser) unary() *expr {
 
 func (p *parser) postfix() *expr {
 	e := p.primary()
-	for p.peek().is("[") && p.peek().start == p.tokens[p.at-1].end {
-		p.next()
-		index := p.expression()
-		p.expect("]", "after the index")
-		e = &expr{kind: exprIndex, args: []*expr{e, index}, span: p.since(e.start)}
+	for n := 0; ; n++ {
+		if n > maxDepth {
+			p.fail(p.peek().span, "there are more than %d members in a row", maxDepth)
+		}
+		switch {
+		case p.accept("."):
+			if p.peek().is("[") { // d.["name"]
+				continue
+			}
+			name := p.name("the name of a member")
+			e = &expr{kind: exprMember, text: name.text, args: []*expr{e}, span: p.since(e.start)}
+		case p.peek().is("[") && p.peek().start == p.tokens[p.at-1].end:
+			p.next()
+			index := p.expression()
+			p.expect("]", "after the index")
+			e = &expr{kind: exprIndex, args: []*expr{e, index}, span: p.since(e.start)}
+		default:
+			return e
+		}
 	}
-	if t := p.peek(); t.is(".") {
-		p.fail(t.span, "members of dynamic values are not supported: columns are flat")
-	}
-	return e
 }
 
 func (p *parser) primary() *expr {
@@ -132,6 +146,8 @@ func (p *parser) primary() *expr {
 	p.enter(t.span)
 	defer p.leave()
 	switch {
+	case t.is("dynamic") && p.peekAfter().is("("):
+		return p.dynamic()
 	case t.kind == tokenName && p.peekAfter().is("("):
 		return p.call()
 	case t.kind == tokenName && (t.text == "true" || t.text == "false"):
@@ -140,7 +156,7 @@ func (p *parser) primary() *expr {
 	case t.is("["), t.kind == tokenName:
 		t = p.name("a column")
 		return &expr{kind: exprName, text: t.text, span: t.span}
-	case t.kind == tokenString:
+	case t.kind == tokenString, t.kind == tokenGUIDText:
 		p.next()
 		return p.literal(t, literal{typ: String, text: t.text})
 	case t.kind == tokenNumber:
@@ -162,7 +178,7 @@ func (p *parser) primary() *expr {
 		p.next()
 		return &expr{kind: exprStar, span: t.span}
 	case t.is("{"):
-		p.fail(t.span, "functions are not supported: let names a value or a query")
+		p.fail(t.span, "a function begins with its parameters: let f = (x: long) { … }")
 	}
 	p.fail(t.span, "expected an expression, got %s", t.describe())
 	return nil
@@ -173,7 +189,7 @@ func (p *parser) literal(t token, v literal) *expr {
 }
 
 // nullTypes are the types that NAME(null) makes a null of.
-var nullTypes = map[string]Type{"bool": Bool, "int": Long, "long": Long, "real": Real, "double": Real}
+var nullTypes = map[string]Type{"bool": Bool, "int": Long, "long": Long, "real": Real, "double": Real, "decimal": Real, "boolean": Bool}
 
 func (p *parser) call() *expr {
 	name := p.next()
@@ -187,9 +203,12 @@ func (p *parser) call() *expr {
 		p.at += 2
 		return p.literal(name, literal{typ: typ, null: true})
 	}
+	if typ, ok := nullTypes[name.text]; ok { // long(5), real(nan), bool(true)
+		return p.typed(name, typ)
+	}
 	e := &expr{kind: exprCall, text: name.text, span: name.span}
 	for !p.accept(")") {
-		e.args = append(e.args, p.expression())
+		e.args = append(e.args, p.argument())
 		if !p.peek().is(")") {
 			p.expect(",", "between arguments")
 		}
@@ -198,6 +217,13 @@ func (p *parser) call() *expr {
 }
 
 func (p *parser) number(t token) *expr {
+	if strings.HasPrefix(t.text, "0x") || strings.HasPrefix(t.text, "0X") {
+		n, err := strconv.ParseInt(t.text[2:], 16, 64)
+		if err != nil {
+			p.fail(t.span, "%q is not a hexadecimal number of 64 bits", t.text)
+		}
+		return p.literal(t, literal{typ: Long, text: strconv.FormatInt(n, 10)})
+	}
 	if !strings.ContainsAny(t.text, ".eE") {
 		if _, err := strconv.ParseInt(t.text, 10, 64); err != nil {
 			p.fail(t.span, "the number does not fit 64 bits")

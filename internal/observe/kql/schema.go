@@ -13,7 +13,7 @@ const (
 	String        // never null: "" instead
 	Datetime      // UTC, to the microsecond
 	Timespan      // to the microsecond
-	Dynamic       // an array
+	Dynamic       // JSON: an array, a bag, or a value of another type
 )
 
 var typeNames = [...]string{"unknown", "bool", "long", "real", "string", "datetime", "timespan", "dynamic"}
@@ -32,12 +32,10 @@ func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 // numeric reports whether arithmetic makes sense of t.
 func (t Type) numeric() bool { return t == Long || t == Real }
 
-// Column is one column of a table or of an answer. Elem is the type of the
-// elements of a Dynamic.
+// Column is one column of a table or of an answer.
 type Column struct {
 	Name string `json:"name"`
 	Type Type   `json:"type"`
-	Elem Type   `json:"-"`
 }
 
 // Table is what a query may read: a relation of that name that holds the
@@ -50,7 +48,7 @@ type Table struct {
 
 // Render is what the query wants its answer drawn as.
 type Render struct {
-	Kind   string `json:"kind"` // "", "table", "timechart", "columnchart" or "barchart"
+	Kind   string `json:"kind"` // "" for none
 	Title  string `json:"title,omitempty"`
 	XTitle string `json:"xtitle,omitempty"`
 	YTitle string `json:"ytitle,omitempty"`
@@ -61,6 +59,7 @@ type Render struct {
 // Query is a translated query.
 type Query struct {
 	SQL     string
+	Names   string   // instead of SQL: finds the names of columns; see Translate
 	Columns []Column // of the answer, in order
 	Tables  []string // those that it reads, in order of first use
 	// From and To bound the rows that the answer depends on: From ≤ time < To.

@@ -17,23 +17,23 @@ type aggregate struct {
 // aggregates are all aggregate functions but those with a build of their own,
 // which have no SQL. The table is constant.
 var aggregates = map[string]aggregate{
-	"count":   {params: "", result: Long, sql: "count(*)", prefix: "count"},
-	"countif": {params: "b", result: Long, sql: "count(*) FILTER (WHERE $1)", prefix: "countif"},
-	"dcount":  {params: "a?l", result: Long, sql: "count(DISTINCT $1)", prefix: "dcount"}, "dcountif": {params: "ab", result: Long, sql: "count(DISTINCT $1) FILTER (WHERE $2)", prefix: "dcountif"},
+	"count": {params: "?a", result: Long, sql: "count(*)", prefix: "count"}, "countif": {params: "b", result: Long, sql: "count(*) FILTER (WHERE $1)", prefix: "countif"},
+	"dcount": {params: "a?l", result: Long, sql: "count(DISTINCT $1)", prefix: "dcount"}, "dcountif": {params: "ab?l", result: Long, sql: "count(DISTINCT $1) FILTER (WHERE $2)", prefix: "dcountif"},
+	"count_distinct": {params: "a", result: Long, sql: "count(DISTINCT $1)", prefix: "count_distinct"}, "count_distinctif": {params: "ab", result: Long, sql: "count(DISTINCT $1) FILTER (WHERE $2)", prefix: "count_distinctif"},
 	"sum": {params: "a", sql: "coalesce(sum($1), 0)", prefix: "sum"}, "sumif": {params: "ab", sql: "coalesce(sum($1) FILTER (WHERE $2), 0)", prefix: "sumif"},
 	"avg": {params: "a", sql: "avg($1)", prefix: "avg"}, "avgif": {params: "ab", sql: "avg($1) FILTER (WHERE $2)", prefix: "avgif"},
 	"min": {params: "a", sql: "min($1)", prefix: "min"}, "minif": {params: "ab", sql: "min($1) FILTER (WHERE $2)", prefix: "minif"},
 	"max": {params: "a", sql: "max($1)", prefix: "max"}, "maxif": {params: "ab", sql: "max($1) FILTER (WHERE $2)", prefix: "maxif"},
-	"variance":       {params: "n", result: Real, sql: "coalesce(var_samp($1), 0)", prefix: "variance"},
-	"count_distinct": {params: "a", result: Long, sql: "count(DISTINCT $1)", prefix: "count_distinct"},
-	"stdev":          {params: "n", result: Real, sql: "coalesce(stddev_samp($1), 0)", prefix: "stdev"},
-	"percentile":     {params: "an", prefix: "percentile"},
-	"percentiles":    {params: "an*", prefix: "percentile"},
-	"make_list":      {params: "a?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL), [])", prefix: "list"},
-	"make_set":       {params: "a?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL)), [])", prefix: "set"},
-	"make_list_if":   {params: "ab?l", result: Dynamic, sql: "coalesce(list($1) FILTER (WHERE $1 IS NOT NULL AND $2), [])", prefix: "list"},
-	"make_set_if":    {params: "ab?l", result: Dynamic, sql: "coalesce(list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL AND $2)), [])", prefix: "set"},
-	"arg_max":        {}, "arg_min": {}, "take_any": {},
+	"variance": {params: "n", result: Real, sql: "coalesce(var_samp($1), 0)", prefix: "variance"}, "varianceif": {params: "nb", result: Real, sql: "coalesce(var_samp($1) FILTER (WHERE $2), 0)", prefix: "varianceif"},
+	"stdev": {params: "n", result: Real, sql: "coalesce(stddev_samp($1), 0)", prefix: "stdev"}, "stdevif": {params: "nb", result: Real, sql: "coalesce(stddev_samp($1) FILTER (WHERE $2), 0)", prefix: "stdevif"},
+	"variancep": {params: "n", result: Real, sql: "coalesce(var_pop($1), 0)", prefix: "variancep"}, "stdevp": {params: "n", result: Real, sql: "coalesce(stddev_pop($1), 0)", prefix: "stdevp"},
+	"percentile": {params: "an", prefix: "percentile"}, "percentiles": {params: "an*", prefix: "percentile"}, "percentileif": {params: "anb", prefix: "percentile"},
+	"make_list": {params: "a?l", result: Dynamic, sql: "list($1) FILTER (WHERE $1 IS NOT NULL)", prefix: "list"}, "make_list_if": {params: "ab?l", result: Dynamic, sql: "list($1) FILTER (WHERE $1 IS NOT NULL AND $2)", prefix: "list"},
+	"make_list_with_nulls": {params: "a", result: Dynamic, sql: "list($1)", prefix: "list"},
+	"make_set":             {params: "a?l", result: Dynamic, sql: "list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL))", prefix: "set"},
+	"make_set_if":          {params: "ab?l", result: Dynamic, sql: "list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL AND $2))", prefix: "set"},
+	"take_anyif":           {params: "ab", sql: "first($1) FILTER (WHERE $2)", prefix: "take_anyif"}, "anyif": {params: "ab", sql: "first($1) FILTER (WHERE $2)", prefix: "anyif"},
+	"arg_max": {}, "arg_min": {}, "take_any": {}, "any": {},
 }
 
 // aggregate translates one that gives one value.
@@ -57,6 +57,9 @@ func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 	if a.prefix == "percentile" {
 		return c.percentile(e, args)
 	}
+	if a.result == Dynamic {
+		args[0] = listed(e.text, args[0])
+	}
 	v := value{sql: fill(a.sql, args), typ: a.result, name: name}
 	if strings.HasPrefix(e.text, "make_list") && len(s.order) > 0 {
 		v.sql = strings.Replace(v.sql, "list("+args[0].sql, "list("+args[0].sql+" ORDER BY "+orderOf(s.order), 1)
@@ -65,14 +68,30 @@ func (c *compiler) aggregate(e *expr, a aggregate, s scope) value {
 		v.typ = args[0].typ
 		c.numericAggregate(e, &v)
 	}
-	if v.typ == Dynamic {
-		if args[0].typ == Dynamic {
-			c.fail(args[0].at, "%s does not accept arrays", e.text)
-		}
-		v.elem = args[0].typ
-		if required := strings.Index(a.params, "?"); len(args) > required {
-			v.sql += "[1:" + c.rows(e.args[required]) + "]"
-		}
+	if a.result == Dynamic {
+		return c.gathered(e, a, v, args)
+	}
+	return v
+}
+
+// gathered makes a list a dynamic value. A set has the elements of arrays.
+func (c *compiler) gathered(e *expr, a aggregate, v value, args []value) value {
+	if required := strings.Index(a.params, "?"); required >= 0 && len(args) > required {
+		v.sql = "(" + v.sql + ")[1:" + c.rows(e.args[required]) + "]"
+	}
+	v.sql = "coalesce(to_json(" + v.sql + "), CAST('[]' AS JSON))"
+	return v
+}
+
+// listed is what a list holds of an argument: JSON has no times.
+func listed(text string, v value) value {
+	switch {
+	case v.typ == Datetime, v.typ == Timespan:
+		v.sql = "nullif(" + textOf(v) + ", '')"
+	case v.typ == Real:
+		v.sql = "(CASE WHEN isfinite(" + v.sql + ") THEN " + v.sql + " END)"
+	case v.typ == Dynamic && strings.HasPrefix(text, "make_set"):
+		v.sql = "json_extract_string(" + v.sql + ", '$')"
 	}
 	return v
 }
@@ -91,8 +110,16 @@ func (c *compiler) numericAggregate(e *expr, v *value) {
 	t := v.typ
 	extreme := strings.HasPrefix(e.text, "m")
 	mean := strings.HasPrefix(e.text, "avg")
+	if strings.HasSuffix(e.text, "anyif") {
+		v.sql = notNull(v.sql, t)
+		return
+	}
 	if t == Dynamic || !extreme && !t.numeric() && t != Timespan && (t != Datetime || !mean) {
-		c.fail(e.span, "%s does not accept a %s", e.text, t)
+		hint := ""
+		if t == Dynamic {
+			hint = ": use tolong(…), todouble(…) or tostring(…)"
+		}
+		c.fail(e.span, "%s does not accept a %s value%s", e.text, t, hint)
 	}
 	switch {
 	case extreme:
@@ -119,7 +146,11 @@ func (c *compiler) percentile(e *expr, args []value) value {
 	}
 	name := strings.ReplaceAll(strconv.FormatFloat(rank, 'f', -1, 64), ".", "_")
 	share := strconv.FormatFloat(rank/100, 'f', -1, 64)
-	return value{sql: "quantile_disc(" + args[0].sql + ", " + share + ")", typ: args[0].typ, name: "percentile_" + args[0].name + "_" + name}
+	sql := "quantile_disc(" + args[0].sql + ", " + share + ")"
+	if e.text == "percentileif" {
+		sql += " FILTER (WHERE " + args[2].sql + ")"
+	}
+	return value{sql: sql, typ: args[0].typ, name: "percentile_" + args[0].name + "_" + name}
 }
 
 func (o *summarizeOp) apply(c *compiler, in relation) relation {
@@ -130,7 +161,7 @@ func (o *summarizeOp) apply(c *compiler, in relation) relation {
 		c.oneName(n)
 		v := c.expr(n.expr, scope{columns: in.columns})
 		if v.typ == Dynamic {
-			c.fail(v.at, "arrays cannot be group keys")
+			c.fail(v.at, "a dynamic value cannot be a group key: use tostring(…) or tolong(…)")
 		}
 		out.add(n.name, v, n.chosen())
 		groups = append(groups, strconv.Itoa(i+1))
@@ -204,10 +235,10 @@ func (c *compiler) several(n named, s scope, by []named) ([]value, bool) {
 			except = key.name
 		}
 		return append([]value{first}, unpacked(row, rest, except)...), true
-	case e.text == "take_any":
+	case e.text == "take_any", e.text == "any":
 		rest := c.picked(e.args, s, by)
 		if len(rest) == 0 {
-			c.fail(e.span, "take_any needs columns or *")
+			c.fail(e.span, "%s needs columns or *", e.text)
 		}
 		return unpacked("first("+packed(rest)+")", rest, ""), true
 	}
@@ -245,7 +276,7 @@ func (c *compiler) picked(args []*expr, s scope, by []named) []value {
 					continue columns
 				}
 			}
-			all = append(all, value{sql: ident(col.Name), typ: col.Type, elem: col.Elem, name: col.Name, at: arg.span})
+			all = append(all, value{sql: ident(col.Name), typ: col.Type, name: col.Name, at: arg.span})
 		}
 	}
 	return all
@@ -268,7 +299,7 @@ func unpacked(row string, values []value, except string) []value {
 			continue
 		}
 		sql := "struct_extract(" + row + ", 'c" + strconv.Itoa(i) + "')"
-		all = append(all, value{sql: notNull(sql, v.typ), typ: v.typ, elem: v.elem, name: v.name, at: v.at})
+		all = append(all, value{sql: notNull(sql, v.typ), typ: v.typ, name: v.name, at: v.at})
 	}
 	return all
 }

@@ -82,7 +82,20 @@ func TestColumns(t *testing.T) {
 		{"requests | summarize arg_max(time, id) by deployment", "deployment:string time:datetime id:string"},
 		{"requests | count", "Count:long"},
 		{"requests | project a = time - ago(1h), b = tokens / 2, c = tokens / 2.0, status > 3", "a:timespan b:long c:real Column1:bool"},
-		{"requests | project split(id, '-')[0]", "Column1:string"},
+		{"requests | project split(id, '-')[0], parse_json(id).a, parse_json(id)['x y']", "id_0:dynamic id_a:dynamic id_x y:dynamic"},
+		{"requests | summarize 90th = percentile(e2e_ms, 90), count(id)", "90th:real count_id:long"},
+		{"requests | join attempts on $left.id == $right.request_id | project deployment1, status", "deployment1:string status:long"},
+		{"requests | join kind=rightanti attempts on deployment", "request_id:string deployment:string status:long"},
+		{"requests | project id, status | lookup (attempts | project id = request_id, deployment) on id", "id:string status:long deployment:string"},
+		{"requests | make-series n = count() on time step 1h by deployment", "deployment:string n:dynamic time:dynamic"},
+		{"requests | project id | mv-expand with_itemindex=at x = split(id, '_') to typeof(long)", "id:string x:long at:long"},
+		{"requests | take 1 | search 'x' | project-away e2e_ms, stream, tokens, status", "$table:string time:datetime id:string outcome:string deployment:string"},
+		{"requests | getschema", "ColumnName:string ColumnOrdinal:long DataType:string ColumnType:string"},
+		{"range x from 1 to 3 step 1 | extend y = x * 1.5", "x:long y:real"},
+		{"datatable (a: string, b: dynamic) ['x', dynamic([1])] | project b, a", "b:dynamic a:string"},
+		{"requests | top-hitters 3 of deployment", "deployment:string approximate_count_deployment:long"},
+		{"let f = (a: long, b: real = 2.0) { a * b }; requests | project x = f(status), y = f(1, 1.5)", "x:real y:real"},
+		{"requests | sort by time asc | project id, prev(id), n = row_number()", "id:string Column1:string n:long"},
 		{"print 1 + 1, x = 'a'", "print_0:long x:string"},
 		{"requests | project-away time, s* | project-rename what = outcome", "id:string what:string deployment:string tokens:long e2e_ms:real"},
 		{"requests | project id | join kind=inner (requests | project id, status) on id", "id:string id1:string status:long"},
@@ -120,6 +133,21 @@ func FuzzTranslate(f *testing.F) {
 		"requests | sort by e2e_ms asc, ID desc | summarize (a, B) = percentiles(e2e_ms, 5, 50), make_list(id), make_set_if(id, stream, 3), arg_max(status, *), variance(tokens), count_distinct(id)",
 		"let m = materialize(requests | take 3); m | order by e2e_ms desc | summarize make_list(id, 2), stdev(e2e_ms), avg(time), round(sum(tokens) / 2, 1), ceiling(max(e2e_ms)) by sign(tokens), strlen(id)",
 		"requests | render timechart with (ycolumns=e2e_ms, tokens, title=\"'\")",
+		"requests | where id in (dynamic(['a', \"b'\", 1, null])) | extend d = dynamic({\"a'\": [1.5, true, datetime(2026-01-01)]}) | extend d.a[0], d[\"x'\"], d[tokens], d[id], tolong(d.b) + 1, tobool(d), todatetime(d), totimespan(d)",
+		"requests | join kind=fullouter attempts on deployment | join kind=leftsemi (attempts) on status | join kind=rightanti (requests) on id | join (requests) on id",
+		"requests | mv-expand x = parse_json(id), y = split(outcome, ',') to typeof(real) limit 5 | mv-expand kind=array x",
+		"requests | make-series avg(tokens), n = count() default=0 on time from ago(1h) to now() step 5m by deployment | extend series_fill_linear = series_stats_dynamic(n), series_add(n, n), series_fill_forward(n)",
+		"requests | sort by time asc | extend p = prev(id), q = next(tokens, 2, 0), c = row_cumsum(tokens, id != prev(id)), n = row_number(), r = row_rank_dense(tokens) | where prev(tokens) > 1 | serialize k = row_number(1)",
+		"requests | parse id with * 'a=' x: long \"';\" y * | parse-where kind=regex outcome with @'\\d+' z 'q' w: datetime",
+		"requests | search 'x*' and status > 5 | sample 5 | top-hitters 2 of id by tokens | sample-distinct 3 of id",
+		"search in (requests, attempts) deployment: \"*a'b*\" or not('c')",
+		"let f = (a: string, T: (*)) { let x = strcat(a, '!'); T | where id == x }; f('it\\'s', requests) | count",
+		"range d from ago(1d) to now() step 1h | extend x = bin_at(d, 1h, now()) | union (range y from 1.5 to 2.5 step 0.5), (datatable (z: string, j: dynamic) ['a', dynamic([1])])",
+		"requests | extend replace_regex(id, @'(\\d)', @'<\\1>'), countof(id, 'a'), countof(id, 'a', 'regex'), extract_all(@'(a)(b)', id), trim('x', id), parse_url(id), ipv4_is_in_range(id, '10.0.0.0/8'), bag_pack('a', id, \"b'\", now()), pack_all(), array_slice(split(id, ','), 0, -1), make_datetime(2026, 1, 2, 3, 4, 5.5), indexof(id, 'a', 1, -1, 2), format_bytes(tokens, 1)",
+		"requests | summarize make_list(pack_array(id, time)), make_set(time), percentileif(e2e_ms, 50, stream), stdevif(tokens, stream), take_anyif(id, stream), variancep(tokens) by x = iff(stream, 1, 'a') == 'a'",
+		".show tables",
+		"requests | getschema | extend a = gettype(dynamic([1])), b = column_ifexists('x', 'y') | project-reorder ColumnType, *",
+		"requests | where * contains \"'\" and '5' == status | where id == 5 or stream == 'true' or stream == 1",
 	} {
 		f.Add(seed)
 	}
@@ -188,4 +216,6 @@ const allowed = " WITH AS NOT MATERIALIZED SELECT FROM WHERE CAST TRY_CAST TIMES
 	"coalesce nullif to_microseconds to_days epoch_us make_timestamp time_bucket date_trunc date_diff strftime hour day dayofweek " +
 	"lower upper length instr replace substring string_split regexp_matches regexp_extract regexp_escape contains starts_with ends_with concat " +
 	"len array_to_string to_json abs sign round ceil floor trunc exp pow ln log2 log10 sqrt isnan isinf isfinite least greatest " +
-	"INTEGER lpad to_months to_weeks to_years dayofyear month year week millisecond microsecond var_samp count sum avg min max first stddev_samp quantile_disc list list_sort arg_max arg_min any_value struct_extract "
+	"INTEGER lpad to_months to_weeks to_years dayofyear month year week millisecond microsecond var_samp count sum avg min max first stddev_samp quantile_disc list list_sort arg_max arg_min any_value struct_extract " +
+	"JSON json_extract json_extract_string json_type json_keys json_object json_array json_array_length json_merge_patch lambda x i k a b list_transform list_filter list_contains list_position list_concat list_slice list_distinct list_reverse list_reduce list_sum list_min list_max list_avg " +
+	"FULL USING n regexp_replace row_number trim unnest var_pop DECIMAL OVER SAMPLE SEMI d generate_series range ANTI HAVING VALUES f lag regexp_extract_all reservoir t ROWS TRY lead list_stddev_samp s UNBOUNDED list_var_samp PRECEDING PARTITION dense_rank "

@@ -9,7 +9,6 @@ import (
 type value struct {
 	sql     string
 	typ     Type
-	elem    Type     // of a Dynamic
 	name    string   // what a column of it is called by itself; "" for ColumnN
 	literal *literal // when it is a constant that the query spells out
 	at      span
@@ -21,7 +20,8 @@ type scope struct {
 	summarize bool     // aggregates are allowed, and columns only inside them
 	all       []Column // of summarize: those that its aggregates may refer to
 	order     []sortedBy
-	bare      bool // no let, only columns
+	windows   *windows // window functions are allowed
+	bare      bool     // no let, only columns
 }
 
 // expr translates an expression.
@@ -48,6 +48,9 @@ func (c *compiler) translate(e *expr, s scope) value {
 		return c.call(e, s)
 	case exprUnary:
 		v := c.expr(e.args[0], s)
+		if v.typ == Dynamic {
+			v = scalar(v, Real)
+		}
 		if !v.typ.numeric() && v.typ != Timespan {
 			c.fail(e.span, "- needs a number or a timespan, not a %s", v.typ)
 		}
@@ -66,6 +69,8 @@ func (c *compiler) translate(e *expr, s scope) value {
 		return c.membership(e, s)
 	case exprBetween:
 		v, low, high := c.expr(e.args[0], s), c.expr(e.args[1], s), c.expr(e.args[2], s)
+		v, low = alike(v, low)
+		v, high = alike(v, high)
 		if v.typ == Datetime && high.typ == Timespan {
 			high = value{sql: c.addition("+", low, high, e.span).sql, typ: Datetime}
 		}
@@ -77,19 +82,15 @@ func (c *compiler) translate(e *expr, s scope) value {
 		}
 		return value{sql: sql, typ: Bool}
 	case exprIndex:
-		v, i := c.expr(e.args[0], s), c.expr(e.args[1], s)
-		if v.typ != Dynamic || i.typ != Long {
-			c.fail(e.span, "only arrays can be indexed, by a long")
-		}
-		sql := v.sql + "[CASE WHEN " + i.sql + " < 0 THEN " + i.sql + " ELSE " + i.sql + " + 1 END]"
-		if i.literal != nil && !strings.HasPrefix(i.literal.text, "-") {
-			sql = v.sql + "[" + i.sql + " + 1]"
-		}
-		return value{sql: notNull(sql, v.elem), typ: v.elem}
+		return c.index(e, s)
+	case exprMember:
+		return c.member(e, s)
+	case exprTable:
+		c.fail(e.span, "expected a value, got a query: toscalar(…) makes a value of one")
 	case exprToScalar:
 		r := c.pipeline(e.query)
 		col := r.columns[0]
-		return value{sql: notNull("(SELECT "+ident(col.Name)+" FROM "+r.from+" LIMIT 1)", col.Type), typ: col.Type, elem: col.Elem}
+		return value{sql: notNull("(SELECT "+ident(col.Name)+" FROM "+r.from+" LIMIT 1)", col.Type), typ: col.Type}
 	}
 	c.fail(e.span, "* is only allowed in distinct *, arg_max(…, *), arg_min(…, *) and take_any(*)")
 	return value{}
@@ -110,6 +111,8 @@ func literalValue(l literal) value {
 		v.sql = "CAST(NULL AS " + sqlTypes[l.typ] + ")"
 	case l.typ == String:
 		v.sql = quoteString(l.text)
+	case l.typ == Dynamic:
+		v.sql = "CAST(" + quoteString(l.text) + " AS JSON)"
 	case l.typ == Long || l.typ == Timespan: // SQL takes a bare one for 32 bits
 		v.sql = "CAST(" + l.text + " AS BIGINT)"
 	case strings.HasPrefix(l.text, "-"):
@@ -118,14 +121,26 @@ func literalValue(l literal) value {
 	return v
 }
 
+// synonyms are columns of the record store by what Azure's tables call them.
+var synonyms = map[string]string{
+	"timegenerated": "time", "timestamp": "time", "correlationid": "id", "requestid": "id", "responsecode": "status", "statuscode": "status",
+	"prompttokens": "prompt_tokens", "completiontokens": "completion_tokens", "deploymentname": "deployment", "modelname": "model",
+	"totaltime": "e2e_ms", "duration": "e2e_ms", "durationms": "e2e_ms", "apimsubscriptionid": "caller", "lasterrorreason": "refusal",
+	"time": "TimeGenerated", "id": "CorrelationId", "status": "ResponseCode", "deployment": "DeploymentName", "model": "ModelName",
+	"prompt_tokens": "PromptTokens", "completion_tokens": "CompletionTokens", "e2e_ms": "TotalTime", "caller": "ApimSubscriptionId",
+}
+
 // nameValue is a column, or what a let names.
 func (c *compiler) nameValue(e *expr, s scope) value {
 	for _, col := range s.columns {
 		if col.Name == e.text {
-			return value{sql: ident(col.Name), typ: col.Type, elem: col.Elem, name: col.Name}
+			return value{sql: ident(col.Name), typ: col.Type, name: col.Name}
 		}
 	}
 	if b, ok := c.lets[e.text]; ok && !s.bare {
+		if b.value == nil && b.function != nil {
+			c.fail(e.span, "%q is a function: call it as %s(…)", e.text, e.text)
+		}
 		if b.value == nil {
 			c.fail(e.span, "%q is a table, not a value", e.text)
 		}
@@ -139,6 +154,12 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 		if b.value != nil && !s.bare {
 			names = append(names, name)
 		}
+	}
+	if other, ok := synonyms[strings.ToLower(e.text)]; ok && slices.Contains(names, other) {
+		c.fail(e.span, "unknown column %q; did you mean %s?", e.text, other)
+	}
+	if isDigit(e.text[0]) {
+		c.fail(e.span, "%q is neither a column nor a timespan: units are %s", e.text, unitNames)
 	}
 	if isFunction(e.text) {
 		c.fail(e.span, "unknown column %q; did you mean the function %s()?", e.text, e.text)
@@ -154,64 +175,4 @@ func (c *compiler) nameValue(e *expr, s scope) value {
 	}
 	c.fail(e.span, "unknown column %q%s", e.text, hint)
 	return value{}
-}
-
-// membership is in and has_any, of a list or of a query's first column.
-func (c *compiler) membership(e *expr, s scope) value {
-	v := c.expr(e.args[0], s)
-	negated, folded := strings.HasPrefix(e.text, "!"), strings.HasSuffix(e.text, "~")
-	terms := e.text == "has_any" || e.text == "has_all"
-	if (folded || terms) && v.typ != String {
-		c.fail(e.span, "%s needs a string, not a %s", e.text, v.typ)
-	}
-	query := e.query
-	if len(e.args) == 2 && e.args[1].kind == exprName {
-		if name := e.args[1]; c.isRelation(name.text) && !slices.Contains(relation{columns: s.columns}.names(), name.text) {
-			query = &pipeline{source: name.text, span: name.span}
-		}
-	}
-	var list []string
-	if query != nil {
-		r := c.pipeline(query)
-		col := r.columns[0]
-		if terms {
-			c.fail(e.span, "%s needs a list of strings", e.text)
-		}
-		c.comparable(e, v, value{typ: col.Type, at: e.span})
-		list = []string{"SELECT " + fold(ident(col.Name), folded) + " FROM " + r.from + " WHERE " + ident(col.Name) + " IS NOT NULL"}
-	}
-	for _, arg := range e.args[1:] {
-		if query != nil {
-			break
-		}
-		one := c.expr(arg, s)
-		c.comparable(e, v, one)
-		if terms {
-			list = append(list, hasTerm("has", v, one, false))
-			continue
-		}
-		list = append(list, fold(one.sql, folded))
-	}
-	switch e.text {
-	case "has_any":
-		return value{sql: "(" + strings.Join(list, " OR ") + ")", typ: Bool}
-	case "has_all":
-		return value{sql: "(" + strings.Join(list, " AND ") + ")", typ: Bool}
-	}
-	sql := fold(v.sql, folded) + " IN (" + strings.Join(list, ", ") + ")"
-	if v.typ != String { // of a null, in is false
-		sql = "coalesce(" + sql + ", false)"
-	}
-	if negated {
-		return value{sql: "(NOT " + sql + ")", typ: Bool}
-	}
-	return value{sql: "(" + sql + ")", typ: Bool}
-}
-
-// fold makes a comparison ignore case.
-func fold(sql string, folded bool) string {
-	if folded {
-		return "lower(" + sql + ")"
-	}
-	return sql
 }

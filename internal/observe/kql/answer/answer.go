@@ -16,7 +16,7 @@ import (
 )
 
 // Answer is the rows of a query. A value is nil, a bool, a json.Number, a
-// string, or a []any of those.
+// string, or a []any or map[string]any of those.
 type Answer struct {
 	Query   string // as it was asked
 	Columns []kql.Column
@@ -53,6 +53,30 @@ func Read(r io.Reader, q kql.Query) (Answer, error) {
 			}
 		}
 		a.Rows = append(a.Rows, row)
+	}
+}
+
+// ReadNames reads the lines of spillway-analyst that answer kql.Query.Names.
+func ReadNames(r io.Reader) ([]kql.Name, error) {
+	decoder := json.NewDecoder(r)
+	var head json.RawMessage
+	if err := decoder.Decode(&head); err != nil {
+		return nil, fmt.Errorf("read the names of columns: %w", err)
+	}
+	var all []kql.Name
+	for {
+		var row []string
+		err := decoder.Decode(&row)
+		switch {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the names of columns: %w", err)
+		case len(row) > 1:
+			all = append(all, kql.Name{Name: row[0], Type: row[1]})
+		case len(row) == 1:
+			all = append(all, kql.Name{Name: row[0]})
+		}
 	}
 }
 
@@ -127,7 +151,7 @@ func exact(v any) string {
 		return ""
 	case string:
 		return v
-	case []any:
+	case []any, map[string]any:
 		text, err := json.Marshal(v)
 		if err != nil {
 			return fmt.Sprint(v)

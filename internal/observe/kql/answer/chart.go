@@ -32,7 +32,7 @@ type point struct {
 // combination of the texts beside it. Of a timechart the first datetime is the
 // axis, of bars the texts and datetimes are the labels.
 func (a Answer) seriesOf() []series {
-	timed := a.Render.Kind == "timechart"
+	timed := a.timed()
 	axis := slices.IndexFunc(a.Columns, func(c kql.Column) bool { return c.Type == kql.Datetime })
 	if timed && axis < 0 {
 		return nil
@@ -55,6 +55,9 @@ func (a Answer) seriesOf() []series {
 		}
 		label := strings.Join(words, ", ")
 		p := point{label: label}
+		if n, ok := row[0].(json.Number); ok && !timed && !labeled {
+			p.at, _ = n.Float64()
+		}
 		if timed {
 			at, err := time.Parse(time.RFC3339Nano, exact(row[axis]))
 			if err != nil {
@@ -83,8 +86,11 @@ func (a Answer) seriesOf() []series {
 		}
 	}
 	for _, s := range all {
-		if timed {
+		switch {
+		case timed, !labeled: // the axis is a time or a number
 			slices.SortStableFunc(s.points, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+		case a.Columns[slices.IndexFunc(a.Columns, func(c kql.Column) bool { return labels(c, timed) })].Type == kql.Datetime:
+			slices.SortStableFunc(s.points, func(a, b point) int { return cmp.Compare(a.label, b.label) })
 		}
 	}
 	return all
@@ -147,9 +153,10 @@ const maxSeries = 12
 
 // chart draws what the query asks for, and reports whether it drew.
 func (a Answer) chart(w io.Writer, width int) bool {
-	if a.Render.Kind == "" || a.Render.Kind == "table" {
+	if a.undrawn() {
 		return false
 	}
+	a = a.unrolled()
 	all := a.seriesOf()
 	if len(all) == 0 {
 		return false
@@ -158,10 +165,10 @@ func (a Answer) chart(w io.Writer, width int) bool {
 		width = 80
 	}
 	all, more := largest(all)
-	if a.Render.Kind == "timechart" {
+	if a.timed() {
 		timechart(w, a.groups(all), width)
 	} else {
-		bars(w, all, width)
+		bars(w, all, width, a.Render.Kind == "piechart")
 	}
 	if more > 0 {
 		fmt.Fprintf(w, "and %d smaller series\n", more)
@@ -279,8 +286,9 @@ func instantText(seconds float64) string {
 // maxBars bounds the bars of one series.
 const maxBars = 50
 
-// bars draws a bar for each label, from left to right.
-func bars(w io.Writer, all []series, width int) {
+// bars draws a bar for each label, from left to right, with its share of them
+// all where that is wanted.
+func bars(w io.Writer, all []series, width int, shares bool) {
 	for _, s := range all {
 		_, _, most := bounds([]series{s})
 		fmt.Fprintln(w, cut(s.name, width))
@@ -296,7 +304,7 @@ func bars(w io.Writer, all []series, width int) {
 			cells := max(p.value, 0) / most * float64(max(width-room-14, 8))
 			whole := int(cells)
 			bar := strings.Repeat("█", whole) + [...]string{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"}[int((cells-float64(whole))*8)]
-			fmt.Fprintf(w, "%s%s │%s %s\n", label, pad, bar, number(p.value))
+			fmt.Fprintf(w, "%s%s │%s %s%s\n", label, pad, bar, number(p.value), s.share(p, shares))
 		}
 		if more := len(s.points) - len(shown); more > 0 {
 			fmt.Fprintf(w, "and %d more\n", more)

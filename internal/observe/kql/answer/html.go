@@ -47,7 +47,7 @@ func (a Answer) WriteHTML(w io.Writer) error {
 	if p.Title == "" {
 		p.Title = question(a.Query)
 	}
-	if n := len(a.seriesOf()) - maxSeries; n > 0 && len(p.Charts) > 0 {
+	if n := len(a.unrolled().seriesOf()) - maxSeries; n > 0 && len(p.Charts) > 0 {
 		p.Note += fmt.Sprintf("; the chart omits %d smaller series", n)
 	}
 	for _, c := range a.Columns {
@@ -83,15 +83,16 @@ func question(query string) string {
 // charts are what the query asks for: the lines of a column in one chart, bars
 // in one for each series.
 func (a Answer) charts() []*chart.Chart {
-	if a.Render.Kind == "" || a.Render.Kind == "table" {
+	if a.undrawn() {
 		return nil
 	}
+	a = a.unrolled()
 	all, _ := largest(a.seriesOf())
 	if len(all) == 0 {
 		return nil
 	}
 	var out []*chart.Chart
-	if a.Render.Kind == "timechart" {
+	if a.timed() {
 		for i, group := range a.groups(all) {
 			c := timeChart(group, a.Render)
 			c.ID = "chart" + strconv.Itoa(i)
@@ -100,7 +101,7 @@ func (a Answer) charts() []*chart.Chart {
 		return out
 	}
 	for i, s := range all {
-		c := barChart(s, chart.Hue(i))
+		c := barChart(s, chart.Hue(i), a.Render.Kind == "piechart")
 		c.ID = "chart" + strconv.Itoa(i)
 		out = append(out, c)
 	}
@@ -114,12 +115,15 @@ func timeChart(all []series, r kql.Render) *chart.Chart {
 	p := chart.Panel{
 		X:      chart.Axis{Kind: chart.Time, Label: cmp.Or(r.XTitle, "UTC, "+instantText(from)+" to "+instantText(to))},
 		Y:      chart.Axis{Label: cmp.Or(r.YTitle, all[0].column)},
-		Height: 300,
+		Height: 300, Stacked: r.Kind == "stackedareachart",
 	}
 	names := make([]string, len(all))
 	for i, s := range all {
 		line := chart.Series{Name: s.name, Color: chart.Hue(i)}
-		if len(all) == 1 {
+		switch {
+		case r.Kind == "scatterchart":
+			line.Mark = chart.Dots
+		case len(all) == 1, r.Kind == "areachart", r.Kind == "stackedareachart":
 			line.Mark = chart.Area
 		}
 		for _, q := range s.points {
@@ -134,13 +138,14 @@ func timeChart(all []series, r kql.Render) *chart.Chart {
 	}
 }
 
-// barChart shows a bar for each point of a series.
-func barChart(s series, color chart.Color) *chart.Chart {
+// barChart shows a bar for each point of a series, with its share of them all
+// where that is wanted.
+func barChart(s series, color chart.Color, shares bool) *chart.Chart {
 	bars := chart.Series{Mark: chart.Bars, Color: color}
 	var rows []string
 	for i, q := range s.points[:min(len(s.points), maxBars)] {
 		rows = append(rows, q.label)
-		bars.Points = append(bars.Points, chart.Point{X: q.value, Y: float64(i), Label: grouped(q.value)})
+		bars.Points = append(bars.Points, chart.Point{X: q.value, Y: float64(i), Label: grouped(q.value) + s.share(q, shares)})
 	}
 	return &chart.Chart{
 		Title: "Bars of " + s.name, Desc: "A bar of " + s.name + " for each row of the answer.",
