@@ -106,7 +106,7 @@ race: ## run the Go tests, with the race detector where goroutines share memory
 	CGO_ENABLED=0 $(go_test) -count 1 $$(go list ./... | grep -E '/($(PROGRAM))$$')
 
 .PHONY: clients
-clients: build ## run the tests with openai-python, openai-node and openai-go
+clients: build ## run the tests with openai-python, openai-node, openai-go, go-openai and azopenai
 	cd tests/clients && $(go_test) -count 1 -parallel 16 ./...
 
 .PHONY: matrix

@@ -1,7 +1,8 @@
 // Package clients holds the tests that use Spillway as other people's programs
-// do: through openai-python, openai-node and openai-go, over real sockets,
-// against the built program. Run them with "make test" or, after "make build",
-// with "go test" in this directory.
+// do: through openai-python, openai-node, openai-go, go-openai and azopenai, over
+// real sockets, against the built program. Run them with "make test" or, after
+// "make build", with "go test" in this directory. "make matrix" adds frameworks of
+// several languages.
 //
 // SPILLWAY_BIN names another binary; SPILLWAY_URL and SPILLWAY_KEY name a
 // gateway that already runs, for the tests that need no failing upstream.
