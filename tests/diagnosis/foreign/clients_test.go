@@ -27,7 +27,10 @@ func heeds(most, cap float64) func(r *rand.Rand, n int, after float64) float64 {
 func python() *sdk {
 	return &sdk{name: "python", retries: 2, timeout: 600, tells: true, wait: heeds(120, 8)}
 }
-func node() *sdk { return &sdk{name: "node", retries: 2, timeout: 600, tells: true, wait: heeds(60, 8)} }
+
+func node() *sdk {
+	return &sdk{name: "node", retries: 2, timeout: 600, tells: true, wait: heeds(60, 8)}
+}
 
 func dotnet() *sdk {
 	return &sdk{name: "dotnet", retries: 3, timeout: 100, wait: func(r *rand.Rand, n int, _ float64) float64 {

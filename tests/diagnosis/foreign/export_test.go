@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,7 +123,7 @@ func (w *world) gatewayLog(detail int, raw bool) sheet {
 			timeout, retry = int(x.timeout), b.retry
 		}
 		level := ""
-		if b.level >= 0 && b.backendCode != 408 && b.backendCode > 0 {
+		if b.level >= 0 && !b.d.silent && b.backendCode != 408 && b.backendCode > 0 {
 			level = fmt.Sprintf("%.1f%%", 100*b.level)
 		}
 		switch {
@@ -300,12 +301,25 @@ type arrangement struct {
 // export writes the level's files.
 func (w *world) export(t testing.TB, l level, how arrangement) (paths []string) {
 	dir := t.TempDir()
+	keep := how == arrangement{}
 	write := func(name, text string) {
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, p)
+	}
+	// once writes a set of files that several levels have.
+	once := func(key string, do func()) {
+		if had, ok := w.files[key]; ok && keep {
+			paths = append(paths, had...)
+			return
+		}
+		n := len(paths)
+		do()
+		if keep {
+			w.files[key] = slices.Clone(paths[n:])
+		}
 	}
 	r := rand.New(rand.NewPCG(w.seed, 3))
 	table := func(s sheet, text func(*sheet) string, ext string) {
@@ -335,21 +349,21 @@ func (w *world) export(t testing.TB, l level, how arrangement) (paths []string) 
 	}
 	if l.gateway > 0 {
 		text, ext := plain(w.seed%3 == 1)
-		table(w.gatewayLog(l.gateway, w.seed%4 == 3), text, ext)
+		once(fmt.Sprint("gateway", l.gateway), func() { table(w.gatewayLog(l.gateway, w.seed%4 == 3), text, ext) })
 	}
 	if l.llm {
 		text, ext := plain(w.seed%3 == 2)
-		table(w.llmLog(w.seed%2 == 1), text, ext)
+		once("llm", func() { table(w.llmLog(w.seed%2 == 1), text, ext) })
 	}
 	if l.service || l.usage {
 		text, ext := plain(false)
 		if w.seed%2 == 0 {
 			text, ext = func(s *sheet) string { return w.records(*s) }, "json"
 		}
-		table(w.serviceLog(l.service, l.usage), text, ext)
+		once(fmt.Sprint("service", l.service, l.usage), func() { table(w.serviceLog(l.service, l.usage), text, ext) })
 	}
 	if l.metrics {
-		w.writeMetrics(write)
+		once("metrics", func() { w.writeMetrics(write) })
 	}
 	return paths
 }

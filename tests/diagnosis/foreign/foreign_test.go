@@ -2,30 +2,80 @@ package foreign
 
 import (
 	"flag"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/spillway-ai/spillway/internal/diagnose"
 )
 
 var (
 	worlds = flag.Uint64("worlds", 2, "worlds of each kind")
 	first  = flag.Uint64("first", 1001, "seed of the first world; the rules were tuned on seeds below 1,000")
+	only   = flag.String("kind", "", "only kinds whose names contain this")
+	logs   = flag.String("level", "", "only this level")
 )
+
+// A result is what a world's diagnosis at a level is worth.
+type result struct {
+	kind, level string
+	code        diagnose.Code // the world's first cause; "" where healthy
+	score       score
+}
+
+// measure diagnoses worlds of all kinds, two at a time. Their results are in
+// order.
+func measure(t *testing.T, all []level) []result {
+	var sick []kind
+	for _, k := range kinds() {
+		if strings.Contains(k.name, *only) {
+			sick = append(sick, k)
+		}
+	}
+	results := make([][]result, len(sick))
+	var workers sync.WaitGroup
+	next := make(chan int)
+	for range 2 {
+		workers.Go(func() {
+			for i := range next {
+				results[i] = sick[i].measure(t, all)
+			}
+		})
+	}
+	for i := range sick {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return slices.Concat(results...)
+}
+
+func (k kind) measure(t *testing.T, all []level) (results []result) {
+	for seed := *first; seed < *first+*worlds; seed++ {
+		w := k.make(seed)
+		for _, l := range all {
+			d := w.diagnosis(t, l, arrangement{})
+			x := result{kind: k.name, level: l.name, score: w.mark(l, &d, k.healthy)}
+			if len(w.truth) > 0 {
+				x.code = w.truth[0].code
+			}
+			results = append(results, x)
+		}
+	}
+	return results
+}
 
 // TestCauses holds the findings to the truth, at every level of knowledge.
 func TestCauses(t *testing.T) {
+	all := slices.DeleteFunc(levels(), func(l level) bool { return *logs != "" && !slices.Contains(strings.Split(*logs, "|"), l.name) })
 	byLevel, byKind, total := map[string]*score{}, map[string]*score{}, &score{}
-	for _, k := range kinds() {
-		for seed := *first; seed < *first+*worlds; seed++ {
-			w := k.make(seed)
-			for _, l := range levels() {
-				d := w.diagnosis(t, l, arrangement{})
-				s := w.mark(l, &d, k.healthy)
-				for _, m := range s.misses {
-					t.Log(m)
-				}
-				for _, x := range []*score{entry(byLevel, l.name), entry(byKind, k.name), total} {
-					x.add(&s)
-				}
-			}
+	for _, x := range measure(t, all) {
+		for _, m := range x.score.misses {
+			t.Log(m)
+		}
+		for _, s := range []*score{entry(byLevel, x.level), entry(byKind, x.kind), total} {
+			s.add(&x.score)
 		}
 	}
 	printTable(t, "by level", byLevel)

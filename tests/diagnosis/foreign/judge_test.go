@@ -59,7 +59,9 @@ func (l level) shown(w *world, code diagnose.Code) bool {
 
 // roomShown reports whether the exports say how much room a deployment of the
 // kind has.
-func (l level) roomShown(d *deployment) bool { return l.config || l.metrics && d.provisioned() }
+func (l level) roomShown(d *deployment) bool {
+	return l.config || (l.metrics || l.gateway == 2) && d.provisioned()
+}
 
 type verdict int
 
@@ -82,20 +84,32 @@ func (w *world) judge(l level, f *diagnose.Finding) verdict {
 			return right
 		}
 	}
-	first := w.deps[0]
-	capacity := []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.OverReservation}
-	isShort := slices.ContainsFunc(w.truth, func(x truth) bool { return slices.Contains(capacity, x.code) })
-	if f.Code == diagnose.QuotaFragmentation && w.beside == "idle" && isShort && l.roomShown(first) {
+	if f.Code == diagnose.QuotaFragmentation && (w.isShort() || w.kind == "rpm bursts") && w.hasRoom(l) {
 		return right
 	}
 	unshown := slices.ContainsFunc(w.truth, func(x truth) bool { return !x.optional && !l.shown(w, x.code) })
 	switch {
-	case isShort && slices.Contains(capacity, f.Code) && slices.Contains(first.names(), f.Subject) && (unshown || !l.kindShown()) && f.Confidence <= doubt:
+	case w.isShort() && slices.Contains(capacity(), f.Code) && slices.Contains(w.deps[0].names(), f.Subject) && (unshown || !l.kindShown()) && f.Confidence <= doubt:
 		return open
 	case f.Code == diagnose.ClientTimeout && w.kind == "oversized" && l.gateway == 0:
 		return open
 	}
 	return wrong
+}
+
+func capacity() []diagnose.Code {
+	return []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.OverReservation}
+}
+
+// isShort reports whether a deployment lacks capacity.
+func (w *world) isShort() bool {
+	return slices.ContainsFunc(w.truth, func(x truth) bool { return slices.Contains(capacity(), x.code) })
+}
+
+// hasRoom reports whether another deployment of the kind has room, and the
+// exports say so.
+func (w *world) hasRoom(l level) bool {
+	return (w.beside == "idle" || w.kind == "fragmentation") && l.roomShown(w.deps[0])
 }
 
 // configuration is the gateway's, of the deployments whose load is known.
@@ -191,8 +205,11 @@ func (s *score) String() string {
 
 // mark scores a diagnosis of the world.
 func (w *world) mark(l level, d *diagnose.Diagnosis, healthy bool) (s score) {
-	where := fmt.Sprintf("%-24s seed %-4d beside %-9s %-28s", w.kind, w.seed, w.beside, l.name)
+	where := fmt.Sprintf("%-24s seed %-4d beside %-9s %-28s ", w.kind, w.seed, w.beside, l.name)
 	say := func(format string, args ...any) { s.misses = append(s.misses, where+fmt.Sprintf(format, args...)) }
+	if healthy && l.gateway == 0 && len(w.apps[0].route.backends) > 1 {
+		return s // the service does not see that another deployment answered
+	}
 	if healthy {
 		s.healthy = 1
 		s.alarms = min(1, len(d.Findings))
@@ -223,8 +240,8 @@ func (w *world) mark(l level, d *diagnose.Diagnosis, healthy bool) (s score) {
 		found := slices.ContainsFunc(d.Findings, func(f diagnose.Finding) bool {
 			return x.code == f.Code && (f.Subject == "" || len(x.subjects) == 0 || slices.Contains(x.subjects, f.Subject))
 		})
-		if x.code != diagnose.QuotaFragmentation && w.kind == "fragmentation" && l.roomShown(w.deps[0]) {
-			continue // the fragmentation stands for it
+		if !found && w.isShort() && w.hasRoom(l) && slices.Contains(codes(d), string(diagnose.QuotaFragmentation)) {
+			found = true // the fragmentation stands for it
 		}
 		s.must++
 		s.topMust = 1

@@ -58,6 +58,9 @@ func (w *world) ample() {
 		d.depth = 60
 		d.ptu = 1 + int(reserved/w.length/0.35/d.tpmPU*60)
 		d.slots = 20 + int(2*busy/w.length)
+		if d.decode.factor != nil { // slow for a while, and not full
+			d.slots *= 4
+		}
 	}
 }
 
@@ -201,16 +204,17 @@ func (w *world) add(what string) {
 		return
 	}
 	d := w.deployment(first.kind)
-	if d.kind == per10s {
+	switch { // the kinds that have the least chance of a refusal
+	case d.kind == per10s:
 		d.kind = perMinute
+	case d.kind == concurrency && what != "idle":
+		d.kind = bucket
 	}
 	d.tau, d.spread, d.base = first.tau*(0.95+0.1*w.r.Float64()), first.spread, first.base
 	rate := map[string]float64{"idle": 0.3, "busy": 3, "unknown": 1.5}[what]
 	a := w.app(rate, w.via(d))
 	a.asks, a.arrive = fitting, poisson(rate)
-	if d.kind == bucket {
-		d.depth = 60
-	}
+	d.depth = 200
 	switch what {
 	case "idle":
 		d.size(0.04, rate, a)
@@ -218,14 +222,13 @@ func (w *world) add(what string) {
 			d.ptu, d.slots, d.tpm = max(d.ptu, first.ptu), max(d.slots, first.slots), max(d.tpm, first.tpm)
 		}
 	case "busy":
-		d.size(0.8, rate, a)
+		d.size(0.92, rate, a)
+		if !d.provisioned() { // in some minutes it is short, too
+			w.maybe(diagnose.QuotaExhausted, d.names()...)
+		}
 	case "unknown":
 		d.silent = true
 		d.size(0.6, rate, a)
-	}
-	if what != "idle" { // busy without a refusal
-		d.slots += 12
-		d.tpm = d.tpm * 3 / 2
 	}
 }
 

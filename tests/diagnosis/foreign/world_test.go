@@ -27,9 +27,10 @@ type world struct {
 	truth  []truth
 
 	unlimited map[*deployment][]int // provisioned ones with room, and their apps
-	beside string
+	beside    string
 
-	rows []*row
+	rows  []*row
+	files map[string][]string // that were exported
 }
 
 // A truth is a cause that the world has, where it shows, and in which exports.
@@ -57,7 +58,7 @@ func newWorld(kind string, seed uint64) *world {
 // run simulates the world.
 func (w *world) run() *world {
 	w.e = &engine{}
-	w.rows = nil
+	w.rows, w.files = nil, map[string][]string{}
 	for i, d := range w.deps {
 		d.open(w.e, rand.New(rand.NewPCG(w.seed, uint64(i))))
 	}
