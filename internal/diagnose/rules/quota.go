@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"strings"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
@@ -36,13 +38,28 @@ func standardQuota(f *facts) {
 		case even && d.configured:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", numeral.Whole(limit*parts)))
 		case even:
-			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", numeral.Whole(limit*parts), numeral.Whole(s.tokens/float64(len(cells)))))
-		case s.reserved > 0 && share(s.tokens, s.reserved) < 0.5:
+			f.exhausted(d, cells, met, fmt.Sprintf("%s requests", numeral.Whole(limit*parts))+orTokens(f, &s, len(cells), " or %s tokens")+" per minute")
+		case s.tokensKnown() && s.reserved > 0 && share(s.tokens, s.reserved) < 0.5:
 			f.overReserved(d, cells, reservation{met: met, held: 1 - share(s.tokens, s.reserved), used: share(s.tokens, s.reserved)})
 		default:
-			f.exhausted(d, cells, met, fmt.Sprintf("%s tokens per minute", numeral.Whole(s.tokens/float64(len(cells))/f.bucket.Minutes())))
+			f.exhausted(d, cells, met, cmp.Or(strings.TrimSpace(orTokens(f, &s, len(cells), "%s tokens per minute")), "unknown size"))
 		}
 	}
+}
+
+// orTokens is how many tokens per minute were used, in a phrase; "" where the
+// tokens are unknown.
+func orTokens(f *facts, s *cell, buckets int, phrase string) string {
+	if !s.tokensKnown() {
+		return ""
+	}
+	return fmt.Sprintf(phrase, numeral.Whole(s.tokens/float64(buckets)/f.bucket.Minutes()))
+}
+
+// kindKnown reports whether it is known that the deployment is a standard one,
+// and not merely that nothing says it is provisioned.
+func (f *facts) kindKnown(d *deployment) bool {
+	return !f.cfg.Direct || d.configured || f.total.utilMetric > 0 || f.total.utilKnown > 0
 }
 
 // partLimit is how many requests a sixth of a minute lets in while some are
@@ -135,8 +152,18 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 }
 
 func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota string) {
+	s := joined(cells)
+	confidence, text := 0.8, "raise the quota, or add a deployment in another region"
+	switch {
+	case !f.kindKnown(d):
+		confidence = 0.6
+		text += "; the logs do not say that it is a standard deployment: if it is provisioned, it is saturated, which its utilization metric shows"
+	case !s.reservationsKnown() && f.cfg.Direct:
+		confidence = 0.7
+		text += "; log token limits and token counts too: they show whether the quota is reserved and not used"
+	}
 	f.report(diagnose.Finding{
-		Code: diagnose.QuotaExhausted, Subject: d.name, Confidence: 0.8,
+		Code: diagnose.QuotaExhausted, Subject: d.name, Confidence: confidence,
 		Title:    fmt.Sprintf("%s has exhausted its quota of about %s", d.name, quota),
 		Affected: share(f.clientsRefused(d, met), f.total.Tries),
 		Evidence: []diagnose.Evidence{
@@ -144,7 +171,7 @@ func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota strin
 			measured("minutes", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
 		},
 		Remedy: diagnose.Remedy{
-			Text:   "raise the quota, or add a deployment in another region",
+			Text:   text,
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
 			Spill:  true, Deployment: d.name,
 		},

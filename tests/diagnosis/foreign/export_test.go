@@ -116,7 +116,7 @@ func (w *world) gatewayLog(detail int, raw bool) sheet {
 		}
 		row := []any{
 			w.stamp(b.at), w.id(i), b.code, ms(b.took), optional(code), ms(b.backendTook), "backend-" + b.d.name, b.d.backend(b.c),
-			"https://apim-contoso.azure-api.net/openai/deployments/" + b.d.name + "/chat/completions", b.c.app.name, b.reason, "POST", b.code < 400,
+			"https://apim-contoso.azure-api.net/openai/deployments/" + b.c.app.route.backends[0].name + "/chat/completions", b.c.app.name, b.reason, "POST", b.code < 400,
 		}
 		timeout, retry := -1, -1
 		if x := b.c.app.sdk; x.tells {
