@@ -92,7 +92,9 @@ func has(cells []*cell, at int64) bool {
 func freeShare(f *facts, d *deployment, c *cell, buckets int) (free float64, source string, known bool) {
 	minutes := float64(buckets) * f.bucket.Minutes()
 	switch {
-	case d.kind == spillway.Provisioned && c.utilN > 0:
+	case d.kind == spillway.Provisioned && c.metricN > 0:
+		return 1 - c.metric/c.metricN, "metric", true
+	case d.kind == spillway.Provisioned && c.utilN > 0 && !f.cfg.Direct: // of others' logs it is a level at a moment
 		return 1 - c.util/c.utilN, "attempts.utilization_ratio", true
 	case d.capacity() > 0:
 		return 1 - c.work/minutes/60/d.capacity(), "usage, configuration", true

@@ -34,7 +34,7 @@ func saturatedSpillover(f *facts) {
 			if max(there, lost) < spilledRefused || same.refused < 5 {
 				continue
 			}
-			f.spills(d, o, cells, overflow{n: s.n, there: there, lost: lost, met: met, broken: share(same.broken, same.tries)})
+			f.spills(d, o, cells, overflow{n: s.n, there: there, lost: lost, met: met, broken: share(same.broken, same.tries), confidence: 0.65 + 0.6*max(there, lost), covers: spillCovers()})
 			return
 		}
 	}
@@ -42,31 +42,46 @@ func saturatedSpillover(f *facts) {
 }
 
 // fullBehind looks for the same in the logs of gateways that name only the last
-// attempt of a request: a provisioned deployment is full, and a standard one, which
-// answers requests for the same, refuses.
+// attempt of a request: requests for one deployment are answered by a provisioned
+// one, which is full, and by a standard one, which refuses too. A gateway that tries
+// the first again after the second logs few refusals of the second.
 func fullBehind(f *facts) {
 	if !f.cfg.Direct {
 		return
 	}
-	for _, o := range f.all {
-		cells, met := f.pressedEnough(o)
-		if cells == nil || o.kind != spillway.Standard || o.pool == "" {
-			continue
-		}
-		same := joined(cells)
-		there := share(same.refused, same.tries)
-		for _, d := range f.all {
-			first := d.sum(func(c *cell) bool { return has(cells, c.at) })
-			if d.kind != spillway.Provisioned || d.pool != o.pool || first.utilN == 0 || first.utilMax < fullMark || first.ok < spilledLeast {
+	for _, d := range f.all {
+		for _, o := range f.all {
+			if d.kind != spillway.Provisioned || o.kind != spillway.Standard || d.pool == "" || d.pool != o.pool || !f.kindKnown(o) {
 				continue
 			}
-			if there < spilledRefused || same.tries < spilledLeast {
-				continue
+			if f.fullBoth(d, o) {
+				return
 			}
-			f.spills(d, o, cells, overflow{n: same.tries, there: there, lost: share(same.refused, same.tries+first.tries), met: met, broken: share(same.broken, same.tries)})
-			return
 		}
 	}
+}
+
+func (f *facts) fullBoth(d, o *deployment) bool {
+	cells, met := f.pressedEnough(o)
+	covers := spillCovers()
+	if cells == nil {
+		if cells, met = f.pressedEnough(d); cells == nil {
+			return false
+		}
+		covers = nil // that the first is full is surer
+	}
+	first := d.sum(func(c *cell) bool { return has(cells, c.at) })
+	second := o.sum(func(c *cell) bool { return has(cells, c.at) })
+	there, lost := share(second.refused, second.tries), share(first.refused+second.refused, first.tries+second.tries)
+	full := first.refused >= pressedLeast || first.utilN > 0 && first.utilMax >= fullMark
+	if !full || first.ok < spilledLeast || second.tries < spilledLeast || second.refused < 5 || lost < spilledRefused && there < spilledRefused {
+		return false
+	}
+	confidence := 0.65 + 0.6*there
+	f.spills(d, o, cells, overflow{
+		n: second.tries, there: there, lost: lost, met: met, broken: share(second.broken, second.tries), confidence: confidence, covers: covers,
+	})
+	return true
 }
 
 // overflow is what went from one tier to another, and what became of it.
@@ -76,11 +91,18 @@ type overflow struct {
 	lost   float64 // share refused by both
 	met    float64 // requests refused or queued
 	broken float64 // share that failed there
+
+	confidence float64
+	covers     []diagnose.Code
+}
+
+func spillCovers() []diagnose.Code {
+	return []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.RPMBursts}
 }
 
 func (f *facts) spills(d, o *deployment, cells []*cell, s overflow) {
 	f.report(diagnose.Finding{
-		Code: diagnose.SaturatedSpillover, Subject: o.name, Confidence: 0.65 + 0.6*max(s.there, s.lost),
+		Code: diagnose.SaturatedSpillover, Subject: o.name, Confidence: s.confidence,
 		Title:    fmt.Sprintf("%s spills to %s, which refuses %s of the requests", d.name, o.name, numeral.Percent(s.there)),
 		Affected: share(min(s.met, f.total.Refused), f.total.Tries),
 		Evidence: []diagnose.Evidence{
@@ -94,7 +116,7 @@ func (f *facts) spills(d, o *deployment, cells []*cell, s overflow) {
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [" + o.name + "], [standard-elsewhere]]}",
 			Spill:  true, Deployment: d.name,
 		},
-	}, scope{cells: cells, at: []*deployment{d, o}, covers: []diagnose.Code{diagnose.PTUSaturation, diagnose.QuotaExhausted, diagnose.RPMBursts}})
+	}, scope{cells: cells, at: []*deployment{d, o}, covers: s.covers})
 }
 
 // unsentOf is how many requests found no room in any tier.

@@ -11,10 +11,11 @@ import (
 )
 
 var (
-	worlds = flag.Uint64("worlds", 2, "worlds of each kind")
-	first  = flag.Uint64("first", 1001, "seed of the first world; the rules were tuned on seeds below 1,000")
-	only   = flag.String("kind", "", "only kinds whose names contain this")
-	logs   = flag.String("level", "", "only this level")
+	worlds  = flag.Uint64("worlds", 2, "worlds of each kind")
+	first   = flag.Uint64("first", 1001, "seed of the first world; the rules were tuned on seeds below 1,000")
+	only    = flag.String("kind", "", "only kinds whose names contain this")
+	verbose = flag.Bool("findings", false, "print all findings")
+	logs    = flag.String("level", "", "only this level")
 )
 
 // A result is what a world's diagnosis at a level is worth.
@@ -56,6 +57,12 @@ func (k kind) measure(t *testing.T, all []level) (results []result) {
 		w := k.make(seed)
 		for _, l := range all {
 			d := w.diagnosis(t, l, arrangement{})
+			if *verbose {
+				for i := range d.Findings {
+					f := &d.Findings[i]
+					t.Logf("%s %d %s: %s %.2f %s", k.name, seed, l.name, f.Code, f.Confidence, f.Title)
+				}
+			}
 			x := result{kind: k.name, level: l.name, score: w.mark(l, &d, k.healthy)}
 			if len(w.truth) > 0 {
 				x.code = w.truth[0].code

@@ -60,7 +60,7 @@ func (l level) shown(w *world, code diagnose.Code) bool {
 // roomShown reports whether the exports say how much room a deployment of the
 // kind has.
 func (l level) roomShown(d *deployment) bool {
-	return l.config || (l.metrics || l.gateway == 2) && d.provisioned() && (l.tokens() || l.service) // with the models
+	return l.config || l.metrics && d.provisioned() && (l.tokens() || l.service) // with the models
 }
 
 type verdict int

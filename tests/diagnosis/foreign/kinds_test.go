@@ -100,6 +100,7 @@ func (w *world) deployment(a admission) *deployment {
 		base: 0.25 + 0.4*w.r.Float64(), reads: 15000 + 30000*w.r.Float64(), tau: 0.008 + 0.014*w.r.Float64(), spread: 0.1 + 0.25*w.r.Float64(),
 	}
 	n0 := 40 + 60*w.r.Float64()
+	d.phase = 60 * w.r.Float64()
 	d.decode = &server{law: func(n int) float64 { return 1 + 0.2*math.Min(1.5, math.Pow(float64(n)/n0, 1.3)) }}
 	d.prefill = &server{}
 	w.deps = append(w.deps, d)
@@ -223,7 +224,11 @@ func (w *world) add(what string) {
 		}
 	case "busy":
 		d.size(0.92, rate, a)
-		if !d.provisioned() { // in some minutes it is short, too
+		switch {
+		case d.provisioned():
+		case len(w.truth) == 0:
+			d.tpm = d.tpm * 3 / 2
+		default: // in some minutes it is short, too
 			w.maybe(diagnose.QuotaExhausted, d.names()...)
 		}
 	case "unknown":

@@ -56,6 +56,7 @@ type deployment struct {
 	slots int     // concurrency
 	tpm   int
 	rpm   int
+	phase float64 // seconds by which its minutes are not the clock's
 
 	window  float64 // seconds until the service's 408 for requests that do not stream; 0: none
 	base    float64 // seconds to the first token of an empty prompt
@@ -169,18 +170,19 @@ func (d *deployment) count(c *call) (bool, float64) {
 	if d.kind == per10s {
 		span, share = 10, 6
 	}
-	if p := math.Floor(d.e.now / span); p != d.period {
+	now := d.e.now + d.phase
+	if p := math.Floor(now / span); p != d.period {
 		d.period, d.counter = p, 0
 	}
-	if p := math.Floor(d.e.now / 10); p != d.leveled {
+	if p := math.Floor(now / 10); p != d.leveled {
 		d.leveled, d.requests = p, 0
 	}
 	d.requests++
 	if d.rpm > 0 && d.requests > d.rpm/6 {
-		return false, (d.leveled+1)*10 - d.e.now
+		return false, (d.leveled+1)*10 - now
 	}
 	if d.tpm > 0 && d.counter >= float64(d.tpm)/share {
-		return false, (d.period+1)*span - d.e.now
+		return false, (d.period+1)*span - now
 	}
 	d.counter += float64(c.prompt + d.reserve(c))
 	return true, 0

@@ -97,7 +97,7 @@ func (w *world) count(of func(*row) bool) tally {
 		switch {
 		case b.code == 200:
 			t.received += float64(b.generated)
-			if b.c.limit > 0 && b.c.want > b.c.limit {
+			if b.c.limit > 0 && b.c.limit == b.c.app.fixedCap && b.c.want > b.c.limit {
 				t.truncated++
 			}
 		case b.code == 408 || b.reason == "Timeout":
