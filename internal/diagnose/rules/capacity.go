@@ -74,7 +74,9 @@ func provisionedCapacity(f *facts) {
 			continue // it did not refuse for capacity
 		}
 		busy := s.metricN > 0 && s.metric/s.metricN >= workedMost // the work done fills it
-		if !busy && s.tokensKnown() && (worked > 0 && worked < workedMost && held >= 0.15 || worked == 0 && held >= reservedMost) {
+		// What is reserved without a limit is assumed: alone it proves nothing.
+		shown := s.reservationsKnown() || !f.cfg.Direct || s.metricN > 0
+		if !busy && shown && s.tokensKnown() && (worked > 0 && worked < workedMost && held >= 0.15 || worked == 0 && held >= reservedMost) {
 			f.overReserved(d, cells, reservation{met: met, worked: worked, held: held, used: share(s.tokens, s.reserved)})
 			continue
 		}

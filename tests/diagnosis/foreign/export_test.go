@@ -24,27 +24,39 @@ type level struct {
 	usage   bool
 	metrics bool
 	config  bool
+
+	more  bool       // measured where many worlds are
+	least [4]float64 // precision and recall of the top finding, and of all
 }
 
 func levels() []level {
-	return []level{
+	all := []level{
 		{name: "gateway", gateway: 2},
 		{name: "gateway, bare", gateway: 1},
 		{name: "gateway+llm", gateway: 2, llm: true},
-		{name: "gateway+metrics", gateway: 2, metrics: true},
+		{name: "gateway+metrics", gateway: 2, metrics: true, more: true},
 		{name: "gateway+llm+metrics", gateway: 2, llm: true, metrics: true},
+		{name: "gateway+llm, bare", gateway: 1, llm: true, more: true},
 		{name: "gateway+llm+metrics, bare", gateway: 1, llm: true, metrics: true},
 		{name: "gateway+llm+metrics+config", gateway: 2, llm: true, metrics: true, config: true},
-		{name: "gateway+config", gateway: 2, config: true},
-		{name: "all", gateway: 2, llm: true, metrics: true, service: true, usage: true, config: true},
+		{name: "gateway+config", gateway: 2, config: true, more: true},
+		{name: "all", gateway: 2, llm: true, metrics: true, service: true, usage: true, config: true, more: true},
 		{name: "service", service: true},
-		{name: "service+usage", service: true, usage: true},
+		{name: "service+usage", service: true, usage: true, more: true},
+		{name: "service+metrics", service: true, metrics: true, more: true},
 		{name: "service+usage+metrics", service: true, usage: true, metrics: true},
-		{name: "service+usage+metrics+config", service: true, usage: true, metrics: true, config: true},
-		{name: "llm", llm: true},
-		{name: "usage", usage: true},
-		{name: "metrics", metrics: true},
+		{name: "service+usage+metrics+config", service: true, usage: true, metrics: true, config: true, more: true},
+		{name: "llm", llm: true, more: true},
+		{name: "usage", usage: true, more: true},
+		{name: "metrics", metrics: true, more: true},
 	}
+	for i := range all {
+		all[i].least = [4]float64{0.95, 0.90, 0.95, 0.85}
+		if !all[i].tokens() { // what it can show
+			all[i].least = [4]float64{0.90, 0.85, 0.90, 0.85}
+		}
+	}
+	return all
 }
 
 func levelNamed(name string) level {
@@ -116,7 +128,7 @@ func (w *world) gatewayLog(detail int, raw bool) sheet {
 		}
 		row := []any{
 			w.stamp(b.at), w.id(i), b.code, ms(b.took), optional(code), ms(b.backendTook), "backend-" + b.d.name, b.d.backend(b.c),
-			"https://apim-contoso.azure-api.net/openai/deployments/" + b.c.app.route.backends[0].name + "/chat/completions", b.c.app.name, b.reason, "POST", b.code < 400,
+			w.address(b), b.c.app.name, b.reason, "POST", b.code < 400,
 		}
 		timeout, retry := -1, -1
 		if x := b.c.app.sdk; x.tells {
@@ -142,7 +154,22 @@ func (w *world) gatewayLog(detail int, raw bool) sheet {
 		}
 		s.rows = append(s.rows, row)
 	}
+	if w.seed%6 == 4 { // some exports have less
+		s.drop("BackendTime", "BackendId", "Method", "IsRequestSuccess")
+	}
 	return s
+}
+
+// drop removes columns.
+func (s *sheet) drop(names ...string) {
+	for i := len(s.columns) - 1; i >= 0; i-- {
+		if slices.Contains(names, s.columns[i]) {
+			s.columns = slices.Delete(s.columns, i, i+1)
+			for j := range s.rows {
+				s.rows[j] = slices.Delete(s.rows[j], i, i+1)
+			}
+		}
+	}
 }
 
 func object(m any) string {
@@ -225,6 +252,57 @@ func (w *world) records(s sheet) string {
 		return `{"records":[` + strings.Join(lines, ",\n") + `]}`
 	}
 	return strings.Join(lines, "\n")
+}
+
+// metricsTable is a table of the metric, which has no deployments: where a
+// resource has only one, it is that one's.
+func (w *world) metricsTable() sheet {
+	s := sheet{name: "metrics", columns: []string{"TimeGenerated [UTC]", "Resource", "MetricName", "Average", "Maximum"}}
+	for _, d := range w.deps {
+		if !d.provisioned() || d.silent {
+			continue
+		}
+		for m := range min(int(w.length/60), len(d.used)) {
+			s.rows = append(s.rows, []any{
+				w.from.Add(time.Duration(m) * time.Minute).Format("1/2/2006, 3:04:05.000 PM"), strings.ToUpper(d.resource),
+				"AzureOpenAIProvisionedManagedUtilizationV2", fmt.Sprintf("%.2f", 100*d.used[m]), fmt.Sprintf("%.1f", 100*d.peak[m]),
+			})
+		}
+	}
+	return s
+}
+
+// gatewayRecords are the gateway's log as a diagnostic setting keeps it, which has
+// no headers.
+func (w *world) gatewayRecords() string {
+	var lines []string
+	for i, b := range w.rows {
+		if !w.logged(i) {
+			continue
+		}
+		properties := map[string]any{
+			"method": "POST", "url": w.address(b), "backendUrl": b.d.backend(b.c), "responseCode": b.code, "backendTime": ms(b.backendTook),
+			"backendId": "backend-" + b.d.name, "apimSubscriptionId": b.c.app.name, "clientProtocol": "HTTP/1.1", "cache": "none",
+		}
+		if b.backendCode > 0 {
+			properties["backendResponseCode"] = b.backendCode
+		}
+		if b.reason != "" {
+			properties["lastError"] = map[string]any{"elapsed": ms(b.took), "reason": b.reason, "scope": "api", "section": "backend", "source": "forward-request"}
+		}
+		lines = append(lines, object(map[string]any{
+			"time": w.stamp(b.at), "category": "GatewayLogs", "operationName": "Microsoft.ApiManagement/GatewayLogs", "correlationId": w.id(i),
+			"durationMs": ms(b.took), "isRequestSuccess": b.code < 400, "callerIpAddress": "10.1.2.3", "location": "East US",
+			"resourceId": "/SUBSCRIPTIONS/X/RESOURCEGROUPS/R/PROVIDERS/MICROSOFT.APIMANAGEMENT/SERVICE/APIM-CONTOSO", "properties": properties,
+		}))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// address is what the client called: a gateway with several backends has one name
+// for them.
+func (w *world) address(b *row) string {
+	return "https://apim-contoso.azure-api.net/openai/deployments/" + b.c.app.route.backends[0].name + "/chat/completions"
 }
 
 // metricsREST is the answer of the metrics API for one resource.
@@ -349,6 +427,9 @@ func (w *world) export(t testing.TB, l level, how arrangement) (paths []string) 
 	}
 	if l.gateway > 0 {
 		text, ext := plain(w.seed%3 == 1)
+		if l.gateway == 1 && w.seed%4 == 1 {
+			text, ext = func(*sheet) string { return w.gatewayRecords() }, "json"
+		}
 		once(fmt.Sprint("gateway", l.gateway), func() { table(w.gatewayLog(l.gateway, w.seed%4 == 3), text, ext) })
 	}
 	if l.llm {
@@ -369,6 +450,12 @@ func (w *world) export(t testing.TB, l level, how arrangement) (paths []string) 
 }
 
 func (w *world) writeMetrics(write func(name, text string)) {
+	if w.seed%4 == 2 {
+		if s := w.metricsTable(); len(s.rows) > 0 {
+			write("metrics.csv", s.text(false))
+		}
+		return
+	}
 	done := map[string]bool{}
 	for _, d := range w.deps {
 		if text, ok := w.metricsREST(d.resource); ok && !done[d.resource] {

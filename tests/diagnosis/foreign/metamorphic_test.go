@@ -21,8 +21,7 @@ func essence(d *diagnose.Diagnosis) []string {
 	return all
 }
 
-// codes are the causes that a diagnosis finds, and the subjects that want does
-// not rename away.
+// codes are the causes that a diagnosis finds.
 func codes(d *diagnose.Diagnosis) []string {
 	var all []string
 	for i := range d.Findings {
@@ -100,7 +99,7 @@ func (w *world) stands(code diagnose.Code, d *diagnose.Diagnosis) bool {
 			return true
 		}
 	}
-	return false
+	return w.isShort() && slices.Contains(codes(d), string(diagnose.QuotaFragmentation)) && w.hasRoom(levelNamed("all"))
 }
 
 // TestUnrelated: other models beside change no finding.

@@ -172,7 +172,7 @@ func retries(w *world) {
 func fullSpillover(w *world) {
 	p := w.deployment(among(w.r, bucket, concurrency))
 	s := w.deployment(among(w.r, perMinute, per10s))
-	s.tau, s.name = p.tau*1.2, "spill"
+	s.tau, s.name = p.tau*1.2, "overflow-1"
 	o := w.via(p, s)
 	o.retries, o.trip = 1, 1+9*w.r.Float64()
 	rate := 4 + 3*w.r.Float64()
