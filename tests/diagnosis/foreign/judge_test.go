@@ -134,7 +134,7 @@ func (w *world) configuration(t testing.TB) *config.Config {
 		"classes:\n  - {name: sync, window: 60s, budget: {mode: observe}}\ncallers:\n  - {name: all, key: k, class: sync}\n"
 	c, err := config.Parse("spillway.yaml", []byte(text), func(string) (string, bool) { return "", false }, os.ReadFile)
 	if err != nil {
-		t.Fatalf("%s, seed %d: %v\n%s", w.kind, w.seed, err, text)
+		t.Errorf("%s, seed %d: %v\n%s", w.kind, w.seed, err, text)
 	}
 	return c
 }
@@ -160,7 +160,7 @@ func (w *world) diagnosis(t testing.TB, l level, how arrangement) diagnose.Diagn
 	}
 	d, err := o.DiagnoseFiles(context.Background(), w.export(t, l, how))
 	if err != nil && l.fails() {
-		t.Fatalf("%s, seed %d, %s: %v", w.kind, w.seed, l.name, err)
+		t.Errorf("%s, seed %d, %s: %v", w.kind, w.seed, l.name, err)
 	}
 	return d
 }
