@@ -14,10 +14,11 @@ import (
 var predictions = flag.Uint64("predictions", 6, "worlds whose remedy is predicted, and tried")
 
 // TestPredictedCap holds what a replay predicts of a printed cap to what the
-// world does under that cap.
+// world does under that cap: a figure is right within a tenth, or a quarter of a
+// percentage point.
 func TestPredictedCap(t *testing.T) {
 	k := sick()[0]
-	n, near := 0, 0
+	n, all, near := 0, 0, 0
 	for seed := *first; seed < *first+*predictions; seed++ {
 		w := k.beside(seed, []string{"nothing", "unrelated"}[seed%2])
 		d, err := app.Diagnosis{}.DiagnoseFiles(context.Background(), w.export(t, levelNamed("gateway+llm+metrics"), arrangement{}))
@@ -38,16 +39,13 @@ func TestPredictedCap(t *testing.T) {
 		then := capped.run().all()
 		p, q := &f.Effect.Now, &f.Effect.Then
 		n++
-		t.Logf("seed %d  observed %+v", seed, d.Replay.Observed)
-		t.Logf("seed %d  replayed %+v", seed, *p)
-		t.Logf("seed %d  true     %+v, streams %.2f, retries %d, timeout %v, window %v", seed, now, w.apps[0].stream, w.apps[0].sdk.retries, w.apps[0].route.timeout, w.deps[0].window)
-		ok := true
 		compare := func(name string, predicted, true, least float64) {
+			all++
 			good := math.Abs(predicted-true) <= max(least, 0.1*math.Abs(true))
-			ok = ok && good
-			mark := ""
-			if !good {
-				mark = "  <- off"
+			mark := "  <- off"
+			if good {
+				mark = ""
+				near++
 			}
 			t.Logf("seed %d  %-28s predicted %8.4f  true %8.4f%s", seed, name, predicted, true, mark)
 		}
@@ -55,9 +53,8 @@ func TestPredictedCap(t *testing.T) {
 		compare("truncated", q.Truncated, then.truncated, 0.0025)
 		compare("generated, relative", q.Generated/max(p.Generated, 1), then.generated/now.generated, 0)
 		compare("received, relative", q.TokensPerCall/max(p.TokensPerCall, 1), then.received/now.received, 0)
-		if ok {
-			near++
-		}
 	}
-	t.Logf("predicted within a tenth: %d of %d, of %d worlds", near, n, *predictions)
+	t.Logf("predicted within a tenth: %d of %d figures; %d of %d worlds have a prediction", near, all, n, *predictions)
+	atLeast(t, "figures predicted within a tenth", share(near, all), 0.9)
+	atLeast(t, "worlds with a prediction", share(n, int(*predictions)), 0.7)
 }
