@@ -157,15 +157,27 @@ func TestShifted(t *testing.T) {
 	})
 }
 
-// TestScaled: more traffic with as much more capacity has the same causes.
+// TestScaled: more traffic with as much more capacity has the same causes, of
+// which more evidence may show more.
 func TestScaled(t *testing.T) {
 	l := levelNamed("gateway+llm+metrics")
 	each(t, func(t *testing.T, w *world) {
 		want := w.diagnosis(t, l, arrangement{})
 		w.copies(2)
 		got := w.diagnosis(t, l, arrangement{})
-		if fmt.Sprint(essence(&got)) != fmt.Sprint(essence(&want)) || math.Abs(got.Failed-want.Failed) > 1e-9 {
-			t.Errorf("twice the traffic: %q, want %q", essence(&got), essence(&want))
+		for _, x := range essence(&want) {
+			if !slices.Contains(essence(&got), x) {
+				t.Errorf("twice the traffic loses %s: %q", x, essence(&got))
+			}
+		}
+		for i := range got.Findings { // more evidence may show more, if it is true
+			f := &got.Findings[i]
+			if !slices.Contains(codes(&want), string(f.Code)) && w.judge(l, f) != right {
+				t.Errorf("twice the traffic adds %s, which is false", f.Code)
+			}
+		}
+		if math.Abs(got.Failed-want.Failed) > 1e-9 {
+			t.Errorf("twice the traffic fails at %v, want %v", got.Failed, want.Failed)
 		}
 	})
 }
