@@ -151,6 +151,7 @@ soak: ## run the record store at 5,000 records/s for a minute, and every fault; 
 	go test ./internal/observe/store -run 'Sustained' -soak 60s -count 1 -v
 	go test ./tests/faults -soak -count 1 -timeout 60m
 	go test ./tests/limits -long -count 1
+	go test ./tests/diagnosis/foreign -worlds 20 -predictions 40 -count 1 -timeout 60m -v
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

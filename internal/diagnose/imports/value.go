@@ -125,10 +125,11 @@ func (c *clock) parse(text string) (time.Time, error) {
 
 // dates are the forms that a date may have, given how the file writes them.
 func (c *clock) dates(s string) []string {
+	first := strings.IndexAny(s, "/-") // behind a year, and 7/28/2026 has another one there
 	switch {
-	case len(s) > 4 && s[4] == '-':
+	case first == 4 && s[4] == '-':
 		return []string{"2006-01-02"}
-	case len(s) > 4 && s[4] == '/':
+	case first == 4:
 		return []string{"2006/1/2"}
 	case strings.IndexByte(s, '.') > 0 && strings.IndexByte(s, '.') < 3:
 		return []string{"2.1.2006"}

@@ -138,7 +138,7 @@ func (t *tally) add(outcome spillway.Outcome, status, tokens int, first bool) {
 	switch {
 	case outcome == spillway.OutcomeClientGone:
 		t.gone++
-	case status == 408:
+	case status == 408 || outcome == spillway.OutcomeTimeout: // which a gateway may answer with 500 or 504
 		t.timeout++
 	case status == 429:
 		t.refused++

@@ -64,6 +64,8 @@ func (c *Collector) Utilization(deployment string, at time.Time, ratio, most flo
 	cell.util += ratio
 	cell.utilN++
 	cell.utilMax = max(cell.utilMax, ratio, most)
+	cell.metric += ratio
+	cell.metricN++
 	c.total.utilMetric++
 }
 
@@ -94,6 +96,7 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 	}
 	unknown := grant == 0 && o.AskTokens < 0
 	if grant == 0 && !unknown {
+		at.guessed++
 		grant = defaultReserveStandard
 		if d.kind == spillway.Provisioned {
 			grant = defaultReserveProvisioned
@@ -109,6 +112,7 @@ func (c *Collector) accepted(o *diagnose.Observation, a *spillway.Attempt, d *de
 	}
 	at.admitted++
 	at.asked += oneIf(!unknown)
+	at.counted += oneIf(o.PromptTokens > 0 || out > 0)
 	at.work += float64(max(o.PromptTokens-cached, 0)) + d.cachedRatio*float64(min(cached, o.PromptTokens)) + d.ratio*float64(out)
 	at.tokens += float64(o.PromptTokens + out)
 	at.reserved += float64(o.PromptTokens + grant)

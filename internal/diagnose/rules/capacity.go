@@ -73,11 +73,14 @@ func provisionedCapacity(f *facts) {
 		if measuredAll && s.utilMax < fullMark && s.unsent < s.refused {
 			continue // it did not refuse for capacity
 		}
-		if worked > 0 && worked < workedMost && held >= 0.15 || worked == 0 && held >= reservedMost {
+		busy := s.metricN > 0 && s.metric/s.metricN >= workedMost // the work done fills it
+		// What is reserved without a limit is assumed: alone it proves nothing.
+		shown := s.reservationsKnown() || !f.cfg.Direct || s.metricN > 0
+		if !busy && shown && s.tokensKnown() && (worked > 0 && worked < workedMost && held >= 0.15 || worked == 0 && held >= reservedMost) {
 			f.overReserved(d, cells, reservation{met: met, worked: worked, held: held, used: share(s.tokens, s.reserved)})
 			continue
 		}
-		if worked > 0 && worked < 0.6 {
+		if !busy && worked > 0 && worked < 0.6 {
 			continue
 		}
 		f.saturated(d, cells, met, worked)
@@ -107,10 +110,16 @@ func (f *facts) saturated(d *deployment, cells []*cell, met, worked float64) {
 		title = d.name + " refuses requests at " + numeral.Percent(mean) + " utilization on average, probably in bursts shorter than a minute"
 		text += "; export the metric with the aggregation Maximum too: it shows whether the deployment is full for moments"
 	}
-	if worked > 0 {
+	if f.cfg.Direct && !s.reservationsKnown() && share(s.metric, s.metricN) < workedMost {
+		confidence = min(confidence, 0.65)
+		text += "; log token limits and token counts too: they show whether it is full of work or of reservations"
+	}
+	if worked >= 0.6 {
 		evidence = append(evidence, measured("work, share of the capacity", worked, "share", "usage, configuration"))
 		title = fmt.Sprintf("%s is saturated: %s of its %d PTUs in use", d.name, numeral.Percent(min(worked, 1)), d.known.PTU)
 		confidence = 0.95
+	} else if share(s.metric, s.metricN) >= fullMark {
+		confidence = 0.9
 	}
 	f.report(diagnose.Finding{
 		Code: diagnose.PTUSaturation, Subject: d.name, Title: title + fmt.Sprintf(", %s of requests refused or queued", numeral.Percent(share(met, f.total.Tries))),
@@ -149,6 +158,9 @@ func (f *facts) overReserved(d *deployment, cells []*cell, r reservation) {
 		measured("share of reserved tokens used", r.used, "share", "usage / (prompt + grant)"),
 	}
 	confidence := 0.6 + 0.3*min(1, r.held)
+	if s := joined(cells); !s.reservationsKnown() {
+		confidence = min(confidence, 0.65) // what is reserved without a limit is assumed
+	}
 	var not []diagnose.RuledOut
 	if r.worked > 0 {
 		evidence = append(evidence, measured("work, share of the capacity", r.worked, "share", "usage, configuration"))

@@ -22,6 +22,8 @@ type cell struct {
 	excess   float64 // reserved and not used, times the seconds that it was held
 	admitted float64 // responses that these three are of
 	asked    float64 // of them, those whose reservation is known
+	guessed  float64 // of those, the ones without a limit: what the service reserves is assumed
+	counted  float64 // of them, those whose tokens are known
 	out      float64 // output tokens
 
 	took   logMean // ms of the whole
@@ -34,6 +36,8 @@ type cell struct {
 	util             float64 // sum
 	utilN            float64
 	utilMax          float64 // of the highest values within the samples' times
+	metric           float64 // sum of the service's own metric: the work done, without reservations
+	metricN          float64
 	cached, cachable float64 // prompt tokens of prompts of 1,024 and more
 	longPrompts      float64 // number of those prompts
 
@@ -54,6 +58,14 @@ type part struct{ first, tries, ok, refused float64 }
 func (c *cell) pressure() (met, all float64) {
 	return c.refused + c.unsent + c.waited, c.tries + c.unsent
 }
+
+// reservationsKnown reports whether what was reserved, and what was used of it,
+// is known, and not assumed.
+func (c *cell) reservationsKnown() bool {
+	return c.admitted > 0 && c.asked-c.guessed >= 0.5*c.admitted && c.tokensKnown()
+}
+
+func (c *cell) tokensKnown() bool { return c.counted >= 0.5*c.admitted }
 
 // share is a/b, or 0.
 func share(a, b float64) float64 {

@@ -75,6 +75,8 @@ func (c *cell) join(o *cell, second bool) {
 	c.excess += o.excess
 	c.admitted += o.admitted
 	c.asked += o.asked
+	c.guessed += o.guessed
+	c.counted += o.counted
 	c.out += o.out
 	c.took.join(o.took)
 	c.pace.join(o.pace)
@@ -85,6 +87,8 @@ func (c *cell) join(o *cell, second bool) {
 	c.util += o.util
 	c.utilN += o.utilN
 	c.utilMax = max(c.utilMax, o.utilMax)
+	c.metric += o.metric
+	c.metricN += o.metricN
 	c.cached += o.cached
 	c.cachable += o.cachable
 	c.longPrompts += o.longPrompts

@@ -10,9 +10,8 @@ import (
 
 // Thresholds: clients of one deployment were refused while another of the same
 // model and kind, which that pool does not use, refused under a tenth of that
-// share, and what it was given would have fitted: the other's free capacity, as its
-// metric or the configuration shows it, is at least a tenth, and a third of what was
-// refused.
+// share, and the other's free capacity, as its metric or the configuration shows it,
+// is at least a tenth, and room for a third of the requests that were refused.
 const (
 	fragmentIdle  = 0.1
 	fragmentFree  = 0.33
@@ -29,7 +28,7 @@ func quotaFragmentation(f *facts) {
 		pressed := joined(cells)
 		_, all := pressed.pressure()
 		for _, o := range f.all {
-			if o == d || o.name == unknownDeployment || d.name == unknownDeployment || o.model != d.model || o.kind != d.kind || o.pool == d.pool && o.tier != d.tier || d.spilledTo[o.name] != nil {
+			if o == d || o.model == "" || o.name == unknownDeployment || d.name == unknownDeployment || o.model != d.model || o.kind != d.kind || o.pool == d.pool && o.tier != d.tier || d.spilledTo[o.name] != nil {
 				continue
 			}
 			same := o.sum(func(c *cell) bool { return has(cells, c.at) })
@@ -38,7 +37,7 @@ func quotaFragmentation(f *facts) {
 				continue
 			}
 			free, source, known := freeShare(f, o, &same, len(cells))
-			if !known || free < max(fragmentLeast, fragmentFree*share(met, all)) {
+			if !known || free < fragmentLeast || spare(&same, &pressed, free) < fragmentFree*met {
 				continue
 			}
 			f.report(diagnose.Finding{
@@ -56,10 +55,20 @@ func quotaFragmentation(f *facts) {
 					Config:  "pools:\n  - {name: " + d.model + ", tiers: [[" + d.name + ", " + o.name + "]]}",
 					OnePool: true,
 				},
-			}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.QuotaExhausted, diagnose.PTUSaturation, diagnose.RPMBursts, diagnose.OverReservation}})
+			}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.QuotaExhausted, diagnose.PTUSaturation}})
 			return
 		}
 	}
+}
+
+// spare is for how many requests of a short deployment the other has room, by
+// what it does with the part of its capacity that is in use.
+func spare(other, short *cell, free float64) float64 {
+	n := other.ok * free / max(1-free, 0.005)
+	if a, b := share(other.work, other.ok), share(short.work, short.ok); a > 0 && b > 0 {
+		n *= a / b
+	}
+	return n
 }
 
 // sharesTraffic reports whether the two are of one pool and tier, so that the
@@ -83,7 +92,9 @@ func has(cells []*cell, at int64) bool {
 func freeShare(f *facts, d *deployment, c *cell, buckets int) (free float64, source string, known bool) {
 	minutes := float64(buckets) * f.bucket.Minutes()
 	switch {
-	case d.kind == spillway.Provisioned && c.utilN > 0:
+	case d.kind == spillway.Provisioned && c.metricN > 0:
+		return 1 - c.metric/c.metricN, "metric", true
+	case d.kind == spillway.Provisioned && c.utilN > 0 && !f.cfg.Direct: // of others' logs it is a level at a moment
 		return 1 - c.util/c.utilN, "attempts.utilization_ratio", true
 	case d.capacity() > 0:
 		return 1 - c.work/minutes/60/d.capacity(), "usage, configuration", true

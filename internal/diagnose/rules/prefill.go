@@ -15,7 +15,7 @@ const (
 	prefillWait   = 1500.0 // ms
 	prefillShare  = 0.5
 	prefillR      = 0.35
-	wholeR        = 0.6 // where the whole duration is what is known
+	wholeR        = 0.5 // where the whole duration is what is known
 )
 
 // prefill is how the wait for a first token grows with the prompt.

@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"strings"
 
 	spillway "github.com/spillway-ai/spillway"
 	"github.com/spillway-ai/spillway/internal/diagnose"
@@ -14,9 +16,11 @@ import (
 // keeps within burstEven of its mean over the parts of minutes that refuse. It
 // is a burst when a whole minute's first tries would have fitted.
 const (
-	burstEven  = 0.22
-	burstParts = 4
-	burstCalm  = 0.85
+	burstEven    = 0.22
+	burstParts   = 4
+	burstCalm    = 0.85
+	burstPeak    = 2 // of the mean, where the service's intervals are not the clock's
+	burstMinutes = 3
 )
 
 // standardQuota looks for standard deployments that refuse: for tokens, for
@@ -32,17 +36,35 @@ func standardQuota(f *facts) {
 		}
 		limit, even := partLimit(d, cells)
 		switch s := joined(cells); {
-		case f.bucket == firstBucket && even && f.fits(cells, limit) && f.bursts(d, cells, met, limit):
+		case f.bucket == firstBucket && even && f.fits(cells, limit) && f.overLimit(cells, limit):
+			f.bursts(d, cells, met, limit)
+		case f.bucket == firstBucket && f.inBursts(cells):
+			f.bursts(d, cells, met, limit)
 		case even && d.configured:
 			f.exhausted(d, cells, met, fmt.Sprintf("%s requests per minute", numeral.Whole(limit*parts)))
 		case even:
-			f.exhausted(d, cells, met, fmt.Sprintf("%s requests or %s tokens per minute", numeral.Whole(limit*parts), numeral.Whole(s.tokens/float64(len(cells)))))
-		case s.reserved > 0 && share(s.tokens, s.reserved) < 0.5:
+			f.exhausted(d, cells, met, fmt.Sprintf("%s requests", numeral.Whole(limit*parts))+orTokens(f, &s, len(cells), " or %s tokens")+" per minute")
+		case s.tokensKnown() && s.reserved > 0 && share(s.tokens, s.reserved) < 0.5:
 			f.overReserved(d, cells, reservation{met: met, held: 1 - share(s.tokens, s.reserved), used: share(s.tokens, s.reserved)})
 		default:
-			f.exhausted(d, cells, met, fmt.Sprintf("%s tokens per minute", numeral.Whole(s.tokens/float64(len(cells))/f.bucket.Minutes())))
+			f.exhausted(d, cells, met, cmp.Or(strings.TrimSpace(orTokens(f, &s, len(cells), "%s tokens per minute")), "unknown size"))
 		}
 	}
+}
+
+// orTokens is how many tokens per minute were used, in a phrase; "" where the
+// tokens are unknown.
+func orTokens(f *facts, s *cell, buckets int, phrase string) string {
+	if !s.tokensKnown() {
+		return ""
+	}
+	return fmt.Sprintf(phrase, numeral.Whole(s.tokens/float64(buckets)/f.bucket.Minutes()))
+}
+
+// kindKnown reports whether it is known that the deployment is a standard one,
+// and not merely that nothing says it is provisioned.
+func (f *facts) kindKnown(d *deployment) bool {
+	return !f.cfg.Direct || d.configured || f.total.utilMetric > 0 || f.total.utilKnown > 0
 }
 
 // partLimit is how many requests a sixth of a minute lets in while some are
@@ -92,23 +114,63 @@ func (f *facts) fits(cells []*cell, limit float64) bool {
 
 func (f *facts) knowsRetries() bool { return f.total.retryKnown > 0.5*f.total.Tries }
 
-// bursts reports refusals that spreading the minute's requests would have
-// avoided, if that is what they are.
-func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
-	peak, mean := 0.0, 0.0
+// overLimit reports whether more first tries than the limit came in the parts
+// that refused: what came was not what is said again.
+func (f *facts) overLimit(cells []*cell, limit float64) bool {
 	over, refusing := 0.0, 0.0
 	for _, c := range cells {
 		for _, p := range c.parts {
-			peak = max(peak, p.first)
-			mean += p.first
 			if p.refused > 0 {
 				refusing++
 				over += oneIf(p.first > limit*0.95)
 			}
 		}
 	}
-	if over < 0.3*refusing {
-		return false // it is what is said again
+	return over >= 0.3*refusing
+}
+
+// inBursts reports whether most minutes refuse in a burst of tries and admit what
+// comes after it. The service's intervals of ten seconds need not be the clock's,
+// so that no number of admitted requests needs to be even.
+func (f *facts) inBursts(cells []*cell) bool {
+	good := 0
+	for _, c := range cells {
+		var came [parts]float64
+		tries, refused, most := 0.0, 0.0, 0
+		refusing, admitting := 0, 0
+		for i, p := range c.parts {
+			came[i] = p.tries
+			if f.knowsRetries() {
+				came[i] = p.first
+			}
+			tries += came[i]
+			refused += p.refused
+			refusing += int(oneIf(p.refused > 0))
+			admitting += int(oneIf(p.refused == 0 && p.ok > 0))
+			if came[i] > came[most] {
+				most = i
+			}
+		}
+		near := c.parts[most].refused // a burst may lie across two parts
+		if most+1 < parts {
+			near += c.parts[most+1].refused
+		}
+		if 2*refusing <= parts && 2*admitting >= parts-1 && near >= 0.7*refused && parts*came[most] >= burstPeak*tries && came[most] > c.parts[most].ok {
+			good++
+		}
+	}
+	return len(cells) >= burstMinutes && 3*good >= 2*len(cells)
+}
+
+// bursts reports refusals that spreading the minute's requests would have
+// avoided.
+func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) {
+	peak, mean := 0.0, 0.0
+	for _, c := range cells {
+		for _, p := range c.parts {
+			peak = max(peak, p.first)
+			mean += p.first
+		}
 	}
 	mean /= float64(len(cells))
 	tries, source := "first tries", "time, client_retry 0"
@@ -131,12 +193,21 @@ func (f *facts) bursts(d *deployment, cells []*cell, met, limit float64) bool {
 			Config: "queue: {max_length: 1024}\nclasses:\n  - {name: " + f.className(allTries) + ", window: 60s, max_wait: 15s}", Queue: true,
 		},
 	}, scope{cells: cells, at: []*deployment{d}, covers: []diagnose.Code{diagnose.QuotaExhausted}})
-	return true
 }
 
 func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota string) {
+	s := joined(cells)
+	confidence, text := 0.8, "raise the quota, or add a deployment in another region"
+	switch {
+	case !f.kindKnown(d):
+		confidence = 0.6
+		text += "; the logs do not say that it is a standard deployment: if it is provisioned, it is saturated, which its utilization metric shows"
+	case !s.reservationsKnown() && f.cfg.Direct:
+		confidence = 0.7
+		text += "; log token limits and token counts too: they show whether the quota is reserved and not used"
+	}
 	f.report(diagnose.Finding{
-		Code: diagnose.QuotaExhausted, Subject: d.name, Confidence: 0.8,
+		Code: diagnose.QuotaExhausted, Subject: d.name, Confidence: confidence,
 		Title:    fmt.Sprintf("%s has exhausted its quota of about %s", d.name, quota),
 		Affected: share(f.clientsRefused(d, met), f.total.Tries),
 		Evidence: []diagnose.Evidence{
@@ -144,7 +215,7 @@ func (f *facts) exhausted(d *deployment, cells []*cell, met float64, quota strin
 			measured("minutes", float64(len(cells))*f.bucket.Minutes(), "count", "time"),
 		},
 		Remedy: diagnose.Remedy{
-			Text:   "raise the quota, or add a deployment in another region",
+			Text:   text,
 			Config: "pools:\n  - {name: " + d.poolName() + ", tiers: [[" + d.name + "], [standard-elsewhere]]}",
 			Spill:  true, Deployment: d.name,
 		},

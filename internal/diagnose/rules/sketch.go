@@ -162,8 +162,8 @@ func (p *plane) join(o *plane) {
 	p.xz, p.yz, p.zz = p.xz+o.xz, p.yz+o.yz, p.zz+o.zz
 }
 
-// fit returns z = a + b·x + c·y with the correlation r of z and the fit; zeros where
-// x and y do not vary apart from each other.
+// fit returns z = a + b·x + c·y with the partial correlation r of z and x, y being
+// accounted for; zeros where x and y do not vary apart from each other.
 func (p *plane) fit() (a, b, c, r float64) {
 	if p.n < 4 {
 		return 0, 0, 0, 0
@@ -175,8 +175,8 @@ func (p *plane) fit() (a, b, c, r float64) {
 		return 0, 0, 0, 0
 	}
 	b, c = (xz*vy-yz*xy)/det, (yz*vx-xz*xy)/det
-	explained := b*xz + c*yz
-	return (p.z - b*p.x - c*p.y) / p.n, b, c, math.Sqrt(min(max(explained/vz, 0), 1))
+	mine, rest := b*b*det/vy, max(vz-b*xz-c*yz, 0)
+	return (p.z - b*p.x - c*p.y) / p.n, b, c, math.Sqrt(share(mine, mine+rest))
 }
 
 // logMean is a geometric mean under way.
