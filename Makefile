@@ -93,7 +93,7 @@ check: ## run the quick checks: format, vet, structure, staticcheck, tidiness, g
 # Packages of one goroutine, or of several that share nothing but work: there the
 # race detector finds nothing, and takes many times as long. interference measures
 # times, which it would change. The last part of their path.
-ALONE := interference|policy|admit|breaker|budget|capacity|length|retry|route|speed|stat|models|defaults|numeral|chart|jsonwalk|fleet|workload|report|plan|setup|cost|genai|kql|answer|diagnose|imports|render|replay|rules|config|archtest|diagnosis|incident
+ALONE := foreign|interference|policy|admit|breaker|budget|capacity|length|retry|route|speed|stat|models|defaults|numeral|chart|jsonwalk|fleet|workload|report|plan|setup|cost|genai|kql|answer|diagnose|imports|render|replay|rules|config|archtest|diagnosis|incident
 
 # Packages that test the built program in processes of its own. Go does not see that
 # they depend on it, so their results are not taken from its cache.
