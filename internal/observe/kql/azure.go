@@ -188,12 +188,12 @@ func diagnosticsColumns() []azureColumn {
 		{"_SubscriptionId", String, ""},
 		{"isRequestSuccess_b", Bool, ""},
 	}
-	for _, name := range strings.Fields("method_s url_s apiId_s apiRevision_s operationId_s productId_s userId_s apimSubscriptionId_s backendId_s backendUrl_s backendMethod_s " +
+	for name := range strings.FieldsSeq("method_s url_s apiId_s apiRevision_s operationId_s productId_s userId_s apimSubscriptionId_s backendId_s backendUrl_s backendMethod_s " +
 		"backendProtocol_s cache_s clientProtocol_s clientTlsVersion_s requestHeaders_s responseHeaders_s backendRequestHeaders_s backendResponseHeaders_s " +
 		"lastError_reason_s lastError_message_s lastError_source_s lastError_scope_s lastError_section_s errors_s traceRecords_s") {
 		all = append(all, azureColumn{name, String, ""})
 	}
-	for _, name := range strings.Fields("responseCode_d backendResponseCode_d totalTime_d backendTime_d clientTime_d cacheTime_d requestSize_d responseSize_d lastError_elapsed_d") {
+	for name := range strings.FieldsSeq("responseCode_d backendResponseCode_d totalTime_d backendTime_d clientTime_d cacheTime_d requestSize_d responseSize_d lastError_elapsed_d") {
 		all = append(all, azureColumn{name, Real, ""})
 	}
 	return all

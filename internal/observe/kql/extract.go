@@ -15,7 +15,8 @@ func (o *parseOp) apply(c *compiler, in relation) relation {
 	}
 	pattern, groups := o.pattern(c)
 	quoted := quoteString(pattern)
-	matches := "regexp_matches(" + text.sql + ", " + quoted + ")"
+	var matches strings.Builder
+	matches.WriteString("regexp_matches(" + text.sql + ", " + quoted + ")")
 	var names []string
 	var values []value
 	for i, part := range o.parts {
@@ -32,18 +33,18 @@ func (o *parseOp) apply(c *compiler, in relation) relation {
 				v.sql = jsonOf("regexp_extract(" + text.sql + ", " + quoted + ", " + itoa(groups[i]) + ")")
 			}
 			if o.kind == "simple" { // one that does not fit spoils the match
-				matches += " AND " + v.sql + " IS NOT NULL"
+				matches.WriteString(" AND " + v.sql + " IS NOT NULL")
 			}
 		}
 		names, values = append(names, part.column), append(values, v)
 	}
 	if o.where {
-		in = c.step(in.columns, "SELECT * FROM "+in.from+" WHERE "+matches).as(in)
+		in = c.step(in.columns, "SELECT * FROM "+in.from+" WHERE "+matches.String()).as(in)
 	}
 	out := &output{c: c}
 	for i := range values {
 		if !o.where {
-			values[i].sql = notNull("CASE WHEN "+matches+" THEN "+values[i].sql+" END", values[i].typ)
+			values[i].sql = notNull("CASE WHEN "+matches.String()+" THEN "+values[i].sql+" END", values[i].typ)
 		}
 	}
 	for _, col := range in.columns {

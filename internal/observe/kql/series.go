@@ -37,10 +37,11 @@ func (o *seriesOp) apply(c *compiler, in relation) relation {
 		grouped, by = names+", ", " GROUP BY "+names
 	}
 	steps := c.step(keys.columns, "SELECT "+grouped+"unnest(range("+first+", "+last+" + 1)) AS "+stepColumn+" FROM "+bins.from+by+" HAVING count(*) > 0")
-	on := "l." + stepColumn + " = r." + stepColumn
+	var on strings.Builder
+	on.WriteString("l." + stepColumn + " = r." + stepColumn)
 	var left []string
 	for _, col := range keys.columns {
-		on += " AND l." + ident(col.Name) + " IS NOT DISTINCT FROM r." + ident(col.Name)
+		on.WriteString(" AND l." + ident(col.Name) + " IS NOT DISTINCT FROM r." + ident(col.Name))
 		left = append(left, "l."+ident(col.Name))
 	}
 	at := from + " + l." + stepColumn + " * " + size
@@ -63,7 +64,7 @@ func (o *seriesOp) apply(c *compiler, in relation) relation {
 	}
 	times := toDynamic(value{sql: at, typ: axis.typ})
 	out.add(name, value{sql: "to_json(list(" + times.sql + " ORDER BY l." + stepColumn + "))", typ: Dynamic, name: "Column", at: o.axis.span}, name != "")
-	behind := " FROM " + steps.from + " AS l LEFT JOIN " + bins.from + " AS r ON " + on
+	behind := " FROM " + steps.from + " AS l LEFT JOIN " + bins.from + " AS r ON " + on.String()
 	if len(left) > 0 {
 		return out.step(behind + " GROUP BY " + strings.Join(left, ", "))
 	}
