@@ -8,8 +8,6 @@ import (
 // A draw is a distribution of a positive number.
 type draw func(r *rand.Rand) float64
 
-func constant(x float64) draw { return func(*rand.Rand) float64 { return x } }
-
 func uniform(a, b float64) draw {
 	return func(r *rand.Rand) float64 { return a + (b-a)*r.Float64() }
 }

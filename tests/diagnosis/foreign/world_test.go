@@ -122,8 +122,6 @@ func (w *world) count(of func(*row) bool) tally {
 	return t
 }
 
-func at(d *deployment) func(*row) bool { return func(b *row) bool { return b.d == d } }
-
 func (w *world) all() tally { return w.count(func(*row) bool { return true }) }
 
 // is adds a cause that must be found.
