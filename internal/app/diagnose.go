@@ -117,14 +117,22 @@ func (o Diagnosis) policy() *whatif.Policy {
 	return &p
 }
 
-// deployments are those of the configuration's pools.
+// deployments are those of the configuration's pools. Their speed is the contractual
+// one that is configured: what is published of a model is no contract.
 func (o Diagnosis) deployments() []spillway.Deployment {
 	if o.Config == nil {
 		return nil
 	}
+	contract := map[string]float64{}
+	for i := range o.Config.Deployments {
+		contract[o.Config.Deployments[i].Name] = o.Config.Deployments[i].TokensPerSecond
+	}
 	var all []spillway.Deployment
 	for _, pool := range o.Config.Policies() {
-		all = append(all, pool.Deployments...)
+		for _, d := range pool.Deployments {
+			d.TokensPerSecond = contract[d.Name]
+			all = append(all, d)
+		}
 	}
 	return all
 }

@@ -37,7 +37,7 @@ func quotaFragmentation(f *facts) {
 				continue
 			}
 			free, source, known := freeShare(f, o, &same, len(cells))
-			if !known || free < fragmentLeast || spare(&same, &pressed, free) < fragmentFree*met {
+			if !known || free < fragmentLeast || spare(&same, &pressed, free) < fragmentFree*met*share(f.total.Calls, f.total.Tries) { // a call that is tried again needs room once
 				continue
 			}
 			f.report(diagnose.Finding{

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-ai/spillway/internal/diagnose"
 )
 
-var predictions = flag.Uint64("predictions", 6, "worlds whose remedy is predicted, and tried")
+var predictions = flag.Uint64("predictions", 4, "worlds whose remedy is predicted, and tried")
 
 // TestPredictedCap holds what a replay predicts of a printed cap to what the
 // world does under that cap: a figure is right within a tenth, or a quarter of a
