@@ -13,7 +13,7 @@ import (
 )
 
 type costCommand struct {
-	Store  string           `type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not. Default: the store in --config."`
+	Store  []string         `sep:"none" type:"path" placeholder:"DIR" help:"Record store of a gateway, running or not; once for each replica. Default: the store in --config."`
 	Config string           `short:"c" type:"path" placeholder:"FILE" help:"Gateway configuration with PTUs and prices."`
 	From   string           `placeholder:"TIME" help:"Only requests since this time: 2026-11-22T10:00:00Z, or a duration before now such as 720h. PTUs are billed from this time."`
 	To     string           `placeholder:"TIME" help:"Only requests before this time."`
@@ -64,30 +64,35 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 	}
 	var deployments []cost.Deployment
 	var table models.Table
-	dir := c.Store
+	dirs := c.Store
 	if c.Config != "" {
 		cfg, err := loadToRead(c.Config)
 		if err != nil {
 			return nil, err
 		}
 		deployments, table = priced(cfg), cfg.ModelTable()
-		if dir == "" {
-			dir = cfg.Store.Dir
+		if dir := cfg.Store.Dir; len(dirs) == 0 && dir != "" {
+			dirs = []string{dir}
 		}
 	}
-	if dir == "" {
+	if len(dirs) == 0 {
 		return nil, errors.New("no records given: set --store DIR, or --config FILE with a store")
 	}
-	s, err := store.Open(dir)
-	if err != nil {
+	if err := distinct(dirs); err != nil {
 		return nil, err
 	}
 	sums := cost.NewCollector(deployments, c.By)
-	for r, err := range s.Records(store.Query{From: from, To: to, Columns: billed()}) {
+	for _, dir := range dirs {
+		s, err := store.Open(dir)
 		if err != nil {
-			return nil, fmt.Errorf("read the store: %w", err)
+			return nil, err
 		}
-		sums.Add(r)
+		for r, err := range s.Records(store.Query{From: from, To: to, Columns: billed()}) {
+			if err != nil {
+				return nil, fmt.Errorf("read the store %s: %w", dir, err)
+			}
+			sums.Add(r)
+		}
 	}
 	b := sums.Bill(from, to, func(model string) spillway.TokenPrice {
 		p, _ := table.Price(model, spillway.Global)
@@ -95,7 +100,7 @@ func (c *costCommand) bill() (*cost.Bill, error) {
 	})
 	b.Prices = "configured prices, else those published in " + models.PricesAsOf + " (docs/COST.md)"
 	if b.Total.Requests == 0 {
-		return nil, noRequests(dir)
+		return nil, noRequests(dirs)
 	}
 	return &b, nil
 }

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spillway-ai/spillway/internal/app"
 	"github.com/spillway-ai/spillway/internal/diagnose"
 	"github.com/spillway-ai/spillway/internal/diagnose/render"
-	"github.com/spillway-ai/spillway/internal/observe/store"
 )
 
 type diagnoseCommand struct {
@@ -82,11 +80,11 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 	if len(c.Import)+len(c.Files) > 0 {
 		return c.imported(w, how)
 	}
-	if err := distinct(dirs); err != nil {
-		return nil, err
-	}
 	if len(dirs) == 0 {
 		return nil, errors.New("no records given: set --store DIR, --config FILE with a store, or --import FILE... with Azure's logs")
+	}
+	if err := distinct(dirs); err != nil {
+		return nil, err
 	}
 	all, err := app.StoreObservations(dirs...)
 	if err != nil {
@@ -97,27 +95,9 @@ func (c *diagnoseCommand) diagnosis(w *world) (*diagnose.Diagnosis, error) {
 		return nil, err
 	}
 	if d.Tries == 0 {
-		return nil, noRequests(dirs[0])
+		return nil, noRequests(dirs)
 	}
 	return &d, nil
-}
-
-// distinct refuses a store that is named twice, whose requests would count twice.
-func distinct(dirs []string) error {
-	var seen []os.FileInfo
-	for _, dir := range dirs {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return nil //nolint:nilerr // opening the store says what is wrong
-		}
-		for i, other := range seen {
-			if os.SameFile(info, other) {
-				return fmt.Errorf("--store %s and --store %s are the same directory", dirs[i], dir)
-			}
-		}
-		seen = append(seen, info)
-	}
-	return nil
 }
 
 // instant reads a time, or a duration before now; "" is the zero time.
@@ -134,21 +114,4 @@ func instant(option, text string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("%s: %q is neither a time such as 2026-11-22T10:00:00Z (UTC by default) nor a duration such as 6h", option, text)
-}
-
-// noRequests says that a store has no requests of the time that was asked for,
-// and of which it has.
-func noRequests(dir string) error {
-	s, err := store.Open(dir)
-	if err != nil {
-		return err
-	}
-	from, to, err := s.Span()
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the store: %w", err)
-	case from.IsZero():
-		return fmt.Errorf("no requests in %s: set another --store", dir)
-	}
-	return fmt.Errorf("no requests in this time range: %s has requests from %s to %s", dir, from.Format(time.RFC3339), to.Format(time.RFC3339))
 }

@@ -81,6 +81,9 @@ func (c *queryCommand) answer(w *world, text string) ([]byte, kql.Query, error) 
 	if len(c.Import) > 0 && len(c.Store) > 0 {
 		return nil, kql.Query{}, errors.New("--import and --store exclude each other")
 	}
+	if err := distinct(c.Store); err != nil {
+		return nil, kql.Query{}, err
+	}
 	if !memorySize.MatchString(c.Memory) {
 		return nil, kql.Query{}, fmt.Errorf("--memory: must be a size such as 512MB or 2GB, got %q", c.Memory)
 	}
@@ -188,22 +191,9 @@ func (c *queryCommand) stores() []string {
 // nothingThen says that the stores have no records of the times that the query
 // asks for, and of which they have. Stores without any are an error.
 func (c *queryCommand) nothingThen(w io.Writer, q kql.Query) error {
-	var from, to time.Time
-	for _, dir := range c.stores() {
-		records, err := store.Open(dir)
-		if err != nil {
-			return err
-		}
-		first, last, err := records.Span()
-		if err != nil {
-			return fmt.Errorf("read the store: %w", err)
-		}
-		if !first.IsZero() && (from.IsZero() || first.Before(from)) {
-			from = first
-		}
-		if last.After(to) {
-			to = last
-		}
+	from, to, err := spanOf(c.stores())
+	if err != nil {
+		return err
 	}
 	named := strings.Join(c.stores(), ", ")
 	if from.IsZero() {
@@ -216,7 +206,7 @@ func (c *queryCommand) nothingThen(w io.Writer, q kql.Query) error {
 	if !q.To.IsZero() {
 		asked += " to " + q.To.Add(-time.Microsecond).Format(time.RFC3339)
 	}
-	_, err := fmt.Fprintf(w, "no records%s: %s has records from %s to %s\n", asked, named, from.Format(time.RFC3339), to.Format(time.RFC3339))
+	_, err = fmt.Fprintf(w, "no records%s: %s has records from %s to %s\n", asked, named, from.Format(time.RFC3339), to.Format(time.RFC3339))
 	return err
 }
 

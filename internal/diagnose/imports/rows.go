@@ -54,7 +54,7 @@ func (f *file) cells(r *row, cells []Cell) (string, []Cell) {
 		for c, title := range map[column]string{colMetric: "MetricName", colAverage: "Average", colMaximum: "Maximum", colResource: "Resource", colDeployment: "Deployment"} {
 			cells = append(cells, Cell{title, r.values[c]})
 		}
-	case asObjects:
+	case asObjects, asRecords:
 		_ = members(r.object, func(name, value []byte) { // it was read before
 			cells = f.nested(cells, string(name), value)
 		})

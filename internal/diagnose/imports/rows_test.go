@@ -51,6 +51,10 @@ func TestRows(t *testing.T) {
 			`ApiManagementGatewayLogs: TimeGenerated=2026-11-22T10:00:00Z, category=GatewayLogs, correlationId=g, lastErrorreason=RateLimitExceeded, properties_s={"responseCode":429,"lastError":{"reason":"RateLimitExceeded"}}, responseCode=429, time=2026-11-22T10:00:00Z`,
 		},
 		{
+			"PT1H.json", `{"records":[{"time":"2026-11-22T10:00:00Z","category":"GatewayLogs","correlationId":"g","properties":{"responseCode":429}}]}`,
+			`ApiManagementGatewayLogs: TimeGenerated=2026-11-22T10:00:00Z, category=GatewayLogs, correlationId=g, properties_s={"responseCode":429}, responseCode=429, time=2026-11-22T10:00:00Z`,
+		},
+		{
 			"response.json", `{"tables":[{"name":"PrimaryResult","columns":[{"name":"TimeGenerated","type":"datetime"},{"name":"CorrelationId","type":"string"},{"name":"ResponseCode","type":"int"}],"rows":[["2026-11-22T10:00:00Z","a",408]]}]}`,
 			"ApiManagementGatewayLogs: TimeGenerated=2026-11-22T10:00:00Z, CorrelationId=a, ResponseCode=408, TimeGenerated=2026-11-22T10:00:00Z",
 		},

@@ -160,8 +160,9 @@ func middle(all []time.Duration) (median time.Duration, alike bool) {
 // class is a class without a budget whose window is the median of windows, or
 // a minute where there is none. Requests are passed on without streaming where
 // the time to the first token of most responses is unknown, or what ran out of time
-// mostly gave clients nothing: then the deployments were not asked for streams. Without a gateway there is no window but
-// the service's own, and nothing is streamed that the client does not ask for.
+// mostly gave clients nothing: then the deployments were not asked for streams.
+// Without a gateway there is no window but the service's own, and nothing is streamed
+// that the client does not ask for.
 func (t *traffic) class(name string, windows []time.Duration) *spillway.Class {
 	c := &spillway.Class{Name: name, Window: time.Minute, Budget: spillway.BudgetRule{Mode: spillway.BudgetObserve}}
 	if t.direct {

@@ -64,9 +64,10 @@ func (o *Options) apply(remedy *diagnose.Remedy, base whatif.Config, calls []wor
 // the deployments. Windows and budgets are the remedies' own.
 func withGateway(cfg *whatif.Config) {
 	cfg.Client.IgnoresHints = false
+	var plain policy.Config
 	for i := range cfg.Policy.Pools {
 		pool := &cfg.Policy.Pools[i]
-		pool.Retry, pool.Queue, pool.Pool.SpillAt = policy.Config{}.Retry, admit.Config{}, 0
+		pool.Retry, pool.Queue, pool.Pool.SpillAt = plain.Retry, plain.Queue, 0
 	}
 }
 

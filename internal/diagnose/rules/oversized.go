@@ -36,8 +36,8 @@ type outOfTime struct {
 // more, have a window of that length.
 func (f *facts) outOfTime() outOfTime {
 	var all outOfTime
-	patience, part := f.gone.peak()
-	leave := part >= clientPeak && patience >= shortWindow.Seconds() && patience < maxPatience
+	patience, alike := f.gone.peak()
+	leave := alike >= clientPeak && patience >= shortWindow.Seconds() && patience < maxPatience
 	most, left := 0.0, 0.0
 	for _, d := range f.all {
 		here := 0.0
@@ -53,12 +53,12 @@ func (f *facts) outOfTime() outOfTime {
 			all.worst, most = d, here
 		}
 	}
-	at, share := f.windows.peak()
+	at, part := f.windows.peak()
 	all.window = f.windows.quantile(0.5)
 	if 2*left > all.count {
-		at, share, all.window = patience, 1, patience
+		at, part, all.window = patience, 1, patience
 	}
-	if share > 0.8 && math.Abs(at-60) < 3 {
+	if part > 0.8 && math.Abs(at-60) < 3 {
 		all.window = 60
 	}
 	return all
@@ -110,8 +110,8 @@ func oversized(f *facts) {
 // capacity are to be seen and the deployment was as fast as otherwise.
 func (f *facts) unseenLength(late *outOfTime) {
 	d := late.worst
-	with := d.sum(func(c *cell) bool { return c.late+c.left > 0 })
-	without := d.sum(func(c *cell) bool { return c.late+c.left == 0 })
+	with := d.sum(func(c *cell) bool { return has(late.cells, c.at) })
+	without := d.sum(func(c *cell) bool { return calm(c) && !has(late.cells, c.at) })
 	met, all := pressureOf(d)
 	spread := share(float64(len(late.cells)), float64(len(d.cells)))
 	slower := share(with.took.value(), without.took.value())
