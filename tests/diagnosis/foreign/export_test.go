@@ -95,9 +95,9 @@ func (d *deployment) backend(c *call) string {
 	return fmt.Sprintf("https://%s.openai.azure.com/openai/deployments/%s/%s?api-version=2024-10-21", d.resource, d.name, op)
 }
 
-// logged reports whether the gateway's sampling keeps a row.
+// logged reports whether the gateway's sampling keeps a row, and with it its copies.
 func (w *world) logged(i int) bool {
-	return w.sample == 1 || rand.New(rand.NewPCG(w.seed, uint64(i))).Float64() < w.sample
+	return w.sample == 1 || rand.New(rand.NewPCG(w.seed, uint64(i/w.copied))).Float64() < w.sample
 }
 
 // optional is the number, or nothing for a negative one.

@@ -206,5 +206,5 @@ func (w *world) copies(n int) {
 			rows = append(rows, &c)
 		}
 	}
-	w.rows, w.files = rows, map[string][]string{}
+	w.rows, w.copied, w.files = rows, n*w.copied, map[string][]string{}
 }

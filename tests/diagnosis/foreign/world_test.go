@@ -23,6 +23,7 @@ type world struct {
 
 	gaveUp int     // what the gateway answers at its own timeout
 	sample float64 // share of requests that are logged
+	copied int     // how often each row stands, one after the other
 	skew   float64 // seconds by which the service's clock is ahead
 	truth  []truth
 
@@ -48,7 +49,7 @@ func newWorld(kind string, seed uint64) *world {
 	}
 	r := rand.New(rand.NewPCG(seed, h))
 	return &world{
-		kind: kind, seed: seed, r: r, unlimited: map[*deployment][]int{}, length: 900, sample: 1,
+		kind: kind, seed: seed, r: r, unlimited: map[*deployment][]int{}, length: 900, sample: 1, copied: 1,
 		from:   time.Date(2026, 3, 2+r.IntN(200), r.IntN(23), 0, 0, 0, time.UTC),
 		gaveUp: [...]int{500, 504, 408}[r.IntN(3)],
 		skew:   4*r.Float64() - 2,
