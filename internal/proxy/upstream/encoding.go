@@ -162,8 +162,9 @@ var (
 	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd} // constant
 )
 
-// decoderOf returns the decoder of one encoding; for an unknown one, the data as it is. Data that is declared to be encoded and
-// is not, as proxies leave the header behind, is returned as it is.
+// decoderOf returns the decoder of one encoding; for an unknown one, the data as it is.
+// Data that is declared to be encoded and is not, as proxies leave the header behind, is
+// returned as it is too.
 func (d *decodedBody) decoderOf(coding string, in *bufio.Reader) (io.Reader, error) {
 	switch coding {
 	case "gzip", "x-gzip":
